@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts'],
+    // The engine's kernels already use every core; two test files at a time keep 2-core machines responsive.
+    pool: 'forks',
+    maxWorkers: 2,
+    // A guard against hanging, not a measure of speed: slow disks and busy machines must not fail a test.
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+  },
+});
