@@ -1,0 +1,24 @@
+/**
+ * Errors that are the user's to mend: a missing file, a malformed line, an unknown key.
+ * The command prints the message alone (no stack) and exits with code 2.
+ */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+  /** What to do about it, printed on a line of its own. */
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint;
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** True for errors of the file system and other system calls, which carry a code such as ENOENT. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}

@@ -1,0 +1,114 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from './errors.ts';
+import { makeFolder, readJson, readJsonLines, sha256, writeFileAtomic } from './files.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'search-e1-files-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function lines(file: string) {
+  const out = [];
+  for await (const line of readJsonLines(file)) out.push(line);
+  return out;
+}
+
+describe('writeFileAtomic', () => {
+  it('creates folders, replaces whole files and leaves nothing temporary behind', async () => {
+    const file = path.join(folder, 'a', 'b', 'file.txt');
+    await writeFileAtomic(file, 'one');
+    await writeFileAtomic(file, [Buffer.from('tw'), Buffer.from('o')]);
+    expect(await readFile(file, 'utf8')).toBe('two');
+    expect(await readdir(path.dirname(file))).toEqual(['file.txt']);
+  });
+
+  it('keeps the old file when writing fails, and says why', async () => {
+    const file = path.join(folder, 'kept.txt');
+    await writeFileAtomic(file, 'old');
+    await expect(writeFileAtomic(path.join(file, 'below'), 'new')).rejects.toThrow(UserError);
+    expect(await readFile(file, 'utf8')).toBe('old');
+  });
+
+  it.runIf(process.platform === 'linux')('reports a full disk as the user’s to mend', async () => {
+    // A broken write must not leave its temporary file: /dev/full accepts the open and refuses the bytes.
+    const { fileError } = await import('./files.ts');
+    const error = await writeFile('/dev/full', 'x').catch((e: unknown) => fileError(e, 'runs/x/state.json', 'write'));
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toBe('runs/x/state.json: the disk is full');
+  });
+});
+
+describe('readJsonLines', () => {
+  const text = '{"a":1}\n\n  \r\n{"a":2}';
+
+  it('reads plain and gzip files with their line numbers', async () => {
+    await writeFile(path.join(folder, 'x.jsonl'), text);
+    await writeFile(path.join(folder, 'x.jsonl.gz'), gzipSync(text));
+    const expected = [
+      { line: 1, value: { a: 1 } },
+      { line: 4, value: { a: 2 } },
+    ];
+    expect(await lines(path.join(folder, 'x.jsonl'))).toEqual(expected);
+    expect(await lines(path.join(folder, 'x.jsonl.gz'))).toEqual(expected);
+  });
+
+  it('names file and line of what is not JSON', async () => {
+    const file = path.join(folder, 'bad.jsonl');
+    await writeFile(file, '{"a":1}\n{oops');
+    await expect(lines(file)).rejects.toThrow(`${file}:2: not valid JSON`);
+  });
+
+  it.each(['missing.jsonl', 'missing.jsonl.gz'])('reports %s', async (name) => {
+    await expect(lines(path.join(folder, name))).rejects.toThrow('no such file');
+  });
+
+  it('reports cut and damaged gzip data', async () => {
+    const whole = gzipSync(JSON.stringify({ a: 'x'.repeat(5000), b: Math.PI }));
+    await writeFile(path.join(folder, 'cut.jsonl.gz'), whole.subarray(0, whole.length - 12));
+    await writeFile(path.join(folder, 'not.jsonl.gz'), 'plain text');
+    await expect(lines(path.join(folder, 'cut.jsonl.gz'))).rejects.toThrow('damaged gzip data');
+    await expect(lines(path.join(folder, 'not.jsonl.gz'))).rejects.toThrow('damaged gzip data');
+  });
+
+  it('does not wait for the rest of a file that is not wanted', async () => {
+    await writeFile(path.join(folder, 'long.jsonl'), '{"a":1}\n'.repeat(50_000));
+    for await (const { value } of readJsonLines(path.join(folder, 'long.jsonl'))) {
+      expect(value).toEqual({ a: 1 });
+      break;
+    }
+  });
+});
+
+it('readJson names the file', async () => {
+  await writeFile(path.join(folder, 'c.json'), '{');
+  await expect(readJson(path.join(folder, 'c.json'))).rejects.toThrow(`${path.join(folder, 'c.json')}: not valid JSON`);
+  await expect(readJson(path.join(folder, 'd.json'))).rejects.toThrow('no such file');
+  await expect(readJson(folder)).rejects.toThrow('is a directory');
+});
+
+it('sha256 of the empty text is the published value', () => {
+  expect(sha256()).toBe('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+});
+
+describe('makeFolder', () => {
+  it('creates what is missing and leaves what is there', async () => {
+    const deep = path.join(folder, 'x', 'y', 'z');
+    await makeFolder(deep);
+    await makeFolder(deep);
+    expect(await readdir(path.join(folder, 'x', 'y'))).toEqual(['z']);
+  });
+
+  it.runIf(process.platform === 'linux')('ends with an error where nothing can be created', async () => {
+    await expect(makeFolder('/proc/search-e1/run')).rejects.toThrow(UserError);
+  });
+
+  it('names the path when a part of it is a file', async () => {
+    await writeFileAtomic(path.join(folder, 'file'), '');
+    await expect(makeFolder(path.join(folder, 'file', 'below'))).rejects.toThrow('not a directory');
+  });
+});
