@@ -1,0 +1,180 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../base/errors.ts';
+import { configJson, type ModelConfig } from './config.ts';
+import { readModel, writeModel } from './model-directory.ts';
+import { safetensorsBytes, type Tensor } from './safetensors.ts';
+import { lacks, shared } from './shared.testing.ts';
+import { tensorShapes } from './tensor-shapes.ts';
+import { loadTokenizer } from './tokenizer.ts';
+import { wordTokenizerJson } from './word-tokenizer.ts';
+
+const TIED: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 7,
+  hidden: 8,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 6,
+  intermediate: 5,
+  ropeTheta: 1e4,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 16,
+};
+
+/** Weights that differ in every element. */
+function weightsOf(config: ModelConfig): Map<string, Tensor> {
+  let next = 0;
+  const weights = new Map<string, Tensor>();
+  for (const [name, shape] of tensorShapes(config)) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    weights.set(name, { shape, data: Float32Array.from({ length: size }, () => next++) });
+  }
+  return weights;
+}
+
+const plain = (weights: ReadonlyMap<string, Tensor>) =>
+  Object.fromEntries([...weights].map(([name, { shape, data }]) => [name, { shape, data }]));
+
+let root: string;
+let folder: string;
+let count = 0;
+beforeAll(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'search-e1-model-'));
+});
+beforeEach(async () => {
+  folder = path.join(root, String(count++));
+  await mkdir(folder);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function put(name: string, content: string | Map<string, Tensor>): Promise<void> {
+  const data = typeof content === 'string' ? content : Buffer.concat(safetensorsBytes(content));
+  await writeFile(path.join(folder, name), data);
+}
+
+async function putModel(weights: Map<string, Tensor>, config = TIED): Promise<void> {
+  await put('config.json', JSON.stringify(configJson(config)));
+  await put('model.safetensors', weights);
+}
+
+describe('writeModel', () => {
+  it.each([true, false])('is read back as it was (tied head: %s)', async (tiedHead) => {
+    const config = { ...TIED, tiedHead };
+    const weights = weightsOf(config);
+    await writeModel(folder, { config, weights });
+    const found = await readModel(folder);
+    expect(found.config).toEqual(config);
+    expect(plain(found.weights)).toEqual(plain(weights));
+    expect((await readdir(folder)).sort()).toEqual(['config.json', 'model.safetensors']);
+  });
+
+  it('keeps the tokenizer and the generation settings beside the weights', async () => {
+    const json = wordTokenizerJson(['yes', 'no'], ['<q>', '</q>']);
+    const chatTemplate = '{{ messages[0].content }}!';
+    const generation = { eos_token_id: 2 };
+    await writeModel(folder, { config: TIED, weights: weightsOf(TIED), tokenizer: { json, chatTemplate }, generation });
+    expect(await readFile(path.join(folder, 'tokenizer.json'), 'utf8')).toBe(json);
+    const tokenizer = await loadTokenizer(folder);
+    expect([tokenizer.encode('<q>no</q>'), tokenizer.chat('yes')]).toEqual([[0, 4, 1], 'yes!']);
+    expect(JSON.parse(await readFile(path.join(folder, 'generation_config.json'), 'utf8'))).toEqual(generation);
+    expect(JSON.parse(await readFile(path.join(folder, 'tokenizer_config.json'), 'utf8'))).toEqual({
+      tokenizer_class: 'PreTrainedTokenizerFast',
+    });
+  });
+
+  it('writes nothing when weights and configuration disagree', async () => {
+    const writing = writeModel(folder, { config: TIED, weights: weightsOf({ ...TIED, layers: 1 }) });
+    await expect(writing).rejects.toThrow(/"model\.layers\.1\.input_layernorm\.weight" of shape \[8\] is missing/);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('readModel', () => {
+  it('puts shards together', async () => {
+    const weights = weightsOf(TIED);
+    const shards = [new Map<string, Tensor>(), new Map<string, Tensor>()];
+    const weight_map: Record<string, string> = {};
+    [...weights].forEach(([name, tensor], i) => {
+      shards[i % 2]!.set(name, tensor);
+      weight_map[name] = `model-0000${(i % 2) + 1}-of-00002.safetensors`;
+    });
+    await put('config.json', JSON.stringify(configJson(TIED)));
+    await put('model.safetensors.index.json', JSON.stringify({ metadata: { total_size: 1 }, weight_map }));
+    await put('model-00001-of-00002.safetensors', shards[0]!);
+    await expect(readModel(folder)).rejects.toThrow(/model-00002-of-00002\.safetensors: no such file/);
+    await put('model-00002-of-00002.safetensors', shards[1]!);
+    expect(plain((await readModel(folder)).weights)).toEqual(plain(weights));
+
+    await put('model-00002-of-00002.safetensors', weights);
+    await expect(readModel(folder)).rejects.toThrow(/00002\.safetensors: tensor ".*" stands in another shard/);
+  });
+
+  it('refuses an index that points out of the folder or is none', async () => {
+    await put('config.json', JSON.stringify(configJson(TIED)));
+    for (const name of ['../x.safetensors', '/x.safetensors', '..\\x']) {
+      await put('model.safetensors.index.json', JSON.stringify({ weight_map: { a: name } }));
+      await expect(readModel(folder)).rejects.toThrow(/index\.json: weight_map\.a: expected the name of a file/);
+    }
+    await put('model.safetensors.index.json', '{}');
+    await expect(readModel(folder)).rejects.toThrow(/index\.json: weight_map/);
+  });
+
+  it('leaves out what repeats the configuration', async () => {
+    const weights = weightsOf(TIED);
+    const extra = new Map(weights)
+      .set('lm_head.weight', weights.get('model.embed_tokens.weight')!)
+      .set('model.layers.0.self_attn.rotary_emb.inv_freq', { shape: [3], data: new Float32Array(3) });
+    await putModel(extra);
+    expect(plain((await readModel(folder)).weights)).toEqual(plain(weights));
+  });
+
+  it.each<[string, (weights: Map<string, Tensor>) => unknown, RegExp]>([
+    [
+      'a missing tensor',
+      (weights) => weights.delete('model.norm.weight'),
+      /"model\.norm\.weight" of shape \[8\] is missing/,
+    ],
+    [
+      'another shape',
+      (weights) => weights.set('model.norm.weight', { shape: [1, 8], data: new Float32Array(8) }),
+      /"model\.norm\.weight": config\.json makes its shape \[8\], found \[1, 8\]/,
+    ],
+    [
+      'a tensor too many',
+      (weights) => weights.set('model.layers.2.mlp.up_proj.weight', { shape: [1], data: new Float32Array(1) }),
+      /unexpected tensor "model\.layers\.2\.mlp\.up_proj\.weight" of shape \[1\]/,
+    ],
+    [
+      'a head of another size where it is tied',
+      (weights) => weights.set('lm_head.weight', { shape: [1, 8], data: new Float32Array(8) }),
+      /"lm_head\.weight": config\.json makes its shape \[7, 8\], found \[1, 8\]/,
+    ],
+  ])('refuses %s', async (_, change, message) => {
+    const weights = weightsOf(TIED);
+    change(weights);
+    await putModel(weights);
+    const reading = readModel(folder);
+    await expect(reading).rejects.toThrow(UserError);
+    await expect(reading).rejects.toThrow(message);
+    await expect(reading).rejects.toThrow(folder);
+  });
+
+  it('says which file is missing', async () => {
+    await expect(readModel(folder)).rejects.toThrow(/config\.json: no such file/);
+    await put('config.json', JSON.stringify(configJson(TIED)));
+    await expect(readModel(folder)).rejects.toThrow(/expected model\.safetensors or model\.safetensors\.index\.json/);
+  });
+});
+
+describe.skipIf(lacks('checkpoints', 'tiny-qwen2-tied'))('a model that transformers wrote', () => {
+  it('has the tensors that its configuration calls for', async () => {
+    const { config, weights } = await readModel(shared('checkpoints', 'tiny-qwen2-tied'));
+    expect(config).toMatchObject({ vocabulary: 320, hidden: 64, layers: 3, headSize: 16, tiedHead: true });
+    expect(weights.size).toBe(38);
+  });
+});

@@ -1,0 +1,207 @@
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from '../base/errors.ts';
+import { readJsonLines } from '../base/files.ts';
+import { lacks, shared } from './shared.testing.ts';
+import { loadTokenizer, readTokenizerFiles, tokenizerFromJson } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer.types.ts';
+
+/** Three tokens of one byte-level alphabet: "a", " a" and the first byte of "é". */
+const SMALL = JSON.stringify({
+  version: '1.0',
+  added_tokens: [
+    { id: 4, content: '<|im_end|>', special: true },
+    { id: 6, content: '‖', special: true },
+  ],
+  normalizer: null,
+  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+  post_processor: null,
+  decoder: { type: 'ByteLevel' },
+  model: { type: 'BPE', vocab: { a: 0, Ġ: 1, Ġa: 2, Ã: 3 }, merges: [['Ġ', 'a']], unk_token: null },
+});
+
+const joined = (tokenizer: Tokenizer, ids: readonly number[]) => ids.map((id) => tokenizer.pieces[id]).join('');
+const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
+
+describe('tokenizerFromJson', () => {
+  const tokenizer = tokenizerFromJson(SMALL);
+
+  it('encodes, decodes and gives the bytes of each id', () => {
+    expect(tokenizer.encode('a a  a<|im_end|>')).toEqual([0, 2, 1, 2, 4]);
+    expect(tokenizer.decode([0, 2, 4, 6])).toBe('a a<|im_end|>‖');
+    expect(tokenizer.pieces).toEqual(['a', ' ', ' a', '\u00c3', '<|im_end|>', '', latin1('‖')]);
+    expect(tokenizer.vocabulary).toBe(7);
+    expect([tokenizer.encode(''), tokenizer.decode([])]).toEqual([[], '']);
+  });
+
+  it('passes over ids without a token, which padded embeddings have', () => {
+    expect(tokenizer.decode([5, 0, 999])).toBe('a');
+    expect(tokenizer.decode([999])).toBe('');
+  });
+
+  it('ends turns with the configured token and <|im_end|>, each once', () => {
+    expect(tokenizer.endTokens).toEqual([4]);
+    expect(tokenizerFromJson(SMALL, { config: '{"eos_token": "‖"}' }).endTokens).toEqual([6, 4]);
+    const asObject = '{"eos_token": {"content": "<|im_end|>", "lstrip": false}}';
+    expect(tokenizerFromJson(SMALL, { config: asObject }).endTokens).toEqual([4]);
+  });
+
+  it('takes the chat template from either place', () => {
+    const chatTemplate = '{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}{{ eos_token }}';
+    const config = JSON.stringify({ eos_token: '‖', chat_template: 'other' });
+    expect(tokenizer.chat('hi')).toBeUndefined();
+    expect(tokenizerFromJson(SMALL, { config, chatTemplate }).chat('hi {{ x }}')).toBe('user: hi {{ x }}‖');
+    expect(tokenizerFromJson(SMALL, { config }).chat('hi')).toBe('other');
+    const several = JSON.stringify({
+      chat_template: [
+        { name: 'tool_use', template: 'tools' },
+        { name: 'default', template: '{{ add_generation_prompt }}' },
+      ],
+    });
+    expect(tokenizerFromJson(SMALL, { config: several }).chat('hi')).toBe('true');
+  });
+
+  it('has a hash of vocabulary and template', () => {
+    const hashes = [
+      tokenizer,
+      tokenizerFromJson(`${SMALL} `),
+      tokenizerFromJson(SMALL, { chatTemplate: 'x' }),
+      tokenizerFromJson(SMALL),
+    ].map(({ hash }) => hash);
+    expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
+    expect(new Set(hashes).size).toBe(3);
+    expect(hashes[3]).toBe(hashes[0]);
+  });
+
+  it.each<[string, string, { config?: string; chatTemplate?: string }, RegExp]>([
+    ['text that is not JSON', '{', {}, /^t\/tokenizer\.json: not valid JSON/],
+    ['another kind of file', '{"vocab_size": 3}', {}, /^t\/tokenizer\.json: model: /],
+    [
+      'an unknown model',
+      SMALL.replace('"BPE"', '"Magic"').replace('"vocab"', '"v"'),
+      {},
+      /^t\/tokenizer\.json: cannot/,
+    ],
+    ['a damaged configuration', SMALL, { config: '[]' }, /^t\/tokenizer_config\.json: /],
+    ['an end token that is no text', SMALL, { config: '{"eos_token": 3}' }, /^t\/tokenizer_config\.json: eos_token: /],
+    ['a broken template', SMALL, { chatTemplate: '{% if %}' }, /^t\/chat_template\.jinja: the chat template fails/],
+  ])('refuses %s', (_, json, files, message) => {
+    const make = () => tokenizerFromJson(json, files, path.join('t', 'tokenizer.json'));
+    expect(make).toThrow(UserError);
+    expect(make).toThrow(message);
+  });
+
+  it('reports a template that refuses the conversation', () => {
+    const refusing = tokenizerFromJson(SMALL, { config: '{"chat_template": "{{ raise_exception(\'no users\') }}"}' });
+    expect(() => refusing.chat('hi')).toThrow(/^tokenizer_config\.json: the chat template fails \(.*no users/);
+  });
+});
+
+describe('loadTokenizer', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'search-e1-tokenizer-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('takes a file or a folder, with what stands beside it', async () => {
+    await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer\.json: no such file/);
+    await expect(loadTokenizer(path.join(folder, 'none'))).rejects.toThrow(/none: no such file/);
+    const file = path.join(folder, 'tokenizer.json');
+    await writeFile(file, SMALL);
+    expect((await loadTokenizer(folder)).chat('x')).toBeUndefined();
+    await writeFile(path.join(folder, 'chat_template.jinja'), '<{{ messages[0].content }}>');
+    await writeFile(path.join(folder, 'tokenizer_config.json'), '{"eos_token": "‖"}');
+    for (const place of [folder, file]) {
+      const tokenizer = await loadTokenizer(place);
+      expect([tokenizer.chat('x'), tokenizer.endTokens]).toEqual(['<x>', [6, 4]]);
+      expect(await readTokenizerFiles(place)).toEqual({
+        json: SMALL,
+        config: '{"eos_token": "‖"}',
+        chatTemplate: '<{{ messages[0].content }}>',
+      });
+    }
+    await copyFile(file, path.join(folder, 'tokenizer_config.json'));
+    await writeFile(file, 'no JSON');
+    await expect(loadTokenizer(folder)).rejects.toThrow(`${file}: not valid JSON`);
+  });
+});
+
+/** A few passages of the real corpus, spread over it. */
+async function passages(): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { line, value } of readJsonLines(shared('data', 'corpus', 'wiki-passages.jsonl.gz'))) {
+    if (line % 10 === 0) texts.push((value as { text: string }).text);
+    if (texts.length === 300) break;
+  }
+  return texts;
+}
+
+/** Any text, tags and spaces more often than chance has them. */
+const texts = fc
+  .array(fc.oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom(' ', '\n', '</search>', '<|im_end|>', 'the')))
+  .map((parts) => parts.join(''));
+
+describe.skipIf(lacks('data', 'tokenizers', 'qwen2.5'))('Qwen2.5', () => {
+  const folder = shared('data', 'tokenizers', 'qwen2.5');
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    tokenizer = await loadTokenizer(folder);
+  });
+
+  it('gives the published ids', async () => {
+    const { cases } = JSON.parse(await readFile(path.join(folder, 'expected_ids.published.json'), 'utf8'));
+    expect(cases).toHaveLength(70);
+    for (const { text, ids } of cases) expect({ text, ids: tokenizer.encode(text) }).toEqual({ text, ids });
+  });
+
+  it('opens the assistant’s turn', () => {
+    const text = '<|im_start|>user\nWho? {{ x }}<|im_end|>\n<|im_start|>assistant\n';
+    expect(tokenizer.chat('Who? {{ x }}')).toBe(text);
+    expect(tokenizer.endTokens).toEqual([151645]);
+    expect(tokenizer.encode(text).filter((id) => id >= 151643)).toEqual([151644, 151645, 151644]);
+  });
+
+  it('decodes to the text in NFC, and its pieces are the bytes', () => {
+    fc.assert(
+      fc.property(texts, (text) => {
+        const ids = tokenizer.encode(text);
+        // Special tokens are cut out before normalisation; the pieces between them are normalised one by one.
+        const normal = text
+          .split(/(<\|im_end\|>)/)
+          .map((part) => part.normalize('NFC'))
+          .join('');
+        expect(tokenizer.decode(ids)).toBe(normal);
+        expect(joined(tokenizer, ids)).toBe(latin1(normal));
+      }),
+    );
+  });
+
+  it('has one entry for each id', () => {
+    expect(tokenizer.vocabulary).toBe(151669);
+    expect(tokenizer.pieces).toHaveLength(151669);
+    // The 256 bytes are all there, in GPT-2's order.
+    expect(new Set(tokenizer.pieces.slice(0, 256)).size).toBe(256);
+  });
+});
+
+describe.skipIf(lacks('data', 'tokenizers', 'wiki-bpe-8k') || lacks('data', 'corpus'))(
+  'a vocabulary of 8192 tokens',
+  () => {
+    it('round-trips real passages, bytes included', async () => {
+      const tokenizer = await loadTokenizer(shared('data', 'tokenizers', 'wiki-bpe-8k'));
+      expect(tokenizer.vocabulary).toBe(8192);
+      const corpus = await passages();
+      expect(corpus).toHaveLength(300);
+      for (const text of corpus) {
+        const ids = tokenizer.encode(text);
+        expect(tokenizer.decode(ids)).toBe(text);
+        expect(joined(tokenizer, ids)).toBe(latin1(text));
+        expect(Math.max(...ids)).toBeLessThan(8192);
+      }
+    });
+  },
+);

@@ -1,0 +1,22 @@
+/** What protocol and rollout ask of a tokenizer. */
+import type { TokenIds } from '../policy/policy.ts';
+
+export interface Tokenizer {
+  /** Size of the id space, added tokens included. */
+  readonly vocabulary: number;
+  /** Text to ids, no special tokens added; the special tokens' own text is recognised. */
+  encode(text: string): number[];
+  /** Ids to text, special tokens shown. A view only: the ids are the truth. */
+  decode(ids: TokenIds): string;
+  /**
+   * The text that each id contributes, as Latin-1 of its bytes for byte-level vocabularies (a token may be a part of a
+   * character); joined, they contain every ASCII string, such as a tag, that the decoded text contains.
+   */
+  readonly pieces: readonly string[];
+  /** One user message in the model's chat template with the assistant's turn opened, or undefined when the model has none. */
+  chat(userMessage: string): string | undefined;
+  /** Tokens that end a turn in the model's chat format (empty when it has none). */
+  readonly endTokens: TokenIds;
+  /** SHA-256 of tokenizer.json (and chat template), for the record. */
+  readonly hash: string;
+}
