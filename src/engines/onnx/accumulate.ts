@@ -1,0 +1,250 @@
+/**
+ * Forward and backward of whole batches: cuts them into micro-batches, feeds the loss graphs, and puts what they give
+ * out together in the caller's order. Sums over tokens are float64.
+ */
+import type { Tensor } from 'onnxruntime-node';
+import {
+  type CrossEntropyBatch,
+  type ForwardKlBatch,
+  type LossBatch,
+  type LossResult,
+  NonFiniteError,
+  type PolicyGradientBatch,
+  type TokenIds,
+} from '../../policy/policy.ts';
+import {
+  continuationWork,
+  cutMicroBatches,
+  forEachRow,
+  type Limits,
+  type MicroBatch,
+  paddedLength,
+  type Work,
+  workOf,
+} from './micro-batches.ts';
+import { floats, integers } from './session.ts';
+
+/** What one run of a graph gives for a micro-batch: float32 tensors by name, [R] or [R, V]. */
+export type Outputs = Readonly<Record<string, Float32Array>>;
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+export type LossName = LossBatch['loss'];
+export type ForwardName = 'logprobs' | 'teacher';
+
+/** Runs a loss's graph with the present weights on a micro-batch and adds its gradient. */
+export type RunLoss = (graph: LossName, micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
+/** Runs a graph without gradients; the caller has settled with which weights. */
+export type RunForward = (graph: ForwardName, micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
+
+export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
+  const { sequences, klCoefficient } = batch;
+  const work = sequences.map(({ ids, mask, advantages, oldLogprobs, referenceLogprobs }, index) => {
+    const streams = { mask, advantages, oldLogprobs, ...(referenceLogprobs && { referenceLogprobs }) };
+    checkStreams(index, ids, streams);
+    if (klCoefficient > 0 && !referenceLogprobs)
+      throw new Error(
+        `sequence ${index}: referenceLogprobs is needed for the KL term (klCoefficient ${klCoefficient})`,
+      );
+    return workOf(index, ids, mask);
+  });
+  const hasReference = sequences.every(({ referenceLogprobs }) => referenceLogprobs !== undefined);
+  const totals = new Totals(work);
+  let maxRatioDeviation = 0;
+  for (const micro of cutMicroBatches(work, limits)) {
+    const old = stream(micro, (index, token) => sequences[index]!.oldLogprobs[token]!);
+    const outputs = await run('policy-gradient', micro, {
+      targets: targets(micro, (index) => sequences[index]!.ids),
+      advantages: floats(
+        stream(micro, (index, token) => sequences[index]!.advantages[token]!),
+        [micro.rows],
+      ),
+      oldLogprobs: floats(old, [micro.rows]),
+      referenceLogprobs: floats(
+        stream(micro, (index, token) => (sequences[index]!.referenceLogprobs ?? sequences[index]!.oldLogprobs)[token]!),
+        [micro.rows],
+      ),
+      clipFloor: scalar(1 - batch.clipLow),
+      clipCeiling: scalar(1 + batch.clipHigh),
+      klCoefficient: scalar(klCoefficient),
+      scale: scalar(1 / batch.denominator),
+    });
+    totals.add(micro, outputs);
+    for (let row = 0; row < micro.rows; row++)
+      maxRatioDeviation = Math.max(maxRatioDeviation, Math.abs(Math.expm1(outputs.logprobs![row]! - old[row]!)));
+  }
+  const { loss, tokens, mean } = totals.finish(batch.denominator);
+  return {
+    loss,
+    tokens,
+    metrics: {
+      entropy: mean('entropies'),
+      ...(hasReference && { referenceKl: mean('referenceKls') }),
+      clipFraction: mean('clipped'),
+      maxRatioDeviation,
+    },
+  };
+}
+
+export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limits: Limits): Promise<LossResult> {
+  const { sequences } = batch;
+  const work = sequences.map(({ ids, weights }, index) => {
+    checkStreams(index, ids, { weights });
+    return workOf(index, ids, weights);
+  });
+  const totals = new Totals(work);
+  const perToken = sequences.map(({ ids }) => new Float32Array(ids.length));
+  for (const micro of cutMicroBatches(work, limits)) {
+    const outputs = await run('cross-entropy', micro, {
+      targets: targets(micro, (index) => sequences[index]!.ids),
+      weights: floats(
+        stream(micro, (index, token) => sequences[index]!.weights[token]!),
+        [micro.rows],
+      ),
+      scale: scalar(1 / batch.denominator),
+    });
+    totals.add(micro, outputs);
+    forEachRow(micro, (row, index, token) => {
+      perToken[index]![token] = outputs.logprobs![row]!;
+    });
+  }
+  const { loss, tokens, mean } = totals.finish(batch.denominator);
+  return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
+}
+
+export async function forwardKl(
+  run: RunLoss,
+  runTeacher: RunForward,
+  batch: ForwardKlBatch,
+  limits: Limits,
+): Promise<LossResult> {
+  const { pairs } = batch;
+  const students: Work[] = [];
+  const teachers: Work[] = [];
+  for (const [index, { studentPrompt, teacherPrompt, ids, mask }] of pairs.entries()) {
+    checkStreams(index, ids, { mask });
+    if (studentPrompt.length === 0 || teacherPrompt.length === 0)
+      throw new Error(`pair ${index}: a prompt is empty; the first token would have no context`);
+    students.push(continuationWork(index, studentPrompt, ids, mask));
+    teachers.push(continuationWork(index, teacherPrompt, ids, mask));
+  }
+  const totals = new Totals(students);
+  const perToken = pairs.map(({ ids }) => new Float32Array(ids.length));
+  for (const micro of cutMicroBatches(students, limits)) {
+    const teacherWork = micro.work.map(({ index }) => teachers[index]!);
+    // Same sequences in the same order, so row r of the teacher and row r of the student predict the same token.
+    const { teacherLogprobs } = await runTeacher(
+      'teacher',
+      { work: teacherWork, length: paddedLength(teacherWork), rows: micro.rows },
+      { inverseTemperature: scalar(1 / batch.teacherTemperature) },
+    );
+    const outputs = await run('forward-kl', micro, {
+      teacherLogprobs: floats(teacherLogprobs!, [micro.rows, teacherLogprobs!.length / micro.rows]),
+      clip: scalar(batch.clip),
+      scale: scalar(1 / batch.denominator),
+    });
+    totals.add(micro, outputs);
+    forEachRow(micro, (row, index, token) => {
+      perToken[index]![token - pairs[index]!.studentPrompt.length] = outputs.kls![row]!;
+    });
+  }
+  const { loss, tokens, mean } = totals.finish(batch.denominator);
+  return {
+    loss,
+    tokens,
+    metrics: {
+      entropy: mean('entropies'),
+      clipFraction: mean('clipped'),
+      unclippedKl: mean('kls'),
+      teacherEntropy: mean('teacherEntropies'),
+    },
+    perToken,
+  };
+}
+
+/** log π of every token of each sequence; entry 0 is 0. */
+export async function logprobs(
+  run: RunForward,
+  sequences: readonly TokenIds[],
+  limits: Limits,
+): Promise<Float32Array[]> {
+  const results = sequences.map((ids) => new Float32Array(ids.length));
+  const work = sequences.map((ids, index) => workOf(index, ids, new Uint8Array(ids.length).fill(1)));
+  for (const micro of cutMicroBatches(work, limits)) {
+    const outputs = await run('logprobs', micro, { targets: targets(micro, (index) => sequences[index]!) });
+    forEachRow(micro, (row, index, token) => {
+      results[index]![token] = outputs.logprobs![row]!;
+    });
+  }
+  return results;
+}
+
+/** @throws when an output of a loss's graph is not finite, naming it, the sequence and the token. */
+export function checkFinite(loss: LossName, micro: MicroBatch, outputs: Outputs): void {
+  for (const [name, values] of Object.entries(outputs)) {
+    forEachRow(micro, (row, index, token) => {
+      const value = values[row]!;
+      if (!Number.isFinite(value))
+        throw new NonFiniteError(
+          `${loss}: ${name} of sequence ${index} is ${value} at its token ${token}; the weights were not changed`,
+        );
+    });
+  }
+}
+
+/** Sums of the graphs' row outputs, kept by sequence so that the order of micro-batches does not show in them. */
+class Totals {
+  readonly #tokens: number;
+  readonly #bySequence: Map<string, number>[];
+
+  constructor(work: readonly Work[]) {
+    this.#tokens = work.reduce((sum, { positions }) => sum + positions.length, 0);
+    this.#bySequence = work.map(() => new Map());
+  }
+
+  add(micro: MicroBatch, outputs: Outputs): void {
+    for (const [name, values] of Object.entries(outputs)) {
+      forEachRow(micro, (row, index) => {
+        const sums = this.#bySequence[index]!;
+        sums.set(name, (sums.get(name) ?? 0) + values[row]!);
+      });
+    }
+  }
+
+  finish(denominator: number): { loss: number; tokens: number; mean: (name: string) => number } {
+    const sum = (name: string) => this.#bySequence.reduce((total, sums) => total + (sums.get(name) ?? 0), 0);
+    return {
+      loss: sum('losses') / denominator,
+      tokens: this.#tokens,
+      mean: (name) => (this.#tokens === 0 ? 0 : sum(name) / this.#tokens),
+    };
+  }
+}
+
+/** One value for each row of a micro-batch, from the sequence's index and the token that the row predicts. */
+function stream(micro: MicroBatch, value: (index: number, token: number) => number): Float32Array {
+  const values = new Float32Array(micro.rows);
+  forEachRow(micro, (row, index, token) => {
+    values[row] = value(index, token);
+  });
+  return values;
+}
+
+/** The token that each row predicts. */
+function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Tensor {
+  const values = new Float64Array(micro.rows);
+  forEachRow(micro, (row, index, token) => {
+    values[row] = ids(index)[token]!;
+  });
+  return integers(values, [micro.rows]);
+}
+
+function scalar(value: number): Tensor {
+  return floats(new Float32Array([value]), []);
+}
+
+function checkStreams(index: number, ids: TokenIds, streams: Readonly<Record<string, ArrayLike<number>>>): void {
+  for (const [name, values] of Object.entries(streams)) {
+    if (values.length !== ids.length)
+      throw new Error(`sequence ${index}: ${name} has ${values.length} entries, expected ${ids.length} (one a token)`);
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * Reverse-mode differentiation: every primitive adds its forward nodes to a graph and notes its vector-Jacobian
+ * product; `backward` adds the nodes of the products in reverse order.
+ *
+ * Nodes are added only where a gradient is wanted: what depends on no tracked tensor costs nothing (an adapter's
+ * training computes no gradient of the base weights).
+ *
+ * Dimensions: N sequences, S their padded length, T = N S tokens, R selected rows, K key-value heads, G query heads
+ * per key-value head, D head size.
+ */
+import { Graph, type TensorName } from './graph.ts';
+
+export class Tape {
+  readonly graph = new Graph();
+  readonly #products: (() => void)[] = [];
+  readonly #tracked = new Set<TensorName>();
+  readonly #gradients = new Map<TensorName, TensorName>();
+
+  /** Says that the gradient of this tensor is wanted. */
+  track(tensor: TensorName): void {
+    this.#tracked.add(tensor);
+  }
+
+  /** After `backward`: the gradient of a tracked tensor. */
+  gradient(tensor: TensorName): TensorName {
+    const gradient = this.#gradients.get(tensor);
+    if (gradient === undefined) throw new Error(`${tensor} does not take part in the loss`);
+    return gradient;
+  }
+
+  /** Adds the backward nodes, starting from the gradient of the loss by `result`. */
+  backward(result: TensorName, gradient: TensorName): void {
+    this.#gradients.set(result, gradient);
+    for (const product of this.#products.toReversed()) product();
+  }
+
+  /**
+   * y = x Wᵀ + bias or residual; x [T, in], W [out, in], bias [out], residual [T, out].
+   *
+   * With an adapter, W is fed as W₀ + scale B A, and the gradient goes to A [rank, in] and B [out, rank], by the chain
+   * rule dA = scale Bᵀ dW, dB = scale dW Aᵀ with dW = dyᵀ x, multiplied in the order that never forms dW.
+   */
+  linear(
+    x: TensorName,
+    weight: TensorName,
+    options: { bias?: TensorName; residual?: TensorName; adapter?: AdapterMatrices } = {},
+  ): TensorName {
+    const { graph } = this;
+    const { bias, residual, adapter } = options;
+    const addend = bias ?? residual;
+    const y = graph.op('Gemm', addend ? [x, weight, addend] : [x, weight], { transB: 1 });
+    this.#record(y, [x, weight, addend, adapter?.a, adapter?.b], (dy) => {
+      // dx = dy W
+      this.#give(x, (sum) => graph.op('Gemm', sum ? [dy, weight, sum] : [dy, weight]));
+      // dW = dyᵀ x
+      this.#give(weight, (sum) => graph.op('Gemm', sum ? [dy, x, sum] : [dy, x], { transA: 1 }));
+      if (bias) this.#add(bias, () => graph.op('ReduceSum', [dy, graph.integers([0])], { keepdims: 0 }));
+      if (residual) this.#add(residual, () => dy);
+      if (adapter) {
+        const { a, b } = adapter;
+        const scale = { alpha: { float: adapter.scale } };
+        // dB = scale dyᵀ (x Aᵀ),  dA = scale (dy B)ᵀ x
+        this.#add(b, () => graph.op('Gemm', [dy, graph.op('Gemm', [x, a], { transB: 1 })], { transA: 1, ...scale }));
+        this.#add(a, () => graph.op('Gemm', [graph.op('Gemm', [dy, b]), x], { transA: 1, ...scale }));
+      }
+    });
+    return y;
+  }
+
+  /** RMSNorm: y = w x̂, x̂ = x / sqrt(mean(x²) + ε), over the last axis; x [T, hidden], w [hidden]. */
+  rmsNorm(x: TensorName, weight: TensorName, epsilon: number): TensorName {
+    const { graph } = this;
+    const [y, inverse] = graph.ops(2, 'SimplifiedLayerNormalization', [x, weight], {
+      axis: -1,
+      epsilon: { float: epsilon },
+      stash_type: 1,
+    }) as [TensorName, TensorName];
+    this.#record(y, [x, weight], (dy) => {
+      const normal = graph.op('Mul', [x, inverse]);
+      // dw = Σ_t dy x̂
+      this.#add(weight, () =>
+        graph.op('ReduceSum', [graph.op('Mul', [dy, normal]), graph.integers([0])], { keepdims: 0 }),
+      );
+      // dx = (dy w − x̂ mean(dy y)) / rms, since dy w x̂ = dy y
+      this.#add(x, () => {
+        const mean = graph.op('ReduceMean', [graph.op('Mul', [dy, y]), graph.integers([-1])]);
+        const difference = graph.op('Sub', [graph.op('Mul', [dy, weight]), graph.op('Mul', [normal, mean])]);
+        return graph.op('Mul', [difference, inverse]);
+      });
+    });
+    return y;
+  }
+
+  /** h = silu(gate) up, silu(a) = a σ(a). */
+  swiGlu(gate: TensorName, up: TensorName): TensorName {
+    const { graph } = this;
+    const silu = graph.microsoft('QuickGelu', [gate], { alpha: { float: 1 } });
+    const h = graph.op('Mul', [silu, up]);
+    this.#record(h, [gate, up], (dh) => {
+      this.#add(up, () => graph.op('Mul', [dh, silu]));
+      // silu' = σ + silu (1 − σ), so that dgate = dh up σ + dh h (1 − σ) = σ (dh up − dh h) + dh h
+      this.#add(gate, () => {
+        const sigmoid = graph.op('Sigmoid', [gate]);
+        const throughGate = graph.op('Mul', [dh, h]);
+        const difference = graph.op('Sub', [graph.op('Mul', [dh, up]), throughGate]);
+        return graph.op('Add', [graph.op('Mul', [sigmoid, difference]), throughGate]);
+      });
+    });
+    return h;
+  }
+
+  /**
+   * Rotary position embedding in the half-split form: elements i and i + D/2 of a head turn by position · θ_i.
+   * x [N, S, heads D]; positions count from 0 in every sequence. The way back is the turn by the negative angle.
+   */
+  rotary(x: TensorName, table: RotaryTable): TensorName {
+    const { graph } = this;
+    const turn = (tensor: TensorName, sine: TensorName) =>
+      graph.microsoft('RotaryEmbedding', [tensor, graph.integers([0]), table.cosine, sine]);
+    const y = turn(x, table.sine);
+    this.#record(y, [x], (dy) => this.#add(x, () => turn(dy, table.negativeSine)));
+    return y;
+  }
+
+  /** `shape`: a constant, or the name of an int64 vector. */
+  reshape(x: TensorName, shape: readonly number[] | TensorName): TensorName {
+    const { graph } = this;
+    const y = graph.op('Reshape', [x, typeof shape === 'string' ? shape : graph.integers(shape)]);
+    this.#record(y, [x], (dy) => this.#add(x, () => graph.op('Reshape', [dy, graph.op('Shape', [x])])));
+    return y;
+  }
+
+  transpose(x: TensorName, permutation: readonly number[]): TensorName {
+    const { graph } = this;
+    const y = graph.op('Transpose', [x], { perm: permutation });
+    const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+    this.#record(y, [x], (dy) => this.#add(x, () => graph.op('Transpose', [dy], { perm: inverse })));
+    return y;
+  }
+
+  /** Picks rows of x [T, columns]; `rows` [R] holds each row at most once. */
+  selectRows(x: TensorName, rows: TensorName): TensorName {
+    const { graph } = this;
+    const y = graph.op('Gather', [x, rows], { axis: 0 });
+    this.#record(y, [x], (dy) =>
+      this.#add(x, () => {
+        const zeros = graph.op('Expand', [graph.float(0), graph.op('Shape', [x])]);
+        return graph.op('ScatterND', [zeros, graph.op('Unsqueeze', [rows, graph.integers([1])]), dy]);
+      }),
+    );
+    return y;
+  }
+
+  /**
+   * Causal attention, o = softmax(q kᵀ / sqrt(D) + mask) v; q [N, K, S G, D], k and v [N, K, S, D].
+   *
+   * The G query heads that share a key-value head stand as G rows a position, so that the sum over the group in dk and
+   * dv happens inside the matrix product. Queries are taken in blocks of positions, each with the keys up to its end
+   * alone: most of the masked half is never computed.
+   */
+  attention(q: TensorName, k: TensorName, v: TensorName, blocks: CausalBlocks, headSize: number): TensorName {
+    const { graph } = this;
+    const count = blocks.masks.length;
+    const scale = { alpha: { float: 1 / Math.sqrt(headSize) } };
+    const rows = (tensor: TensorName) => graph.ops(count, 'Split', [tensor, blocks.rows], { axis: 2 });
+    const seen = (tensor: TensorName, block: number) =>
+      block === count - 1
+        ? tensor
+        : graph.op('Slice', [tensor, graph.integers([0]), blocks.ends[block]!, graph.integers([2])]);
+
+    const parts = rows(q).map((queries, block) => {
+      const [keys, values] = [seen(k, block), seen(v, block)];
+      const scores = graph.microsoft('FusedMatMul', [queries, keys], { transB: 1, ...scale });
+      const p = graph.op('Softmax', [graph.op('Add', [scores, blocks.masks[block]!])], { axis: -1 });
+      return { queries, keys, values, p };
+    });
+    const o = graph.op(
+      'Concat',
+      parts.map(({ p, values }) => graph.op('MatMul', [p, values])),
+      { axis: 2 },
+    );
+    this.#record(o, [q, k, v], (dO) => {
+      // ds = p (do vᵀ − Σ_d do o), the sum being Σ_j p_j dp_j
+      const inner = rows(graph.op('ReduceSum', [graph.op('Mul', [dO, o]), graph.integers([-1])]));
+      const gradients = rows(dO).map((dOutput, block) => {
+        const { p, values } = parts[block]!;
+        const dp = graph.microsoft('FusedMatMul', [dOutput, values], { transB: 1 });
+        return { dOutput, ds: graph.op('Mul', [p, graph.op('Sub', [dp, inner[block]!])]) };
+      });
+      // Sums over blocks; a block says nothing about the keys after it.
+      const sum = (make: (block: number) => TensorName) =>
+        graph.op(
+          'Sum',
+          parts.map((_, block) =>
+            block === count - 1 ? make(block) : graph.op('Pad', [make(block), blocks.padding[block]!]),
+          ),
+        );
+      // dv = pᵀ do
+      this.#add(v, () =>
+        sum((block) => graph.microsoft('FusedMatMul', [parts[block]!.p, gradients[block]!.dOutput], { transA: 1 })),
+      );
+      // dq = ds k / sqrt(D),  dk = dsᵀ q / sqrt(D)
+      this.#add(q, () =>
+        graph.op(
+          'Concat',
+          gradients.map(({ ds }, block) => graph.microsoft('FusedMatMul', [ds, parts[block]!.keys], scale)),
+          { axis: 2 },
+        ),
+      );
+      this.#add(k, () =>
+        sum((block) =>
+          graph.microsoft('FusedMatMul', [gradients[block]!.ds, parts[block]!.queries], { transA: 1, ...scale }),
+        ),
+      );
+    });
+    return o;
+  }
+
+  /** Notes how the gradient of a result is passed on, if any of its inputs wants one. */
+  #record(result: TensorName, inputs: readonly (TensorName | undefined)[], product: (dy: TensorName) => void): void {
+    if (!inputs.some((input) => input !== undefined && this.#tracked.has(input))) return;
+    this.#tracked.add(result);
+    this.#products.push(() => {
+      const dy = this.#gradients.get(result);
+      if (dy !== undefined) product(dy);
+    });
+  }
+
+  /** Adds a contribution to the gradient of a tracked tensor; `make` gets what has been added up so far. */
+  #give(tensor: TensorName, make: (sum: TensorName | undefined) => TensorName): void {
+    if (this.#tracked.has(tensor)) this.#gradients.set(tensor, make(this.#gradients.get(tensor)));
+  }
+
+  #add(tensor: TensorName, make: () => TensorName): void {
+    this.#give(tensor, (sum) => (sum === undefined ? make() : this.graph.op('Add', [sum, make()])));
+  }
+}
+
+/** LoRA's matrices: A [rank, in], B [out, rank]; scale = alpha / rank. */
+export interface AdapterMatrices {
+  readonly a: TensorName;
+  readonly b: TensorName;
+  readonly scale: number;
+}
+
+/** cos, sin and −sin of position · θ_i, each [positions, D/2]. */
+export interface RotaryTable {
+  readonly cosine: TensorName;
+  readonly sine: TensorName;
+  readonly negativeSine: TensorName;
+}
+
+/** Positions 0 to S − 1 in consecutive blocks, as `causalBlocks` in transformer.ts makes them. */
+export interface CausalBlocks {
+  /** int64 [blocks]: query rows of each, positions times G. */
+  readonly rows: TensorName;
+  /** For each block, int64 [1]: the position after its last one. */
+  readonly ends: readonly TensorName[];
+  /** For each block [rows, end]: 0 where the key may be seen, −∞ where it comes after the query. */
+  readonly masks: readonly TensorName[];
+  /** For each block, int64 [8]: what `Pad` needs to bring [N, K, end, D] to [N, K, S, D]. */
+  readonly padding: readonly TensorName[];
+}

@@ -1,0 +1,207 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { Random, uniformAt } from '../../base/random.ts';
+import { Decoder, type Draw } from './decoder.ts';
+import { layoutOf, type ModelConfig } from './parameters.ts';
+import { logSoftmax, randomWeights, referenceLogits } from './reference.testing.ts';
+
+const grouped: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 53,
+  hidden: 24,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 6,
+  intermediate: 36,
+  ropeTheta: 10_000,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 256,
+};
+
+const open: Decoder[] = [];
+async function decoderOf(config: ModelConfig, weights: Float32Array, threads = 1): Promise<Decoder> {
+  const decoder = new Decoder(config, threads);
+  open.push(decoder);
+  await decoder.load(weights);
+  return decoder;
+}
+afterAll(async () => {
+  for (const decoder of open) await decoder.close();
+});
+
+const someIds = (random: Random, length: number, vocabulary: number) =>
+  Array.from({ length }, () => random.below(vocabulary));
+
+/** Prompts into rows 0, 1, ... in pieces of the given lengths (the last repeats), then `steps` draws for each. */
+async function generate(
+  decoder: Decoder,
+  prompts: readonly (readonly number[])[],
+  { steps = 8, cuts = [64], capacity = 0, temperature = 1 },
+): Promise<Draw[][]> {
+  const length = Math.max(...prompts.map((prompt) => prompt.length)) + steps;
+  decoder.reserve(prompts.length, Math.max(capacity, length));
+  for (const row of prompts.keys()) decoder.take(row);
+  for (const [row, prompt] of prompts.entries()) {
+    for (let from = 0, cut = 0; from < prompt.length - 1; cut++) {
+      const ids = prompt.slice(from, Math.min(prompt.length - 1, from + (cuts[cut] ?? cuts.at(-1)!)));
+      await decoder.extend(row, [{ from, ids }]);
+      from += ids.length;
+    }
+  }
+  const rows: Draw[][] = prompts.map(() => []);
+  for (let step = 0; step < steps; step++) {
+    const requests = prompts.map((prompt, row) => ({
+      id: rows[row]!.at(-1)?.id ?? prompt.at(-1)!,
+      position: prompt.length - 1 + step,
+      temperature,
+      uniform: uniformAt([prompt.length, prompt[0]!], step),
+    }));
+    for (const [row, draw] of (await decoder.draw(requests)).entries()) rows[row]!.push(draw);
+  }
+  return rows;
+}
+
+describe('Decoder', () => {
+  const variants: [string, Partial<ModelConfig>][] = [
+    ['grouped heads, tied', {}],
+    ['one head a group, untied', { keyValueHeads: 4, tiedHead: false }],
+    ['one key-value head, hidden and heads of different width', { heads: 3, keyValueHeads: 1, headSize: 10 }],
+  ];
+  it.each(variants)('agrees with a full float64 forward pass: %s', async (_, change) => {
+    const config = { ...grouped, ...change };
+    const weights = randomWeights(config, [1, 2]);
+    const prompt = someIds(new Random([3, 4]), 40, config.vocabulary);
+    const [row] = await generate(await decoderOf(config, weights), [prompt], { cuts: [10, 7], steps: 12 });
+    const ids = [...prompt, ...row!.map(({ id }) => id)];
+    const logits = referenceLogits(config, Float64Array.from(weights), ids);
+    for (const [n, { id, logprob }] of row!.entries())
+      expect(logprob).toBeCloseTo(logSoftmax(logits[prompt.length - 1 + n]!)[id]!, 5);
+  });
+
+  it('takes the largest logit at temperature 0, with its probability at temperature 1', async () => {
+    const weights = randomWeights(grouped, [1, 2]);
+    const prompt = someIds(new Random([5, 6]), 9, grouped.vocabulary);
+    const [row] = await generate(await decoderOf(grouped, weights), [prompt], { temperature: 0 });
+    const ids = [...prompt, ...row!.map(({ id }) => id)];
+    const logits = referenceLogits(grouped, Float64Array.from(weights), ids);
+    for (const [n, { id, logprob }] of row!.entries()) {
+      const at = logits[prompt.length - 1 + n]!;
+      expect(id).toBe(at.indexOf(Math.max(...at)));
+      expect(logprob).toBeCloseTo(logSoftmax(at)[id]!, 5);
+    }
+  });
+
+  it('gives the same bits in any company, cut, row, capacity', async () => {
+    const random = new Random([7, 8]);
+    for (let trial = 0; trial < 6; trial++) {
+      const keyValueHeads = 1 + random.below(3);
+      const config: ModelConfig = {
+        ...grouped,
+        vocabulary: 30 + random.below(90),
+        hidden: 8 + random.below(60),
+        layers: 1 + random.below(2),
+        keyValueHeads,
+        heads: keyValueHeads * (1 + random.below(3)),
+        headSize: 2 * (1 + random.below(20)),
+        intermediate: 10 + random.below(90),
+      };
+      const decoder = await decoderOf(config, randomWeights(config, [trial, 9]), 1 + random.below(3));
+      const prompt = someIds(random, 2 + random.below(90), config.vocabulary);
+      const [alone] = await generate(decoder, [prompt], {});
+      for (let round = 0; round < 4; round++) {
+        const rows = 1 + random.below(20);
+        const own = random.below(rows);
+        const prompts = Array.from({ length: rows }, (_, row) =>
+          row === own ? prompt : someIds(random, 1 + random.below(70), config.vocabulary),
+        );
+        const cuts = round === 0 ? [1] : Array.from({ length: 20 }, () => 1 + random.below(40));
+        const results = await generate(decoder, prompts, { cuts, capacity: random.below(250) });
+        expect(results[own], JSON.stringify({ trial, round, rows, own, cuts, config })).toEqual(alone);
+      }
+    }
+  });
+
+  it('puts several rows in at a time, as if one by one', async () => {
+    const decoder = await decoderOf(grouped, randomWeights(grouped, [1, 2]));
+    const random = new Random([1, 1]);
+    const prompts = [130, 70, 64, 3, 1].map((length) => someIds(random, length + 1, grouped.vocabulary));
+    const apart = await generate(decoder, prompts, { steps: 1 });
+    decoder.reserve(prompts.length, 140);
+    for (const row of prompts.keys()) decoder.take(row);
+    await decoder.extend(
+      0,
+      prompts.map((prompt) => ({ from: 0, ids: prompt.slice(0, -1) })),
+    );
+    const together = await decoder.draw(
+      prompts.map((prompt) => ({
+        id: prompt.at(-1)!,
+        position: prompt.length - 1,
+        temperature: 1,
+        uniform: uniformAt([prompt.length, prompt[0]!], 0),
+      })),
+    );
+    expect(together).toEqual(apart.map(([draw]) => draw));
+  });
+
+  it('saves, takes back and copies rows without a change', async () => {
+    const decoder = await decoderOf(grouped, randomWeights(grouped, [1, 2]));
+    const prompt = someIds(new Random([2, 2]), 40, grouped.vocabulary);
+    const next = (row: number) => ({ id: prompt[row]!, position: 39, temperature: 1, uniform: 0.4 });
+    decoder.reserve(3, 40);
+    for (const row of [0, 1, 2]) decoder.take(row);
+    await decoder.extend(0, [{ from: 0, ids: prompt.slice(0, 39) }]);
+    decoder.copy(0, 2);
+    decoder.take(1, decoder.save(0, 39), 39);
+    const [a, b, c] = await decoder.draw([next(0), next(0), next(0)]);
+    expect(b).toEqual(a);
+    expect(c).toEqual(a);
+    // A shorter beginning of what was saved, the rest computed again.
+    const saved = decoder.save(0, 39);
+    decoder.reserve(3, 200);
+    decoder.take(1, saved, 20);
+    await decoder.extend(1, [{ from: 20, ids: prompt.slice(20, 39) }]);
+    expect((await decoder.draw([next(0), next(0)]))[1]).toEqual(a);
+  });
+
+  it('draws as often as the probabilities say', async () => {
+    const config = { ...grouped, vocabulary: 11, layers: 1 };
+    const weights = randomWeights(config, [4, 4]);
+    const decoder = await decoderOf(config, weights);
+    const temperature = 0.7;
+    const rows = 500;
+    const rounds = 10;
+    decoder.reserve(rows, 1);
+    const counts = new Float64Array(config.vocabulary);
+    for (let round = 0; round < rounds; round++) {
+      const requests = Array.from({ length: rows }, (_, row) => ({
+        id: 5,
+        position: 0,
+        temperature,
+        uniform: uniformAt([6, 6], round * rows + row),
+      }));
+      for (const { id } of await decoder.draw(requests)) counts[id]! += 1;
+    }
+    const expected = logSoftmax(referenceLogits(config, Float64Array.from(weights), [5])[0]!, temperature);
+    // Pearson's statistic with 10 degrees of freedom is below 29.6 with probability 0.999; the draws are fixed.
+    const statistic = counts.reduce((sum, count, id) => {
+      const mean = rows * rounds * Math.exp(expected[id]!);
+      return sum + (count - mean) ** 2 / mean;
+    }, 0);
+    expect(statistic).toBeLessThan(29.6);
+    expect(statistic).toBeGreaterThan(0);
+  });
+
+  it('draws the first and the last possible token at the ends of the unit interval', async () => {
+    // All logits are equal when the embedding is zero: token v owns [v / V, (v + 1) / V).
+    const config = { ...grouped, vocabulary: 8 };
+    const weights = randomWeights(config, [4, 4]);
+    weights.fill(0, 0, layoutOf(config).byName.get('model.embed_tokens.weight')!.size);
+    const decoder = await decoderOf(config, weights);
+    const uniforms = [0, 0.1249, 0.1251, 0.5001, 0.8751, 1 - 2 ** -32];
+    decoder.reserve(uniforms.length, 1);
+    const draws = await decoder.draw(uniforms.map((uniform) => ({ id: 1, position: 0, temperature: 1, uniform })));
+    expect(draws.map(({ id }) => id)).toEqual([0, 0, 1, 4, 7, 7]);
+    for (const { logprob } of draws) expect(logprob).toBeCloseTo(-Math.log(8), 6);
+  });
+});

@@ -1,0 +1,291 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from '../../base/errors.ts';
+import { Random } from '../../base/random.ts';
+import type { Tensor } from '../../checkpoint/safetensors.ts';
+import type { AdamWStep, PolicyGradientSequence, Sample, SampleRequest } from '../../policy/policy.ts';
+import { type OnnxPolicy, openPolicy, openPolicyDirectory } from './engine.ts';
+import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
+import { randomWeights } from './reference.testing.ts';
+
+const config: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 30,
+  hidden: 16,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 8,
+  intermediate: 24,
+  ropeTheta: 10_000,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 64,
+};
+const pieces = Array.from({ length: config.vocabulary }, (_, id) => String.fromCharCode(97 + id));
+
+function namedWeights(flat: Float32Array): Map<string, Tensor> {
+  const layout = layoutOf(config);
+  return new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
+}
+
+const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
+  prompt: [1, 2, 3],
+  maxTokens: 12,
+  temperature: 1,
+  stop: [],
+  stopTokens: [],
+  key: [7, 7],
+  ...change,
+});
+
+const adamw: AdamWStep = {
+  learningRate: 0.01,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  clipNorm: 1,
+  minGradientNorm: 0,
+};
+
+/** A policy-gradient sequence that praises what was sampled. */
+function praised(prompt: readonly number[], sample: Sample): PolicyGradientSequence {
+  const ids = [...prompt, ...sample.ids];
+  const written = (t: number) => t >= prompt.length;
+  return {
+    ids,
+    mask: Uint8Array.from(ids, (_, t) => (written(t) ? 1 : 0)),
+    advantages: Float32Array.from(ids, (_, t) => (written(t) ? 1 : 0)),
+    oldLogprobs: Float32Array.from(ids, (_, t) => (written(t) ? sample.logprobs[t - prompt.length]! : 0)),
+  };
+}
+
+describe('the embedded engine', () => {
+  const policies: OnnxPolicy[] = [];
+  const open = async (key: [number, number] = [1, 1]) => {
+    const policy = await openPolicy({ config, weights: namedWeights(randomWeights(config, key)), pieces, threads: 1 });
+    policies.push(policy);
+    return policy;
+  };
+  let policy: OnnxPolicy;
+  let folder: string;
+  beforeAll(async () => {
+    policy = await open();
+    folder = await mkdtemp(path.join(os.tmpdir(), 'engine-'));
+  });
+  afterEach(async () => {
+    for (const one of policies.splice(0)) if (one !== policy) await one.close();
+  });
+  afterAll(async () => {
+    await policy.close();
+    await rm(folder, { recursive: true });
+  });
+
+  /** GRPO-like step n on samples of its own. */
+  async function train(policy: OnnxPolicy, n: number): Promise<void> {
+    const requests = [0, 1, 2].map((i) => request({ key: [n, i] }));
+    const samples = await Promise.all(requests.map((one) => policy.sample(one)));
+    const sequences = samples.map((sample, i) => praised(requests[i]!.prompt, sample));
+    for (const [i, { advantages }] of sequences.entries()) advantages.fill(i - 1);
+    await policy.accumulate({
+      loss: 'policy-gradient',
+      sequences,
+      clipLow: 0.2,
+      clipHigh: 0.2,
+      klCoefficient: 0,
+      denominator: 36,
+    });
+    await policy.step(adamw);
+  }
+
+  it('says what it is', () => {
+    expect(policy.info).toEqual({
+      engine: 'onnx',
+      family: 'qwen2',
+      parameters: layoutOf(config).total,
+      vocabulary: 30,
+      contextLength: 64,
+      threads: 1,
+    });
+  });
+
+  it('samples with the log-probabilities that training computes: the first ratio is 1', async () => {
+    const requests = Array.from({ length: 8 }, (_, i) =>
+      request({ prompt: [i, 4, 5], maxTokens: 5 + 5 * i, key: [i, 2] }),
+    );
+    const samples = await Promise.all(requests.map((one) => policy.sample(one)));
+    const sequences = samples.map((sample, i) => praised(requests[i]!.prompt, sample));
+    const streams = await policy.logprobs(
+      sequences.map(({ ids }) => ids),
+      'present',
+    );
+    for (const [i, { logprobs }] of samples.entries())
+      for (const [n, logprob] of logprobs.entries()) expect(streams[i]![3 + n]).toBeCloseTo(logprob, 5);
+    const other = await open();
+    const { metrics, tokens } = await other.accumulate({
+      loss: 'policy-gradient',
+      sequences,
+      clipLow: 0.2,
+      clipHigh: 0.2,
+      klCoefficient: 0,
+      denominator: 1,
+    });
+    expect(tokens).toBe(samples.reduce((sum, { ids }) => sum + ids.length, 0));
+    expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
+  });
+
+  it('samples from the new weights after a step, an adapter and its merge', async () => {
+    const own = await open();
+    const probability = async () => {
+      const { ids, logprobs } = await own.sample(request());
+      const stream = (await own.logprobs([[1, 2, 3, ...ids]], 'present'))[0]!;
+      for (const [n, logprob] of logprobs.entries()) expect(stream[3 + n]).toBeCloseTo(logprob, 5);
+      return logprobs;
+    };
+    const first = await probability();
+    await train(own, 1);
+    const stepped = await probability();
+    expect(stepped).not.toEqual(first);
+    await own.attachAdapter({ rank: 2, alpha: 4, key: [3, 3] });
+    expect(await probability()).toEqual(stepped);
+    await train(own, 2);
+    const adapted = await probability();
+    expect(adapted).not.toEqual(stepped);
+    await own.mergeAdapter();
+    expect(await probability()).toEqual(adapted);
+  });
+
+  it.each([false, true])('saves and restores: 2 + 2 steps are 4 steps, to the bit (adapter: %s)', async (adapter) => {
+    const [straight, interrupted] = [await open(), await open()];
+    for (const one of [straight, interrupted]) if (adapter) await one.attachAdapter({ rank: 2, alpha: 4, key: [3, 3] });
+    for (const n of [1, 2]) await train(interrupted, n);
+    const place = path.join(folder, `adapter-${adapter}`);
+    await interrupted.save(place);
+    const resumed = await open([9, 9]);
+    await resumed.restore(place);
+    for (const n of [1, 2, 3, 4]) await train(straight, n);
+    for (const n of [3, 4]) await train(resumed, n);
+    expect(await resumed.sample(request({ maxTokens: 50 }))).toEqual(await straight.sample(request({ maxTokens: 50 })));
+    for (const [name, one] of [
+      ['a', straight],
+      ['b', resumed],
+    ] as const)
+      await one.save(path.join(folder, name));
+    for (const file of ['model.safetensors', 'optimizer.safetensors', ...(adapter ? ['adapter.safetensors'] : [])])
+      expect(readFileSync(path.join(folder, 'a', file)).equals(readFileSync(path.join(folder, 'b', file)))).toBe(true);
+    await expect(resumed.restore(path.join(folder, 'none'))).rejects.toThrow(UserError);
+  });
+
+  it('keeps to the order of calls that nobody waited for', async () => {
+    const [own, waited] = [await open(), await open()];
+    const before = own.sample(request({ maxTokens: 40 }));
+    const batch = {
+      loss: 'cross-entropy' as const,
+      sequences: [{ ids: [1, 2, 3, 4], weights: new Float32Array(4).fill(1) }],
+      denominator: 1,
+    };
+    const results = [own.accumulate(batch), own.step(adamw)];
+    const after = own.sample(request({ maxTokens: 40 }));
+    expect(await before).toEqual(await waited.sample(request({ maxTokens: 40 })));
+    await waited.accumulate(batch);
+    await waited.step(adamw);
+    expect(await after).toEqual(await waited.sample(request({ maxTokens: 40 })));
+    await Promise.all(results);
+  });
+
+  it('counts what it does', async () => {
+    const own = await open();
+    await own.sample(request({ maxTokens: 5 }));
+    await own.logprobs([[1, 2, 3]], 'present');
+    await own.accumulate({
+      loss: 'cross-entropy',
+      sequences: [{ ids: [1, 2], weights: new Float32Array(2) }],
+      denominator: 1,
+    });
+    const statistics = await own.statistics();
+    expect(statistics).toMatchObject({ sampledTokens: 5, prefilledTokens: 2, scoredTokens: 3, trainedTokens: 2 });
+    for (const seconds of [statistics.sampleSeconds, statistics.trainSeconds, statistics.scoreSeconds])
+      expect(seconds).toBeGreaterThan(0);
+  });
+
+  it('aborts a sample and releases sessions', async () => {
+    const controller = new AbortController();
+    const sample = policy.sample(request({ maxTokens: 60, session: 's' }), controller.signal);
+    controller.abort(new Error('too slow'));
+    await expect(sample).rejects.toThrow('too slow');
+    policy.release('s');
+    expect((await policy.sample(request())).ids).toHaveLength(12);
+  });
+
+  it('rejects what is pending when closed, and what comes after', async () => {
+    const own = await open();
+    const pending = expect(own.sample(request({ maxTokens: 60 }))).rejects.toThrow('the engine is closed');
+    await own.close();
+    await pending;
+    await expect(own.freeze()).rejects.toThrow('the engine is closed');
+  });
+
+  it('passes errors of training on', async () => {
+    await expect(policy.logprobs([[1, 99]], 'present')).rejects.toThrow(/id 99/);
+    await expect(policy.mergeAdapter()).rejects.toThrow(/no adapter/);
+    await expect(policy.sample(request({ prompt: [] }))).rejects.toThrow(RangeError);
+  });
+
+  it('refuses weights that do not fit the configuration', async () => {
+    const weights = namedWeights(randomWeights(config, [1, 1]));
+    weights.delete('model.norm.weight');
+    await expect(openPolicy({ config, weights, pieces })).rejects.toThrow(
+      /model\.norm\.weight of shape \[16\] is missing/,
+    );
+    weights.set('model.norm.weight', { shape: [15], data: new Float32Array(15) });
+    await expect(openPolicy({ config, weights, pieces })).rejects.toThrow(/of shape \[16\] is given as \[15\]/);
+  });
+
+  it('lets a process end in the middle of its work, with the code that was asked for', async () => {
+    const engine = new URL('./engine.ts', import.meta.url).href;
+    const script = `
+      import { openPolicyDirectory } from ${JSON.stringify(engine)};
+      const policy = await openPolicyDirectory(process.argv[1], { pieces: [], threads: 2 });
+      for (let i = 0; i < 1000; i++)
+        policy.sample({ prompt: [1], maxTokens: 60, temperature: 1, stop: [], stopTokens: [], key: [1, i] });
+      setTimeout(() => process.exit(3), 60);`;
+    const place = path.join(folder, 'ending');
+    await policy.save(place);
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, place], { stdio: 'inherit' });
+    expect(await once(child, 'exit')).toEqual([3, null]);
+  });
+});
+
+const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
+const checkpoint = path.join(shared, 'checkpoints/tiny-qwen2-tied');
+if (!existsSync(checkpoint)) console.warn(`skipped: ${checkpoint} is not there (set SEARCH_E1_SHARED)`);
+
+describe.skipIf(!existsSync(checkpoint))('the engine on the reference checkpoint', () => {
+  it('continues greedily as transformers does, alone and in company', async () => {
+    const expected = JSON.parse(readFileSync(path.join(checkpoint, 'expected.json'), 'utf8')) as {
+      greedy_from_first5: number[];
+    };
+    const policy = await openPolicyDirectory(checkpoint, { pieces: [] });
+    const continuation = expected.greedy_from_first5.slice(5);
+    const greedy = request({
+      prompt: expected.greedy_from_first5.slice(0, 5),
+      maxTokens: continuation.length,
+      temperature: 0,
+    });
+    const random = new Random([1, 5]);
+    const others = Array.from({ length: 20 }, (_, i) =>
+      request({ prompt: Array.from({ length: 1 + i }, () => random.below(320)), key: [i, i] }),
+    );
+    const [alone] = [await policy.sample(greedy)];
+    const [together] = await Promise.all([greedy, ...others].map((one) => policy.sample(one)));
+    expect(alone.ids).toEqual(continuation);
+    expect(together).toEqual(alone);
+    await policy.close();
+  });
+});

@@ -1,0 +1,136 @@
+/** The embedded engine: a policy that samples and trains in this process, in a thread of its own. */
+import os from 'node:os';
+import { readModel } from '../../checkpoint/model-directory.ts';
+import type { Tensor } from '../../checkpoint/safetensors.ts';
+import type { Policy, PolicyInfo, Sample, SampleRequest } from '../../policy/policy.ts';
+import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
+import { layoutOf, type ModelConfig } from './parameters.ts';
+import { WorkerClient } from './worker-client.ts';
+
+export type { EngineStatistics } from './messages.ts';
+
+/** Sequences that are sampled at a time. */
+const MAX_ACTIVE = 96;
+
+export interface EngineOptions {
+  /** Default: as many as the machine runs at a time. */
+  readonly threads?: number;
+  /** Most sequences that are sampled at a time, at least 1; the others wait. Default 96. */
+  readonly maxActive?: number;
+}
+
+export interface PolicySource extends EngineOptions {
+  readonly config: ModelConfig;
+  /** Every tensor of the model under its Hugging Face name, as `readModel` gives them. Copied. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+  /** The text of each token, for stop strings: see `Tokenizer.pieces`. */
+  readonly pieces: readonly string[];
+}
+
+/**
+ * Opens an engine. It has to be closed.
+ * @throws RangeError when a tensor is missing or has another size than the configuration says.
+ */
+export async function openPolicy({ config, weights, pieces, threads, maxActive }: PolicySource): Promise<OnnxPolicy> {
+  const layout = layoutOf(config);
+  const flat = new Float32Array(layout.total);
+  for (const { name, shape, offset, size } of layout.entries) {
+    const tensor = weights.get(name);
+    if (tensor?.data.length !== size)
+      throw new RangeError(
+        `weights: ${name} of shape [${shape}] is ${tensor ? `given as [${tensor.shape}]` : 'missing'}`,
+      );
+    flat.set(tensor.data, offset);
+  }
+  const info: PolicyInfo = {
+    engine: 'onnx',
+    family: config.family,
+    parameters: layout.total,
+    vocabulary: config.vocabulary,
+    contextLength: config.contextLength,
+    threads: threads ?? os.availableParallelism(),
+  };
+  const setup: WorkerSetup = {
+    config,
+    weights: flat,
+    pieces,
+    threads: info.threads,
+    maxActive: maxActive ?? MAX_ACTIVE,
+  };
+  // Beside this file lies the worker's source, or, when built, its JavaScript.
+  const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+  const client = new WorkerClient(script, setup, [flat.buffer]);
+  await client.ready();
+  return new OnnxPolicy(info, client);
+}
+
+/** Opens a Hugging Face model directory: config.json and safetensors. */
+export async function openPolicyDirectory(
+  folder: string,
+  options: EngineOptions & Pick<PolicySource, 'pieces'>,
+): Promise<OnnxPolicy> {
+  return openPolicy({ ...options, ...(await readModel(folder)) });
+}
+
+export class OnnxPolicy implements Policy {
+  readonly info: PolicyInfo;
+  readonly #client: WorkerClient;
+
+  constructor(info: PolicyInfo, client: WorkerClient) {
+    this.info = info;
+    this.#client = client;
+  }
+
+  sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {
+    return this.#client.call('sample', [request], signal);
+  }
+
+  release(session: string): void {
+    this.#client.post({ kind: 'release', session });
+  }
+
+  logprobs(...args: Parameters<Verbs['logprobs']>): ReturnType<Verbs['logprobs']> {
+    return this.#client.call('logprobs', args);
+  }
+
+  accumulate(...args: Parameters<Verbs['accumulate']>): ReturnType<Verbs['accumulate']> {
+    return this.#client.call('accumulate', args);
+  }
+
+  step(...args: Parameters<Verbs['step']>): ReturnType<Verbs['step']> {
+    return this.#client.call('step', args);
+  }
+
+  resetOptimizer(): Promise<void> {
+    return this.#client.call('resetOptimizer', []);
+  }
+
+  freeze(): Promise<void> {
+    return this.#client.call('freeze', []);
+  }
+
+  attachAdapter(...args: Parameters<Verbs['attachAdapter']>): Promise<void> {
+    return this.#client.call('attachAdapter', args);
+  }
+
+  mergeAdapter(): Promise<void> {
+    return this.#client.call('mergeAdapter', []);
+  }
+
+  save(folder: string): Promise<void> {
+    return this.#client.call('save', [folder]);
+  }
+
+  restore(folder: string): Promise<void> {
+    return this.#client.call('restore', [folder]);
+  }
+
+  /** Running totals of tokens and seconds. */
+  statistics(): Promise<EngineStatistics> {
+    return this.#client.call('statistics', []);
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+}

@@ -1,0 +1,92 @@
+/** What the engine's two threads say to each other. */
+import { UserError } from '../../base/errors.ts';
+import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
+import type { ModelConfig } from './parameters.ts';
+
+/** Running totals since the engine was opened. */
+export interface EngineStatistics {
+  readonly sampledTokens: number;
+  /** Prompt tokens that were computed; those found in a session or copied from an equal prompt do not count. */
+  readonly prefilledTokens: number;
+  /** Spent on sampling, `loadSeconds` included. */
+  readonly sampleSeconds: number;
+  /** Spent on bringing changed weights into the sampler. */
+  readonly loadSeconds: number;
+  /** Tokens of the sequences given to `accumulate` (of a pair: those of both sides). */
+  readonly trainedTokens: number;
+  /** Spent on `accumulate` and `step`. */
+  readonly trainSeconds: number;
+  /** Tokens of the sequences given to `logprobs`, and the time spent on it. */
+  readonly scoredTokens: number;
+  readonly scoreSeconds: number;
+}
+
+/** What the worker does, by name. */
+export interface Verbs
+  extends Pick<
+    Policy,
+    | 'logprobs'
+    | 'accumulate'
+    | 'step'
+    | 'resetOptimizer'
+    | 'freeze'
+    | 'attachAdapter'
+    | 'mergeAdapter'
+    | 'save'
+    | 'restore'
+  > {
+  sample(request: SampleRequest): Promise<Sample>;
+  statistics(): Promise<EngineStatistics>;
+}
+
+export interface WorkerSetup {
+  readonly config: ModelConfig;
+  /** Flat, as `layoutOf` says. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  readonly pieces: readonly string[];
+  readonly threads: number;
+  readonly maxActive: number;
+}
+
+/** The worker's `workerData`. */
+export interface WorkerInput extends WorkerSetup {
+  readonly guard: Int32Array;
+}
+
+export type ToWorker =
+  | { readonly kind: 'call'; readonly id: number; readonly verb: keyof Verbs; readonly args: readonly unknown[] }
+  | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'release'; readonly session: string }
+  | { readonly kind: 'close' };
+
+export type FromWorker =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: ThrownError };
+
+/** Call id 0: the worker says that it is ready. */
+export const READY = 0;
+
+/** An error as it crosses the border: structured clones forget classes and own properties. */
+export interface ThrownError {
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** Present for a `UserError`. */
+  readonly user?: { readonly hint: string | undefined };
+  readonly kind: 'range' | 'non-finite' | 'other';
+}
+
+export function packError(error: unknown): ThrownError {
+  if (!(error instanceof Error)) return { message: String(error), stack: undefined, kind: 'other' };
+  const { message, stack } = error;
+  const user = error instanceof UserError ? { user: { hint: error.hint } } : {};
+  const kind = error instanceof RangeError ? 'range' : error instanceof NonFiniteError ? 'non-finite' : 'other';
+  return { message, stack, kind, ...user };
+}
+
+export function unpackError({ message, stack, user, kind }: ThrownError): Error {
+  if (user) return new UserError(message, user.hint === undefined ? {} : { hint: user.hint });
+  const Class = kind === 'range' ? RangeError : kind === 'non-finite' ? NonFiniteError : Error;
+  const error = new Class(message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

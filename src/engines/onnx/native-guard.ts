@@ -1,0 +1,52 @@
+/**
+ * Keeps the end of the process and the library's native code apart.
+ *
+ * When a process ends, Node stops its worker threads; a thread that is inside ONNX Runtime at that moment cannot return
+ * to JavaScript, and the binding then aborts the process (exit code 134 and a core dump instead of the code asked for).
+ * So the thread counts its calls in shared memory, and the process, before it ends, forbids new ones and waits for the
+ * running one: a fraction of a second.
+ */
+
+/** Layout of the shared memory. */
+const RUNNING = 0;
+const FORBIDDEN = 1;
+/** Longest that the end of the process is held up. */
+const PATIENCE_MS = 10_000;
+
+/** In the thread: its memory. Alone until `useGuard`. */
+let guard = sharedGuard();
+
+export function sharedGuard(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
+}
+
+/** In the thread, before its first call: count in the memory shared with the process. */
+export function useGuard(shared: Int32Array): void {
+  guard = shared;
+}
+
+/** In the thread: runs native code, counted. Once calls are forbidden it never settles, the thread being about to end. */
+export async function guarded<T>(call: () => Promise<T>): Promise<T> {
+  // Counted first, looked second: the process forbids first and looks at the count second.
+  Atomics.add(guard, RUNNING, 1);
+  const forbidden = Atomics.load(guard, FORBIDDEN) === 1;
+  try {
+    if (!forbidden) return await call();
+  } finally {
+    Atomics.sub(guard, RUNNING, 1);
+    Atomics.notify(guard, RUNNING);
+  }
+  return new Promise<never>(() => {});
+}
+
+/** In the process, when it ends: blocks until no native code runs in the thread. */
+export function waitForNativeCode(shared: Int32Array): void {
+  Atomics.store(shared, FORBIDDEN, 1);
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const running = Atomics.load(shared, RUNNING);
+    const patience = deadline - performance.now();
+    if (running === 0 || patience <= 0) return;
+    Atomics.wait(shared, RUNNING, running, patience);
+  }
+}

@@ -1,0 +1,242 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { SampleRequest } from '../../policy/policy.ts';
+import { Decoder } from './decoder.ts';
+import type { ModelConfig } from './parameters.ts';
+import { randomWeights } from './reference.testing.ts';
+import { Scheduler, type WeightSource } from './scheduler.ts';
+
+const config: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 26,
+  hidden: 16,
+  layers: 1,
+  heads: 2,
+  keyValueHeads: 1,
+  headSize: 8,
+  intermediate: 24,
+  ropeTheta: 10_000,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 60,
+};
+const letters = Array.from({ length: config.vocabulary }, (_, id) => String.fromCharCode(97 + id));
+
+const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
+  prompt: [1, 2, 3],
+  maxTokens: 10,
+  temperature: 1,
+  stop: [],
+  stopTokens: [],
+  key: [7, 7],
+  ...change,
+});
+
+class Source implements WeightSource {
+  version = 0;
+  weights = randomWeights(config, [1, 1]);
+  effectiveWeights() {
+    return this.weights;
+  }
+}
+
+describe('Scheduler', () => {
+  const decoders: Decoder[] = [];
+  const open = (options: { maxActive?: number; source?: Source; pieces?: string[] } = {}) => {
+    const decoder = new Decoder(config, 1);
+    decoders.push(decoder);
+    const { maxActive = 96, source = new Source(), pieces = letters } = options;
+    return new Scheduler(decoder, source, { config, pieces, maxActive });
+  };
+  let scheduler: Scheduler;
+  beforeAll(() => {
+    scheduler = open();
+  });
+  afterAll(async () => {
+    for (const decoder of decoders) await decoder.close();
+  });
+
+  it('is a function of prompt, key and offset alone', async () => {
+    const full = await scheduler.sample(request({ maxTokens: 12 }));
+    expect(full.ids).toHaveLength(12);
+    expect(full.logprobs).toHaveLength(12);
+    expect(full.stop).toBe('length');
+    const rest = await scheduler.sample(
+      request({ prompt: [1, 2, 3, ...full.ids.slice(0, 5)], maxTokens: 7, offset: 5 }),
+    );
+    expect(rest.ids).toEqual(full.ids.slice(5));
+    expect(rest.logprobs).toEqual(full.logprobs.slice(5));
+    expect((await scheduler.sample(request({ maxTokens: 12, key: [7, 8] }))).ids).not.toEqual(full.ids);
+  });
+
+  it('gives the same samples whatever shares the batch, also with few places', async () => {
+    const narrow = open({ maxActive: 3 });
+    const requests = fc.array(
+      fc.record({
+        prompt: fc.array(fc.nat(25), { minLength: 1, maxLength: 20 }),
+        maxTokens: fc.integer({ min: 1, max: 25 }),
+        temperature: fc.constantFrom(0, 0.5, 1),
+        key: fc.tuple(fc.nat(100), fc.nat(100)),
+        session: fc.option(fc.constantFrom('a', 'b'), { nil: undefined }),
+      }),
+      { minLength: 1, maxLength: 9 },
+    );
+    await fc.assert(
+      fc.asyncProperty(requests, async (changes) => {
+        const all = changes.map(({ session, ...rest }) => request({ ...rest, ...(session && { session }) }));
+        const together = await Promise.all(all.map((one) => narrow.sample(one)));
+        for (const [i, one] of all.entries()) {
+          const { session: _, ...fresh } = one;
+          expect(await scheduler.sample(fresh)).toEqual(together[i]);
+        }
+      }),
+      { numRuns: 15, seed: 1 },
+    );
+  });
+
+  describe('ends a sample', () => {
+    it('with the token that completes a stop string, also one that spans tokens', async () => {
+      const { ids } = await scheduler.sample(request({ maxTokens: 12 }));
+      const text = ids.map((id) => letters[id]).join('');
+      for (const [from, to] of [
+        [3, 4],
+        [2, 6],
+        [0, 12],
+      ] as const) {
+        const stop = ['??', text.slice(from, to)];
+        const end = text.indexOf(stop[1]!) + (to - from);
+        const sample = await scheduler.sample(request({ maxTokens: 12, stop }));
+        expect(sample).toMatchObject({ ids: ids.slice(0, end), stop: 'stop' });
+        expect(sample.logprobs).toHaveLength(end);
+      }
+    });
+
+    it('when the stop string ends inside a token, and not for text of the prompt', async () => {
+      const { ids } = await scheduler.sample(request({ maxTokens: 4 }));
+      const pieces = letters.map((letter) => `<${letter}>`);
+      const stop = [`>${pieces[ids[2]!]!.slice(0, 2)}`];
+      const end = ids.findIndex((id, n) => n > 0 && id === ids[2]) + 1;
+      expect(await open({ pieces }).sample(request({ stop }))).toMatchObject({ ids: ids.slice(0, end), stop: 'stop' });
+      const prompt = [1, 2, ids[0] === 3 ? 4 : 3];
+      const spanning = letters[prompt[2]!]! + letters[ids[0]!]!;
+      const unaffected = await scheduler.sample(request({ maxTokens: 1, stop: [spanning] }));
+      expect(unaffected.stop).toBe('length');
+    });
+
+    it('with a stop token, at the end of the context, at maxTokens', async () => {
+      const { ids } = await scheduler.sample(request());
+      const first = ids.indexOf(ids[4]!) + 1;
+      expect(await scheduler.sample(request({ stopTokens: [ids[4]!] }))).toMatchObject({
+        ids: ids.slice(0, first),
+        stop: 'stop-token',
+      });
+      const long = await scheduler.sample(request({ maxTokens: 1000 }));
+      expect(long.stop).toBe('context');
+      expect(long.ids).toHaveLength(config.contextLength - 3);
+      expect(await scheduler.sample(request({ prompt: Array(60).fill(1) }))).toEqual({
+        ids: [],
+        logprobs: [],
+        stop: 'context',
+      });
+    });
+  });
+
+  it('computes only what a session does not hold yet', async () => {
+    const own = open();
+    const first = await own.sample(request({ session: 's' }));
+    expect(own.totals.prefilledTokens).toBe(2);
+    const prompt = [1, 2, 3, ...first.ids, 4, 5, 6];
+    const second = await own.sample(request({ prompt, session: 's', offset: 10 }));
+    // Known: the prompt and nine of ten new tokens. The last of the new prompt is computed with the first draw.
+    expect(own.totals.prefilledTokens).toBe(2 + 3);
+    expect(second).toEqual(await scheduler.sample(request({ prompt, offset: 10 })));
+
+    // Another prompt under the same name shares what it shares.
+    expect(await own.sample(request({ prompt: [1, 2, 9, 9], session: 's' }))).toEqual(
+      await scheduler.sample(request({ prompt: [1, 2, 9, 9] })),
+    );
+    expect(own.totals.prefilledTokens).toBe(2 + 3 + 1);
+    own.release('s');
+    own.release('unknown');
+    await own.sample(request({ prompt, session: 's' }));
+    expect(own.totals.prefilledTokens).toBe(2 + 3 + 1 + prompt.length - 1);
+  });
+
+  it('computes equal prompts of a group once', async () => {
+    const own = open();
+    const prompt = [5, 6, 7, 8, 9, 10];
+    const group = await Promise.all(Array.from({ length: 5 }, (_, n) => own.sample(request({ prompt, key: [1, n] }))));
+    expect(own.totals.prefilledTokens).toBe(5);
+    for (const [n, sample] of group.entries())
+      expect(sample).toEqual(await scheduler.sample(request({ prompt, key: [1, n] })));
+  });
+
+  it('changes weights between samples only, and forgets what the old ones computed', async () => {
+    const source = new Source();
+    const own = open({ source });
+    const old = own.sample(request({ session: 's', maxTokens: 20 }));
+    const changed = own.exclusive(async () => {
+      source.weights = randomWeights(config, [2, 2]);
+      source.version += 1;
+      return 'done';
+    });
+    const fresh = own.sample(request({ session: 's', maxTokens: 20 }));
+    expect(await changed).toBe('done');
+    expect(await old).toEqual(await scheduler.sample(request({ maxTokens: 20 })));
+    expect((await fresh).ids).not.toEqual((await old).ids);
+    const other = new Source();
+    other.weights = source.weights;
+    expect(await fresh).toEqual(await open({ source: other }).sample(request({ maxTokens: 20 })));
+    await expect(own.exclusive(() => Promise.reject(new Error('no step')))).rejects.toThrow('no step');
+    expect(await own.sample(request({ maxTokens: 20 }))).toEqual(await fresh);
+  });
+
+  it('drops aborted samples, running or waiting, and no other', async () => {
+    const own = open({ maxActive: 1 });
+    const [running, waiting] = [new AbortController(), new AbortController()];
+    const a = own.sample(request({ maxTokens: 50 }), running.signal);
+    const b = own.sample(request({ maxTokens: 50 }), waiting.signal);
+    const c = own.sample(request({ maxTokens: 5 }));
+    while (own.totals.sampledTokens === 0) await new Promise(setImmediate);
+    running.abort(new Error('enough'));
+    waiting.abort();
+    await expect(a).rejects.toThrow('enough');
+    await expect(b).rejects.toThrow(/aborted/);
+    expect(own.totals.sampledTokens).toBeLessThan(50);
+    expect(await c).toEqual(await scheduler.sample(request({ maxTokens: 5 })));
+  });
+
+  it('reports weights that are no numbers, and goes on with better ones', async () => {
+    const source = new Source();
+    const good = source.weights;
+    source.weights = good.map(() => Number.NaN);
+    const own = open({ source });
+    await expect(own.sample(request())).rejects.toThrow(/not numbers/);
+    source.weights = good;
+    source.version += 1;
+    expect(await own.sample(request())).toEqual(await scheduler.sample(request()));
+  });
+
+  it('rejects every sample when the decoder fails', async () => {
+    const source = new Source();
+    const good = source.weights;
+    source.weights = good.subarray(1);
+    const own = open({ source });
+    const results = await Promise.allSettled([own.sample(request()), own.sample(request())]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    source.weights = good;
+    expect(await own.sample(request())).toEqual(await scheduler.sample(request()));
+  });
+
+  it.each([
+    [{ prompt: [] }, /prompt is empty/],
+    [{ prompt: [1, 26] }, /id 26, the vocabulary has 26/],
+    [{ prompt: [0.5] }, /id 0.5/],
+    [{ maxTokens: 0 }, /maxTokens is 0/],
+    [{ temperature: -1 }, /temperature is -1/],
+    [{ temperature: Number.NaN }, /temperature is NaN/],
+    [{ stop: [''] }, /stop string is empty/],
+  ])('refuses %j', async (change, message) => {
+    await expect(scheduler.sample(request(change))).rejects.toThrow(message);
+  });
+});

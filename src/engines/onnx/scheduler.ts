@@ -1,0 +1,247 @@
+/**
+ * Continuous batching: requests join the running batch as they arrive and leave it as they end.
+ *
+ * Every tick first puts the prompts of waiting requests into the cache, then draws one token for each active
+ * sequence. What a sequence left in the cache is kept under its session; a later request that extends it
+ * computes only the rest. All of this changes no bit of any result (see decoder.ts).
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { uniformAt } from '../../base/random.ts';
+import type { Sample, SampleRequest } from '../../policy/policy.ts';
+import type { Decoder } from './decoder.ts';
+import type { ModelConfig } from './parameters.ts';
+import { checkRequest, Sequence } from './sequence.ts';
+import { SessionStore } from './session-store.ts';
+
+/** Where the weights come from. */
+export interface WeightSource {
+  /** Raised with every change of the effective weights. */
+  readonly version: number;
+  /** Flat, as `layoutOf` says; the adapter added when one is attached. */
+  effectiveWeights(): Float32Array;
+}
+
+export interface SchedulerOptions {
+  readonly config: ModelConfig;
+  /** The text of each token, see `Tokenizer.pieces`. */
+  readonly pieces: readonly string[];
+  /** Most sequences that are sampled at a time; the others wait in order of arrival. */
+  readonly maxActive: number;
+}
+
+/** A request on its way. */
+interface Job {
+  readonly sequence: Sequence;
+  /** Undefined once released. */
+  session: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  resolve(sample: Sample): void;
+  reject(error: unknown): void;
+}
+
+/** Work that no sample may overlap. */
+interface Exclusive {
+  run(): Promise<void>;
+}
+
+export class Scheduler {
+  /** Running totals. */
+  readonly totals = { sampledTokens: 0, prefilledTokens: 0, sampleSeconds: 0, loadSeconds: 0 };
+  readonly #decoder: Decoder;
+  readonly #weights: WeightSource;
+  readonly #options: SchedulerOptions;
+  readonly #waiting: (Job | Exclusive)[] = [];
+  /** The job at index i owns row i of the decoder. */
+  readonly #active: Job[] = [];
+  readonly #sessions = new SessionStore();
+  #loadedVersion: number | undefined;
+  #running = false;
+
+  constructor(decoder: Decoder, weights: WeightSource, options: SchedulerOptions) {
+    this.#decoder = decoder;
+    this.#weights = weights;
+    this.#options = options;
+  }
+
+  /** One continuation. Rejects with the signal's reason when aborted. */
+  sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {
+    const { config, pieces } = this.#options;
+    return new Promise((resolve, reject) => {
+      checkRequest(request, config.vocabulary);
+      const sequence = new Sequence(request, pieces, config.contextLength);
+      this.#enqueue({ sequence, session: request.session, signal, resolve, reject });
+    });
+  }
+
+  /** Runs `work` after the samples asked for before it have ended and before those asked for after it begin. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue({ run: () => work().then(resolve, reject) });
+    });
+  }
+
+  /** Forgets a session. */
+  release(session: string): void {
+    this.#sessions.delete(session);
+    for (const job of [...this.#waiting, ...this.#active])
+      if ('sequence' in job && job.session === session) job.session = undefined;
+  }
+
+  #enqueue(entry: Job | Exclusive): void {
+    this.#waiting.push(entry);
+    if (this.#running) return;
+    this.#running = true;
+    void this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    // Requests that arrive together shall start together.
+    await nextTurn();
+    while (this.#waiting.length + this.#active.length > 0) {
+      try {
+        await this.#tick();
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #tick(): Promise<void> {
+    this.#dropAborted();
+    const next = this.#waiting[0];
+    if (next && 'run' in next && this.#active.length === 0) {
+      this.#waiting.shift();
+      await next.run();
+      return;
+    }
+    const started = performance.now();
+    await this.#admit();
+    if (this.#active.length > 0) await this.#draw();
+    this.totals.sampleSeconds += (performance.now() - started) / 1000;
+  }
+
+  /** A run that failed leaves nothing to go on with: every sample rejects, exclusive work still gets its turn. */
+  #fail(error: unknown): void {
+    this.#sessions.clear();
+    for (const entry of [...this.#active.splice(0), ...this.#waiting.splice(0)]) {
+      if ('run' in entry) this.#waiting.push(entry);
+      else entry.reject(error);
+    }
+  }
+
+  #dropAborted(): void {
+    const aborted = (entry: Job | Exclusive): entry is Job => 'sequence' in entry && (entry.signal?.aborted ?? false);
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      const entry = this.#waiting[i]!;
+      if (!aborted(entry)) continue;
+      this.#waiting.splice(i, 1);
+      entry.reject(entry.signal!.reason);
+    }
+    for (let row = this.#active.length - 1; row >= 0; row--) {
+      const job = this.#active[row]!;
+      if (!aborted(job)) continue;
+      this.#leave(row);
+      job.reject(job.signal!.reason);
+    }
+  }
+
+  /** Takes waiting jobs into the batch, their prompts but for the last token into the cache. */
+  async #admit(): Promise<void> {
+    const admitted: Job[] = [];
+    while (this.#active.length + admitted.length < this.#options.maxActive) {
+      const next = this.#waiting[0];
+      if (!next || 'run' in next) break;
+      this.#waiting.shift();
+      if (next.sequence.full) next.resolve(next.sequence.sample('context'));
+      else admitted.push(next);
+    }
+    if (admitted.length === 0) return;
+    this.#active.push(...admitted);
+    await this.#loadWeights();
+
+    // Equal prompts, such as those of a group's rollouts, are computed once and copied.
+    const leaders = new Map<string, Job>();
+    const [extending, copying]: [Job[], Job[]] = [[], []];
+    for (const job of admitted) {
+      const { sequence } = job;
+      sequence.cached = this.#sessions.sharedLength(job.session, sequence.ids);
+      const prompt = sequence.ids.join();
+      if (sequence.cached > 0 || !leaders.has(prompt)) extending.push(job);
+      else copying.push(job);
+      if (sequence.cached === 0 && !leaders.has(prompt)) leaders.set(prompt, job);
+    }
+    // Similar lengths together: shorter rows of a run are padded.
+    const missing = ({ sequence }: Job) => sequence.ids.length - 1 - sequence.cached;
+    extending.sort((a, b) => missing(b) - missing(a));
+    const first = this.#active.length - admitted.length;
+    this.#active.splice(first, admitted.length, ...extending, ...copying);
+
+    this.#reserve();
+    for (const [i, { session, sequence }] of extending.entries())
+      this.#decoder.take(first + i, this.#sessions.get(session), sequence.cached);
+    const extensions = extending
+      .filter((job) => missing(job) > 0)
+      .map(({ sequence: { ids, cached } }) => ({ from: cached, ids: ids.slice(cached, -1) }));
+    await this.#decoder.extend(first, extensions);
+    for (const { ids } of extensions) this.totals.prefilledTokens += ids.length;
+    for (const [i, { sequence }] of copying.entries())
+      this.#decoder.copy(this.#active.indexOf(leaders.get(sequence.ids.join())!), first + extending.length + i);
+    for (const { sequence } of admitted) sequence.cached = sequence.ids.length - 1;
+  }
+
+  /** Draws the next token of every active sequence. */
+  async #draw(): Promise<void> {
+    this.#reserve();
+    const requests = this.#active.map(({ sequence: { ids, cached, newTokens, request } }) => ({
+      id: ids[cached]!,
+      position: cached,
+      temperature: request.temperature,
+      uniform: uniformAt(request.key, (request.offset ?? 0) + newTokens),
+    }));
+    const draws = await this.#decoder.draw(requests);
+    this.totals.sampledTokens += draws.length;
+    // From the last row on: the row that moves into a gap has had its turn.
+    for (let row = draws.length - 1; row >= 0; row--) {
+      const job = this.#active[row]!;
+      const { id, logprob } = draws[row]!;
+      job.sequence.cached += 1;
+      if (Number.isNaN(logprob)) {
+        this.#leave(row);
+        job.reject(new Error('sample: the probabilities are not numbers; the weights hold NaN or have overflowed'));
+        continue;
+      }
+      const stop = job.sequence.accept(id, logprob);
+      if (stop === undefined) continue;
+      this.#leave(row);
+      job.resolve(job.sequence.sample(stop));
+    }
+  }
+
+  /** Takes a job out of the batch: its cache goes to its session, the last row into the gap. */
+  #leave(row: number): void {
+    const { session, sequence } = this.#active[row]!;
+    if (session !== undefined && sequence.cached > 0)
+      this.#sessions.set(session, sequence.ids.slice(0, sequence.cached), this.#decoder.save(row, sequence.cached));
+    const last = this.#active.pop()!;
+    if (row === this.#active.length) return;
+    this.#active[row] = last;
+    this.#decoder.copy(this.#active.length, row);
+  }
+
+  #reserve(): void {
+    this.#decoder.reserve(this.#active.length, Math.max(...this.#active.map(({ sequence }) => sequence.ids.length)));
+  }
+
+  /** New weights make everything worthless that was computed from the old ones. */
+  async #loadWeights(): Promise<void> {
+    const { version } = this.#weights;
+    if (version === this.#loadedVersion) return;
+    const started = performance.now();
+    this.#sessions.clear();
+    this.#loadedVersion = undefined;
+    await this.#decoder.load(this.#weights.effectiveWeights());
+    this.#loadedVersion = version;
+    this.totals.loadSeconds += (performance.now() - started) / 1000;
+  }
+}

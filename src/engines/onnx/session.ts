@@ -1,0 +1,45 @@
+/** How every session of the engine is opened, and short names for its tensors. */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { guarded } from './native-guard.ts';
+
+/**
+ * Opens a model for `threads` threads.
+ *
+ * Each session has threads of its own, which by default spin while they have nothing to do, also for a while after a
+ * run. With several sessions used in turn, those of the last one take the cores from the next (measured: a quarter of
+ * the speed on two idle cores), and a thread that spins for another that the system has put aside wastes both (half to a
+ * fifth of the speed beside other work). Waiting without spinning costs nothing that could be measured.
+ */
+export async function createSession(model: Uint8Array, threads: number): Promise<InferenceSession> {
+  const session = await guarded(() =>
+    InferenceSession.create(model, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+    }),
+  );
+  const run = session.run.bind(session) as (...args: unknown[]) => Promise<InferenceSession.ReturnType>;
+  session.run = (...args: unknown[]) => guarded(() => run(...args));
+  const release = session.release.bind(session);
+  session.release = () => guarded(release);
+  return session;
+}
+
+/** A float32 tensor over `data` itself, nothing is copied. */
+export function floats(data: Float32Array, dims: readonly number[]): Tensor {
+  return new Tensor('float32', data, dims);
+}
+
+/** An int64 tensor of whole numbers. */
+export function integers(values: Float64Array, dims: readonly number[]): Tensor {
+  const data = new BigInt64Array(values.length);
+  for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
+  return new Tensor('int64', data, dims);
+}
+
+/** A tensor of truth values, 1 or 0. */
+export function booleans(values: Uint8Array, dims: readonly number[]): Tensor {
+  return new Tensor('bool', values, dims);
+}

@@ -1,0 +1,103 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { streamKey } from '../../base/random.ts';
+import { readModel } from '../../checkpoint/model-directory.ts';
+import { Tape } from './autodiff.ts';
+import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
+import { largestDifference, randomWeights, referenceLogits } from './reference.testing.ts';
+import { createSession, floats, integers } from './session.ts';
+import { transformer } from './transformer.ts';
+
+/** Logits of every position of one batch of equally long sequences, [N][S][vocabulary]. */
+async function logitsOf(config: ModelConfig, weights: Float32Array, batch: number[][]): Promise<Float32Array[][]> {
+  const tape = new Tape();
+  const { logits } = transformer(tape, config, 'nothing');
+  tape.graph.output('logits', 'float32', ['R', config.vocabulary], logits);
+  const session = await createSession(tape.graph.build(), 1);
+  const [count, length] = [batch.length, batch[0]!.length];
+  const layout = layoutOf(config);
+  const results = await session.run({
+    ...Object.fromEntries(
+      layout.entries.map(({ name, shape }) => [name, floats(viewOf(layout, weights, name), shape)]),
+    ),
+    ids: integers(Float64Array.from(batch.flat()), [count, length]),
+    rows: integers(
+      Float64Array.from({ length: count * length }, (_, i) => i),
+      [count * length],
+    ),
+  });
+  await session.release();
+  const data = results.logits!.data as Float32Array;
+  return batch.map((_, n) =>
+    Array.from({ length }, (_, s) => data.slice((n * length + s) * config.vocabulary).slice(0, config.vocabulary)),
+  );
+}
+
+const small: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 17,
+  hidden: 12,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 4,
+  intermediate: 20,
+  ropeTheta: 10_000,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 32,
+};
+
+describe('transformer', () => {
+  it.each([
+    ['grouped heads, tied head', {}],
+    ['untied head', { tiedHead: false }],
+    ['one key-value head for all', { keyValueHeads: 1 }],
+    ['as many key-value heads as heads', { keyValueHeads: 4 }],
+    ['heads wider than the model', { headSize: 6, heads: 3, keyValueHeads: 3, ropeTheta: 500, rmsEpsilon: 1e-2 }],
+    ['one layer', { layers: 1 }],
+  ])('agrees with the plain float64 implementation: %s', async (_, change) => {
+    const config = { ...small, ...change };
+    const weights = randomWeights(config, streamKey('transformer'));
+    const batch = [
+      [3, 1, 4, 1, 5, 9, 2],
+      [16, 0, 0, 7, 3, 3, 1],
+    ];
+    const logits = await logitsOf(config, weights, batch);
+    for (const [n, ids] of batch.entries()) {
+      const truth = referenceLogits(config, Float64Array.from(weights), ids);
+      for (const [s, row] of truth.entries()) expect(largestDifference(logits[n]![s]!, row)).toBeLessThan(2e-5);
+    }
+  });
+
+  const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
+  const folder = path.join(shared, 'checkpoints/tiny-qwen2-tied');
+  const found = existsSync(folder);
+  if (!found) console.warn(`skipped: ${folder} is not there (set SEARCH_E1_SHARED)`);
+
+  it.skipIf(!found)(
+    'gives the logits of Hugging Face transformers, and so does the float64 implementation',
+    async () => {
+      const { config, weights } = await readModel(folder);
+      const layout = layoutOf(config);
+      const flat = new Float32Array(layout.total);
+      for (const { name } of layout.entries) viewOf(layout, flat, name).set(weights.get(name)!.data);
+      const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as {
+        input_ids: number[][];
+        logits_row0_unpadded: number[][];
+        logits_row1_valid_positions: number[][];
+      };
+      const rows = [expected.input_ids[0]!, expected.input_ids[1]!.slice(-expected.logits_row1_valid_positions.length)];
+      const truths = [expected.logits_row0_unpadded, expected.logits_row1_valid_positions];
+      for (const [n, ids] of rows.entries()) {
+        const [logits] = await logitsOf(config, flat, [ids]);
+        const reference = referenceLogits(config, Float64Array.from(flat), ids);
+        for (const [s, row] of truths[n]!.entries()) {
+          expect(largestDifference(logits![s]!, row)).toBeLessThan(1e-4);
+          expect(largestDifference(reference[s]!, row)).toBeLessThan(1e-4);
+        }
+      }
+    },
+  );
+});

@@ -1,0 +1,115 @@
+/** The calling side of a worker thread: calls by number, replies, abortion, and what happens when the thread dies. */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { type FromWorker, READY, type ToWorker, unpackError, type Verbs } from './messages.ts';
+import { sharedGuard, waitForNativeCode } from './native-guard.ts';
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+export class WorkerClient {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  /** Why calls are no longer taken. */
+  #ended: Error | undefined;
+  #exited = false;
+  #lastCall = READY;
+
+  /** @param setup becomes the worker's `workerData`, with a `guard` added (see native-guard.ts) */
+  constructor(script: URL, setup: object, transfer: readonly ArrayBuffer[] = []) {
+    const guard = sharedGuard();
+    this.#worker = new Worker(script, {
+      workerData: { ...setup, guard },
+      transferList: [...transfer],
+      // The process's own options may not fit a file, e.g. those of `node -e`.
+      execArgv: [],
+    });
+    const onExit = () => waitForNativeCode(guard);
+    process.on('exit', onExit);
+    this.#worker.on('message', (message: FromWorker) => this.#settle(message));
+    this.#worker.on('messageerror', (error) => this.#end(error));
+    this.#worker.on('error', (error: unknown) => {
+      this.#end(
+        new Error(`the engine's thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
+      );
+    });
+    this.#worker.on('exit', (code) => {
+      this.#exited = true;
+      process.off('exit', onExit);
+      this.#end(new Error(`the engine's thread ended unexpectedly (code ${code})`));
+    });
+  }
+
+  /** Resolves when the worker has said that it is ready. */
+  ready(): Promise<void> {
+    return this.#wait(READY) as Promise<void>;
+  }
+
+  /** Has the worker do something. Aborted calls reject at once with the signal's reason. */
+  async call<V extends keyof Verbs>(
+    verb: V,
+    args: Parameters<Verbs[V]>,
+    signal?: AbortSignal,
+  ): Promise<Awaited<ReturnType<Verbs[V]>>> {
+    signal?.throwIfAborted();
+    if (this.#ended) throw this.#ended;
+    this.#lastCall += 1;
+    const id = this.#lastCall;
+    const abort = () => {
+      this.#take(id)?.reject(signal?.reason);
+      this.post({ kind: 'abort', id });
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const reply = this.#wait(id);
+      this.post({ kind: 'call', id, verb, args });
+      return (await reply) as Awaited<ReturnType<Verbs[V]>>;
+    } finally {
+      this.#take(id);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Sends a message that has no reply. */
+  post(message: ToWorker): void {
+    if (!this.#ended) this.#worker.postMessage(message);
+  }
+
+  /**
+   * Ends the thread; pending calls reject. The thread ends itself, between two runs of the library: a thread that is
+   * terminated within one takes the whole process down.
+   */
+  async close(): Promise<void> {
+    this.#end(new Error('the engine is closed'));
+    if (this.#exited) return;
+    this.#worker.ref();
+    const exit = once(this.#worker, 'exit');
+    this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
+    await exit;
+  }
+
+  #wait(id: number): Promise<unknown> {
+    // The thread keeps the process alive while there is something to wait for, and no longer.
+    this.#worker.ref();
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (this.#pending.delete(id) && this.#pending.size === 0) this.#worker.unref();
+    return pending;
+  }
+
+  #settle(message: FromWorker): void {
+    const pending = this.#take(message.id);
+    if ('error' in message) pending?.reject(unpackError(message.error));
+    else pending?.resolve(message.value);
+  }
+
+  #end(reason: Error): void {
+    this.#ended ??= reason;
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#ended);
+  }
+}

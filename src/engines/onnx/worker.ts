@@ -1,0 +1,110 @@
+/**
+ * The engine's thread. ONNX Runtime blocks the thread that runs it, so all of it happens here, beside the
+ * process's servers and timers.
+ *
+ * Order: training verbs run one after another as they arrive, and samples among themselves in batches. Both kinds may
+ * take turns, except that a verb that changes the weights (step, attach, merge, restore) waits for the samples asked
+ * for before it and holds back those asked for after it. Samples end by themselves, so this cannot block for ever.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { LossBatch, TokenIds } from '../../policy/policy.ts';
+import { Decoder } from './decoder.ts';
+import { packError, READY, type ToWorker, type Verbs, type WorkerInput } from './messages.ts';
+import { useGuard } from './native-guard.ts';
+import { Scheduler } from './scheduler.ts';
+import { readSnapshot, writeSnapshot } from './snapshot.ts';
+import { Trainer } from './training.ts';
+
+const { config, weights, pieces, threads, maxActive, guard } = workerData as WorkerInput;
+useGuard(guard);
+const trainer = new Trainer(config, weights, { threads });
+const scheduler = new Scheduler(new Decoder(config, threads), trainer, { config, pieces, maxActive });
+const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
+
+/** Settles when all training verbs so far have ended. */
+let trained: Promise<unknown> = Promise.resolve();
+
+/** Runs `work` after the training verbs before it. */
+function inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+  const result = trained.then(work);
+  trained = result.catch(() => {});
+  return result;
+}
+
+/** The same for work that changes the weights. */
+function changing<T>(work: () => T | Promise<T>): Promise<T> {
+  const before = trained;
+  const result = scheduler.exclusive(async () => {
+    await before;
+    return work();
+  });
+  trained = result.catch(() => {});
+  return result;
+}
+
+async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | Promise<T>): Promise<T> {
+  const started = performance.now();
+  try {
+    return await work();
+  } finally {
+    totals[kind] += (performance.now() - started) / 1000;
+  }
+}
+
+/** Every verb may be given the caller's signal as a last argument; only samples can be aborted. */
+type WorkerVerbs = {
+  [V in keyof Verbs]: (...args: [...Parameters<Verbs[V]>, signal?: AbortSignal]) => ReturnType<Verbs[V]>;
+};
+
+const verbs: WorkerVerbs = {
+  sample: (request, signal) => scheduler.sample(request, signal),
+  logprobs: (sequences, which) =>
+    inTurn(() => {
+      totals.scoredTokens += tokens(sequences);
+      return timed('scoreSeconds', () => trainer.logprobs(sequences, which));
+    }),
+  accumulate: (batch) =>
+    inTurn(() => {
+      totals.trainedTokens += tokens(sequencesOf(batch));
+      return timed('trainSeconds', () => trainer.accumulate(batch));
+    }),
+  step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
+  resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),
+  freeze: () => inTurn(() => trainer.freeze()),
+  attachAdapter: (adapter) => changing(() => trainer.attachAdapter(adapter)),
+  mergeAdapter: () => changing(() => trainer.mergeAdapter()),
+  save: (folder) => inTurn(() => writeSnapshot(folder, config, trainer.state())),
+  restore: (folder) => changing(async () => trainer.restore(await readSnapshot(folder, config))),
+  statistics: async () => ({ ...scheduler.totals, ...totals }),
+};
+
+function tokens(sequences: readonly TokenIds[]): number {
+  return sequences.reduce((sum, ids) => sum + ids.length, 0);
+}
+
+function sequencesOf(batch: LossBatch): TokenIds[] {
+  if (batch.loss !== 'forward-kl') return batch.sequences.map(({ ids }) => ids);
+  return batch.pairs.flatMap(({ teacherPrompt, studentPrompt, ids }) => [teacherPrompt, ids, studentPrompt, ids]);
+}
+
+const port = parentPort!;
+const aborts = new Map<number, AbortController>();
+
+port.on('message', async (message: ToWorker) => {
+  if (message.kind === 'abort') return aborts.get(message.id)?.abort();
+  if (message.kind === 'release') return scheduler.release(message.session);
+  // Of a worker, this ends the thread, not the process. A message is never handled in the middle of a run.
+  if (message.kind === 'close') process.exit();
+  const { id, verb, args } = message;
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    const run = verbs[verb] as (...args: readonly unknown[]) => Promise<unknown>;
+    port.postMessage({ id, value: await run(...args, abort.signal) });
+  } catch (error) {
+    port.postMessage({ id, error: packError(error) });
+  } finally {
+    aborts.delete(id);
+  }
+});
+port.postMessage({ id: READY, value: undefined });
