@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { UserError } from '../base/errors.ts';
+import { corpusHash, loadCorpus, readCorpus } from './corpus.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'corpus-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let files = 0;
+async function corpusFile(...lines: (object | string)[]): Promise<string> {
+  const file = path.join(folder, `${++files}.jsonl`);
+  await writeFile(file, lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'));
+  return file;
+}
+
+const OSLO = { id: '1', title: 'Oslo', text: 'Capital of Norway.' };
+
+describe('forms of a line', () => {
+  test.each([
+    ['our own', OSLO],
+    ['further fields', { ...OSLO, sources: ['x'], url: null }],
+    ["BEIR's", { _id: '1', title: 'Oslo', text: 'Capital of Norway.', metadata: {} }],
+    ["Search-R1's", { id: '1', contents: '"Oslo"\nCapital of Norway.' }],
+    ["Search-R1's without quotation marks", { id: '1', contents: 'Oslo\nCapital of Norway.' }],
+    ['a number as id', { ...OSLO, id: 1 }],
+  ])('%s', async (_name, line) => {
+    expect(await loadCorpus([await corpusFile(line)])).toEqual([OSLO]);
+  });
+
+  test('the title may be absent', async () => {
+    const file = await corpusFile(
+      { id: 'a', text: 'x' },
+      { id: 'b', title: null, text: 'y' },
+      { id: 'c', contents: 'z' },
+    );
+    expect((await loadCorpus([file])).map(({ title, text }) => [title, text])).toEqual([
+      ['', 'x'],
+      ['', 'y'],
+      ['', 'z'],
+    ]);
+  });
+
+  test('quotation marks inside a title and lines inside a text stay', async () => {
+    const file = await corpusFile({ id: 'a', contents: '"The "Fonz""\nfirst\nsecond' });
+    expect(await loadCorpus([file])).toEqual([{ id: 'a', title: 'The "Fonz"', text: 'first\nsecond' }]);
+  });
+});
+
+test('several files, plain and gzip, in order; blank lines are passed over', async () => {
+  const plain = await corpusFile({ id: 'b', text: 'second' }, '', { id: 'a', text: 'third' });
+  const zipped = path.join(folder, 'first.jsonl.gz');
+  await writeFile(zipped, gzipSync('{"id":"c","text":"first"}\n'));
+  expect((await loadCorpus([zipped, plain])).map((passage) => passage.id)).toEqual(['c', 'b', 'a']);
+});
+
+describe('errors name file, line and field', () => {
+  async function failure(lines: (object | string)[]): Promise<string> {
+    const error = await loadCorpus([await corpusFile(...lines)]).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UserError);
+    return (error as UserError).message.replace(/^.*\//, '').replace(/^\d+/, 'N');
+  }
+
+  test.each<[string, (object | string)[], string]>([
+    ['no passage', ['', ' '], 'N.jsonl: no passages'],
+    ['not JSON', [OSLO, '{'], 'N.jsonl:2: not valid JSON'],
+    ['not an object', ['["a"]'], 'N.jsonl:1: expected a JSON object, found ["a"]'],
+    ['null', ['null'], 'N.jsonl:1: expected a JSON object, found null'],
+    ['no id', [{ text: 'x' }], 'N.jsonl:1: id: expected a non-empty string, found nothing'],
+    ['an empty id', [{ id: '', text: 'x' }], 'N.jsonl:1: id: expected a non-empty string, found ""'],
+    ['a fractional id', [{ id: 1.5, text: 'x' }], 'N.jsonl:1: id: expected a non-empty string, found 1.5'],
+    ['no text', [OSLO, { id: '2', title: 't' }], 'N.jsonl:2: text: expected a string, found nothing'],
+    ['a text of another type', [{ id: '2', text: 7 }], 'N.jsonl:1: text: expected a string, found 7'],
+    ['a title of another type', [{ id: '2', title: [], text: 'x' }], 'N.jsonl:1: title: expected a string, found []'],
+    ['a blank text', [{ id: '2', title: 't', text: ' \n' }], 'N.jsonl:1: passage "2" has no text'],
+    ['contents of a title alone', [{ id: '2', contents: '"t"\n' }], 'N.jsonl:1: passage "2" has no text'],
+    ['a repeated id', [OSLO, { _id: 1, text: 'x' }], 'N.jsonl:2: the id "1" occurs a second time'],
+  ])('%s', async (_name, lines, message) => {
+    expect(await failure(lines)).toContain(message);
+  });
+
+  test('an id repeated in another file', async () => {
+    const [a, b] = [await corpusFile(OSLO), await corpusFile(OSLO)];
+    await expect(loadCorpus([a, b])).rejects.toThrow(`${b}:1: the id "1" occurs a second time`);
+  });
+
+  test('a missing file', async () => {
+    const missing = path.join(folder, 'missing.jsonl.gz');
+    await expect(loadCorpus([missing])).rejects.toThrow(`${missing}: no such file`);
+  });
+});
+
+describe('hash', () => {
+  test('is the SHA-256 of the documented lines', () => {
+    // printf '["1","Oslo","Capital of Norway."]\n' | sha256sum
+    expect(corpusHash([OSLO])).toBe('6f4d302b9ac87a93b3ac660b92487473ac8f24d3f86ad70224a0a22ffcb9c1ac');
+  });
+
+  test('differs when anything moves or changes', () => {
+    const other = { id: '2', title: 'Bergen', text: 'A city.' };
+    const variants = [
+      [OSLO, other],
+      [other, OSLO],
+      [OSLO],
+      [{ ...OSLO, title: 'OsloC', text: 'apital of Norway.' }, other],
+      [OSLO, { ...other, id: '3' }],
+    ];
+    expect(new Set(variants.map(corpusHash)).size).toBe(variants.length);
+  });
+});
+
+const shared = process.env.SEARCH_E1_SHARED ?? '../shared';
+const wikiPassages = path.join(shared, 'data/corpus/wiki-passages.jsonl.gz');
+
+test.skipIf(!existsSync(wikiPassages))(`reads ${wikiPassages} (skipped where it is absent)`, async () => {
+  let count = 0;
+  for await (const passage of readCorpus([wikiPassages])) {
+    if (passage.title !== '') count++;
+  }
+  expect(count).toBe(69_550);
+});

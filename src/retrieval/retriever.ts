@@ -1,0 +1,30 @@
+/** What the agent loop asks of any retriever. */
+
+export interface Passage {
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+}
+
+export interface Hit {
+  readonly passage: Passage;
+  readonly score: number;
+}
+
+export interface RetrieverInfo {
+  readonly kind: string;
+  readonly passages: number;
+  /** SHA-256 over the corpus as read; a score without it says nothing. */
+  readonly corpusHash: string;
+  /** Ranking parameters, for the record (e.g. k1 and b). */
+  readonly settings: Readonly<Record<string, number | string>>;
+}
+
+export interface Retriever {
+  readonly info: RetrieverInfo;
+  /**
+   * The k best passages of each query, best first, ties by position in the corpus; fewer when fewer match.
+   * Rejects when the signal is aborted or the retriever fails; never returns a partial batch.
+   */
+  search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]>;
+}
