@@ -1,0 +1,76 @@
+/** How sure a measured mean is. */
+import { Random, type StreamKey } from '../base/random.ts';
+
+/** Two-sided 95 % of the standard normal distribution. */
+const Z_95 = 1.959963984540054;
+
+/** The arithmetic mean; NaN of nothing. */
+export function mean(values: readonly number[]): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
+}
+
+/** Standard error of the mean, √(Σ (x − mean)² / (n − 1) / n); NaN of fewer than two values. */
+export function standardError(values: readonly number[]): number {
+  const n = values.length;
+  const center = mean(values);
+  let squares = 0;
+  for (const value of values) squares += (value - center) ** 2;
+  return n < 2 ? Number.NaN : Math.sqrt(squares / (n - 1) / n);
+}
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Wilson's 95 % interval of a proportion (Wilson, 1927), which stays inside [0, 1] and is sound near its ends:
+ *
+ *   (p + z²/2n ± z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n)
+ *
+ * [0, 1] when n is 0.
+ */
+export function wilsonInterval(successes: number, n: number): Interval {
+  if (n === 0) return { low: 0, high: 1 };
+  const p = successes / n;
+  const z2 = Z_95 ** 2;
+  const center = p + z2 / (2 * n);
+  const reach = Z_95 * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n ** 2));
+  const scale = 1 + z2 / n;
+  return { low: Math.max(0, (center - reach) / scale), high: Math.min(1, (center + reach) / scale) };
+}
+
+/** Resamples of the bootstrap: the ends of its interval then wander by about a twelfth of a standard error. */
+const RESAMPLES = 1_000;
+
+/**
+ * Paired bootstrap: the mean of b − a over the same questions, with the 95 % interval between the percentiles of that mean
+ * over resampled questions (Efron, 1979).
+ *
+ * @param a - scores of one system, one a question; at least one
+ * @param b - scores of the other, in the same order
+ */
+export function pairedBootstrap(
+  a: readonly number[],
+  b: readonly number[],
+  key: StreamKey,
+): Interval & { readonly difference: number } {
+  const n = a.length;
+  if (n === 0 || b.length !== n)
+    throw new RangeError(`expected two lists of the same length, at least 1, not of ${n} and ${b.length}`);
+  const differences = Float64Array.from(a, (score, i) => b[i]! - score);
+  const random = new Random(key);
+  const means = new Float64Array(RESAMPLES).map(() => {
+    let sum = 0;
+    for (let i = 0; i < n; i++) sum += differences[random.below(n)]!;
+    return sum / n;
+  });
+  means.sort();
+  return {
+    difference: mean([...differences]),
+    low: means[Math.floor(0.025 * RESAMPLES)]!,
+    high: means[Math.ceil(0.975 * RESAMPLES) - 1]!,
+  };
+}
