@@ -1,0 +1,47 @@
+/** The two prompts over which the same response is read: the student's, and the teacher's with an expert shown. */
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import type { TokenIds } from '../policy/policy.ts';
+import { defuse } from './tags.ts';
+import type { Template } from './template.ts';
+import { placeholder } from './templates.ts';
+
+type PromptTokenizer = Pick<Tokenizer, 'encode' | 'chat'>;
+
+/**
+ * Puts values in the places of {names}, in one pass: what a value contains is never looked at again, so a question that
+ * says "{expert}" is just a question. Names without a value stay.
+ */
+export function fill(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replace(placeholder, (whole, name: string) => (Object.hasOwn(values, name) ? values[name]! : whole));
+}
+
+/** The ordinary prompt of a question, as ids. Tag-like text in the question is defused (see tags.ts). */
+export function studentPrompt(tokenizer: PromptTokenizer, template: Template, question: string): number[] {
+  return tokenizer.encode(inChat(tokenizer, template, fill(template.student, { question: defuse(question) })));
+}
+
+/**
+ * The privileged prompt, as ids. The expert's ids stand in it exactly as they were sampled: the text before and the
+ * text behind are encoded on their own, and nothing is tokenised again.
+ */
+export function teacherPrompt(
+  tokenizer: PromptTokenizer,
+  template: Template,
+  question: string,
+  expert: TokenIds,
+): number[] {
+  const safeQuestion = defuse(question);
+  // A mark that occurs nowhere else shows, in the finished chat text, where the expert belongs.
+  let mark = '\uE000';
+  while (safeQuestion.includes(mark) || template.teacher.includes(mark)) mark += '\uE001';
+  const message = fill(template.teacher, { question: safeQuestion, expert: mark });
+  const parts = inChat(tokenizer, template, message).split(mark);
+  if (parts.length !== 2)
+    throw new Error(`the chat template shows its message ${parts.length - 1} times, expected once`);
+  return [...tokenizer.encode(parts[0]!), ...expert, ...tokenizer.encode(parts[1]!)];
+}
+
+/** The message as one user message of the model's chat format, or as it is when template or model have none. */
+function inChat(tokenizer: PromptTokenizer, template: Template, message: string): string {
+  return template.chat ? (tokenizer.chat(message) ?? message) : message;
+}

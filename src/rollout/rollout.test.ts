@@ -1,0 +1,366 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { uniformAt } from '../base/random.ts';
+import type { Sample } from '../policy/policy.ts';
+import { stretches } from '../protocol/authors.ts';
+import { studentPrompt } from '../protocol/prompts.ts';
+import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
+import { testTokenizer } from '../protocol/testing/tokenizer.ts';
+import { rollOutOne } from './rollout.ts';
+import { type Around, around, hitsOf, inTurns, limits, task, tokenizer } from './testing/surroundings.ts';
+import type { Trajectory } from './trajectory.ts';
+
+const search = '<think> look </think> <search> egg </search>';
+const answer = '<think> seen </think> <answer> gold </answer>';
+const responseText = (trajectory: Trajectory) => tokenizer.decode(trajectory.ids);
+const never = () => new Promise<never>(() => {});
+
+/** What the policy saw and said in every turn is exactly what the trajectory holds. */
+function expectFaithful(trajectory: Trajectory, { policy }: Around, key = task('a').key): void {
+  const { prompt, ids, mask, logprobs } = trajectory;
+  expect([mask.length, logprobs.length]).toEqual([ids.length, ids.length]);
+  const turns = stretches(mask).filter((stretch) => stretch.author === 'policy');
+  expect(turns).toHaveLength(policy.calls.length);
+  let said = 0;
+  for (const [i, { request, sample }] of policy.calls.entries()) {
+    const { start, end } = turns[i]!;
+    expect(request.prompt).toEqual([...prompt, ...ids.slice(0, start)]);
+    expect(ids.slice(start, end)).toEqual(sample.ids);
+    expect(logprobs.slice(start, end)).toEqual(sample.ids.map((_, n) => -uniformAt(key, said + n)));
+    expect(request.offset).toBe(said);
+    said += sample.ids.length;
+  }
+  expect(logprobs.every((value, t) => mask[t] === 1 || value === 0)).toBe(true);
+  expect(new Set(policy.calls.map(({ request }) => request.session)).size).toBeLessThanOrEqual(1);
+  expect(policy.released).toHaveLength(1);
+  if (policy.calls.length > 0) expect(policy.released[0]).toBe(policy.calls[0]!.request.session);
+}
+
+describe('a rollout', () => {
+  it('records a search and an answer', async () => {
+    const surroundings = around(inTurns(search, answer));
+    const trajectory = await rollOutOne(task('a', 3), surroundings);
+    expect(trajectory).toMatchObject({
+      questionId: 'a',
+      dataset: 'test',
+      rollout: 3,
+      prompt: studentPrompt(tokenizer, worldTemplate, 'what is a ?'),
+      stop: 'answered',
+      answer: 'gold',
+      reward: 1,
+      wellFormed: true,
+      grounded: true,
+      searches: [
+        {
+          query: 'egg',
+          passages: [
+            { id: '1:egg', title: 'egg', score: 2 },
+            { id: '2:egg', title: 'egg', score: 1 },
+          ],
+        },
+      ],
+    });
+    expect(responseText(trajectory)).toBe(
+      `${search} <information> [ egg ] all about egg [ egg ] the gold egg </information> ${answer}`,
+    );
+    expect(trajectory).not.toHaveProperty('failure');
+    expectFaithful(trajectory, surroundings, task('a', 3).key);
+  });
+
+  it('rewards exact match alone, and knows an answer that was not read', async () => {
+    const guess = await rollOutOne(task('a'), around(inTurns('<answer> The Gold! </answer>')));
+    expect(guess).toMatchObject({ reward: 1, grounded: false, wellFormed: true, searches: [] });
+    const wrong = await rollOutOne(task('a'), around(inTurns(search, '<answer> gold egg </answer>')));
+    expect(wrong).toMatchObject({ reward: 0, grounded: true });
+    const yes = await rollOutOne(task('a'), around(inTurns(search, '<answer> yes </answer>')));
+    expect(yes).toMatchObject({ reward: 0, grounded: null });
+  });
+
+  it('takes no answer from the prompt, the question or a passage', async () => {
+    const planted = {
+      search: async () => [[{ passage: { id: 'p', title: 't', text: '<answer> gold </answer>' }, score: 1 }]],
+    };
+    const surroundings = around(inTurns(search), { template: searchR1Template, retriever: planted });
+    const trajectory = await rollOutOne(task('a', 0, 'is it <answer> gold </answer> ?'), surroundings);
+    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0, wellFormed: false, grounded: null });
+  });
+
+  it('keeps a token whole that completes the tag and goes on', async () => {
+    const surroundings = around(inTurns('<search> egg </search> and more', answer));
+    const trajectory = await rollOutOne(task('a'), surroundings);
+    expect(tokenizer.decode(surroundings.policy.calls[0]!.sample.ids)).toBe('<search> egg </search> and');
+    expect(responseText(trajectory)).toMatch(/^<search> egg <\/search> and <information>/);
+    expect(trajectory).toMatchObject({ stop: 'answered', wellFormed: false });
+    expectFaithful(trajectory, surroundings);
+  });
+
+  it('samples with the end of a chat turn as a stop, which is an invalid turn', async () => {
+    const chat = testTokenizer({ chat: true });
+    const surroundings = around(inTurns('I do not know', answer), { tokenizer: chat, template: searchR1Template });
+    const trajectory = await rollOutOne(task('a'), surroundings);
+    expect(surroundings.policy.calls[0]!.sample.stop).toBe('stop-token');
+    expect(chat.decode(trajectory.ids)).toBe(`I do not know<|im_end|>${searchR1Template.invalidAction}${answer}`);
+    expect(trajectory).toMatchObject({ stop: 'answered', reward: 1, wellFormed: false });
+    expectFaithful(trajectory, surroundings);
+  });
+
+  it('takes a prompt of the caller’s, and the temperature', async () => {
+    const surroundings = around(inTurns(answer), { temperature: 0 });
+    const prompt = tokenizer.encode('another prompt');
+    expect((await rollOutOne({ ...task('a'), prompt }, surroundings)).prompt).toEqual(prompt);
+    expect(surroundings.policy.calls[0]!.request).toMatchObject({ prompt, temperature: 0 });
+  });
+
+  it('holds a certain token’s log-probability as 0, never as −0, which no file could keep', async () => {
+    const ids = tokenizer.encode(answer);
+    const sample: Sample = { ids, logprobs: ids.map(() => -0), stop: 'stop' };
+    const surroundings = around(inTurns(answer));
+    const policy = { ...surroundings.policy, sample: async () => sample };
+    const { logprobs } = await rollOutOne(task('a'), { ...surroundings, policy });
+    expect(logprobs).toHaveLength(ids.length);
+    expect(logprobs.every((value) => Object.is(value, 0))).toBe(true);
+  });
+
+  it('holds exactly what was seen and said, whatever the policy writes and finds', async () => {
+    const piece = fc.constantFrom(
+      ...[
+        '<think>',
+        '</think>',
+        '<search>',
+        '</search>',
+        '<answer>',
+        '</answer>',
+        ' and',
+        '> ',
+        'egg',
+        '€',
+        '<',
+        '',
+        ' ',
+      ],
+      ...[search, answer, '<search> x y </search>'],
+    );
+    const turn = fc.array(piece, { minLength: 1, maxLength: 6 }).map((pieces) => `.${pieces.join('')}`);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(turn, { minLength: 1, maxLength: 8 }),
+        fc.record({
+          searches: fc.nat({ max: 4 }),
+          invalidTurns: fc.nat({ max: 3 }),
+          turnTokens: fc.integer({ min: 1, max: 60 }),
+          responseTokens: fc.integer({ min: 1, max: 200 }),
+          contextTokens: fc.integer({ min: 1, max: 500 }),
+          observationTokens: fc.integer({ min: 1, max: 100 }),
+        }),
+        async (turns, bounds) => {
+          const surroundings = around(inTurns(...turns), { limits: limits(bounds) });
+          const trajectory = await rollOutOne(task('a'), surroundings);
+          expectFaithful(trajectory, surroundings);
+          const { prompt, ids, mask, stop } = trajectory;
+          const said = mask.filter((author) => author === 1).length;
+          expect(said).toBeLessThanOrEqual(bounds.responseTokens);
+          if (ids.length > 0) expect(prompt.length + ids.length).toBeLessThanOrEqual(bounds.contextTokens);
+          expect(trajectory.searches.length).toBeLessThanOrEqual(bounds.searches);
+          expect(surroundings.policy.calls.length).toBeLessThanOrEqual(bounds.searches + bounds.invalidTurns + 1);
+          expect(stop === 'answered').toBe(trajectory.answer !== null);
+          for (const stretch of stretches(mask))
+            if (stretch.author === 'environment')
+              expect(tokenizer.decode(ids.slice(stretch.start, stretch.end))).toMatch(
+                /^ <information> .*<\/information> $/s,
+              );
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('limits', () => {
+  it.each([0, 1, 2, 4])('executes %i searches and allows one last turn', async (searches) => {
+    const bounds = limits({ searches, passages: 1 });
+    const endless = around(inTurns(search), { limits: bounds });
+    const trajectory = await rollOutOne(task('a'), endless);
+    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0 });
+    expect(trajectory.searches).toHaveLength(searches);
+    expect(endless.policy.calls).toHaveLength(searches + 1);
+    // The search of the last turn is said, not executed, and shows nothing.
+    expect(trajectory.mask.at(-1)).toBe(1);
+
+    const inTime = await rollOutOne(
+      task('a'),
+      around(inTurns(...new Array(searches).fill(search), answer), { limits: bounds }),
+    );
+    expect(inTime).toMatchObject({ stop: 'answered', reward: 1 });
+    expect(inTime.searches).toHaveLength(searches);
+  });
+
+  it('asks for the configured number of passages', async () => {
+    const asked: number[] = [];
+    const retriever = {
+      search: async (queries: readonly string[], k: number) => {
+        asked.push(k);
+        return queries.map(hitsOf);
+      },
+    };
+    await rollOutOne(task('a'), around(inTurns(search, answer), { retriever, limits: limits({ passages: 7 }) }));
+    expect(asked).toEqual([7]);
+  });
+
+  it.each([0, 1, 3])('answers %i invalid turns by a message and ends at the next', async (invalidTurns) => {
+    const surroundings = around(inTurns('hm'), { limits: limits({ invalidTurns }) });
+    const trajectory = await rollOutOne(task('a'), surroundings);
+    expect(trajectory.stop).toBe('no-answer');
+    expect(responseText(trajectory)).toBe(`hm${`${worldTemplate.invalidAction}hm`.repeat(invalidTurns)}`);
+    expectFaithful(trajectory, surroundings);
+  });
+
+  it('ends an invalid last turn without a message', async () => {
+    const trajectory = await rollOutOne(task('a'), around(inTurns(search, 'hm'), { limits: limits({ searches: 1 }) }));
+    expect(trajectory).toMatchObject({ stop: 'no-answer' });
+    expect(responseText(trajectory).endsWith('</information> hm')).toBe(true);
+  });
+
+  it('treats a turn cut at its limit as invalid', async () => {
+    const surroundings = around(inTurns('<think> very long', answer), { limits: limits({ turnTokens: 14 }) });
+    const trajectory = await rollOutOne(task('a'), surroundings);
+    expect(surroundings.policy.calls[0]!.sample).toMatchObject({ stop: 'length' });
+    expect(responseText(trajectory)).toContain(worldTemplate.invalidAction);
+  });
+
+  it('ends at the limit of the response, which counts the policy’s tokens only', async () => {
+    const turn = tokenizer.encode(search).length;
+    const enough = await rollOutOne(
+      task('a'),
+      around(inTurns(search, answer), { limits: limits({ responseTokens: turn + tokenizer.encode(answer).length }) }),
+    );
+    expect(enough.stop).toBe('answered');
+    const short = around(inTurns(search, answer), { limits: limits({ responseTokens: turn + 3 }) });
+    const cut = await rollOutOne(task('a'), short);
+    expect(cut).toMatchObject({ stop: 'response-full', answer: null });
+    expect(cut.mask.filter((author) => author === 1)).toHaveLength(turn + 3);
+    // A search that no turn could follow is not executed.
+    const full = await rollOutOne(task('a'), around(inTurns(search), { limits: limits({ responseTokens: turn }) }));
+    expect(full).toMatchObject({ stop: 'response-full', searches: [] });
+  });
+
+  it('ends when the context is full, by its own limit or the engine’s', async () => {
+    const whole = await rollOutOne(task('a'), around(inTurns(search, answer)));
+    const size = whole.prompt.length + whole.ids.length;
+    const withRoom = (room: number) =>
+      rollOutOne(task('a'), around(inTurns(search, answer), { limits: limits({ contextTokens: room }) }));
+    expect((await withRoom(size)).stop).toBe('answered');
+    for (const room of [1, whole.prompt.length, whole.prompt.length + 1, size - 30, size - 1]) {
+      expect(await withRoom(room)).toMatchObject({ stop: 'context-full', answer: null, reward: 0 });
+      expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({
+        stop: 'context-full',
+      });
+    }
+    const engineLimited = around(inTurns(search, answer), {}, size - 10);
+    await rollOutOne(task('a'), engineLimited);
+    for (const { request } of engineLimited.policy.calls)
+      expect(request.prompt.length + request.maxTokens).toBeLessThanOrEqual(size - 10);
+    expect((await withRoom(whole.prompt.length)).ids).toEqual([]);
+    // The observation that does not fit is left out, and its passages count as not shown.
+    const turn = tokenizer.encode(search).length;
+    const noRoom = await withRoom(whole.prompt.length + turn + 5);
+    expect(noRoom.searches).toHaveLength(1);
+    expect(noRoom.ids).toHaveLength(turn);
+    // An observation fits when at least one token fits behind it.
+    const shown = whole.mask.filter((author) => author === 0).length;
+    expect((await withRoom(whole.prompt.length + turn + shown)).ids).toHaveLength(turn);
+    expect((await withRoom(whole.prompt.length + turn + shown + 1)).ids).toHaveLength(turn + shown + 1);
+  });
+});
+
+describe('failures', () => {
+  const failing = (changes: Parameters<typeof around>[1]) =>
+    rollOutOne(task('a'), around(inTurns(search, answer), changes));
+
+  it('records a retriever that fails', async () => {
+    const throws = () => {
+      throw new Error('refused at once');
+    };
+    for (const [find, message] of [
+      [async () => Promise.reject(new Error('index lost')), 'index lost'],
+      [throws, 'refused at once'],
+      [async () => [], 'the retriever returned no list for the query'],
+    ] as const) {
+      const trajectory = await failing({ retriever: { search: find } });
+      expect(trajectory).toMatchObject({
+        stop: 'search-failed',
+        failure: message,
+        answer: null,
+        reward: 0,
+        searches: [],
+      });
+      expect(responseText(trajectory)).toBe(search);
+    }
+  });
+
+  it('does not wait for a retriever that never answers, even one that ignores its signal', async () => {
+    let aborted = false;
+    const silent = {
+      search: (_: unknown, __: unknown, signal?: AbortSignal) => {
+        signal!.addEventListener('abort', () => (aborted = true));
+        return never();
+      },
+    };
+    const trajectory = await failing({ retriever: silent, deadlines: { search: 0.01, sample: 60 } });
+    expect(trajectory).toMatchObject({ stop: 'deadline', failure: 'no answer from search within 0.01 s' });
+    expect(aborted).toBe(true);
+  });
+
+  it('records an engine that fails, is silent or breaks its contract', async () => {
+    const failed = around(async () => Promise.reject(new Error('out of memory')));
+    expect(await rollOutOne(task('a'), failed)).toMatchObject({
+      stop: 'sample-failed',
+      failure: 'out of memory',
+      ids: [],
+    });
+    expect(failed.policy.released).toHaveLength(1);
+
+    const silent = around(never, { deadlines: { search: 60, sample: 0.01 } });
+    expect(await rollOutOne(task('a'), silent)).toMatchObject({
+      stop: 'deadline',
+      failure: 'no answer from sample within 0.01 s',
+    });
+    expect(silent.policy.released).toHaveLength(1);
+
+    for (const [sample, message] of [
+      [{ ids: [], logprobs: [], stop: 'stop' }, /no tokens/],
+      [{ ids: [1, 2], logprobs: [0], stop: 'stop' }, /2 tokens and 1 log-prob/],
+      [{ ids: [1, 2], logprobs: [0, Number.NaN], stop: 'stop' }, /NaN for new token 1/],
+      [{ ids: [1], logprobs: [Number.NEGATIVE_INFINITY], stop: 'stop' }, /-Infinity/],
+    ] satisfies [Sample, RegExp][]) {
+      const surroundings = around(inTurns(answer));
+      const policy = { ...surroundings.policy, sample: async () => sample };
+      const trajectory = await rollOutOne(task('a'), { ...surroundings, policy });
+      expect(trajectory).toMatchObject({ stop: 'sample-failed', ids: [] });
+      expect(trajectory.failure).toMatch(message);
+    }
+  });
+
+  it('ends as cancelled, before or while it waits', async () => {
+    const before = around(inTurns(answer));
+    expect(await rollOutOne(task('a'), before, AbortSignal.abort())).toMatchObject({ stop: 'cancelled', ids: [] });
+    expect(before.policy.calls).toHaveLength(0);
+
+    const controller = new AbortController();
+    const silent = {
+      search: () => {
+        setImmediate(() => controller.abort());
+        return never();
+      },
+    };
+    const surroundings = around(inTurns(search, answer), { retriever: silent });
+    const trajectory = await rollOutOne(task('a'), surroundings, controller.signal);
+    expect(trajectory).toMatchObject({ stop: 'cancelled', answer: null });
+    expect(responseText(trajectory)).toBe(search);
+    expect(surroundings.policy.released).toHaveLength(1);
+  });
+
+  it('has no answer and no reward after a failure', async () => {
+    const trajectory = await failing({ retriever: { search: () => Promise.reject(new Error('x')) } });
+    expect(trajectory).toMatchObject({ answer: null, reward: 0, wellFormed: false, grounded: null });
+  });
+});

@@ -1,0 +1,137 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { UserError } from '../base/errors.ts';
+import { rollOutOne } from './rollout.ts';
+import { segments } from './segments.ts';
+import { around, inTurns, task, tokenizer } from './testing/surroundings.ts';
+import type { Trajectory } from './trajectory.ts';
+import { fromLine, readTrajectories, toLine } from './trajectory-file.ts';
+
+const ordinary = () => rollOutOne(task('a'), around(inTurns('<search> x </search>', '<answer> gold </answer>')));
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = [];
+  for await (const item of items) out.push(item);
+  return out;
+}
+
+const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
+
+const anyTrajectory: fc.Arbitrary<Trajectory> = fc
+  .array(fc.record({ id: fc.nat({ max: 200_000 }), author: fc.constantFrom<0 | 1>(0, 1), logprob: finite }))
+  .chain((tokens) =>
+    fc.record(
+      {
+        questionId: fc.string(),
+        dataset: fc.string(),
+        rollout: fc.nat(),
+        prompt: fc.array(fc.nat({ max: 200_000 })),
+        ids: fc.constant(tokens.map(({ id }) => id)),
+        mask: fc.constant(tokens.map(({ author }) => author)),
+        logprobs: fc.constant(tokens.map(({ author, logprob }) => (author === 1 ? logprob : 0))),
+        searches: fc.array(
+          fc.record({
+            query: fc.string(),
+            passages: fc.array(
+              fc.record({ id: fc.string(), title: fc.string(), score: finite }, { noNullPrototype: true }),
+            ),
+          }),
+        ),
+        stop: fc.constantFrom<Trajectory['stop']>('answered', 'no-answer', 'deadline'),
+        failure: fc.string(),
+        answer: fc.option(fc.string()),
+        reward: fc.constantFrom(0, 1),
+        wellFormed: fc.boolean(),
+        grounded: fc.option(fc.boolean()),
+      },
+      {
+        noNullPrototype: true,
+        requiredKeys: [
+          'questionId',
+          'dataset',
+          'rollout',
+          'prompt',
+          'ids',
+          'mask',
+          'logprobs',
+          'searches',
+          'stop',
+          'answer',
+          'reward',
+          'wellFormed',
+          'grounded',
+        ],
+      },
+    ),
+  );
+
+describe('a trajectory’s line', () => {
+  it('brings back exactly what was written, without a line break', () => {
+    fc.assert(
+      fc.property(anyTrajectory, (trajectory) => {
+        const line = toLine(trajectory);
+        expect(line).not.toContain('\n');
+        const read = fromLine(JSON.parse(line), 'here');
+        expect(read).toEqual(trajectory);
+        expect(Object.keys(read).toSorted()).toEqual(Object.keys(trajectory).toSorted());
+      }),
+    );
+  });
+
+  it('holds what a rollout makes', async () => {
+    const trajectory = await ordinary();
+    expect(fromLine(JSON.parse(toLine(trajectory)), 'here')).toStrictEqual(trajectory);
+  });
+
+  it('is refused when it is damaged, with the place and the field', async () => {
+    const good = JSON.parse(toLine(await ordinary()));
+    for (const [change, message] of [
+      [{ schema: 2 }, /schema/],
+      [{ stop: 'bored' }, /stop/],
+      [{ ids: [1.5] }, /ids\.0/],
+      [{ ids: [...good.ids, 1] }, /authors: add up to/],
+      [{ logprobs: good.logprobs.slice(1) }, /logprobs: expected/],
+      [{ prompt: undefined }, /prompt/],
+      [{ extra: 1 }, /extra/],
+    ] as const) {
+      const read = () => fromLine({ ...good, ...change }, 'shard.jsonl:7');
+      expect(read).toThrow(UserError);
+      expect(read).toThrow(message);
+      expect(read).toThrow('shard.jsonl:7');
+    }
+    expect(() => fromLine(7, 'shard.jsonl:7')).toThrow(UserError);
+  });
+
+  it('is read from files, plain and gzip', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'trajectories-'));
+    try {
+      const trajectory = await ordinary();
+      const text = `${toLine(trajectory)}\n${toLine({ ...trajectory, rollout: 1 })}\n`;
+      const [plain, packed] = [path.join(folder, 'a.jsonl'), path.join(folder, 'a.jsonl.gz')];
+      await writeFile(plain, text);
+      await writeFile(packed, gzipSync(text));
+      for (const file of [plain, packed]) {
+        const read = await all(readTrajectories(file));
+        expect(read).toStrictEqual([trajectory, { ...trajectory, rollout: 1 }]);
+      }
+      await writeFile(plain, `${text}{}\n`);
+      await expect(all(readTrajectories(plain))).rejects.toThrow(/a\.jsonl:3: not a trajectory/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('segments', () => {
+  it('shows the response by author', async () => {
+    expect(segments(await ordinary(), tokenizer)).toEqual([
+      { author: 'policy', text: '<search> x </search>' },
+      { author: 'environment', text: ' <information> [ x ] all about x [ egg ] the gold egg </information> ' },
+      { author: 'policy', text: '<answer> gold </answer>' },
+    ]);
+    expect(segments({ ids: [], mask: [] }, tokenizer)).toEqual([]);
+  });
+});

@@ -1,0 +1,64 @@
+/** The record of one rollout. Token ids are the truth; text is a view of them. */
+import type { TokenIds } from '../policy/policy.ts';
+
+/**
+ * Why a rollout ended; a closed set.
+ *
+ * answered: an answer tag was completed · no-answer: the last allowed turn ended without one · response-full: the limit on
+ * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures of the
+ * surroundings, excluded from training by rule (see `isFailure`).
+ */
+export type StopReason =
+  | 'answered'
+  | 'no-answer'
+  | 'response-full'
+  | 'context-full'
+  | 'search-failed'
+  | 'sample-failed'
+  | 'deadline'
+  | 'cancelled';
+
+/** Failures say something about the machine, not about the policy: they get no reward and enter no group. */
+export function isFailure(stop: StopReason): boolean {
+  return stop === 'search-failed' || stop === 'sample-failed' || stop === 'deadline' || stop === 'cancelled';
+}
+
+/** One executed search. */
+export interface SearchRecord {
+  readonly query: string;
+  /** In rank order. */
+  readonly passages: readonly { readonly id: string; readonly title: string; readonly score: number }[];
+}
+
+export interface Trajectory {
+  readonly questionId: string;
+  readonly dataset: string;
+  /** Index within the group. */
+  readonly rollout: number;
+  readonly prompt: TokenIds;
+  /** Everything after the prompt, policy and environment tokens in order. */
+  readonly ids: TokenIds;
+  /** Over ids: 1 where the policy wrote the token, 0 where the environment did. */
+  readonly mask: readonly (0 | 1)[];
+  /** Over ids: the sampler's log-probability on policy tokens, 0 elsewhere. */
+  readonly logprobs: readonly number[];
+  readonly searches: readonly SearchRecord[];
+  readonly stop: StopReason;
+  /** What went wrong, for failures. */
+  readonly failure?: string;
+  /** Text of the last answer tag in the response; null when there is none. */
+  readonly answer: string | null;
+  /** Exact match of the answer: 1 or 0. */
+  readonly reward: number;
+  /** Every turn is think? + exactly one action, ended by an answer. */
+  readonly wellFormed: boolean;
+  /** The answer occurs (normalised) in a passage that was shown; null when there is no answer, or it is yes or no. */
+  readonly grounded: boolean | null;
+}
+
+/** Number of tokens that the policy wrote. */
+export function policyTokenCount(trajectory: Pick<Trajectory, 'mask'>): number {
+  let count = 0;
+  for (const author of trajectory.mask) count += author;
+  return count;
+}
