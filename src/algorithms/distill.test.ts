@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { forwardKlBatch } from './distill.ts';
+import { makeTrajectory } from './trajectory.testing.ts';
+
+it('takes the KL on tokens that the student wrote, under both prompts, with one denominator for the batch', () => {
+  const first = makeTrajectory({ ids: [4, 5, 6], mask: [1, 0, 1] });
+  const second = makeTrajectory({ ids: [7, 8], mask: [1, 1] });
+  const batch = forwardKlBatch(
+    [first, second].map((student) => ({
+      expert: makeTrajectory(),
+      student,
+      studentPrompt: [1],
+      teacherPrompt: [1, 9, 9, 2],
+    })),
+    { clip: 10, teacherTemperature: 1 },
+  );
+  expect(batch.denominator).toBe(4);
+  expect(batch.pairs.map((p) => [...p.mask])).toEqual([
+    [1, 0, 1],
+    [1, 1],
+  ]);
+  expect(batch.pairs[0]).toMatchObject({ ids: [4, 5, 6], studentPrompt: [1], teacherPrompt: [1, 9, 9, 2] });
+});

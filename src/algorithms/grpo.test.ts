@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { groupAdvantages, policyGradientBatch, weighGroups, zeroVarianceShare } from './grpo.ts';
+import { makeTrajectory } from './trajectory.testing.ts';
+
+const clip = { clipLow: 0.2, clipHigh: 0.2, klCoefficient: 0.001 };
+
+describe('groupAdvantages', () => {
+  // The values of G = 5 with c correct, by hand from the formula.
+  it.each([
+    [1, 1.7889, -0.4472],
+    [2, 1.0954, -0.7303],
+    [3, 0.7303, -1.0954],
+    [4, 0.4472, -1.7889],
+  ])('with %i of 5 correct', (correct, right, wrong) => {
+    const rewards = Array.from({ length: 5 }, (_, i) => (i < correct ? 1 : 0));
+    const advantages = groupAdvantages(rewards);
+    expect(advantages[0]).toBeCloseTo(right, 4);
+    expect(advantages[4]).toBeCloseTo(wrong, 4);
+  });
+
+  it('is zero for groups without variance, for one reward and for none', () => {
+    expect(groupAdvantages([1, 1, 1])).toEqual([0, 0, 0]);
+    expect(groupAdvantages([0, 0])).toEqual([0, 0]);
+    expect(groupAdvantages([1])).toEqual([0]);
+    expect(groupAdvantages([])).toEqual([]);
+  });
+
+  it('has mean 0, and does not change when a constant is added', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -8, max: 8 }), { minLength: 2, maxLength: 9 }), (rewards) => {
+        const advantages = groupAdvantages(rewards);
+        expect(advantages.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 6);
+        const shifted = groupAdvantages(rewards.map((r) => r + 4));
+        shifted.forEach((a, i) => {
+          expect(a).toBeCloseTo(advantages[i]!, 9);
+        });
+      }),
+    );
+  });
+});
+
+describe('policyGradientBatch', () => {
+  const right = makeTrajectory({ ids: [5, 6, 7], mask: [1, 0, 1], logprobs: [-0.5, 0, -2], reward: 1 });
+  const wrong = makeTrajectory({ ids: [5, 9], mask: [1, 1], logprobs: [-0.5, -1], reward: 0, rollout: 1 });
+
+  it('writes streams aligned with prompt and response', () => {
+    const batch = policyGradientBatch(weighGroups([[right, wrong]]), undefined, { ...clip, klCoefficient: 0 });
+    const [first] = batch.sequences;
+    expect(first!.ids).toEqual([1, 2, 3, 5, 6, 7]);
+    expect([...first!.mask]).toEqual([0, 0, 0, 1, 0, 1]);
+    expect([...first!.oldLogprobs]).toEqual([0, 0, 0, -0.5, 0, -2]);
+    expect([...first!.advantages].slice(0, 3)).toEqual([0, 0, 0]);
+    expect(first!.advantages[3]).toBeCloseTo(Math.SQRT1_2, 5);
+    expect(batch.sequences[1]!.advantages[4]).toBeCloseTo(-Math.SQRT1_2, 5);
+    expect(batch.denominator).toBe(4);
+  });
+
+  it('counts zero-variance groups in the denominator and keeps them for KL and entropy', () => {
+    const flat = [makeTrajectory({ questionId: 'q2' }), makeTrajectory({ questionId: 'q2', rollout: 1 })];
+    const groups = [[right, wrong], flat];
+    const reference = [6, 5, 7, 7].map((n) => new Float32Array(n));
+    expect(policyGradientBatch(weighGroups(groups), reference, clip).sequences).toHaveLength(4);
+    const withoutKl = policyGradientBatch(weighGroups(groups), undefined, { ...clip, klCoefficient: 0 });
+    expect(withoutKl.sequences).toHaveLength(4);
+    expect(withoutKl.sequences[2]!.advantages.every((a) => a === 0)).toBe(true);
+    expect(withoutKl.denominator).toBe(4 + 8);
+    expect(zeroVarianceShare(groups)).toBe(0.5);
+  });
+
+  it('leaves failures out of group, batch and denominator', () => {
+    const failed = makeTrajectory({ reward: 0, stop: 'search-failed', rollout: 2 });
+    const weighted = weighGroups([[right, failed, makeTrajectory({ rollout: 3 })]]);
+    expect(weighted.map((w) => w.advantage)).toEqual([0, 0]);
+    expect(policyGradientBatch(weighted, undefined, { ...clip, klCoefficient: 0 }).denominator).toBe(2 + 4);
+  });
+});

@@ -1,0 +1,82 @@
+/**
+ * Group-relative policy optimisation (Shao et al. 2024, arXiv 2402.03300), as the paper uses it: exact match as the only
+ * reward, one group-normalised advantage shared by all tokens that the policy wrote, mean over all tokens of the batch.
+ *
+ * Trajectories in, per-token streams out. Departure from Search-R1: groups are keyed by question, failures of the
+ * surroundings are left out, and the denominator counts the tokens of zero-variance groups too.
+ */
+import type { PolicyGradientBatch, PolicyGradientSequence } from '../policy/policy.ts';
+import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+
+/** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); all zero for fewer than two rewards. */
+export function groupAdvantages(rewards: readonly number[]): number[] {
+  const n = rewards.length;
+  if (n < 2) return rewards.map(() => 0);
+  const mean = rewards.reduce((sum, r) => sum + r, 0) / n;
+  const deviation = Math.sqrt(rewards.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (n - 1));
+  return rewards.map((r) => (r - mean) / (deviation + 1e-6));
+}
+
+/** What the policy gradient sees of one trajectory. */
+export interface Weighted {
+  readonly trajectory: Trajectory;
+  readonly advantage: number;
+}
+
+/** The trajectories of each question's group with their advantages; failures are left out of group and batch. */
+export function weighGroups(groups: readonly (readonly Trajectory[])[]): Weighted[] {
+  return groups.flatMap((group) => {
+    const valid = group.filter((t) => !isFailure(t.stop));
+    const advantages = groupAdvantages(valid.map((t) => t.reward));
+    return valid.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
+  });
+}
+
+/** Share of groups whose rewards are all equal: they carry no policy gradient. */
+export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): number {
+  const flat = groups.filter((group) => {
+    const rewards = group.filter((t) => !isFailure(t.stop)).map((t) => t.reward);
+    return rewards.every((r) => r === rewards[0]);
+  });
+  return groups.length === 0 ? 0 : flat.length / groups.length;
+}
+
+/**
+ * Streams of the clipped policy gradient. `reference[i]` is log π_ref over prompt and response of `weighted[i]`, or
+ * undefined when β = 0. Old log-probabilities are the sampler's, so ρ = 1 at the first update.
+ */
+export function policyGradientBatch(
+  weighted: readonly Weighted[],
+  reference: readonly Float32Array[] | undefined,
+  settings: { readonly clipLow: number; readonly clipHigh: number; readonly klCoefficient: number },
+): PolicyGradientBatch {
+  const sequences = weighted.map(({ trajectory, advantage }, i) => streams(trajectory, advantage, reference?.[i]));
+  const tokens = weighted.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
+  return {
+    loss: 'policy-gradient',
+    sequences,
+    clipLow: settings.clipLow,
+    clipHigh: settings.clipHigh,
+    klCoefficient: settings.klCoefficient,
+    denominator: Math.max(1, tokens),
+  };
+}
+
+function streams(
+  trajectory: Trajectory,
+  advantage: number,
+  reference: Float32Array | undefined,
+): PolicyGradientSequence {
+  const { prompt, ids, mask, logprobs } = trajectory;
+  const length = prompt.length + ids.length;
+  const sequence = {
+    ids: [...prompt, ...ids],
+    mask: new Uint8Array(length),
+    advantages: new Float32Array(length),
+    oldLogprobs: new Float32Array(length),
+  };
+  sequence.mask.set(mask, prompt.length);
+  sequence.advantages.fill(advantage, prompt.length);
+  sequence.oldLogprobs.set(logprobs, prompt.length);
+  return reference === undefined ? sequence : { ...sequence, referenceLogprobs: reference };
+}
