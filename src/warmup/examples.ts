@@ -1,0 +1,27 @@
+/** What the warm-up trains on: token ids with a weight for each, from any source. */
+import type { TokenizerFiles } from '../checkpoint/tokenizer.ts';
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import type { Policy, TokenIds } from '../policy/policy.ts';
+import type { Phase } from './recipe.ts';
+
+export interface Example {
+  readonly ids: TokenIds;
+  /** Over ids: the weight of each token's −log p. 0 = only read. */
+  readonly weights: Float32Array;
+}
+
+/**
+ * Where examples come from. They are made chunk by chunk, each a pure function of its numbers, so that nothing has to be
+ * kept and a warm-up can continue anywhere.
+ */
+export interface ExampleSource {
+  readonly tokenizer: Tokenizer;
+  /** They become part of the model directory. */
+  readonly tokenizerFiles: TokenizerFiles;
+  /** What the examples are made of, for the record (world seeds, files and their hashes). */
+  readonly description: Readonly<Record<string, string | number>>;
+  /** The examples of one chunk; `phaseIndex` is a part of its identity, so that phases share no example. */
+  chunk(phase: Phase, phaseIndex: number, chunk: number): Promise<Example[]>;
+  /** What the finished policy can do, for the manifest. */
+  measure?(policy: Policy, signal?: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
+}

@@ -1,0 +1,148 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Question } from '../base/question.ts';
+import { Random, streamKey } from '../base/random.ts';
+import { wordTokenizerJson } from '../checkpoint/word-tokenizer.ts';
+import type { Template } from '../protocol/template.ts';
+import { Bm25Index } from '../retrieval/bm25.ts';
+import type { Passage } from '../retrieval/retriever.ts';
+import { filesSource } from './files-source.ts';
+import { demonstrateOnText, imitateOnText, isDemonstrable, type Library } from './real-demonstrations.ts';
+import { type Recipe, worldRecipe } from './recipe.ts';
+
+const passages: Passage[] = [
+  { id: 'p1', title: 'William Herschel', text: 'William Herschel was born in Hanover in 1738 and found Uranus .' },
+  { id: 'p2', title: 'Uranus', text: 'Uranus is the seventh planet from the Sun .' },
+  { id: 'p3', title: 'Hanover', text: 'Hanover is a city in Germany , on the river Leine .' },
+  { id: 'p4', title: 'Leine', text: 'The Leine is a river in Germany , and flows into the Aller .' },
+];
+const questions: Question[] = [
+  { id: 'q1', dataset: 'test', question: 'where was william herschel born', answers: ['Hanover'], goldIds: ['p1'] },
+  { id: 'q2', dataset: 'test', question: 'which river flows through hanover', answers: ['Leine'], goldIds: ['p3'] },
+];
+const index = new Bm25Index(passages, { analyzer: 'english' });
+const library: Library = {
+  passage: (id) => passages.find((passage) => passage.id === id),
+  search: (query) => index.searchNow(query, 1),
+  shown: (found) => found.map(({ title, text }) => `${title} ${text}`).join(' '),
+  searches: 3,
+};
+const answerOf = (policy: string) => /<answer> (.*) <\/answer>$/.exec(policy)?.[1];
+
+describe('demonstrations on text', () => {
+  it('end with an answer that is learned only when it was shown, within the allowed searches', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const question = questions[seed % 2]!;
+      const random = new Random(streamKey('test', seed));
+      const { turns } =
+        seed % 3 === 0
+          ? imitateOnText(question, library, random)
+          : { turns: demonstrateOnText(question, library, random) };
+      const last = turns.at(-1)!;
+      const shown = turns.flatMap((turn) => turn.passages).map(({ title, text }) => `${title} ${text}`);
+      expect(answerOf(last.policy)).toBe(question.answers[0]);
+      expect(last.supervised).toBe(shown.some((text) => text.includes(question.answers[0]!)));
+      for (const turn of turns.slice(0, -1))
+        expect(turn.policy).toMatch(/^<think> .* <\/think>\n<search> \S.* <\/search>$/);
+    }
+  });
+
+  it('search in several ways', () => {
+    const queries = new Set<string>();
+    for (let seed = 0; seed < 60; seed++) {
+      const first = demonstrateOnText(questions[0]!, library, new Random(streamKey('test', seed)))[0]!;
+      queries.add(/<search> (.*) <\/search>/.exec(first.policy)![1]!);
+    }
+    expect(queries).toContain('where was william herschel born');
+    expect(queries).toContain('william herschel born');
+    expect(queries).toContain('William Herschel born');
+    expect(queries).toContain('herschel');
+  });
+
+  it('need evidence that contains a short answer as whole words', () => {
+    const [question] = questions;
+    expect(isDemonstrable(question!, library)).toBe(true);
+    expect(isDemonstrable({ ...question!, answers: ['Han'] }, library)).toBe(false);
+    expect(isDemonstrable({ ...question!, answers: [passages[0]!.text] }, library)).toBe(false);
+    const { goldIds: _, ...unknown } = question!;
+    expect(isDemonstrable(unknown, library)).toBe(false);
+  });
+});
+
+describe('examples of files', () => {
+  const template: Template = {
+    name: 'test',
+    student: 'Question: {question} Work:',
+    teacher: 'Question: {question} Expert: {expert} Work:',
+    chat: false,
+    observation: ' <information> {passages} </information> ',
+    passage: '{title} : {text}',
+    separator: ' ',
+    nothingFound: 'nothing',
+    invalidAction: ' <information> invalid </information> ',
+  };
+  const recipe: Recipe = { ...worldRecipe, lookup: { searches: 2, passages: 1, observationTokens: 40 } };
+  let folder: string;
+  const inputs = () => ({
+    questions: path.join(folder, 'questions.jsonl'),
+    corpus: path.join(folder, 'corpus.jsonl'),
+    tokenizer: path.join(folder, 'tokenizer.json'),
+    template,
+  });
+  const lines = (values: readonly object[]) => values.map((value) => JSON.stringify(value)).join('\n');
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'files-source-'));
+    const rows = questions.map(({ goldIds, ...question }) => ({ ...question, gold_ids: goldIds }));
+    await writeFile(inputs().questions, lines(rows));
+    await writeFile(inputs().corpus, lines(passages));
+    const words = new Set(
+      [...passages, ...questions].flatMap((entry) => Object.values(entry).flat().join(' ').split(/\s+/)),
+    );
+    for (const word of 'Question: Answer: Work: Expert: nothing I have to look this up. guess. The passage on says it. : make sure. should That does not answer it continues " William'.split(
+      ' ',
+    ))
+      words.add(word);
+    const tags = ['think', 'search', 'information', 'answer'].flatMap((tag) => [`<${tag}>`, `</${tag}>`]);
+    await writeFile(inputs().tokenizer, wordTokenizerJson([...words], ['<unk>', ...tags]));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('hold demonstrations under both prompts, and reading exercises', async () => {
+    const source = await filesSource(inputs(), recipe);
+    const decode = (ids: readonly number[]) => source.tokenizer.decode(ids);
+    const examples = await source.chunk({ kind: 'demonstrations', steps: 1, imitation: 0.5 }, 0, 0);
+    const texts = examples.map(({ ids }) => decode(ids));
+    expect(texts.filter((text) => text.includes('Expert: <think>')).length).toBeGreaterThan(50);
+    expect(texts.filter((text) => text.includes('Work: <think>')).length).toBe(texts.length);
+    const learned = examples.map(({ ids, weights }) => decode(ids.filter((_, t) => weights[t] === 1)));
+    for (const text of learned) expect(text).not.toMatch(/<information>/);
+
+    const reading = await source.chunk({ kind: 'reading', steps: 1, articles: 2, statements: 2 }, 0, 0);
+    for (const { ids, weights } of reading) {
+      expect(decode(ids)).toMatch(/Question: .* Answer: /);
+      expect(weights).toContain(1);
+      expect(weights).toHaveLength(ids.length);
+    }
+    expect(
+      await (await filesSource(inputs(), recipe)).chunk({ kind: 'demonstrations', steps: 1, imitation: 0.5 }, 0, 0),
+    ).toEqual(examples);
+  });
+
+  it('need questions with evidence in the corpus', async () => {
+    const bare = path.join(folder, 'bare.jsonl');
+    await writeFile(bare, lines(questions.map(({ goldIds: _, ...question }) => question)));
+    await expect(filesSource({ ...inputs(), questions: bare }, recipe)).rejects.toThrow(
+      /no question can be demonstrated/,
+    );
+  });
+
+  it('are refused when they cannot fit the context', async () => {
+    const source = await filesSource(inputs(), { ...recipe, model: { ...recipe.model, contextLength: 8 } });
+    await expect(source.chunk({ kind: 'demonstrations', steps: 1, imitation: 0 }, 0, 0)).rejects.toThrow(
+      /longer than the model's context/,
+    );
+  });
+});

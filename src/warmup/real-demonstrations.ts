@@ -1,0 +1,158 @@
+/**
+ * Demonstrations on the user's own text: questions with known evidence (goldIds), searched over the real index.
+ *
+ * The agent writes queries of different quality (the question as it stands, its telling words, too few of them, those with
+ * the title of the evidence when the question names it), reads, and answers as soon as a gold answer stands in what it was
+ * shown; or searches again, in other words. Nothing is claimed that was not shown: a final answer without evidence is there
+ * to end the trajectory and is not learned.
+ */
+import type { Question } from '../base/question.ts';
+import type { Random } from '../base/random.ts';
+import type { Hit, Passage } from '../retrieval/retriever.ts';
+import type { DemonstratedTurn } from './trajectory-example.ts';
+
+export interface Library {
+  readonly passage: (id: string) => Passage | undefined;
+  /** The passages of one search, best first. */
+  readonly search: (query: string) => readonly Hit[];
+  /** The text of these passages as far as one observation shows it. */
+  readonly shown: (passages: readonly Passage[]) => string;
+  /** Searches in one trajectory. */
+  readonly searches: number;
+}
+
+export interface ExpertAndImitation {
+  /** What the expert says in all its turns, without the passages. */
+  readonly expert: string;
+  readonly turns: readonly DemonstratedTurn[];
+}
+
+type QueryStyle = 'question' | 'keywords' | 'title' | 'vague';
+
+const firstQueries: readonly (readonly [QueryStyle, number])[] = [
+  ['question', 0.3],
+  ['keywords', 0.25],
+  ['title', 0.25],
+  ['vague', 0.2],
+];
+const laterQueries: readonly (readonly [QueryStyle, number])[] = [
+  ['question', 0.4],
+  ['keywords', 0.3],
+  ['title', 0.3],
+];
+/** Searches again although the answer is there. */
+const needlessSearch = 0.15;
+/** In an imitation: a vague search of its own before the expert's next one. */
+const stray = 0.25;
+/** Longer answers are sentences, which exact match does not reward. */
+const maxAnswerWords = 6;
+
+/** Whether a demonstration can be made: known evidence, and a short answer that stands in it word for word. */
+export function isDemonstrable(question: Question, library: Library): boolean {
+  const evidence = question.goldIds?.map((id) => library.passage(id)?.text ?? '') ?? [];
+  return evidence.some((text) => answerIn(question, text) !== undefined);
+}
+
+/** One demonstration; imperfect, and different for every random stream. */
+export function demonstrateOnText(question: Question, library: Library, random: Random): DemonstratedTurn[] {
+  const turns: DemonstratedTurn[] = [];
+  const asked = new Set<string>();
+  let seen = '';
+  let thought = 'I have to look this up.';
+  while (turns.length < library.searches) {
+    const styles = turns.length === 0 ? firstQueries : laterQueries;
+    let query = writeQuery(random.weighted(styles), question, library, random);
+    // Other words than before; a question of few words may leave none.
+    for (let attempt = 0; asked.has(query) && attempt < 5; attempt++)
+      query = writeQuery(random.weighted(styles), question, library, random);
+    asked.add(query);
+    const passages = library.search(query).map((hit) => hit.passage);
+    turns.push({ policy: searchTurn(thought, query), passages, supervised: true });
+    seen += `\n${library.shown(passages)}`;
+    const isFound = answerIn(question, seen) !== undefined;
+    if (isFound && !random.chance(needlessSearch)) break;
+    thought = isFound ? 'I should make sure.' : 'That does not answer it.';
+  }
+  turns.push(answerTurn(question, turns, seen));
+  return turns;
+}
+
+/** An expert trajectory (any demonstration) and an agent that follows it, with a detour now and then that is not learned. */
+export function imitateOnText(question: Question, library: Library, random: Random): ExpertAndImitation {
+  const expert = demonstrateOnText(question, library, random);
+  const turns: DemonstratedTurn[] = [];
+  let seen = '';
+  for (const turn of expert.slice(0, -1)) {
+    if (random.chance(stray)) {
+      const query = writeQuery('vague', question, library, random);
+      const passages = library.search(query).map((hit) => hit.passage);
+      turns.push({ policy: searchTurn('I have to look this up.', query), passages, supervised: false });
+      seen += `\n${library.shown(passages)}`;
+    }
+    turns.push(turn);
+    seen += `\n${library.shown(turn.passages)}`;
+  }
+  turns.push(answerTurn(question, turns, seen));
+  return { expert: expert.map(({ policy }) => policy).join('\n'), turns };
+}
+
+function searchTurn(thought: string, query: string): string {
+  return `<think> ${thought} </think>\n<search> ${query} </search>`;
+}
+
+/** The last turn: the answer in the words of what was read, and where it stood; not learned when it was not read anywhere. */
+function answerTurn(question: Question, turns: readonly DemonstratedTurn[], seen: string): DemonstratedTurn {
+  const answer = answerIn(question, seen);
+  const source = turns
+    .flatMap(({ passages }) => passages)
+    .find(({ text }) => answer !== undefined && text.includes(answer));
+  const thought = source ? `The passage on ${source.title} says it.` : 'I have to guess.';
+  const policy = `<think> ${thought} </think>\n<answer> ${answer ?? question.answers[0]!.trim()} </answer>`;
+  return { policy, passages: [], supervised: answer !== undefined };
+}
+
+/** The first short gold answer that occurs in a text, as whole words. */
+function answerIn(question: Question, text: string): string | undefined {
+  return question.answers
+    .map((answer) => answer.trim())
+    .find((answer) => answer.split(/\s+/).length <= maxAnswerWords && occursAsWords(answer, text));
+}
+
+function occursAsWords(words: string, text: string): boolean {
+  const isLetter = (character: string | undefined) => character !== undefined && /[\p{L}\p{N}]/u.test(character);
+  for (let at = text.indexOf(words); at >= 0; at = text.indexOf(words, at + 1))
+    if (!isLetter(text[at - 1]) && !isLetter(text[at + words.length])) return true;
+  return false;
+}
+
+function writeQuery(style: QueryStyle, question: Question, library: Library, random: Random): string {
+  const telling = question.question
+    .split(/\s+/)
+    .filter((word) => !commonWords.has(word.toLowerCase().replace(/[^a-z]/g, '')));
+  const whole = question.question.replace(/[?\s]+$/, '');
+  if (telling.length === 0 || style === 'question') return whole;
+  const clean = telling.map((word) => word.replace(/[?.,]+$/, '')).filter((word) => word !== '');
+  if (style === 'vague') return random.choice(clean);
+  // A title is only known to somebody who has read it: it counts when the question names at least one word of it.
+  const title = question.goldIds
+    ?.map((id) => library.passage(id)?.title)
+    .find((name) => name && sharesWord(name, clean));
+  if (style === 'title' && title) {
+    const rest = clean.filter((word) => !sharesWord(title, [word]));
+    return [title.replace(/ \(.*\)$/, ''), ...random.sample(rest, 1)].join(' ');
+  }
+  return clean.join(' ');
+}
+
+function sharesWord(title: string, words: readonly string[]): boolean {
+  const ofTitle = new Set(title.toLowerCase().split(/[^\p{L}\p{N}]+/u));
+  return words.some((word) => ofTitle.has(word.toLowerCase()));
+}
+
+/** Words of questions that say nothing about what to look for. */
+const commonWords = new Set(
+  `a an the of in on at to for from by with and or as is are was were be been do does did has have had who whom whose what which
+  when where why how many much that this it its there their his her he she they you your s can could will would`.split(
+    /\s+/,
+  ),
+);

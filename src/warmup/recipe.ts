@@ -1,0 +1,153 @@
+/**
+ * The recipe of a warm-up as data: model, optimiser and phases. Together with its source of examples it determines the
+ * resulting weights (on one kind of machine, to the bit).
+ */
+import { z } from 'zod';
+
+const count = z.int().min(1);
+const positive = z.number().positive();
+const share = z.number().min(0).max(1);
+
+/** A stretch of training on one kind of example, so many optimiser steps long. */
+const phaseSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    /** Articles, then statements and questions about them: dense practice in reading and copying. */
+    kind: z.literal('reading'),
+    steps: count,
+    /** Articles in one example, and statements after them. */
+    articles: count,
+    statements: count,
+  }),
+  z.strictObject({
+    /** Whole trajectories with searches. */
+    kind: z.literal('demonstrations'),
+    steps: count,
+    /** Share of examples under the teacher's prompt, which imitate the expert trajectory shown in it. */
+    imitation: share,
+    /** When given, the phase begins a new course: a fresh optimiser, and a schedule of its own with this peak learning rate. */
+    restart: positive.exactOptional(),
+  }),
+]);
+
+export const recipeSchema = z.strictObject({
+  /** Everything random follows from it. */
+  seed: z.int().min(0),
+  model: z.strictObject({
+    hidden: count,
+    layers: count,
+    heads: count,
+    keyValueHeads: count,
+    headSize: count,
+    intermediate: count,
+    ropeTheta: positive,
+    /** Longest sequence in tokens. */
+    contextLength: count,
+    /** Start with the copying head (induction.ts) or with plain random weights. */
+    copyingHead: z.boolean(),
+  }),
+  /** Tokens in one batch: small batches learn far more from each token here. */
+  batchTokens: count,
+  optimizer: z.strictObject({
+    /** Peak learning rate of AdamW. */
+    learningRate: positive,
+    /** Linear rise over so many steps, then a cosine over the course's phases down to this share of the peak. */
+    warmupSteps: count,
+    finalShare: share,
+    beta1: share,
+    beta2: share,
+    epsilon: positive,
+    weightDecay: z.number().min(0),
+    clipNorm: positive,
+  }),
+  phases: z.array(phaseSchema).min(1),
+  /** How demonstrations look things up (in the embedded world always by 4 searches of 2 passages). */
+  lookup: z.strictObject({ searches: count, passages: count, observationTokens: count }),
+  /** Progress is saved every so many steps. */
+  checkpointEvery: count,
+});
+
+export type Recipe = z.infer<typeof recipeSchema>;
+export type Phase = Recipe['phases'][number];
+
+/** The embedded world's base policy: 0.76 million parameters. */
+export const worldRecipe: Recipe = {
+  seed: 1,
+  model: {
+    hidden: 128,
+    layers: 4,
+    heads: 4,
+    keyValueHeads: 2,
+    headSize: 32,
+    intermediate: 344,
+    ropeTheta: 1e6,
+    contextLength: 512,
+    copyingHead: true,
+  },
+  batchTokens: 1500,
+  optimizer: {
+    learningRate: 2e-3,
+    warmupSteps: 50,
+    finalShare: 0.05,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+    clipNorm: 1,
+  },
+  phases: [
+    { kind: 'reading', steps: 150, articles: 1, statements: 4 },
+    { kind: 'reading', steps: 150, articles: 2, statements: 6 },
+    { kind: 'reading', steps: 150, articles: 3, statements: 8 },
+    { kind: 'demonstrations', steps: 2600, imitation: 0.3 },
+    { kind: 'demonstrations', steps: 600, imitation: 0.5 },
+    // Following a shown trajectory is learned last, and needs many steps of full size (docs/log.md).
+    { kind: 'demonstrations', steps: 1200, imitation: 0.6, restart: 1e-3 },
+    { kind: 'demonstrations', steps: 1200, imitation: 0.6, restart: 1e-3 },
+  ],
+  lookup: { searches: 4, passages: 2, observationTokens: 120 },
+  checkpointEvery: 250,
+};
+
+/** Optimiser steps of all phases together. */
+export function totalSteps(recipe: Pick<Recipe, 'phases'>): number {
+  return recipe.phases.reduce((sum, phase) => sum + phase.steps, 0);
+}
+
+/** The peak learning rate of a phase that begins with a fresh optimiser and a schedule of its own; undefined for others. */
+export function restartOf(phase: Phase): number | undefined {
+  return phase.kind === 'demonstrations' ? phase.restart : undefined;
+}
+
+/**
+ * Learning rate of a step (from 0 within its course of so many steps):
+ * peak · min(1, (step+1)/warmup) · (f + (1−f) ½ (1 + cos(π step / steps))).
+ */
+export function learningRate(recipe: Pick<Recipe, 'phases' | 'optimizer'>, step: number): number {
+  const { warmupSteps, finalShare } = recipe.optimizer;
+  const course = courseAt(recipe, step);
+  const within = step - course.start;
+  const cosine = 0.5 * (1 + Math.cos((Math.PI * within) / course.steps));
+  return course.peak * Math.min(1, (within + 1) / warmupSteps) * (finalShare + (1 - finalShare) * cosine);
+}
+
+/** The course that a step (from 0, of all) belongs to. */
+function courseAt({ phases, optimizer }: Pick<Recipe, 'phases' | 'optimizer'>, step: number) {
+  let course = { start: 0, steps: 0, peak: optimizer.learningRate };
+  for (const phase of phases) {
+    const peak = restartOf(phase);
+    if (peak !== undefined) {
+      const start = course.start + course.steps;
+      if (step < start) break;
+      course = { start, steps: 0, peak };
+    }
+    course.steps += phase.steps;
+  }
+  return course;
+}
+
+/** A phase in a few words, for status and errors. */
+export function phaseName(phase: Phase): string {
+  return phase.kind === 'reading'
+    ? `reading ${phase.articles} ${phase.articles === 1 ? 'article' : 'articles'}`
+    : `demonstrations, ${Math.round(phase.imitation * 100)} % imitation`;
+}

@@ -1,0 +1,131 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sha256, writeFileAtomic } from '../base/files.ts';
+import { readModel } from '../checkpoint/model-directory.ts';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { ExampleSource } from './examples.ts';
+import { readManifest } from './manifest.ts';
+import { type Recipe, worldRecipe } from './recipe.ts';
+import { type WarmUpEvent, warmUp } from './warm-up.ts';
+import { worldSource } from './world-source.ts';
+
+const tiny: Recipe = {
+  ...worldRecipe,
+  model: { ...worldRecipe.model, hidden: 64, layers: 2, heads: 2, keyValueHeads: 1, headSize: 32, intermediate: 64 },
+  batchTokens: 400,
+  optimizer: { ...worldRecipe.optimizer, warmupSteps: 5 },
+  phases: [
+    { kind: 'reading', steps: 5, articles: 1, statements: 2 },
+    { kind: 'demonstrations', steps: 4, imitation: 0.5 },
+  ],
+  checkpointEvery: 3,
+};
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'warm-up-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Without rolling out seven suites at the end. */
+function unmeasured(recipe: Recipe): ExampleSource {
+  const { measure: _, ...source } = worldSource(recipe);
+  return source;
+}
+
+async function openPolicy(place: string): Promise<Policy> {
+  const { pieces } = await loadTokenizer(place);
+  return openPolicyDirectory(place, { pieces, threads: 1 });
+}
+
+function run(recipe: Recipe, name: string, options: { abortAt?: number; open?: typeof openPolicy } = {}) {
+  const abort = new AbortController();
+  const events: WarmUpEvent[] = [];
+  const result = warmUp(recipe, unmeasured(recipe), path.join(folder, name), {
+    openPolicy: options.open ?? openPolicy,
+    versions: { test: '1' },
+    signal: abort.signal,
+    onEvent: (event) => {
+      events.push(event);
+      if (event.kind === 'step' && event.step === options.abortAt) abort.abort(new Error('stopped by the test'));
+    },
+  });
+  return { result, events };
+}
+
+const weightsHash = async (name: string) => sha256(await readFile(path.join(folder, name, 'model.safetensors')));
+
+describe('a warm-up', () => {
+  it('writes a model directory with a manifest that describes it', async () => {
+    const manifest = await run(tiny, 'whole').result;
+    expect(manifest).toMatchObject({ steps: 9, recipe: tiny, threads: 1, measured: null, versions: { test: '1' } });
+    expect(manifest.losses.map(({ step }) => step)).toEqual([5, 9]);
+    expect(await readManifest(path.join(folder, 'whole'))).toEqual(manifest);
+    const { config } = await readModel(path.join(folder, 'whole'));
+    expect(config).toMatchObject({ hidden: 64, layers: 2, tiedHead: true });
+    await expect(readFile(path.join(folder, 'whole', 'progress', 'state.json'))).rejects.toThrow('ENOENT');
+  });
+
+  it('comes to the same bits when it is stopped and continued, in a phase and at its end', async () => {
+    await expect(run(tiny, 'stopped', { abortAt: 4 }).result).rejects.toThrow('stopped by the test');
+    await expect(run(tiny, 'stopped', { abortAt: 5 }).result).rejects.toThrow('stopped by the test');
+    const { result, events } = run(tiny, 'stopped');
+    const manifest = await result;
+    expect(events[0]).toMatchObject({ kind: 'start', resumedAt: 5 });
+    expect(await weightsHash('stopped')).toBe(await weightsHash('whole'));
+    const whole = await readManifest(path.join(folder, 'whole'));
+    expect(manifest.losses).toEqual(whole.losses);
+    expect(manifest.tokens).toBe(whole.tokens);
+  });
+
+  it('refuses the progress of other settings', async () => {
+    await expect(run(tiny, 'other', { abortAt: 1 }).result).rejects.toThrow('stopped by the test');
+    await expect(run({ ...tiny, seed: 2 }, 'other').result).rejects.toThrow(/other settings or other data/);
+  });
+
+  it('stops at a loss that is not a number and keeps the last saved step', async () => {
+    const open = async (place: string) => {
+      const policy = await openPolicy(place);
+      let calls = 0;
+      const accumulate: Policy['accumulate'] = async (batch) => {
+        const result = await policy.accumulate(batch);
+        return ++calls < 5 ? result : { ...result, perToken: result.perToken!.map((row) => row.map(() => Number.NaN)) };
+      };
+      return new Proxy(policy, {
+        get: (target, name) => {
+          if (name === 'accumulate') return accumulate;
+          const member: unknown = Reflect.get(target, name);
+          return typeof member === 'function' ? member.bind(target) : member;
+        },
+      });
+    };
+    await expect(run(tiny, 'broken', { open }).result).rejects.toThrow(/step 4 \(reading 1 article\): loss NaN/);
+    await expect(readFile(path.join(folder, 'broken', 'config.json'))).rejects.toThrow('ENOENT');
+    await run(tiny, 'broken').result;
+    expect(await weightsHash('broken')).toBe(await weightsHash('whole'));
+  });
+
+  it('learns to copy within a hundred small steps, thanks to the copying head', async () => {
+    const recipe: Recipe = {
+      ...tiny,
+      batchTokens: 600,
+      phases: [{ kind: 'reading', steps: 100, articles: 1, statements: 4 }],
+      checkpointEvery: 1000,
+    };
+    const withHead = await run(recipe, 'with-head').result;
+    const plain = await run({ ...recipe, model: { ...recipe.model, copyingHead: false } }, 'plain').result;
+    expect(withHead.losses.at(-1)!.loss).toBeLessThan(plain.losses.at(-1)!.loss - 1);
+  });
+});
+
+describe('a manifest', () => {
+  it('is not believed when a file is another one', async () => {
+    const copy = path.join(folder, 'whole');
+    await writeFileAtomic(path.join(copy, 'tokenizer.json'), '{}');
+    await expect(readManifest(copy)).rejects.toThrow(/tokenizer.json: not the file that manifest.json describes/);
+  });
+});
