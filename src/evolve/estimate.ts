@@ -1,0 +1,94 @@
+/**
+ * What a run will take, from a few seconds of the real thing on this machine: a batch of rollouts and the backward pass over
+ * them. Times of the stages follow by their amounts of work (progress.ts).
+ */
+import { policyGradientBatch } from '../algorithms/grpo.ts';
+import type { Policy } from '../policy/policy.ts';
+import { planStages } from './plan.ts';
+import { stageWork } from './progress.ts';
+import { Clock, noTime, Run } from './run.ts';
+import type { Settings } from './settings.ts';
+import { type Setup, sliceQuestions } from './setup.ts';
+
+export interface RunEstimate {
+  /** Whole run and its stages, in seconds. */
+  readonly seconds: number;
+  readonly stages: readonly { readonly name: string; readonly seconds: number }[];
+  readonly rolloutsPerSecond: number;
+  /** Trajectories trained on (forward and backward). */
+  readonly trainedPerSecond: number;
+  /** Peak of the process so far, in bytes: weights, optimiser, activations of one step. */
+  readonly peakMemory: number;
+  /** What all checkpoints of the run will hold, in bytes. */
+  readonly diskForCheckpoints: number;
+}
+
+/** Rollouts of the sample. */
+const SAMPLE = 64;
+
+/** Runs the sample; the policy's weights stay as they are. */
+export async function estimateRun(setup: Setup, settings: Settings): Promise<RunEstimate> {
+  const slices = sliceQuestions(setup.trainingQuestions, settings);
+  const run = new Run({
+    setup,
+    settings,
+    slices,
+    clock: new Clock(noTime),
+    signal: new AbortController().signal,
+    emit: () => {},
+    journal: unused,
+  });
+  const questions = slices.training.slice(0, SAMPLE);
+  const rollOut = () => run.rollOut(questions, { perQuestion: 1, stage: 'estimate', step: 0 });
+  const train = (trajectories: Awaited<ReturnType<typeof rollOut>>) =>
+    setup.policy.accumulate(
+      policyGradientBatch(
+        trajectories.flat().map((trajectory) => ({ trajectory, advantage: 1 })),
+        undefined,
+        { ...settings.grpo, klCoefficient: 0 },
+      ),
+    );
+  // Once to build graphs and fill caches, once for the clock.
+  await train(await rollOut());
+  const start = performance.now();
+  const trajectories = await rollOut();
+  const middle = performance.now();
+  await train(trajectories);
+  const end = performance.now();
+
+  const rolloutsPerSecond = (1000 * questions.length) / (middle - start);
+  const trainedPerSecond = (1000 * questions.length) / (end - middle);
+  // One unit is one rollout; progress.ts gives the training work in the same unit, here it is timed by itself.
+  const stages = planStages(settings.cycles).map((stage) => {
+    const { rollouts, trained } = stageWork(stage, setup, settings);
+    return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
+  });
+  return {
+    seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+    stages,
+    rolloutsPerSecond,
+    trainedPerSecond,
+    peakMemory: process.resourceUsage().maxRSS * 1024,
+    diskForCheckpoints: checkpointBytes(setup.policy, settings),
+  };
+}
+
+/** Kept: the base, two of each GRPO round (best and end), one of each distillation; and the newest two. Weights and moments in float32. */
+function checkpointBytes(policy: Policy, settings: Settings): number {
+  return (1 + 3 * settings.cycles + 2) * policy.info.parameters * 4 * 3;
+}
+
+const refuse = () => {
+  throw new Error('an estimate writes nothing');
+};
+const unused = {
+  metric: refuse,
+  writeTrajectories: refuse,
+  readTrajectories: refuse,
+  writePairs: refuse,
+  readPairs: refuse,
+  checkpoint: refuse,
+  restoreKept: refuse,
+  restoreLatest: refuse,
+  writeResults: refuse,
+};

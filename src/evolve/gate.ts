@@ -1,0 +1,98 @@
+/**
+ * The gate before distilling: held-out training questions under the ordinary and under the privileged prompt. A policy that
+ * does no better when it is shown an expert trajectory has nothing to distil, and the run says so. (arXiv 2605.30070 finds
+ * the final gain linear in this first gap.)
+ */
+import { findExpert } from '../algorithms/pairs.ts';
+import { teacherPrompt } from '../protocol/prompts.ts';
+import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import type { EvolveState } from './journal.ts';
+import { estimate, NONE } from './measure.ts';
+import type { Estimate, GateMeasurement } from './results.ts';
+import { expertIds, type Run } from './run.ts';
+
+/** Samples per question and prompt. */
+export const GATE_SAMPLES = 2;
+
+export async function measureGate(
+  run: Run,
+  stage: { readonly name: string; readonly cycle: number },
+  state: EvolveState,
+): Promise<EvolveState> {
+  const { gate, pool } = run.settings;
+  if (gate.questions === 0) return state;
+  const { tokenizer, template } = run.setup;
+
+  // The experts come from rollouts of their own, so that the plain samples are not chosen by their luck.
+  const groups = await run.rollOut(run.slices.gate, {
+    perQuestion: pool.rollouts,
+    stage: `${stage.name}-experts`,
+    step: 0,
+  });
+  const asked = run.slices.gate.flatMap((question, i) => {
+    const expert = findExpert(groups[i]!, pool.minExpertSearches);
+    return expert ? [{ question, expert }] : [];
+  });
+  const experts = new Map(asked.map(({ question, expert }) => [question.id, expert]));
+  const questions = asked.map(({ question }) => question);
+  // The same draws for both prompts, at the temperature at which the loss reads the teacher.
+  const common = {
+    perQuestion: GATE_SAMPLES,
+    stage: stage.name,
+    step: 0,
+    temperature: run.settings.distill.teacherTemperature,
+  };
+  const plain = await run.rollOut(questions, common);
+  const privileged = await run.rollOut(questions, {
+    ...common,
+    prompt: (q) => teacherPrompt(tokenizer, template, q.question, expertIds(run, experts.get(q.id)!)),
+    extraContext: run.settings.distill.expertTokens,
+  });
+  await run.journal.writeTrajectories(`${stage.name}-plain`, plain.flat());
+  await run.journal.writeTrajectories(`${stage.name}-privileged`, privileged.flat());
+
+  const gap = difference(privileged.flat(), plain.flat(), (t) => t.reward);
+  const saved = difference(plain.flat(), privileged.flat(), (t) => t.searches.length);
+  const raisesExactMatch = gap.mean >= Math.max(gate.minGap, gap.standardError);
+  const savesSearches = saved.mean > saved.standardError && gap.mean >= -(gate.tolerance + gap.standardError);
+  const measurement: GateMeasurement = {
+    stage: stage.name,
+    questions: questions.length,
+    plain: summary(plain.flat()),
+    privileged: summary(privileged.flat()),
+    exactMatchGap: gap,
+    searchesSaved: saved,
+    open: questions.length > 1 && (raisesExactMatch || savesSearches),
+  };
+  await run.journal.metric({
+    stage: stage.name,
+    step: 0,
+    exactMatchGap: gap.mean,
+    searchesSaved: saved.mean,
+    open: measurement.open ? 1 : 0,
+  });
+  if (!measurement.open) run.emit({ kind: 'note', text: closedBecause(measurement) });
+  return { ...state, results: { ...state.results, gates: [...state.results.gates, measurement] } };
+}
+
+function closedBecause({ stage, questions, exactMatchGap: gap, searchesSaved: saved }: GateMeasurement): string {
+  if (questions < 2) return `${stage} is closed: only ${questions} held-out questions were ever answered correctly`;
+  const figure = ({ mean, standardError }: Estimate) => `${mean.toFixed(3)} ± ${standardError.toFixed(3)}`;
+  return `${stage} is closed: the privileged prompt changes exact match by ${figure(gap)} and saves ${figure(saved)} searches`;
+}
+
+/** Mean over questions of a − b, with the standard error of the paired differences; failures left out. */
+function difference(a: readonly Trajectory[], b: readonly Trajectory[], of: (t: Trajectory) => number): Estimate {
+  const pairs = a.map((t, i) => [t, b[i]!] as const).filter((pair) => pair.every((t) => !isFailure(t.stop)));
+  const differences = new Map(pairs.map(([t, other]) => [t, of(t) - of(other)]));
+  return estimate([...differences.keys()], (t) => differences.get(t)!) ?? NONE;
+}
+
+function summary(all: readonly Trajectory[]): GateMeasurement['plain'] {
+  const trajectories = all.filter((t) => !isFailure(t.stop));
+  return {
+    exactMatch: estimate(trajectories, (t) => t.reward) ?? NONE,
+    searches: estimate(trajectories, (t) => t.searches.length) ?? NONE,
+    wellFormed: estimate(trajectories, (t) => (t.wellFormed ? 1 : 0)) ?? NONE,
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * One GRPO round: questions are rolled out in groups, exact match is the reward, one clipped policy-gradient update a step,
+ * k3 KL to the round's start. Method §1.1 and §4.
+ *
+ * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
+ */
+import { policyGradientBatch, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { NonFiniteError } from '../policy/policy.ts';
+import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { type Health, healthOf, signOfCollapse } from './guards.ts';
+import type { EvolveState, MetricRecord } from './journal.ts';
+import type { StageOutcome } from './results.ts';
+import { meanOf, optimizerStep, type Run } from './run.ts';
+import { questionsOfStep } from './setup.ts';
+
+/** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
+const MAX_RATIO_DEVIATION = 0.01;
+
+type GrpoStage = { readonly name: string; readonly cycle: number; readonly from: string };
+
+export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState): Promise<EvolveState> {
+  const { policy } = run.setup;
+  const { grpo, guards } = run.settings;
+  const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;
+  const bestName = `${stage.name}-best`;
+  let state = start;
+
+  // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
+  await run.journal.restoreKept(stage.from, policy);
+  await policy.freeze();
+  // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
+  if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
+  else {
+    await policy.resetOptimizer();
+    state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, bestName);
+  }
+
+  let reason = signOfCollapse(state.recent, guards);
+  while (state.step < steps && reason === undefined) {
+    run.throwIfCancelled();
+    const step = state.step + 1;
+    try {
+      const { health, record } = await grpoStep(run, stage.name, step, steps);
+      state = { ...state, step, recent: [...state.recent, health].slice(-guards.window) };
+      await run.journal.metric(record);
+      run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
+    } catch (error) {
+      if (!(error instanceof NonFiniteError)) throw error;
+      reason = error.message;
+      break;
+    }
+    reason = signOfCollapse(state.recent, guards);
+    const measured =
+      step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, bestName) : state;
+    // A new best has been checkpointed already.
+    if (measured === state && step % run.settings.checkpointEvery === 0) await run.checkpoint(state);
+    state = measured;
+  }
+
+  await run.journal.restoreKept(bestName, policy);
+  const outcome: StageOutcome = {
+    stage: stage.name,
+    steps: state.step,
+    stoppedBy: reason === undefined ? 'steps' : 'guard',
+    ...(reason === undefined ? {} : { reason }),
+    keptStep: state.best?.step ?? 0,
+  };
+  if (reason !== undefined)
+    run.emit({
+      kind: 'note',
+      text: `${stage.name} stopped after step ${state.step}: ${reason}; step ${outcome.keptStep} is kept`,
+    });
+  return { ...state, results: { ...state.results, outcomes: [...state.results.outcomes, outcome] } };
+}
+
+async function grpoStep(
+  run: Run,
+  stage: string,
+  step: number,
+  steps: number,
+): Promise<{ health: Health; record: MetricRecord }> {
+  const { policy } = run.setup;
+  const { grpo, seed } = run.settings;
+  const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
+  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step });
+  await run.journal.writeTrajectories(`${stage}-step-${String(step).padStart(4, '0')}`, groups.flat());
+
+  const weighted = weighGroups(groups);
+  const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
+  const [loss, update] = await run.training(sequences, async () => {
+    const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen') : undefined;
+    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo));
+    return [result, await policy.step(optimizerStep(grpo, step))] as const;
+  });
+
+  const valid = groups.flat().filter((t) => !isFailure(t.stop));
+  const deviation = loss.metrics.maxRatioDeviation ?? 0;
+  if (deviation > MAX_RATIO_DEVIATION)
+    run.emit({
+      kind: 'note',
+      text: `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
+    });
+  const entropy = loss.metrics.entropy ?? Number.NaN;
+  const record: MetricRecord = {
+    stage,
+    step,
+    steps,
+    reward: meanOf(valid, (t) => t.reward),
+    searches: meanOf(valid, (t) => t.searches.length),
+    policyTokens: meanOf(valid, policyTokenCount),
+    wellFormed: meanOf(valid, (t) => (t.wellFormed ? 1 : 0)),
+    grounded: meanOf(
+      valid.filter((t) => t.grounded !== null),
+      (t) => (t.grounded ? 1 : 0),
+    ),
+    zeroVariance: zeroVarianceShare(groups),
+    failures: groups.flat().length - valid.length,
+    loss: loss.loss,
+    entropy,
+    kl: loss.metrics.referenceKl ?? null,
+    clipFraction: loss.metrics.clipFraction ?? null,
+    ratioDeviation: loss.metrics.maxRatioDeviation ?? null,
+    gradientNorm: update.gradientNorm,
+    skipped: update.skipped ? 1 : 0,
+  };
+  return { health: healthOf(groups, entropy), record };
+}
+
+/** Asks the held-out training questions; weights that do at least as well as the best so far are kept, with a checkpoint. */
+async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
+  const questions = run.slices.heldOut;
+  // The same streams at every step: differences come from the weights alone.
+  const groups = await run.rollOut(questions, { perQuestion: 2, stage: `${stage.name}-held-out`, step: 0 });
+  const valid: Trajectory[] = groups.flat().filter((t) => !isFailure(t.stop));
+  const score = meanOf(valid, (t) => t.reward) ?? 0;
+  await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
+  if (state.best !== null && score < state.best.score) return state;
+  const better = { ...state, best: { step: state.step, score } };
+  await run.checkpoint(better, name);
+  return better;
+}

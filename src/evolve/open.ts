@@ -1,0 +1,142 @@
+/** Opens what a run works with: the embedded world and its base policy, or the user's own questions, passages and model. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { hasCode, UserError } from '../base/errors.ts';
+import { hashFile, sha256 } from '../base/files.ts';
+import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { openTemplate } from '../protocol/templates.ts';
+import { Bm25Index } from '../retrieval/bm25.ts';
+import { loadCorpus } from '../retrieval/corpus.ts';
+import { generateWorld } from '../world/generate.ts';
+import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
+import type { Settings } from './settings.ts';
+import type { Setup, Suite } from './setup.ts';
+
+/** What the user named; null = the embedded one. */
+export interface Inputs {
+  readonly questions: string | null;
+  readonly corpus: string | null;
+  readonly tokenizer: string | null;
+  readonly model: string | null;
+  /** A built-in template's name or a file. */
+  readonly template: string | null;
+  readonly evaluate: readonly { readonly suite: string; readonly file: string }[];
+  readonly threads: number | null;
+}
+
+/** SHA-256 of everything that a score depends on. */
+export interface SetupHashes {
+  readonly questions: string;
+  readonly corpus: string;
+  readonly evaluation: string;
+  readonly template: string;
+  readonly tokenizer: string;
+  readonly weights: string;
+}
+
+/** The checkpoint that comes with the package. */
+export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.meta.url));
+
+/** Opens setup and engine; close `setup.policy` when done. */
+export async function openSetup(inputs: Inputs, settings: Settings): Promise<{ setup: Setup; hashes: SetupHashes }> {
+  if ((inputs.questions === null) !== (inputs.corpus === null))
+    throw new UserError(
+      `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and corpus go together`,
+      {
+        hint: 'Give both, or neither for the embedded world.',
+      },
+    );
+  const embedded = inputs.questions === null;
+  if (!embedded && inputs.model === null)
+    throw new UserError('--model is missing: the base policy of the embedded world cannot read other text', {
+      hint: 'Give a Hugging Face directory (Qwen2), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
+    });
+
+  const data = embedded ? openWorld(settings) : await openFiles(inputs);
+  const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
+  const folder = inputs.model ?? BASE_POLICY;
+  const weights = await weightsFile(folder);
+  const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
+  const policy = await openPolicyDirectory(folder, {
+    pieces: tokenizer.pieces,
+    maxActive: settings.rollout.concurrency,
+    ...(inputs.threads === null ? {} : { threads: inputs.threads }),
+  });
+  if (tokenizer.vocabulary > policy.info.vocabulary) {
+    await policy.close();
+    throw new UserError(
+      `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
+      { hint: 'Use the tokenizer that the model was trained with.' },
+    );
+  }
+  return {
+    setup: { ...data, policy, tokenizer, template },
+    hashes: {
+      questions: questionsHash(data.trainingQuestions),
+      corpus: data.retriever.info.corpusHash,
+      evaluation: questionsHash(data.suites.flatMap((suite) => suite.questions)),
+      template: sha256(JSON.stringify(template)),
+      tokenizer: tokenizer.hash,
+      weights: await hashFile(weights),
+    },
+  };
+}
+
+type Data = Pick<Setup, 'retriever' | 'trainingQuestions' | 'suites'>;
+
+function openWorld(settings: Settings): Data {
+  const world = generateWorld(settings.world.seed);
+  return {
+    retriever: new Bm25Index(world.passages, { analyzer: 'words' }),
+    trainingQuestions: trainingQuestions(world, settings.world.trainingQuestions),
+    // Asking for more questions extends a suite at its end, so 400 is an upper bound that costs nothing.
+    suites: SUITES.map((name) => ({
+      name,
+      questions: evaluationQuestions(world, name, Math.min(settings.evaluation.questions, 400)),
+    })),
+  };
+}
+
+async function openFiles(inputs: Inputs): Promise<Data> {
+  const suites: Suite[] = [];
+  for (const { suite, file } of inputs.evaluate) suites.push({ name: suite, questions: await readQuestions(file) });
+  const names = suites.map((suite) => suite.name);
+  const repeated = names.find((name, i) => names.indexOf(name) !== i);
+  if (repeated !== undefined) throw new UserError(`--evaluate names the suite ${repeated} twice`);
+  const ids = new Set<string>();
+  for (const { name, questions } of suites)
+    for (const { id } of questions) {
+      if (ids.has(id)) throw new UserError(`the question id ${id} of suite ${name} occurs in another suite as well`);
+      ids.add(id);
+    }
+  const questions = await readQuestions(inputs.questions!);
+  const shared = questions.find((q) => ids.has(q.id));
+  if (shared)
+    throw new UserError(`${inputs.questions}: question ${shared.id} is in an evaluation suite too`, {
+      hint: 'Train on other questions.',
+    });
+  return {
+    retriever: new Bm25Index(await loadCorpus([inputs.corpus!]), { analyzer: 'english' }),
+    trainingQuestions: questions,
+    suites,
+  };
+}
+
+/** The file whose hash stands for the weights: the single one, or the index of the shards. */
+async function weightsFile(folder: string): Promise<string> {
+  for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
+    const file = path.join(folder, name);
+    try {
+      await stat(file);
+      return file;
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+    }
+  }
+  throw new UserError(`${folder}: no model.safetensors here`, {
+    hint: 'A Hugging Face model directory with safetensors weights was expected.',
+  });
+}

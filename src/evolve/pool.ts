@@ -1,0 +1,81 @@
+/** The pool: the frozen policy rolls out on its own training questions, and pairs are mined from its groups. Method §1.2-3. */
+import { findExpert, minePair, type Pair } from '../algorithms/pairs.ts';
+import type { Question } from '../base/question.ts';
+import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import type { EvolveState } from './journal.ts';
+import type { PoolMeasurement } from './results.ts';
+import { meanOf, type Run } from './run.ts';
+
+/** Questions per shard: what an interruption can cost. */
+export const POOL_SHARD = 64;
+
+type PoolStage = { readonly name: string; readonly cycle: number };
+
+export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState): Promise<EvolveState> {
+  const { pool } = run.settings;
+  const questions = poolQuestions(run);
+  const shards = Math.ceil(questions.length / POOL_SHARD);
+  let state = start;
+  while (state.step < shards) {
+    run.throwIfCancelled();
+    const part = questions.slice(state.step * POOL_SHARD, (state.step + 1) * POOL_SHARD);
+    const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
+    await run.journal.writeTrajectories(shardName(stage.cycle, state.step), groups.flat());
+    state = { ...state, step: state.step + 1 };
+    const reward = meanOf(valid(groups), (t) => t.reward);
+    const record = { stage: stage.name, step: state.step, reward };
+    await run.journal.metric(record);
+    await run.checkpoint(state);
+    run.emit({ kind: 'step', stage: stage.name, step: state.step, steps: shards, metrics: record });
+  }
+
+  const groups = await readPool(run, stage.cycle);
+  const pairs = groups.flatMap((group) => minePair(group, pool.minExpertSearches) ?? []);
+  const measurement: PoolMeasurement = {
+    stage: stage.name,
+    questions: groups.length,
+    rollouts: groups.flat().length,
+    exactMatch: meanOf(valid(groups), (t) => t.reward) ?? 0,
+    pairs: pairs.length,
+    wrongStudents: pairs.filter((p) => p.student.reward === 0).length,
+    expertSearches: meanOf(pairs, (p) => p.expert.searches.length) ?? 0,
+    studentSearches: meanOf(pairs, (p) => p.student.searches.length) ?? 0,
+    expertsWithoutSearch: groups.filter((g) => findExpert(g, pool.minExpertSearches)?.searches.length === 0).length,
+  };
+  return { ...state, results: { ...state.results, pools: [...state.results.pools, measurement] } };
+}
+
+/** The pairs of a cycle's pool with their questions, in pool order. */
+export async function readPairs(run: Run, cycle: number): Promise<(Pair & { question: Question })[]> {
+  const byId = new Map(run.slices.training.map((q) => [q.id, q]));
+  const groups = await readPool(run, cycle);
+  return groups.flatMap((group) => {
+    const pair = minePair(group, run.settings.pool.minExpertSearches);
+    const question = byId.get(group[0]?.questionId ?? '');
+    return pair && question ? [{ ...pair, question }] : [];
+  });
+}
+
+function poolQuestions(run: Run): readonly Question[] {
+  return run.slices.training.slice(0, run.settings.pool.questions);
+}
+
+const valid = (groups: readonly (readonly Trajectory[])[]) => groups.flat().filter((t) => !isFailure(t.stop));
+
+const shardName = (cycle: number, shard: number) => `pool-${cycle}-${String(shard).padStart(4, '0')}`;
+
+/** All groups of a pool; a missing shard means that somebody removed files from the run directory. */
+async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {
+  const groups = new Map<string, Trajectory[]>();
+  for (let shard = 0; shard * POOL_SHARD < poolQuestions(run).length; shard++) {
+    const name = shardName(cycle, shard);
+    const trajectories = await run.journal.readTrajectories(name);
+    if (trajectories === undefined) throw new Error(`the pool's shard ${name} is missing from the run directory`);
+    for (const trajectory of trajectories) {
+      const group = groups.get(trajectory.questionId);
+      if (group) group.push(trajectory);
+      else groups.set(trajectory.questionId, [trajectory]);
+    }
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,154 @@
+/** The rounds of a cycle over a policy without an engine: what they decide, keep and refuse. */
+import { describe, expect, it } from 'vitest';
+import { distillRound } from './distill-round.ts';
+import { measureGate } from './gate.ts';
+import { grpoRound } from './grpo-round.ts';
+import { rollOutPool } from './pool.ts';
+import { presets, type Settings } from './settings.ts';
+import { start, toyRun } from './testing/toy.ts';
+
+const right = '<think> done </think> <answer> gold </answer>';
+const wrong = '<think> done </think> <answer> tin </answer>';
+const search = '<think> find </think> <search> x </search>';
+const { smoke } = presets;
+const grpo = { name: 'grpo-1', cycle: 1, from: 'base' };
+const distill = { name: 'e1-1', cycle: 1, from: 'grpo-1' };
+const steps = (n: number): Partial<Settings> => ({
+  grpo: { ...smoke.grpo, steps: [n], questionsPerStep: 4, groupSize: 2 },
+  guards: { ...smoke.guards, heldOutQuestions: 4, every: 1, window: 2, maxZeroVariance: 1 },
+});
+
+describe('a GRPO round', () => {
+  it('keeps the weights that did best on held-out questions, the later ones of equals', async () => {
+    const toy = toyRun({ says: (weight) => (weight === 2 || weight === 3 ? right : wrong), settings: steps(5) });
+    const { results } = await grpoRound(toy.run, grpo, start);
+    expect(results.outcomes).toEqual([{ stage: 'grpo-1', steps: 5, stoppedBy: 'steps', keptStep: 3 }]);
+    expect(toy.weight()).toBe(3);
+  });
+
+  it('stops at a loss that is no number, and goes back', async () => {
+    const toy = toyRun({ says: (weight) => (weight === 1 ? right : wrong), breaksAt: 3, settings: steps(5) });
+    const { results } = await grpoRound(toy.run, grpo, start);
+    expect(results.outcomes[0]).toMatchObject({
+      steps: 3,
+      stoppedBy: 'guard',
+      keptStep: 1,
+      reason: expect.stringContaining('NaN'),
+    });
+    expect(toy.weight()).toBe(1);
+  });
+
+  it('stops when the entropy is gone', async () => {
+    const toy = toyRun({ says: () => right, entropy: 0, settings: steps(5) });
+    const { results } = await grpoRound(toy.run, grpo, start);
+    expect(results.outcomes[0]).toMatchObject({ steps: 2, stoppedBy: 'guard' });
+    expect(toy.notes()[0]).toContain('entropy');
+  });
+
+  it('comes to the same verdict when it is continued after the step that the guard judged', async () => {
+    const toy = toyRun({ says: () => right, entropy: 0, settings: steps(5) });
+    await grpoRound(toy.run, grpo, start);
+    const again = await grpoRound(toy.run, grpo, toy.journal.states.at(-1)!);
+    expect(again.results.outcomes.at(-1)).toMatchObject({ steps: 2, stoppedBy: 'guard' });
+  });
+
+  it('ends the run with the first failure’s message when most rollouts fail', async () => {
+    const says = (): string => {
+      throw new Error('the engine is on fire');
+    };
+    await expect(grpoRound(toyRun({ says, settings: steps(2) }).run, grpo, start)).rejects.toThrow(
+      'the engine is on fire',
+    );
+  });
+});
+
+describe('the gate', () => {
+  const shown = (context: string) => context.includes('<ref>');
+  const gate = { name: 'gate-1', cycle: 1 };
+
+  it('opens when the expert’s trajectory makes answers right', async () => {
+    // Without it every second answer is wrong.
+    const toy = toyRun({ says: (_, context, draw) => (shown(context) || draw % 2 === 0 ? right : wrong) });
+    const { results } = await measureGate(toy.run, gate, start);
+    expect(results.gates[0]).toMatchObject({ open: true, privileged: { exactMatch: { mean: 1 } } });
+    expect(results.gates[0]!.exactMatchGap.mean).toBeGreaterThan(0.2);
+  });
+
+  it('opens when it saves searches at no cost', async () => {
+    const says = (_: number, context: string) => (shown(context) || context.includes('</search>') ? right : search);
+    const { results } = await measureGate(toyRun({ says }).run, gate, start);
+    expect(results.gates[0]).toMatchObject({ open: true, exactMatchGap: { mean: 0 }, searchesSaved: { mean: 1 } });
+  });
+
+  it('is closed when it changes nothing, and says so', async () => {
+    const toy = toyRun({ says: () => right });
+    const { results } = await measureGate(toy.run, gate, start);
+    expect(results.gates[0]!.open).toBe(false);
+    expect(toy.notes()[0]).toContain('closed');
+  });
+
+  it('is closed when no question was ever answered', async () => {
+    const toy = toyRun({ says: () => wrong });
+    await measureGate(toy.run, gate, start);
+    expect(toy.notes()[0]).toContain('only 0 held-out questions');
+  });
+});
+
+describe('a distillation round', () => {
+  // Right with one search or right with none: every group has an expert and a different sibling.
+  const says = (_: number, context: string, draw: number) =>
+    context.includes('</search>') || draw % 3 === 0 ? right : search;
+  const pooled = async (options: Parameters<typeof toyRun>[0]) => {
+    const toy = toyRun(options);
+    return { toy, state: { ...(await rollOutPool(toy.run, { name: 'pool-1', cycle: 1 }, start)), step: 0 } };
+  };
+
+  it('trains an adapter on the pool’s pairs and merges it', async () => {
+    const { toy, state } = await pooled({ says });
+    expect(state.results.pools[0]!.pairs).toBeGreaterThan(8);
+    const ended = await distillRound(toy.run, distill, state);
+    expect(ended.results.outcomes).toEqual([{ stage: 'e1-1', steps: 3, stoppedBy: 'steps', keptStep: 3 }]);
+    expect(toy.losses.every((batch) => batch.loss === 'forward-kl')).toBe(true);
+    expect(toy.hasAdapter()).toBe(false);
+  });
+
+  it('is skipped behind a closed gate, and without pairs', async () => {
+    const { toy, state } = await pooled({ says, settings: { gate: { ...smoke.gate, whenClosed: 'skip' } } });
+    const none = { mean: 0, standardError: 0 };
+    const side = { exactMatch: none, searches: none, wellFormed: none };
+    const closed = {
+      stage: 'gate-1',
+      questions: 9,
+      plain: side,
+      privileged: side,
+      exactMatchGap: none,
+      searchesSaved: none,
+      open: false,
+    };
+    const results = { ...state.results, gates: [closed] };
+    expect((await distillRound(toy.run, distill, { ...state, results })).results.outcomes[0]).toMatchObject({
+      steps: 0,
+      stoppedBy: 'gate',
+    });
+
+    const alike = await pooled({ says: () => right });
+    expect((await distillRound(alike.toy.run, distill, alike.state)).results.outcomes[0]).toMatchObject({
+      stoppedBy: 'no-pairs',
+    });
+    expect(alike.toy.weight()).toBe(0);
+  });
+
+  it('leaves out pairs whose teacher side does not fit the context, and says how many', async () => {
+    const { toy, state } = await pooled({ says, contextLength: 46 });
+    await distillRound(toy.run, distill, state);
+    expect(toy.notes()[0]).toMatch(/pairs left out/);
+  });
+
+  it('goes back to where it started when the loss is no number', async () => {
+    const { toy, state } = await pooled({ says, breaksAt: 1 });
+    const { results } = await distillRound(toy.run, distill, state);
+    expect(results.outcomes[0]).toMatchObject({ steps: 1, stoppedBy: 'guard', keptStep: 0 });
+    expect(toy.weight()).toBe(0);
+    expect(toy.hasAdapter()).toBe(false);
+  });
+});

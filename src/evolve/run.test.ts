@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { Clock, meanOf, noTime, optimizerStep } from './run.ts';
+import { presets } from './settings.ts';
+
+describe('optimizerStep', () => {
+  it('warms up linearly to the peak and stays there', () => {
+    const settings = { ...presets.default.grpo, learningRate: 1, warmupSteps: 4 };
+    expect([1, 2, 4, 5, 99].map((step) => optimizerStep(settings, step).learningRate)).toEqual([0.25, 0.5, 1, 1, 1]);
+    expect(optimizerStep({ ...settings, warmupSteps: 0 }, 1).learningRate).toBe(1);
+  });
+});
+
+describe('Clock', () => {
+  it('adds sittings up and takes searches out of the time of rollouts', async () => {
+    const before = { ...noTime, totalSeconds: 10, samplingSeconds: 4, retrievalSeconds: 1, trajectories: 7 };
+    const clock = new Clock(before);
+    const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    await clock.time('samplingSeconds', () => clock.time('retrievalSeconds', () => wait(30)));
+    await expect(clock.time('trainingSeconds', async () => Promise.reject(new Error('x')))).rejects.toThrow('x');
+    const timing = clock.timing();
+    expect(timing.retrievalSeconds).toBeGreaterThan(1.02);
+    expect(timing.samplingSeconds).toBeLessThan(4.02);
+    expect(timing.totalSeconds).toBeGreaterThan(10.02);
+    expect(timing.trajectories).toBe(7);
+    const parts = timing.samplingSeconds + timing.retrievalSeconds + timing.trainingSeconds + timing.otherSeconds;
+    expect(parts).toBeCloseTo(timing.totalSeconds, 6);
+  });
+});
+
+it('meanOf is null for nothing', () => {
+  expect(meanOf([], Number)).toBeNull();
+  expect(meanOf(['1', '2'], Number)).toBe(1.5);
+});

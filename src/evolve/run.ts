@@ -1,0 +1,234 @@
+/** What the stages of a run share: rolling out groups, checkpoints, the clock, and a few means. */
+
+import { UserError } from '../base/errors.ts';
+import type { Question } from '../base/question.ts';
+import type { AdamWStep, TokenIds } from '../policy/policy.ts';
+import { expertView } from '../protocol/expert.ts';
+import type { Retriever } from '../retrieval/retriever.ts';
+import { groupTasks, rollOut } from '../rollout/rollouts.ts';
+import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
+import type { Timing } from './results.ts';
+import type { Settings } from './settings.ts';
+import type { QuestionSlices, Setup } from './setup.ts';
+
+/** How one call of `rollOut` differs from a plain training rollout. */
+export interface RollOutRequest {
+  /** Rollouts a question. */
+  readonly perQuestion: number;
+  /** Name the streams: same stage, step and question, same draws. */
+  readonly stage: string;
+  readonly step: number;
+  /** Default: rollout.searches. */
+  readonly searches?: number;
+  /** Default 1, at which sampler and trainer speak of the same distribution; 0 = greedy. */
+  readonly temperature?: number;
+  /** Default: the student prompt. */
+  readonly prompt?: (question: Question) => TokenIds;
+  /** Room for a longer prompt, in tokens, beside rollout.contextTokens. Default 0. */
+  readonly extraContext?: number;
+}
+
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled';
+}
+
+export class Run {
+  readonly setup: Setup;
+  readonly settings: Settings;
+  readonly slices: QuestionSlices;
+  readonly journal: Journal;
+  readonly emit: (event: EvolveEvent) => void;
+  readonly #signal: AbortSignal;
+  readonly #clock: Clock;
+  readonly #retriever: Pick<Retriever, 'search'>;
+  /** Names the present stage, for events. */
+  stage = '';
+
+  constructor(run: {
+    setup: Setup;
+    settings: Settings;
+    slices: QuestionSlices;
+    journal: Journal;
+    emit: (event: EvolveEvent) => void;
+    signal: AbortSignal;
+    clock: Clock;
+  }) {
+    this.setup = run.setup;
+    this.settings = run.settings;
+    this.slices = run.slices;
+    this.journal = run.journal;
+    this.emit = run.emit;
+    this.#signal = run.signal;
+    this.#clock = run.clock;
+    this.#retriever = {
+      search: (queries, k, signal) =>
+        this.#clock.time('retrievalSeconds', () => run.setup.retriever.search(queries, k, signal)),
+    };
+  }
+
+  throwIfCancelled(): void {
+    if (this.#signal.aborted) throw new Cancelled('the run was interrupted');
+  }
+
+  /** Groups of rollouts, one a question, in the order given. Throws Cancelled when the run is interrupted. */
+  async rollOut(questions: readonly Question[], request: RollOutRequest): Promise<Trajectory[][]> {
+    const { rollout, seed } = this.settings;
+    const { perQuestion, stage, step, prompt } = request;
+    const tasks = groupTasks(questions, perQuestion, { seed, stage, step }).map((task) =>
+      prompt ? { ...task, prompt: prompt(task.question) } : task,
+    );
+    const surroundings = {
+      policy: this.setup.policy,
+      tokenizer: this.setup.tokenizer,
+      retriever: this.#retriever,
+      template: this.setup.template,
+      limits: {
+        ...rollout,
+        searches: request.searches ?? rollout.searches,
+        contextTokens: rollout.contextTokens + (request.extraContext ?? 0),
+      },
+      deadlines: { search: rollout.searchSeconds, sample: rollout.sampleSeconds },
+      temperature: request.temperature ?? 1,
+    };
+    let done = 0;
+    const trajectories = await this.#clock.time('samplingSeconds', () =>
+      rollOut(tasks, surroundings, {
+        concurrency: rollout.concurrency,
+        signal: this.#signal,
+        onDone: (trajectory) => {
+          done += 1;
+          this.#clock.count(trajectory);
+          this.emit({ kind: 'rollouts', stage: this.stage, done, total: tasks.length });
+        },
+      }),
+    );
+    this.throwIfCancelled();
+    refuseManyFailures(trajectories, stage);
+    return questions.map((_, i) => trajectories.slice(i * perQuestion, (i + 1) * perQuestion));
+  }
+
+  /** Times training work over the given sequences. */
+  async training<T>(sequences: readonly { readonly length: number }[], work: () => Promise<T>): Promise<T> {
+    this.#clock.trained(sequences.reduce((sum, s) => sum + s.length, 0));
+    return this.#clock.time('trainingSeconds', work);
+  }
+
+  checkpoint(state: EvolveState, keep?: string): Promise<void> {
+    return this.journal.checkpoint({ ...state, timing: this.#clock.timing() }, this.setup.policy, keep);
+  }
+}
+
+/** A single failure is data; when most rollouts fail, nothing can be learned or measured, and going on would hide it. */
+function refuseManyFailures(trajectories: readonly Trajectory[], stage: string): void {
+  const failed = trajectories.filter((t) => isFailure(t.stop));
+  if (failed.length <= trajectories.length / 2) return;
+  const first = failed[0]!;
+  throw new UserError(
+    `${stage}: ${failed.length} of ${trajectories.length} rollouts failed, the first one (${first.questionId}) by ${first.stop}: ${first.failure ?? 'no reason given'}`,
+    { hint: 'Mend the retriever or the engine, then continue with --resume; what was finished is kept.' },
+  );
+}
+
+type Activity = 'samplingSeconds' | 'retrievalSeconds' | 'trainingSeconds';
+
+/** Adds up where the time goes, over all sittings of a run. */
+export class Clock {
+  readonly #before: Timing;
+  readonly #start = performance.now();
+  readonly #seconds = { samplingSeconds: 0, retrievalSeconds: 0, trainingSeconds: 0 };
+  readonly #counts = { trajectories: 0, searches: 0, sampledTokens: 0, trainedTokens: 0 };
+  /** Stages of this sitting and when each began, in milliseconds; a stage lasts until the next one. */
+  readonly #begun: { stage: string; at: number }[] = [];
+
+  constructor(before: Timing) {
+    this.#before = before;
+  }
+
+  async time<T>(activity: Activity, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#seconds[activity] += (performance.now() - start) / 1000;
+    }
+  }
+
+  count(trajectory: Trajectory): void {
+    this.#counts.trajectories += 1;
+    this.#counts.searches += trajectory.searches.length;
+    this.#counts.sampledTokens += policyTokenCount(trajectory);
+  }
+
+  trained(tokens: number): void {
+    this.#counts.trainedTokens += tokens;
+  }
+
+  begin(stage: string): void {
+    this.#begun.push({ stage, at: performance.now() });
+  }
+
+  /** Seconds of each stage, those of earlier sittings added. */
+  #byStage(): Timing['byStage'] {
+    const seconds = new Map(this.#before.byStage.map((entry) => [entry.stage, entry.seconds]));
+    this.#begun.forEach(({ stage, at }, i) => {
+      const until = this.#begun[i + 1]?.at ?? performance.now();
+      seconds.set(stage, (seconds.get(stage) ?? 0) + (until - at) / 1000);
+    });
+    return [...seconds].map(([stage, s]) => ({ stage, seconds: s }));
+  }
+
+  timing(): Timing {
+    const b = this.#before;
+    const { samplingSeconds: rolling, retrievalSeconds: retrieving, trainingSeconds: training } = this.#seconds;
+    const totalSeconds = b.totalSeconds + (performance.now() - this.#start) / 1000;
+    // Searches run while rollouts are awaited: their time is taken out of the rollouts' time.
+    const samplingSeconds = b.samplingSeconds + Math.max(0, rolling - retrieving);
+    const retrievalSeconds = b.retrievalSeconds + retrieving;
+    const trainingSeconds = b.trainingSeconds + training;
+    return {
+      totalSeconds,
+      samplingSeconds,
+      retrievalSeconds,
+      trainingSeconds,
+      otherSeconds: Math.max(0, totalSeconds - samplingSeconds - retrievalSeconds - trainingSeconds),
+      trajectories: b.trajectories + this.#counts.trajectories,
+      searches: b.searches + this.#counts.searches,
+      sampledTokens: b.sampledTokens + this.#counts.sampledTokens,
+      trainedTokens: b.trainedTokens + this.#counts.trainedTokens,
+      byStage: this.#byStage(),
+    };
+  }
+}
+
+export const noTime: Timing = {
+  totalSeconds: 0,
+  samplingSeconds: 0,
+  retrievalSeconds: 0,
+  trainingSeconds: 0,
+  otherSeconds: 0,
+  trajectories: 0,
+  searches: 0,
+  sampledTokens: 0,
+  trainedTokens: 0,
+  byStage: [],
+};
+
+/** The ids of an expert trajectory as the teacher is shown them. */
+export function expertIds(run: Run, expert: Trajectory): number[] {
+  const { expertView: view, expertTokens } = run.settings.distill;
+  return expertView(run.setup.tokenizer, expert, view, expertTokens);
+}
+
+/** AdamW of one step (from 1): linear warm-up to the peak, then constant. */
+export function optimizerStep(settings: AdamWStep & { readonly warmupSteps: number }, step: number): AdamWStep {
+  const { learningRate, warmupSteps, ...rest } = settings;
+  const { beta1, beta2, epsilon, weightDecay, clipNorm, minGradientNorm } = rest;
+  const warm = warmupSteps === 0 ? 1 : Math.min(1, step / warmupSteps);
+  return { learningRate: learningRate * warm, beta1, beta2, epsilon, weightDecay, clipNorm, minGradientNorm };
+}
+
+/** Mean of a value over items; null for none. */
+export function meanOf<T>(items: readonly T[], of: (item: T) => number): number | null {
+  return items.length === 0 ? null : items.reduce((sum, item) => sum + of(item), 0) / items.length;
+}

@@ -1,0 +1,257 @@
+/**
+ * The settings of a run: one schema for file, command line, record and API. Defaults are the embedded world's, which were
+ * vetted on it; presets change them. Units and ranges stand beside each field.
+ */
+import { z } from 'zod';
+import { firstWarmUpWorld } from '../world/generate.ts';
+
+const count = z.int().min(1);
+const natural = z.int().min(0);
+const positive = z.number().positive();
+const share = z.number().min(0).max(1);
+
+const optimizer = {
+  /** Peak learning rate of AdamW; linear warm-up, then constant. */
+  learningRate: positive,
+  warmupSteps: natural,
+  beta1: z.number().min(0).lt(1),
+  beta2: z.number().min(0).lt(1),
+  epsilon: positive,
+  weightDecay: z.number().min(0),
+  /** The gradient's global norm is scaled down to this. */
+  clipNorm: positive,
+  /** Below this global norm a step moves nothing. */
+  minGradientNorm: z.number().min(0),
+};
+
+/** How rollouts are made. Method §1, §3. */
+const rolloutSettings = z.strictObject({
+  /** Searches allowed per question. */
+  searches: natural,
+  /** Turns without an action that are answered by a message; the next one ends the rollout. */
+  invalidTurns: natural,
+  /** Passages per search (k). */
+  passages: count,
+  /** Limits in tokens: one turn, all policy tokens, one observation, prompt and response together. */
+  turnTokens: count,
+  responseTokens: count,
+  observationTokens: count,
+  contextTokens: count,
+  /** Rollouts kept open at once. */
+  concurrency: count,
+  /** Deadline of one search and of one sampled turn, in seconds. */
+  searchSeconds: positive,
+  sampleSeconds: positive,
+});
+
+/** Method §4. */
+const grpoSettings = z.strictObject({
+  /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
+  steps: z.array(natural).min(1),
+  questionsPerStep: count,
+  /** G, rollouts per question. */
+  groupSize: z.int().min(2),
+  /** ε of the ratio clip, below and above 1. */
+  clipLow: share,
+  clipHigh: z.number().min(0),
+  /** β of the k3 KL to the round's start. */
+  klCoefficient: z.number().min(0),
+  ...optimizer,
+});
+
+/** Method §1, 2-3. */
+const poolSettings = z.strictObject({
+  /** Training questions rolled out again; K rollouts each. */
+  questions: count,
+  rollouts: z.int().min(2),
+  /** An expert trajectory must have searched at least this often. */
+  minExpertSearches: natural,
+});
+
+/** Method §1, 4-6. */
+const distillSettings = z.strictObject({
+  epochs: count,
+  pairsPerStep: count,
+  /** Upper bound on steps; 0 = no bound. */
+  maxSteps: natural,
+  /** τ, the pointwise upper clip of the forward KL. */
+  clip: positive,
+  /** Divides the teacher's logits inside the KL. */
+  teacherTemperature: positive,
+  /** What of the expert trajectory the teacher is shown, within a budget of tokens. */
+  expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
+  expertTokens: count,
+  /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
+  adapter: z.strictObject({ rank: count, alpha: positive }).nullable(),
+  ...optimizer,
+});
+
+/** The gate before distilling: is there anything to learn from the privileged prompt? */
+const gateSettings = z.strictObject({
+  /** Held-out training questions asked under both prompts; 0 switches the gate off. */
+  questions: natural,
+  /** Open when the privileged prompt raises exact match by at least this (and one standard error) … */
+  minGap: z.number(),
+  /** … or saves searches (by one standard error) and costs no more exact match than this (and one standard error). */
+  tolerance: z.number().min(0),
+  /** What happens when it is closed: skip the distillation round or only warn. */
+  whenClosed: z.enum(['skip', 'warn']),
+});
+
+const evaluationSettings = z.strictObject({
+  /** Questions per suite (fewer when a suite is smaller). */
+  questions: count,
+  /** Samples per question in sampled decoding (temperature 1). */
+  samples: count,
+  /** Search budgets; the first is the main one. */
+  searches: z.array(natural).min(1),
+  decoding: z.array(z.enum(['sampled', 'greedy'])).min(1),
+});
+
+/** Signs of collapse that stop a GRPO round and bring back the best checkpoint. */
+const guardSettings = z.strictObject({
+  /** Held-out training questions for choosing the best checkpoint, asked every so many steps. */
+  heldOutQuestions: count,
+  every: count,
+  /** Mean entropy in nats below which the round stops. */
+  minEntropy: z.number().min(0),
+  /** Share of well-formed rollouts, of any training suite with at least ten rollouts in the window, below which it stops. */
+  minWellFormed: share,
+  /** Share of groups without variance above which it stops (nothing left to learn from). */
+  maxZeroVariance: share,
+  /** The last three are averaged over this many steps. */
+  window: count,
+});
+
+export const settingsSchema = z.strictObject({
+  /** Everything random follows from it. */
+  seed: natural,
+  cycles: natural,
+  /** The embedded world, where no files are given: its seed and the number of training questions drawn from it. */
+  world: z.strictObject({
+    seed: z
+      .int()
+      .min(0)
+      .max(firstWarmUpWorld - 1),
+    trainingQuestions: count,
+  }),
+  /** Training questions used (the first so many after a seeded shuffle); 0 = all. */
+  trainingQuestions: natural,
+  /** Weights are checkpointed every so many training steps, and at the end of stages, evaluation modes and pool shards. */
+  checkpointEvery: count,
+  rollout: rolloutSettings,
+  grpo: grpoSettings,
+  pool: poolSettings,
+  gate: gateSettings,
+  distill: distillSettings,
+  evaluation: evaluationSettings,
+  guards: guardSettings,
+});
+
+export type Settings = z.infer<typeof settingsSchema>;
+export type RolloutSettings = Settings['rollout'];
+export type PresetName = 'default' | 'smoke' | 'paper';
+
+const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1, minGradientNorm: 1e-6 };
+
+/** The embedded world and its tiny policy: see docs/method.md for why clip and teacher temperature differ from the paper. */
+const embedded: Settings = {
+  seed: 1,
+  cycles: 2,
+  world: { seed: 2605, trainingQuestions: 1500 },
+  trainingQuestions: 0,
+  checkpointEvery: 1,
+  rollout: {
+    searches: 4,
+    invalidTurns: 2,
+    passages: 2,
+    turnTokens: 40,
+    responseTokens: 110,
+    observationTokens: 120,
+    contextTokens: 448,
+    concurrency: 96,
+    searchSeconds: 30,
+    sampleSeconds: 300,
+  },
+  grpo: {
+    steps: [30, 12],
+    questionsPerStep: 16,
+    groupSize: 5,
+    clipLow: 0.2,
+    clipHigh: 0.2,
+    klCoefficient: 0.001,
+    learningRate: 3e-4,
+    warmupSteps: 3,
+    ...adamW,
+  },
+  pool: { questions: 192, rollouts: 5, minExpertSearches: 0 },
+  gate: { questions: 48, minGap: 0.02, tolerance: 0.02, whenClosed: 'skip' },
+  distill: {
+    epochs: 2,
+    pairsPerStep: 32,
+    maxSteps: 0,
+    clip: 1,
+    teacherTemperature: 0.3,
+    expertView: 'policy',
+    expertTokens: 120,
+    adapter: { rank: 64, alpha: 128 },
+    learningRate: 3e-4,
+    warmupSteps: 3,
+    ...adamW,
+  },
+  evaluation: { questions: 40, samples: 1, searches: [4, 2], decoding: ['sampled', 'greedy'] },
+  guards: { heldOutQuestions: 48, every: 10, minEntropy: 0.005, minWellFormed: 0.5, maxZeroVariance: 0.95, window: 5 },
+};
+
+/** Toy size: every part of the default runs, in under a minute; its figures mean nothing. */
+const smoke: Settings = {
+  ...embedded,
+  cycles: 1,
+  grpo: { ...embedded.grpo, steps: [3], questionsPerStep: 8 },
+  pool: { ...embedded.pool, questions: 32 },
+  gate: { ...embedded.gate, questions: 16, whenClosed: 'warn' },
+  distill: { ...embedded.distill, epochs: 1, pairsPerStep: 8, maxSteps: 3 },
+  evaluation: { ...embedded.evaluation, questions: 6 },
+  guards: { ...embedded.guards, heldOutQuestions: 12, every: 3 },
+};
+
+/** The paper's settings and, where it is silent, those of the works it builds on (docs/method.md names each source). */
+const paper: Settings = {
+  ...embedded,
+  rollout: {
+    ...embedded.rollout,
+    passages: 3,
+    turnTokens: 500,
+    responseTokens: 2500,
+    observationTokens: 500,
+    contextTokens: 4096,
+    concurrency: 256,
+  },
+  grpo: {
+    ...embedded.grpo,
+    steps: [250, 100],
+    questionsPerStep: 256,
+    learningRate: 1e-6,
+    warmupSteps: 10,
+    beta2: 0.999,
+    weightDecay: 0.01,
+  },
+  pool: { questions: 10_000, rollouts: 5, minExpertSearches: 0 },
+  gate: { ...embedded.gate, questions: 256 },
+  distill: {
+    ...embedded.distill,
+    epochs: 1,
+    maxSteps: 300,
+    clip: 10,
+    teacherTemperature: 1,
+    expertView: 'whole',
+    expertTokens: 1500,
+    learningRate: 5e-6,
+    warmupSteps: 10,
+  },
+  evaluation: { questions: 1_000_000, samples: 1, searches: [4], decoding: ['greedy'] },
+  checkpointEvery: 10,
+  guards: { ...embedded.guards, heldOutQuestions: 256, every: 25 },
+};
+
+export const presets: Readonly<Record<PresetName, Settings>> = { default: embedded, smoke, paper };

@@ -1,0 +1,137 @@
+/** A run without an engine: a policy whose only weight is a number, raised by one at each step, and a journal in memory. */
+import { type LossBatch, type LossResult, NonFiniteError, type Policy } from '../../policy/policy.ts';
+import { worldTemplate } from '../../protocol/templates.ts';
+import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
+import { findsAll, question, tokenizer } from '../../rollout/testing/surroundings.ts';
+import type { Trajectory } from '../../rollout/trajectory.ts';
+import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
+import { Clock, noTime, Run } from '../run.ts';
+import { presets, type Settings } from '../settings.ts';
+import { sliceQuestions } from '../setup.ts';
+
+export interface ToyOptions {
+  /** What the policy writes, by its weight and the context so far. */
+  readonly says: (weight: number, context: string, draw: number) => string;
+  /** Entropy that the engine reports. */
+  readonly entropy?: number;
+  /** Weight at which the loss is no number. */
+  readonly breaksAt?: number;
+  readonly contextLength?: number;
+  readonly settings?: Partial<Settings>;
+}
+
+export function toyRun(options: ToyOptions) {
+  let weight = 0;
+  let adapter = false;
+  const losses: LossBatch[] = [];
+  let draws = 0;
+  const speaker = fakePolicy(tokenizer, (context) => options.says(weight, context, draws++), {
+    contextLength: options.contextLength ?? 100_000,
+  });
+  const policy: Policy = {
+    ...speaker,
+    logprobs: async (sequences) => sequences.map((s) => new Float32Array(s.length)),
+    accumulate: async (batch): Promise<LossResult> => {
+      if (weight === options.breaksAt) throw new NonFiniteError('losses of sequence 0 is NaN');
+      losses.push(batch);
+      return { loss: 1, tokens: 1, metrics: { entropy: options.entropy ?? 1 } };
+    },
+    step: async () => {
+      weight += 1;
+      return { gradientNorm: 1, skipped: false };
+    },
+    resetOptimizer: async () => {},
+    freeze: async () => {},
+    attachAdapter: async () => {
+      adapter = true;
+    },
+    mergeAdapter: async () => {
+      adapter = false;
+    },
+    save: async () => {},
+    restore: async () => {},
+    close: async () => {},
+  };
+
+  const settings: Settings = { ...presets.smoke, ...options.settings };
+  const questions = Array.from({ length: 60 }, (_, i) => question(`q${i}`));
+  const setup = {
+    policy,
+    tokenizer,
+    template: worldTemplate,
+    retriever: { ...findsAll, info: toyRetriever },
+    trainingQuestions: questions,
+    suites: [],
+  };
+  const journal = new MemoryJournal(
+    () => weight,
+    (kept) => {
+      weight = kept;
+      adapter = false;
+    },
+  );
+  journal.kept.set('base', 0).set('grpo-1', 0);
+  const events: EvolveEvent[] = [];
+  const run = new Run({
+    setup,
+    settings,
+    slices: sliceQuestions(questions, settings),
+    journal,
+    signal: new AbortController().signal,
+    clock: new Clock(noTime),
+    emit: (event) => events.push(event),
+  });
+  const notes = () => events.flatMap((e) => (e.kind === 'note' ? [e.text] : []));
+  return { run, journal, losses, notes, weight: () => weight, hasAdapter: () => adapter };
+}
+
+export const start: EvolveState = {
+  stage: 1,
+  step: 0,
+  best: null,
+  recent: [],
+  results: { schema: 1, measurements: [], pools: [], gates: [], outcomes: [] },
+  timing: noTime,
+};
+
+const toyRetriever = { kind: 'toy', passages: 2, corpusHash: '', settings: {} };
+
+class MemoryJournal implements Journal {
+  readonly kept = new Map<string, number>();
+  readonly metrics: MetricRecord[] = [];
+  readonly states: EvolveState[] = [];
+  readonly #trajectories = new Map<string, readonly Trajectory[]>();
+  readonly #weight: () => number;
+  readonly #restore: (weight: number) => void;
+
+  constructor(weight: () => number, restore: (weight: number) => void) {
+    this.#weight = weight;
+    this.#restore = restore;
+  }
+
+  async metric(record: MetricRecord) {
+    this.metrics.push(record);
+  }
+  async writeTrajectories(shard: string, trajectories: readonly Trajectory[]) {
+    this.#trajectories.set(shard, trajectories);
+  }
+  async readTrajectories(shard: string) {
+    const found = this.#trajectories.get(shard);
+    return found && [...found];
+  }
+  async writePairs() {}
+  async readPairs(): Promise<PairRecord[] | undefined> {
+    return undefined;
+  }
+  async checkpoint(state: EvolveState, _: Policy, keep?: string) {
+    this.states.push(state);
+    if (keep !== undefined) this.kept.set(keep, this.#weight());
+  }
+  async restoreKept(name: string) {
+    this.#restore(this.kept.get(name)!);
+  }
+  async restoreLatest() {
+    return this.states.at(-1);
+  }
+  async writeResults() {}
+}

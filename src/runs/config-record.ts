@@ -1,0 +1,80 @@
+/** config.json of a run: everything a score depends on, so that two runs can be compared and one can be continued. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import type { Inputs, SetupHashes } from '../evolve/open.ts';
+import { settingsSchema } from '../evolve/settings.ts';
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hex was expected');
+
+/** Paths are absolute, so that a run can be continued from anywhere. */
+const inputsSchema: z.ZodType<Inputs> = z.strictObject({
+  questions: z.string().nullable(),
+  corpus: z.string().nullable(),
+  tokenizer: z.string().nullable(),
+  model: z.string().nullable(),
+  template: z.string().nullable(),
+  evaluate: z.array(z.strictObject({ suite: z.string(), file: z.string() })),
+  threads: z.int().min(1).nullable(),
+});
+
+const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
+  questions: hash,
+  corpus: hash,
+  evaluation: hash,
+  template: hash,
+  tokenizer: hash,
+  weights: hash,
+});
+
+const versionsSchema = z.strictObject({ 'search-e1': z.string(), node: z.string(), 'onnxruntime-node': z.string() });
+
+export const runConfigSchema = z.strictObject({
+  schema: z.literal(1),
+  preset: z.string(),
+  settings: settingsSchema,
+  inputs: inputsSchema,
+  hashes: hashesSchema,
+  versions: versionsSchema,
+});
+
+export type RunConfig = z.infer<typeof runConfigSchema>;
+
+const packageSchema = z.object({ version: z.string() });
+
+/** Version of this package. */
+export function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return packageSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).version;
+}
+
+/** The versions that a result may depend on. */
+export function presentVersions(): RunConfig['versions'] {
+  const require = createRequire(import.meta.url);
+  return {
+    'search-e1': packageVersion(),
+    node: process.versions.node,
+    'onnxruntime-node': packageSchema.parse(require('onnxruntime-node/package.json')).version,
+  };
+}
+
+/** Refuses to continue a run on other data: throws a UserError that names what has changed. */
+export function checkSameInputs(config: RunConfig, found: SetupHashes, folder: string): void {
+  for (const name of Object.keys(found) as (keyof SetupHashes)[]) {
+    if (config.hashes[name] === found[name]) continue;
+    const source = name === 'weights' ? config.inputs.model : name === 'evaluation' ? null : config.inputs[name];
+    throw new UserError(
+      `${folder}: ${name}${source === null ? '' : ` (${source})`} changed since the run began: ` +
+        `${config.hashes[name].slice(0, 12)}… was recorded, ${found[name].slice(0, 12)}… was found`,
+      { hint: 'Bring back what the run began with, or start a new run with --out.' },
+    );
+  }
+}
+
+/** One line for each version that differs from the recorded one: results may then differ in the last bits. */
+export function versionNotes(config: RunConfig, present = presentVersions()): string[] {
+  return (Object.keys(present) as (keyof RunConfig['versions'])[])
+    .filter((name) => config.versions[name] !== present[name])
+    .map((name) => `the run began with ${name} ${config.versions[name]}, this is ${present[name]}: results may differ`);
+}

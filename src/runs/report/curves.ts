@@ -1,0 +1,96 @@
+/** The training curves: one chart a figure, over the steps of all training stages one after another. */
+import type { MetricRecord } from '../../evolve/journal.ts';
+import type { Results } from '../../evolve/results.ts';
+import { modeLabel, stageLabel } from '../table.ts';
+import { lineChart, type Point, type Series } from './chart.ts';
+import { type Html, html } from './html.ts';
+
+/** Figures worth a chart. GRPO and distillation have losses and KLs of different kinds, which do not share an axis. */
+const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; heldOut?: string }[] = [
+  { metric: 'reward', title: 'Reward (exact match of training rollouts)', heldOut: 'exactMatch' },
+  { metric: 'searches', title: 'Searches a rollout' },
+  { metric: 'policyTokens', title: 'Policy tokens a rollout' },
+  { metric: 'wellFormed', title: 'Share of well-formed rollouts' },
+  { metric: 'zeroVariance', title: 'Share of groups without variance' },
+  { metric: 'entropy', title: 'Entropy of the policy (nats)' },
+  { metric: 'kl', title: 'GRPO: KL to the start of the round (nats)', kind: 'grpo' },
+  { metric: 'loss', title: 'GRPO: loss', kind: 'grpo' },
+  { metric: 'kl', title: 'Distillation: forward KL to the teacher (nats)', kind: 'e1' },
+  { metric: 'loss', title: 'Distillation: loss (clipped KL)', kind: 'e1' },
+  { metric: 'gradientNorm', title: 'Gradient norm before clipping' },
+];
+
+const TRAINING = /^(grpo|e1)-\d+$/;
+const HELD_OUT = /^(grpo-\d+)-held-out$/;
+
+export function trainingCurves(metrics: readonly MetricRecord[]): Html {
+  const charts = figures.map(({ metric, title, kind, heldOut }) => {
+    const wanted = metrics.filter(
+      ({ stage }) => TRAINING.test(stage) && (kind === undefined || stage.startsWith(kind)),
+    );
+    const starts = startsOf(wanted);
+    const at = ({ stage, step }: MetricRecord) => (starts.get(stage) ?? 0) + step;
+    const training = pointsOf(wanted, metric, at);
+    const held = heldOut === undefined ? [] : heldOutPoints(metrics, heldOut, starts);
+    const series: Series[] = [{ name: 'training', points: training }];
+    if (held.length > 0) series.push({ name: 'held-out questions', points: held });
+    const borders = [...starts].map(([stage, start]) => ({
+      x: start + (start === 0 ? 0 : 0.5),
+      label: stageLabel(stage),
+    }));
+    return training.length === 0 ? undefined : lineChart({ title, series, borders, xTitle: 'step' });
+  });
+  return html`<div class="charts">${charts}</div>`;
+}
+
+/** Where each stage's steps begin on the common axis, in the order of the file. */
+function startsOf(records: readonly MetricRecord[]): Map<string, number> {
+  const lengths = new Map<string, number>();
+  for (const { stage, step } of records) lengths.set(stage, Math.max(step, lengths.get(stage) ?? 0));
+  let start = 0;
+  return new Map(
+    [...lengths].map(([stage, length]) => {
+      start += length;
+      return [stage, start - length];
+    }),
+  );
+}
+
+function pointsOf(records: readonly MetricRecord[], metric: string, at: (record: MetricRecord) => number): Point[] {
+  return records.flatMap((record) => {
+    const value = record[metric];
+    if (typeof value !== 'number') return [];
+    const label = `${stageLabel(record.stage)}, step ${record.step}: ${Number(value.toPrecision(4))}`;
+    return [{ x: at(record), y: value, label }];
+  });
+}
+
+/** Step 0 of a round is its start: the weights before its first step. */
+function heldOutPoints(metrics: readonly MetricRecord[], metric: string, starts: ReadonlyMap<string, number>): Point[] {
+  const records = metrics.filter(({ stage }) => starts.has(HELD_OUT.exec(stage)?.[1] ?? ''));
+  return pointsOf(records, metric, ({ stage, step }) => starts.get(HELD_OUT.exec(stage)![1]!)! + step);
+}
+
+/** Exact match and searches of the evaluated stages, a line for each mode. */
+export function stageCurves(results: Results): Html {
+  const stages = [...new Set(results.measurements.map(({ stage }) => stage))];
+  const modes = [...new Set(results.measurements.map(({ mode }) => modeLabel(mode)))].slice(0, 4);
+  const places = stages.map((stage, x) => ({ x, label: stageLabel(stage) }));
+  const chart = (title: string, figure: 'exactMatch' | 'searches' | 'policyTokens') =>
+    lineChart({
+      title,
+      places,
+      series: modes.map((name) => ({
+        name,
+        points: results.measurements
+          .filter(({ mode, suites }) => modeLabel(mode) === name && suites.length > 0)
+          .map(({ stage, mean }) => ({
+            x: stages.indexOf(stage),
+            y: mean[figure].mean,
+            error: mean[figure].standardError,
+            label: `${stageLabel(stage)}, ${name}: ${mean[figure].mean.toFixed(3)} ±${mean[figure].standardError.toFixed(3)}`,
+          })),
+      })),
+    });
+  return html`<div class="charts">${chart('Exact match, mean over suites', 'exactMatch')}${chart('Searches a question', 'searches')}${chart('Policy tokens a question', 'policyTokens')}</div>`;
+}

@@ -1,0 +1,60 @@
+import { expect, it } from 'vitest';
+import { madeUpTrajectory } from '../testing/made-up-run.ts';
+import { chooseExamples } from './examples.ts';
+
+const search = { query: 'q', passages: [] };
+const trajectory = (id: string, dataset: string, reward: 0 | 1, searches: number) => ({
+  ...madeUpTrajectory(id, 0, reward),
+  dataset,
+  searches: Array.from({ length: searches }, () => search),
+});
+
+it('shows what changed, with one question of a suite for each kind', () => {
+  const first = [
+    trajectory('learned a', 'nq', 0, 2),
+    trajectory('learned b', 'nq', 0, 2),
+    trajectory('learned c', 'deep', 0, 2),
+    trajectory('learned d', 'bridge', 0, 2),
+    trajectory('shorter', 'nq', 1, 3),
+    trajectory('lost', 'nq', 1, 1),
+    trajectory('never', 'nq', 0, 1),
+    trajectory('always', 'nq', 1, 1),
+    trajectory('gone', 'nq', 1, 1),
+  ];
+  const last = [
+    trajectory('learned a', 'nq', 1, 2),
+    trajectory('learned b', 'nq', 1, 2),
+    trajectory('learned c', 'deep', 1, 2),
+    trajectory('learned d', 'bridge', 1, 2),
+    trajectory('shorter', 'nq', 1, 1),
+    trajectory('lost', 'nq', 0, 1),
+    trajectory('never', 'nq', 0, 2),
+    trajectory('always', 'nq', 1, 1),
+  ];
+  const examples = chooseExamples(
+    new Map([
+      ['base', first],
+      ['grpo-1', first],
+      ['e1-1', last],
+    ]),
+  );
+  expect(examples.map(({ questionId }) => questionId)).toEqual([
+    'learned a',
+    'learned c',
+    'shorter',
+    'lost',
+    'never',
+    'always',
+  ]);
+  expect(examples[0]).toMatchObject({ change: 'wrong at first, right in the end', suite: 'nq' });
+  expect(examples[0]!.byStage.map(({ stage, trajectory: { reward } }) => [stage, reward])).toEqual([
+    ['base', 0],
+    ['grpo-1', 0],
+    ['e1-1', 1],
+  ]);
+});
+
+it('shows nothing when there is nothing', () => {
+  expect(chooseExamples(new Map())).toEqual([]);
+  expect(chooseExamples(new Map([['base', []]]))).toEqual([]);
+});

@@ -1,0 +1,247 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sha256 } from '../base/files.ts';
+import { presets } from '../evolve/settings.ts';
+import { checkSameInputs, versionNotes } from './config-record.ts';
+import { RunDirectory } from './run-directory.ts';
+import { fakePolicy } from './testing/fake-policy.ts';
+import {
+  madeUpConfig,
+  madeUpPair,
+  madeUpResults,
+  madeUpState,
+  madeUpTiming,
+  madeUpTrajectory,
+} from './testing/made-up-run.ts';
+import { weightsAfter, writeToyRun } from './testing/writer.ts';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'run-directory-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const folder = () => path.join(root, 'a', 'run');
+
+/** Every file below a folder with the hash of its content. */
+async function contents(of: string): Promise<Record<string, string>> {
+  const entries = await readdir(of, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  const pairs = files.sort().map(async (file) => [path.relative(of, file), sha256(await readFile(file))] as const);
+  return Object.fromEntries(await Promise.all(pairs));
+}
+
+describe('a run directory', () => {
+  it('gives back what was written', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const trajectories = [madeUpTrajectory('ü/1', 0), madeUpTrajectory('ü/1', 1, 0)];
+    await run.writeTrajectories('pool-1', trajectories);
+    await run.writePairs('e1-1', [madeUpPair('q1')]);
+    await run.metric({ stage: 'grpo-1', step: 1, reward: 0.1, note: 'ok', missing: null });
+    await run.writeResults(madeUpResults(), madeUpTiming);
+    await run.close();
+
+    const again = await RunDirectory.open(folder());
+    expect(again.config).toEqual(madeUpConfig());
+    expect(await again.readTrajectories('pool-1')).toEqual(trajectories);
+    expect(await again.readTrajectories('pool-2')).toBeUndefined();
+    expect(await again.readPairs('e1-1')).toEqual([madeUpPair('q1')]);
+    expect(await again.readPairs('e1-2')).toBeUndefined();
+    expect(await again.files.metrics()).toEqual([{ stage: 'grpo-1', step: 1, reward: 0.1, note: 'ok', missing: null }]);
+    expect(await again.files.results()).toEqual(madeUpResults());
+    expect(await again.files.timing()).toMatchObject(madeUpTiming);
+    expect(await again.files.trajectoryShards()).toEqual(['pool-1']);
+    expect(await again.files.pairShards()).toEqual(['e1-1']);
+    await again.close();
+    expect(await readdir(folder())).not.toContain('lock.json');
+  });
+
+  it('restores the newest checkpoint and drops the metrics that came after it', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    expect(await run.restoreLatest(fakePolicy('x'))).toBeUndefined();
+    for (const step of [1, 2]) await run.metric({ stage: 'grpo-1', step });
+    await run.checkpoint(madeUpState(1, 2), fakePolicy('after 2'));
+    for (const step of [3, 4]) await run.metric({ stage: 'grpo-1', step });
+    await run.close();
+
+    const again = await RunDirectory.open(folder());
+    const policy = fakePolicy('x');
+    expect(await again.restoreLatest(policy)).toEqual(madeUpState(1, 2));
+    expect(policy.weights).toBe('after 2');
+    await again.metric({ stage: 'grpo-1', step: 3 });
+    expect((await again.files.metrics()).map(({ step }) => step)).toEqual([1, 2, 3]);
+    // The count goes on from the restored one: the next checkpoint keeps three lines.
+    await again.checkpoint(madeUpState(1, 3), policy);
+    await again.metric({ stage: 'grpo-1', step: 4 });
+    await again.restoreLatest(policy);
+    expect((await again.files.metrics()).map(({ step }) => step)).toEqual([1, 2, 3]);
+    await again.close();
+  });
+
+  it('keeps checkpoints by name and removes the others once a newer one stands', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    await run.checkpoint(madeUpState(0, 0), fakePolicy('base'), 'base');
+    await run.checkpoint(madeUpState(1, 1), fakePolicy('one'), 'best');
+    await run.checkpoint(madeUpState(1, 2), fakePolicy('two'));
+    await run.checkpoint(madeUpState(1, 3), fakePolicy('three'), 'best');
+    await run.checkpoint(madeUpState(1, 4), fakePolicy('four'));
+    expect(await readdir(run.files.file('checkpoints'))).toEqual(['0001-base', '0004-best', '0005', 'latest.json']);
+    const policy = fakePolicy('x');
+    await run.restoreKept('base', policy);
+    expect(policy.weights).toBe('base');
+    await run.restoreKept('best', policy);
+    expect(policy.weights).toBe('three');
+    await expect(run.restoreKept('worst', policy)).rejects.toThrow('no checkpoint is kept under the name worst');
+    await run.close();
+  });
+
+  it('leaves the old checkpoint standing when the policy cannot be saved', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    await run.checkpoint(madeUpState(0, 1), fakePolicy('one'));
+    const full = fakePolicy('two');
+    full.save = async (to) => {
+      await writeFile(path.join(to, 'model.safetensors'), 'half');
+      // What the system says when a disk is full.
+      await writeFile('/dev/full', 'x').catch((error: unknown) => {
+        throw error;
+      });
+    };
+    await expect(run.checkpoint(madeUpState(0, 2), full)).rejects.toThrow(/the disk is full/);
+    expect(await readdir(run.files.file('checkpoints'))).toEqual(['0001', 'latest.json']);
+    const policy = fakePolicy('x');
+    expect(await run.restoreLatest(policy)).toEqual(madeUpState(0, 1));
+    expect(policy.weights).toBe('one');
+    await run.close();
+  });
+
+  it('refuses a folder that is in use, holds a run, holds something else, or cannot be', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    await expect(RunDirectory.open(folder())).rejects.toThrow(`in use by process ${process.pid}`);
+    await run.close();
+    await expect(RunDirectory.create(folder(), madeUpConfig())).rejects.toMatchObject({
+      message: expect.stringContaining('holds a run already'),
+      hint: expect.stringContaining('--resume'),
+    });
+    await writeFile(path.join(root, 'a', 'letter.txt'), 'dear');
+    await expect(RunDirectory.create(path.join(root, 'a'), madeUpConfig())).rejects.toThrow('is not empty');
+    // Tests may run as root, to whom nothing is read-only: a file in the path's place stops root as well.
+    const below = path.join(root, 'a', 'letter.txt', 'run');
+    await expect(RunDirectory.create(below, madeUpConfig())).rejects.toThrow('a part of this path is not a directory');
+    await expect(RunDirectory.open(path.join(root, 'nowhere'))).rejects.toThrow('not a run directory');
+    await expect(RunDirectory.open(root)).rejects.toThrow('not a run directory');
+    expect(await readdir(root)).toEqual(['a']);
+  });
+
+  it('takes over the lock of a process that is gone', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const lock = run.files.file('lock.json');
+    const held = JSON.parse(await readFile(lock, 'utf8'));
+    await run.close();
+    for (const owner of [{ ...held, pid: 2 ** 22 + 5 }, { ...held, started: 'another boot:12' }, 'half a li']) {
+      await writeFile(lock, typeof owner === 'string' ? owner : JSON.stringify(owner));
+      await (await RunDirectory.open(folder())).close();
+    }
+    await writeFile(lock, JSON.stringify({ ...held, host: 'elsewhere' }));
+    await expect(RunDirectory.open(folder())).rejects.toMatchObject({
+      message: expect.stringContaining('elsewhere'),
+      hint: expect.stringContaining(lock),
+    });
+  });
+
+  it('names file and field of what was damaged', async () => {
+    const run = await RunDirectory.create(folder(), madeUpConfig());
+    await run.metric({ stage: 'base', step: 0 });
+    await run.checkpoint(madeUpState(0, 1), fakePolicy('one'));
+    await run.close();
+    const damage = async (name: string, from: string | RegExp, to: string) => {
+      const file = path.join(folder(), name);
+      const before = await readFile(file, 'utf8');
+      expect(before).toMatch(from);
+      await writeFile(file, before.replace(from, to));
+      return () => writeFile(file, before);
+    };
+    let mend = await damage('config.json', '"cycles": 2', '"cycles": "two"');
+    await expect(RunDirectory.open(folder())).rejects.toThrow(/config\.json at settings\.cycles: /);
+    await mend();
+    mend = await damage('config.json', '"schema": 1', '"schema": 2');
+    await expect(RunDirectory.open(folder())).rejects.toThrow(/config\.json at schema: /);
+    await mend();
+
+    const again = await RunDirectory.open(folder());
+    mend = await damage('checkpoints/0001/state.json', '"step": 1', '"step": 1.5');
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/state\.json at state\.(best\.)?step: /);
+    await mend();
+    mend = await damage('checkpoints/latest.json', '"0001"', '1');
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/latest\.json at latest: /);
+    await mend();
+    mend = await damage('metrics.jsonl', /.*\n/, '');
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/metrics\.jsonl: has 0 lines.*counted 1/);
+    await mend();
+    await again.writePairs('e1-1', [{ ...madeUpPair('q'), kl: [1] }]);
+    await expect(again.readPairs('e1-1')).rejects.toThrow(/e1-1\.jsonl\.gz:1: ids, mask and kl differ in length/);
+    await again.close();
+  });
+
+  it('writes the same bytes for the same run', async () => {
+    await writeToyRun(path.join(root, 'one'), 4);
+    await writeToyRun(path.join(root, 'two'), 4);
+    expect(await contents(path.join(root, 'one'))).toEqual(await contents(path.join(root, 'two')));
+  });
+
+  it('goes on to the same bytes after kill -9 at random moments', async () => {
+    const steps = 20;
+    const killed = path.join(root, 'killed');
+    const writer = new URL('./testing/writer.ts', import.meta.url).pathname;
+    let kills = 0;
+    for (let attempt = 0; attempt < 9; attempt++) {
+      const child = spawn(process.execPath, [writer, killed, String(steps)], { stdio: ['ignore', 'pipe', 'pipe'] });
+      let complaint = '';
+      child.stderr.on('data', (data) => {
+        complaint += String(data);
+      });
+      // It speaks when it is about to begin: a moment later, a different one each time, it is killed.
+      child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), (attempt * 7) % 50));
+      const code = await new Promise<number | null>((resolve) => child.on('exit', resolve));
+      if (code === 0) break;
+      expect(complaint).toBe('');
+      kills += 1;
+    }
+    await writeToyRun(killed, steps);
+    await writeToyRun(path.join(root, 'whole'), steps);
+    expect(await contents(killed)).toEqual(await contents(path.join(root, 'whole')));
+    expect(weightsAfter(steps)).toBe(
+      await readFile(path.join(killed, 'checkpoints', '0020-even-0', 'model.safetensors'), 'utf8'),
+    );
+    expect(kills).toBeGreaterThan(0);
+  });
+});
+
+describe('the record of a configuration', () => {
+  it('refuses to continue on other data, by name', () => {
+    const config = madeUpConfig();
+    checkSameInputs(config, config.hashes, 'runs/x');
+    const withFile = { ...config, inputs: { ...config.inputs, corpus: '/data/wiki.jsonl' } };
+    expect(() => checkSameInputs(withFile, { ...config.hashes, corpus: 'f'.repeat(64) }, 'runs/x')).toThrow(
+      'runs/x: corpus (/data/wiki.jsonl) changed since the run began: 222222222222… was recorded, ffffffffffff… was found',
+    );
+  });
+
+  it('tells which versions differ', () => {
+    const config = madeUpConfig();
+    expect(versionNotes(config)).toEqual([]);
+    expect(versionNotes(config, { ...config.versions, node: '99.0.0' })).toEqual([
+      `the run began with node ${config.versions.node}, this is 99.0.0: results may differ`,
+    ]);
+  });
+
+  it('is valid for every preset', async () => {
+    for (const [preset, settings] of Object.entries(presets)) {
+      const run = await RunDirectory.create(path.join(root, preset), { ...madeUpConfig(), preset, settings });
+      expect((await run.files.config()).settings).toEqual(settings);
+      await run.close();
+    }
+  });
+});

@@ -1,0 +1,158 @@
+/**
+ * The directory that a run writes to, and continues from after any kind of end.
+ *
+ *     config.json  metrics.jsonl  trajectories/*.jsonl.gz  pairs/*.jsonl.gz  checkpoints/  results.json  timing.json  report.html
+ *
+ * What counts is what stood when the newest checkpoint was written: lines of metrics.jsonl after it are dropped on resume;
+ * shards after it are written again, byte for byte the same, since everything follows from the seed.
+ */
+import { appendFile, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import path from 'node:path';
+import { hasCode, UserError } from '../base/errors.ts';
+import { fileError, makeFolder, writeFileAtomic } from '../base/files.ts';
+import type { EvolveState, Journal, MetricRecord, PairRecord } from '../evolve/journal.ts';
+import type { Results, Timing } from '../evolve/results.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
+import { toLine } from '../rollout/trajectory-file.ts';
+import { Checkpoints } from './checkpoints.ts';
+import type { RunConfig } from './config-record.ts';
+import { acquireLock, type Lock } from './lock.ts';
+import { RunFiles } from './run-files.ts';
+import { pairToLine } from './schemas.ts';
+import { shardFile, writeShard } from './shards.ts';
+
+export class RunDirectory implements Journal {
+  readonly files: RunFiles;
+  readonly config: RunConfig;
+  readonly #lock: Lock;
+  readonly #checkpoints: Checkpoints;
+  /** Whole lines of metrics.jsonl. */
+  #metricLines = 0;
+
+  private constructor(files: RunFiles, config: RunConfig, lock: Lock) {
+    this.files = files;
+    this.config = config;
+    this.#lock = lock;
+    this.#checkpoints = new Checkpoints(files.file('checkpoints'));
+  }
+
+  /** Begins a run in a new or empty folder. Throws a UserError when there is something in it, or when it cannot be written. */
+  static async create(folder: string, config: RunConfig): Promise<RunDirectory> {
+    const files = new RunFiles(folder);
+    await RunDirectory.refuseUsed(folder);
+    await makeFolder(folder);
+    const lock = await acquireLock(folder);
+    try {
+      // Once more, now that nobody else can begin here.
+      await RunDirectory.refuseUsed(folder);
+      await removeTemporary(folder);
+      await writeFileAtomic(files.file('config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    return new RunDirectory(files, config, lock);
+  }
+
+  /** Throws a UserError when a run cannot begin in a folder because something is there. */
+  static async refuseUsed(folder: string): Promise<void> {
+    const entries = (await new RunFiles(folder).entries()) ?? [];
+    if (entries.includes('config.json'))
+      throw new UserError(`${folder}: holds a run already`, {
+        hint: `Continue it with --resume ${folder}, or choose another directory with --out.`,
+      });
+    // A start that was broken off leaves its lock and temporary files behind.
+    if (entries.some((name) => name !== 'lock.json' && !name.endsWith('.tmp')))
+      throw new UserError(`${folder}: is not empty`, { hint: 'Choose another directory with --out.' });
+  }
+
+  /** Opens a run to continue it. Throws a UserError when the folder is none, is damaged, or is in use. */
+  static async open(folder: string): Promise<RunDirectory> {
+    const files = new RunFiles(folder);
+    await files.config();
+    const lock = await acquireLock(folder);
+    await removeTemporary(folder);
+    return new RunDirectory(files, await files.config(), lock);
+  }
+
+  async metric(record: MetricRecord): Promise<void> {
+    const file = this.files.file('metrics.jsonl');
+    await appendFile(file, `${JSON.stringify(record)}\n`, { flush: true }).catch((error: unknown) => {
+      throw fileError(error, file, 'write');
+    });
+    this.#metricLines += 1;
+  }
+
+  writeTrajectories(shard: string, trajectories: readonly Trajectory[]): Promise<void> {
+    return writeShard(shardFile(this.files.file('trajectories'), shard), trajectories.map(toLine));
+  }
+
+  readTrajectories(shard: string): Promise<Trajectory[] | undefined> {
+    return this.files.trajectories(shard);
+  }
+
+  writePairs(shard: string, pairs: readonly PairRecord[]): Promise<void> {
+    return writeShard(shardFile(this.files.file('pairs'), shard), pairs.map(pairToLine));
+  }
+
+  readPairs(shard: string): Promise<PairRecord[] | undefined> {
+    return this.files.pairs(shard);
+  }
+
+  checkpoint(state: EvolveState, policy: Policy, keep?: string): Promise<void> {
+    return this.#checkpoints.save(state, this.#metricLines, policy, keep);
+  }
+
+  async restoreKept(name: string, policy: Policy): Promise<void> {
+    await policy.restore(await this.#checkpoints.kept(name));
+  }
+
+  async restoreLatest(policy: Policy): Promise<EvolveState | undefined> {
+    const stored = await this.#checkpoints.restoreLatest(policy);
+    this.#metricLines = stored?.metricLines ?? 0;
+    await truncateLines(this.files.file('metrics.jsonl'), this.#metricLines);
+    return stored?.state;
+  }
+
+  async writeResults(results: Results, timing: Timing): Promise<void> {
+    await writeFileAtomic(this.files.file('results.json'), `${JSON.stringify(results, null, 2)}\n`);
+    await writeFileAtomic(this.files.file('timing.json'), `${JSON.stringify({ schema: 1, ...timing }, null, 2)}\n`);
+  }
+
+  /** Gives the folder free for another process. */
+  close(): Promise<void> {
+    return this.#lock.release();
+  }
+}
+
+/** Removes what a process left half-written when it was killed. The lock's own temporary files are the lock's affair. */
+async function removeTemporary(folder: string): Promise<void> {
+  for (const part of [folder, ...['trajectories', 'pairs', 'checkpoints'].map((name) => path.join(folder, name))]) {
+    const names = await readdir(part).catch(() => []);
+    for (const name of names)
+      if (name.endsWith('.tmp') && !name.startsWith('lock.json'))
+        await rm(path.join(part, name), { recursive: true, force: true });
+  }
+}
+
+/** Cuts a file after its first `count` lines. */
+async function truncateLines(file: string, count: number): Promise<void> {
+  const bytes = await readFile(file).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return Buffer.alloc(0);
+    throw fileError(error, file, 'read');
+  });
+  let end = 0;
+  for (let line = 0; line < count; line++) {
+    const newline = bytes.indexOf(10, end);
+    if (newline < 0)
+      throw new UserError(`${file}: has ${line} lines, the newest checkpoint counted ${count}`, {
+        hint: 'The file was changed since; bring it back, or start a new run with --out.',
+      });
+    end = newline + 1;
+  }
+  if (end < bytes.length)
+    await truncate(file, end).catch((error: unknown) => {
+      throw fileError(error, file, 'write');
+    });
+}

@@ -1,0 +1,154 @@
+/** What a run keeps on disk, as schemas: everything is validated when it is read. The types belong to evolve/; here is their form in JSON. */
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import type { EvolveState, MetricRecord, PairRecord } from '../evolve/journal.ts';
+import type { Results } from '../evolve/results.ts';
+
+const natural = z.int().min(0);
+const estimate = z.strictObject({ mean: z.number(), standardError: z.number() });
+
+const meanMeasurement = z.strictObject({
+  exactMatch: estimate,
+  f1: estimate,
+  searches: estimate,
+  policyTokens: estimate,
+  wellFormed: estimate,
+  grounded: estimate.nullable(),
+});
+
+const suiteMeasurement = z.strictObject({
+  suite: z.string(),
+  questions: natural,
+  samplesPerQuestion: natural,
+  ...meanMeasurement.shape,
+  failures: natural,
+});
+
+const stageMeasurement = z.strictObject({
+  stage: z.string(),
+  mode: z.strictObject({ decoding: z.enum(['sampled', 'greedy']), searches: natural }),
+  suites: z.array(suiteMeasurement),
+  mean: meanMeasurement,
+});
+
+const gateSide = z.strictObject({ exactMatch: estimate, searches: estimate, wellFormed: estimate });
+
+const gateMeasurement = z.strictObject({
+  stage: z.string(),
+  questions: natural,
+  plain: gateSide,
+  privileged: gateSide,
+  exactMatchGap: estimate,
+  searchesSaved: estimate,
+  open: z.boolean(),
+});
+
+const poolMeasurement = z.strictObject({
+  stage: z.string(),
+  questions: natural,
+  rollouts: natural,
+  exactMatch: z.number(),
+  pairs: natural,
+  wrongStudents: natural,
+  expertSearches: z.number(),
+  studentSearches: z.number(),
+  expertsWithoutSearch: natural,
+});
+
+const stageOutcome = z.strictObject({
+  stage: z.string(),
+  steps: natural,
+  stoppedBy: z.enum(['steps', 'guard', 'gate', 'no-pairs']),
+  reason: z.string().exactOptional(),
+  keptStep: natural,
+});
+
+export const resultsSchema: z.ZodType<Results> = z.strictObject({
+  schema: z.literal(1),
+  measurements: z.array(stageMeasurement),
+  pools: z.array(poolMeasurement),
+  gates: z.array(gateMeasurement),
+  outcomes: z.array(stageOutcome),
+});
+
+const timing = z.strictObject({
+  totalSeconds: z.number(),
+  samplingSeconds: z.number(),
+  retrievalSeconds: z.number(),
+  trainingSeconds: z.number(),
+  otherSeconds: z.number(),
+  trajectories: natural,
+  searches: natural,
+  sampledTokens: natural,
+  trainedTokens: natural,
+  byStage: z.array(z.strictObject({ stage: z.string(), seconds: z.number() })),
+});
+
+/** timing.json: Timing with a schema number. */
+export const timingSchema = z.strictObject({ schema: z.literal(1), ...timing.shape });
+
+export const metricSchema: z.ZodType<MetricRecord> = z
+  .object({ stage: z.string(), step: natural })
+  .catchall(z.union([z.number(), z.string(), z.null()]));
+
+const tokenIds = z.array(natural);
+
+const pairLine = z
+  .strictObject({
+    schema: z.literal(1),
+    questionId: z.string(),
+    expert: z.strictObject({ rollout: natural }),
+    student: z.strictObject({ rollout: natural, correct: z.boolean() }),
+    teacherPrompt: tokenIds,
+    studentPrompt: tokenIds,
+    ids: tokenIds,
+    mask: z.array(z.literal([0, 1])),
+    kl: z.array(z.number()),
+  })
+  .refine((pair) => pair.mask.length === pair.ids.length && pair.kl.length === pair.ids.length, {
+    error: 'ids, mask and kl differ in length',
+  });
+
+/** A line of a pairs shard, without the line break. */
+export function pairToLine(pair: PairRecord): string {
+  return JSON.stringify({ schema: 1, ...pair });
+}
+
+export function pairFromLine(value: unknown, where: string): PairRecord {
+  const { schema: _, ...pair } = parseAs(pairLine, value, where);
+  return pair;
+}
+
+const evolveState: z.ZodType<EvolveState> = z.strictObject({
+  stage: natural,
+  step: natural,
+  best: z.strictObject({ step: natural, score: z.number() }).nullable(),
+  recent: z.array(
+    z.strictObject({
+      entropy: z.number(),
+      zeroVariance: z.number(),
+      wellFormed: z.record(z.string(), z.strictObject({ good: natural, all: natural })),
+    }),
+  ),
+  results: resultsSchema,
+  timing: z.strictObject(timing.shape),
+});
+
+/** state.json of a checkpoint: where the run stood and how much of metrics.jsonl belongs to it. */
+export const stateSchema = z.strictObject({ schema: z.literal(1), metricLines: natural, state: evolveState });
+
+/** latest.json: which checkpoint is the newest, and which are kept under a name. */
+export const pointerSchema = z.strictObject({
+  schema: z.literal(1),
+  latest: z.string(),
+  kept: z.record(z.string(), z.string()),
+});
+
+/** Validates `value` or throws an error that names the file, the field and what was expected there. */
+export function parseAs<T>(schema: z.ZodType<T>, value: unknown, where: string, hint?: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  const field = issue.path.length === 0 ? '' : ` at ${issue.path.map(String).join('.')}`;
+  throw new UserError(`${where}${field}: ${issue.message}`, hint === undefined ? {} : { hint });
+}

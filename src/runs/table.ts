@@ -1,0 +1,176 @@
+/** The results as a table: suites by stages, a block for each way of evaluating. As text for the terminal and as Markdown. */
+import type {
+  Estimate,
+  EvaluationMode,
+  MeanMeasurement,
+  Results,
+  StageMeasurement,
+  SuiteMeasurement,
+} from '../evolve/results.ts';
+
+/** One block: a grid of texts. Rows with `rule` begin a new part. */
+export interface TableBlock {
+  readonly title: string;
+  /** Labels of the columns, without the first. */
+  readonly header: readonly string[];
+  readonly rows: readonly { readonly label: string; readonly cells: readonly string[]; readonly rule: boolean }[];
+  readonly notes: readonly string[];
+}
+
+const NOTHING = '–';
+
+/** "grpo-1" as a person says it: "GRPO 1". */
+export function stageLabel(stage: string): string {
+  const [, kind, cycle] = /^(grpo|e1)-(\d+)$/.exec(stage) ?? [];
+  return kind === undefined ? stage : `${kind.toUpperCase()} ${cycle}`;
+}
+
+export function modeLabel({ decoding, searches }: EvaluationMode): string {
+  return `${decoding} answers, at most ${searches} ${searches === 1 ? 'search' : 'searches'}`;
+}
+
+/** "0.384 ±0.012" with the given number of decimals. */
+export function estimateText({ mean, standardError }: Estimate, decimals: number): string {
+  return `${mean.toFixed(decimals)} ±${standardError.toFixed(decimals)}`;
+}
+
+const behaviour: readonly {
+  label: string;
+  decimals: number;
+  of: (measured: MeanMeasurement) => Estimate | null;
+}[] = [
+  { label: 'F1', decimals: 3, of: (measured) => measured.f1 },
+  { label: 'searches', decimals: 2, of: (measured) => measured.searches },
+  { label: 'policy tokens', decimals: 1, of: (measured) => measured.policyTokens },
+  { label: 'well formed', decimals: 3, of: (measured) => measured.wellFormed },
+  { label: 'grounded', decimals: 3, of: (measured) => measured.grounded },
+];
+
+/** A block for each mode, in the order of evaluation. */
+export function tableBlocks(results: Results): TableBlock[] {
+  const stages = distinct(results.measurements.map((measurement) => measurement.stage));
+  const modes = new Map(results.measurements.map(({ mode }) => [modeLabel(mode), mode]));
+  return [...modes].map(([title, mode]) => {
+    const measured = results.measurements.filter((measurement) => modeLabel(measurement.mode) === modeLabel(mode));
+    return blockOf(title, stages, measured);
+  });
+}
+
+function blockOf(title: string, stages: readonly string[], measured: readonly StageMeasurement[]): TableBlock {
+  // A measurement without suites says nothing, its means included.
+  const byStage = stages.map((stage) => measured.find((one) => one.stage === stage && one.suites.length > 0));
+  const suites = distinct(measured.flatMap((measurement) => measurement.suites.map(({ suite }) => suite)));
+  const suiteRows = suites.map((suite) => ({
+    label: suite,
+    cells: byStage.map((stage) => estimateCell(suiteOf(stage, suite)?.exactMatch, 3)),
+    rule: false,
+  }));
+  const meanRow = { label: 'mean', cells: byStage.map((stage) => estimateCell(stage?.mean.exactMatch, 3)), rule: true };
+  const behaviourRows = behaviour.map(({ label, decimals, of }, index) => ({
+    label,
+    cells: byStage.map((stage) => estimateCell(stage && of(stage.mean), decimals)),
+    rule: index === 0,
+  }));
+  return {
+    title: `Exact match ± standard error: ${title}`,
+    header: stages.map(stageLabel),
+    rows: [...suiteRows, meanRow, ...behaviourRows],
+    notes: notesOf(measured),
+  };
+}
+
+function notesOf(measured: readonly StageMeasurement[]): string[] {
+  const all = measured.flatMap((measurement) => measurement.suites);
+  const sizes = distinct(
+    all.map(({ questions, samplesPerQuestion: samples }) =>
+      samples === 1 ? `${questions}` : `${questions} (${samples} samples each)`,
+    ),
+  );
+  const failures = all.reduce((sum, suite) => sum + suite.failures, 0);
+  const notes = [`Questions a suite: ${sizes.join(', ')}. In the mean and below it each suite weighs the same.`];
+  if (failures > 0) notes.push(`${failures} rollouts failed for outside reasons and are left out.`);
+  return notes;
+}
+
+function suiteOf(stage: StageMeasurement | undefined, suite: string): SuiteMeasurement | undefined {
+  return stage?.suites.find((measurement) => measurement.suite === suite);
+}
+
+function estimateCell(estimate: Estimate | null | undefined, decimals: number): string {
+  return estimate ? estimateText(estimate, decimals) : NOTHING;
+}
+
+/** How each stage ended, a line each. */
+export function stageNotes(results: Results): string[] {
+  return results.outcomes.map((outcome) => {
+    const label = stageLabel(outcome.stage);
+    const steps = `${outcome.steps} ${outcome.steps === 1 ? 'step' : 'steps'}`;
+    const kept = outcome.keptStep === outcome.steps ? '' : `, weights of step ${outcome.keptStep} kept`;
+    const reason = outcome.reason === undefined ? '' : `: ${outcome.reason}`;
+    if (outcome.stoppedBy === 'gate' || outcome.stoppedBy === 'no-pairs') return `${label}: skipped${reason}`;
+    if (outcome.stoppedBy === 'guard') return `${label}: stopped by a guard after ${steps}${kept}${reason}`;
+    return `${label}: ${steps}${kept}${reason}`;
+  });
+}
+
+/** Plain text, at most `width` columns: stages that do not fit side by side follow below. */
+export function renderTable(results: Results, width = 100): string {
+  const blocks = tableBlocks(results).map((block) => textBlock(block, width));
+  const notes = stageNotes(results);
+  return [...blocks, ...(notes.length > 0 ? [`Stages\n${notes.map((note) => `  ${note}`).join('\n')}\n`] : [])].join(
+    '\n',
+  );
+}
+
+function textBlock(block: TableBlock, width: number): string {
+  const labelWidth = Math.max(...block.rows.map((row) => row.label.length)) + 2;
+  const cellWidth = 2 + Math.max(...block.header.map(length), ...block.rows.flatMap((row) => row.cells.map(length)));
+  const perPart = Math.max(1, Math.floor((width - labelWidth) / cellWidth));
+  const lines = [block.title];
+  for (let from = 0; from < block.header.length; from += perPart) {
+    const line = (label: string, cells: readonly string[]) =>
+      `  ${label}`.padEnd(labelWidth) +
+      cells
+        .slice(from, from + perPart)
+        .map((cell) => cell.padStart(cellWidth))
+        .join('');
+    const header = line('', block.header);
+    const rule = `  ${'─'.repeat(header.length - 2)}`;
+    lines.push(header, rule);
+    for (const row of block.rows) {
+      if (row.rule) lines.push(rule);
+      lines.push(line(row.label, row.cells));
+    }
+  }
+  return [...lines, ...block.notes.map((note) => `  ${note}`), ''].join('\n');
+}
+
+/** Markdown for a README or an issue. */
+export function renderMarkdown(results: Results): string {
+  const blocks = tableBlocks(results).map(({ title, header, rows, notes }) => {
+    const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
+    return [
+      `**${title}**`,
+      '',
+      line(['', ...header]),
+      `|---|${'---:|'.repeat(header.length)}`,
+      ...rows.map((row) => line([row.label, ...row.cells])),
+      '',
+      ...notes,
+      '',
+    ].join('\n');
+  });
+  return [...blocks, ...stageNotes(results).map((note) => `- ${note}`)].join('\n');
+}
+
+function escapeCell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+function length(text: string): number {
+  return text.length;
+}
+
+function distinct<T>(items: readonly T[]): T[] {
+  return [...new Set(items)];
+}
