@@ -1,0 +1,37 @@
+/** What `evolve` says in words: the estimate of a dry run, and where the time of a run went. */
+import type { RunEstimate } from '../evolve/estimate.ts';
+import type { Timing } from '../evolve/results.ts';
+import { clock } from './live-area.ts';
+
+export function estimateText(estimate: RunEstimate): string {
+  const stages = estimate.stages.map(({ name, seconds }) => `  ${name.padEnd(20)}${clock(seconds).padStart(8)}`);
+  return [
+    'Estimate, from a sample on this machine (minutes:seconds)',
+    ...stages,
+    `  ${'all'.padEnd(20)}${clock(estimate.seconds).padStart(8)}`,
+    `  ${estimate.rolloutsPerSecond.toFixed(1)} rollouts/s, ${estimate.trainedPerSecond.toFixed(1)} trained trajectories/s`,
+    `  memory of the process ${bytes(estimate.peakMemory)}, checkpoints on disk ${bytes(estimate.diskForCheckpoints)}`,
+    '',
+  ].join('\n');
+}
+
+export function timingText(timing: Timing): string {
+  const parts = [
+    `sampling ${clock(timing.samplingSeconds)}`,
+    `retrieval ${clock(timing.retrievalSeconds)}`,
+    `training ${clock(timing.trainingSeconds)}`,
+    `other ${clock(timing.otherSeconds)}`,
+  ];
+  const pace = timing.totalSeconds > 0 ? timing.trajectories / timing.totalSeconds : 0;
+  return (
+    `Time ${clock(timing.totalSeconds)}: ${parts.join(', ')}. ` +
+    `${timing.trajectories.toLocaleString('en')} trajectories, ${pace.toFixed(1)} a second.\n`
+  );
+}
+
+/** "1.2 GB". */
+function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
+  return `${(count / 1000 ** power).toPrecision(3)} ${units[power]}`;
+}

@@ -1,0 +1,224 @@
+/** `search-e1 evolve`: runs or continues the whole loop, shows how it goes, and prints the table. */
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import { UserError } from '../base/errors.ts';
+import { writeFileAtomic } from '../base/files.ts';
+import { estimateRun } from '../evolve/estimate.ts';
+import { evolve } from '../evolve/evolve.ts';
+import { type Inputs, openSetup, type SetupHashes } from '../evolve/open.ts';
+import type { Results, Timing } from '../evolve/results.ts';
+import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { type Setup, sliceQuestions } from '../evolve/setup.ts';
+import { builtInTemplates } from '../protocol/templates.ts';
+import { checkSameInputs, presentVersions, type RunConfig, versionNotes } from '../runs/config-record.ts';
+import { readReportInput, renderReport } from '../runs/report.ts';
+import { RunDirectory } from '../runs/run-directory.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { renderTable } from '../runs/table.ts';
+import { refuseBesideResume, repeatable, wholeNumber } from './arguments.ts';
+import { EvolveStatus } from './evolve-status.ts';
+import { estimateText, timingText } from './evolve-text.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+import { LiveArea } from './live-area.ts';
+import { resolveSettings } from './settings-input.ts';
+import { meterTokens } from './token-meter.ts';
+
+interface Options {
+  readonly preset: PresetName;
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly seed?: number;
+  readonly out?: string;
+  readonly resume?: string;
+  readonly json?: boolean;
+  readonly dryRun?: boolean;
+  readonly questions?: string;
+  readonly corpus?: string;
+  readonly tokenizer?: string;
+  readonly model?: string;
+  readonly evaluate: readonly string[];
+  readonly template?: string;
+  readonly threads?: number;
+}
+
+/** A run before anything is opened: what to do, with what, and where. */
+interface Plan {
+  readonly folder: string;
+  readonly preset: string;
+  readonly settings: Settings;
+  readonly inputs: Inputs;
+  /** The record of the run that is continued; undefined for a new run. */
+  readonly resumed?: RunConfig;
+}
+
+const examples = `
+Examples:
+  search-e1 evolve
+  search-e1 evolve --preset smoke --seed 2 --json > results.json
+  search-e1 evolve --set grpo.steps=20,10 --set distill.adapter=null --out runs/no-adapter
+  search-e1 evolve --resume runs/no-adapter
+  search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate nq=nq.test.jsonl --dry-run
+`;
+
+export function evolveCommand(io: Io): Command {
+  const command = new Command('evolve');
+  return command
+    .description(
+      'Train a search agent: cycles of GRPO and self-distillation, every stage evaluated, a table at the end.',
+    )
+    .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
+    .option('--config <file>', 'JSON file with settings, over the preset')
+    .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
+    .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
+    .option('--out <dir>', 'run directory (default: runs/<date>-<preset>-seed<seed>)')
+    .option('--resume <dir>', 'continue the run in this directory')
+    .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
+    .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
+    .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
+    .option('--model <dir>', 'policy to start from, a Hugging Face directory (default: the embedded base policy)')
+    .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
+    .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
+    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addHelpText('after', examples)
+    .action(async (options: Options) => {
+      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun']);
+      const plan = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
+      await (options.dryRun ? dryRun(plan, options, io) : run(plan, options, io));
+    });
+}
+
+async function planNew(options: Options): Promise<Plan> {
+  const settings = await resolveSettings(settingsSchema, presets[options.preset], {
+    file: options.config,
+    set: options.set,
+    seed: options.seed,
+  });
+  const folder = options.out ?? path.join('runs', `${timestamp()}-${options.preset}-seed${settings.seed}`);
+  if (!options.dryRun) await RunDirectory.refuseUsed(folder);
+  return { folder, preset: options.preset, settings, inputs: inputsOf(options) };
+}
+
+async function planResumed(folder: string): Promise<Plan> {
+  const config = await new RunFiles(folder).config();
+  return { folder, preset: config.preset, settings: config.settings, inputs: config.inputs, resumed: config };
+}
+
+/** The user's files, as absolute paths: a run may be continued from another directory. */
+function inputsOf(options: Options): Inputs {
+  const absolute = (file: string | undefined) => (file === undefined ? null : path.resolve(file));
+  if (options.questions === undefined && options.evaluate.length > 0)
+    throw new UserError('--evaluate needs --questions and --corpus: the embedded world brings its own suites');
+  const isBuiltIn = builtInTemplates.some(({ name }) => name === options.template);
+  return {
+    questions: absolute(options.questions),
+    corpus: absolute(options.corpus),
+    tokenizer: absolute(options.tokenizer),
+    model: absolute(options.model),
+    template: isBuiltIn ? options.template! : absolute(options.template),
+    evaluate: options.evaluate.map((text) => {
+      const [, suite, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+      if (suite === undefined || file === undefined)
+        throw new UserError(`--evaluate ${text}: expected SUITE=FILE`, {
+          hint: 'For example: --evaluate nq=nq.test.jsonl',
+        });
+      return { suite, file: path.resolve(file) };
+    }),
+    threads: options.threads ?? null,
+  };
+}
+
+async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
+  const { setup, hashes } = await openSetup(plan.inputs, plan.settings);
+  try {
+    const estimate = await estimateRun(setup, plan.settings);
+    const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
+    io.out.write(
+      options.json
+        ? `${JSON.stringify({ ...record, estimate }, null, 2)}\n`
+        : `${JSON.stringify(record, null, 2)}\n\n${estimateText(estimate)}`,
+    );
+  } finally {
+    await setup.policy.close();
+  }
+}
+
+async function run(plan: Plan, options: Options, io: Io): Promise<void> {
+  const { setup, hashes } = await openSetup(plan.inputs, plan.settings);
+  try {
+    // Settings that these questions cannot serve are refused before anything is written.
+    sliceQuestions(setup.trainingQuestions, plan.settings);
+    const directory = await openDirectory(plan, hashes, io);
+    try {
+      const { results, timing } = await runIn(directory, setup, plan, options, io);
+      io.out.write(options.json ? jsonText(plan, results, timing) : finalText(plan, results, timing, io));
+    } finally {
+      await directory.close();
+    }
+  } finally {
+    await setup.policy.close();
+  }
+}
+
+async function openDirectory(plan: Plan, hashes: SetupHashes, io: Io): Promise<RunDirectory> {
+  const { folder, preset, settings, inputs, resumed } = plan;
+  if (resumed === undefined)
+    return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, hashes, versions: presentVersions() });
+  checkSameInputs(resumed, hashes, folder);
+  for (const note of versionNotes(resumed)) io.err.write(`note: ${note}\n`);
+  return RunDirectory.open(folder);
+}
+
+async function runIn(
+  directory: RunDirectory,
+  setup: Setup,
+  plan: Plan,
+  options: Options,
+  io: Io,
+): Promise<{ results: Results; timing: Timing }> {
+  const area = new LiveArea(io.err, options.json !== true);
+  const meter = meterTokens(setup.policy);
+  const status = new EvolveStatus(area, meter.tokens);
+  area.print(`run directory ${plan.folder}`);
+  const ticking = setInterval(() => status.draw(), 1000);
+  try {
+    const ended = await interruptible(`Continue with: search-e1 evolve --resume ${plan.folder}`, (signal) =>
+      evolve({ ...setup, policy: meter.policy }, plan.settings, directory, {
+        onEvent: (event) => status.see(event),
+        signal,
+      }),
+    );
+    const report = renderReport(await readReportInput(directory.files), setup.tokenizer);
+    await writeFileAtomic(directory.files.file('report.html'), report);
+    return ended;
+  } finally {
+    clearInterval(ticking);
+    area.finish();
+  }
+}
+
+function finalText(plan: Plan, results: Results, timing: Timing, io: Io): string {
+  const width = Math.min(100, Math.max(60, io.out.columns ?? 100));
+  return `${renderTable(results, width)}\n${timingText(timing)}Report: ${path.join(plan.folder, 'report.html')}\n`;
+}
+
+function jsonText(plan: Plan, results: Results, timing: Timing): string {
+  const at = (name: string) => path.resolve(plan.folder, name);
+  const files = {
+    directory: path.resolve(plan.folder),
+    config: at('config.json'),
+    metrics: at('metrics.jsonl'),
+    results: at('results.json'),
+    report: at('report.html'),
+  };
+  return `${JSON.stringify({ preset: plan.preset, seed: plan.settings.seed, files, results, timing }, null, 2)}\n`;
+}
+
+/** "2026-11-21-093000", in local time. */
+function timestamp(now = new Date()): string {
+  const two = (n: number) => String(n).padStart(2, '0');
+  const date = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('-');
+  return `${date}-${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+}

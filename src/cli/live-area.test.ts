@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { bar, clock, LiveArea } from './live-area.ts';
+
+/** A terminal that understands what the area uses: line feeds, one line up, clear the line, show and hide the cursor. */
+class Terminal {
+  readonly isTTY: boolean;
+  columns = 40;
+  lines: string[] = [''];
+  row = 0;
+  cursor = true;
+  written = '';
+
+  constructor(isTTY = true) {
+    this.isTTY = isTTY;
+  }
+
+  write(text: string): void {
+    this.written += text;
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what this is about.
+    for (const [token] of text.matchAll(/\u001b\[\??\d+[A-Za-z]|\n|[^\u001b\n]/gu)) {
+      if (token === '\n') this.row += 1;
+      else if (token === '\u001b[1A') this.row -= 1;
+      else if (token === '\u001b[2K') this.lines[this.row] = '';
+      else if (token === '\u001b[?25l') this.cursor = false;
+      else if (token === '\u001b[?25h') this.cursor = true;
+      else this.lines[this.row] += token;
+      if (this.row < 0 || token.length > 6) throw new Error(`unexpected ${JSON.stringify(token)}`);
+      this.lines[this.row] ??= '';
+      if (this.lines[this.row]!.length > this.columns) throw new Error('a line wrapped');
+    }
+  }
+
+  get screen(): string {
+    return this.lines.join('\n').trimEnd();
+  }
+}
+
+const view = (text: string, milestone = 'm') => ({
+  lines: [`one ${text}`, `two ${text}`],
+  plain: `all ${text}`,
+  milestone,
+});
+
+describe('the live area', () => {
+  it('draws in place, prints lasting lines above, and leaves nothing behind', () => {
+    const terminal = new Terminal();
+    let time = 0;
+    const area = new LiveArea(terminal, true, () => time);
+    area.show(view('a'));
+    expect(terminal.screen).toBe('one a\ntwo a');
+    expect(terminal.cursor).toBe(false);
+    time = 1;
+    area.show(view('b'));
+    expect(terminal.screen).toBe('one b\ntwo b');
+    area.print('a note');
+    expect(terminal.screen).toBe('a note');
+    area.show(view('c'));
+    expect(terminal.screen).toBe('a note\none c\ntwo c');
+    time = 2;
+    area.show({ ...view('d'), lines: ['only d'] });
+    expect(terminal.screen).toBe('a note\nonly d');
+    area.finish();
+    terminal.write('the table\n');
+    expect(terminal.screen).toBe('a note\nthe table');
+    expect(terminal.cursor).toBe(true);
+    area.finish();
+    expect(terminal.screen).toBe('a note\nthe table');
+  });
+
+  it('cuts lines to the width, so that none wraps', () => {
+    const terminal = new Terminal();
+    new LiveArea(terminal).show(view('█'.repeat(100)));
+    expect(Math.max(...terminal.lines.map((line) => line.length))).toBe(39);
+  });
+
+  it('does not redraw at every event', () => {
+    const terminal = new Terminal();
+    let time = 0;
+    const area = new LiveArea(terminal, true, () => time);
+    for (let i = 0; i < 1000; i++) {
+      time = i / 1000;
+      area.show(view(String(i)));
+    }
+    expect(terminal.written.split('one').length - 1).toBeLessThanOrEqual(11);
+  });
+
+  it.each([
+    ['no terminal', false, true],
+    ['a terminal, but not wanted', true, false],
+  ])('writes plain lines where there is %s', (_, isTTY, inPlace) => {
+    const terminal = new Terminal(isTTY);
+    let time = 0;
+    const area = new LiveArea(terminal, inPlace, () => time);
+    for (let i = 0; i <= 25; i++) {
+      time = i;
+      area.show(view(String(i)));
+    }
+    area.print('a note');
+    time = 26;
+    area.show(view('new', 'another stage'));
+    area.finish();
+    expect(terminal.written).toBe('all 0\nall 10\nall 20\na note\nall new\n');
+  });
+});
+
+it('clock and bar', () => {
+  expect([0, 59.6, 61, 3599, 3723, -5].map(clock)).toEqual(['0:00', '1:00', '1:01', '59:59', '1:02:03', '0:00']);
+  expect([0, 0.5, 1, 2].map((fraction) => bar(fraction, 4))).toEqual(['░░░░', '██░░', '████', '████']);
+});

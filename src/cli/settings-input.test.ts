@@ -1,0 +1,123 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { presets, settingsSchema } from '../evolve/settings.ts';
+import { recipeSchema, worldRecipe } from '../warmup/recipe.ts';
+import { knownPaths, resolveSettings, type SettingsInput } from './settings-input.ts';
+
+const preset = presets.default;
+const resolve = (input: SettingsInput) => resolveSettings(settingsSchema, preset, input);
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'settings-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function file(content: unknown): Promise<string> {
+  const name = path.join(folder, 'settings.json');
+  await writeFile(name, typeof content === 'string' ? content : JSON.stringify(content));
+  return name;
+}
+
+describe('settings', () => {
+  it('are the preset when nothing is given, and the preset is not touched', async () => {
+    const before = structuredClone(preset);
+    expect(await resolve({})).toEqual(before);
+    await resolve({ set: ['grpo.groupSize=3'] });
+    expect(preset).toEqual(before);
+  });
+
+  it('are taken from the preset, then the file, then --set, then --seed', async () => {
+    const name = await file({ seed: 5, grpo: { groupSize: 7, learningRate: 0.01 }, rollout: { searches: 3 } });
+    const settings = await resolve({ file: name, set: ['grpo.groupSize=9', 'seed=6', 'grpo.groupSize=8'], seed: 7 });
+    expect(settings).toEqual({
+      ...preset,
+      seed: 7,
+      grpo: { ...preset.grpo, groupSize: 8, learningRate: 0.01 },
+      rollout: { ...preset.rollout, searches: 3 },
+    });
+  });
+
+  it('read numbers, words, lists and null', async () => {
+    const set = [
+      'grpo.learningRate=1e-4',
+      'grpo.steps=10,5',
+      'evaluation.searches=[4]',
+      'evaluation.decoding=greedy',
+      'distill.adapter=null',
+      'gate.whenClosed = warn',
+      'distill.expertView="searches"',
+    ];
+    const settings = await resolve({ set });
+    expect(settings.grpo.learningRate).toBe(1e-4);
+    expect(settings.grpo.steps).toEqual([10, 5]);
+    expect(settings.evaluation).toMatchObject({ searches: [4], decoding: ['greedy'] });
+    expect(settings.distill.adapter).toBeNull();
+    expect(settings.distill.expertView).toBe('searches');
+    expect(settings.gate.whenClosed).toBe('warn');
+  });
+
+  it('reach into what was null', async () => {
+    const name = await file({ distill: { adapter: null } });
+    const settings = await resolve({ file: name, set: ['distill.adapter.rank=8', 'distill.adapter.alpha=16'] });
+    expect(settings.distill.adapter).toEqual({ rank: 8, alpha: 16 });
+    await expect(resolve({ file: name, set: ['distill.adapter.rank=8'] })).rejects.toThrow(
+      /distill\.adapter\.alpha: .*found nothing/,
+    );
+  });
+
+  it('refuse unknown keys and name the nearest', async () => {
+    const name = await file({ grpo: { learning_rate: 1 } });
+    await expect(resolve({ file: name })).rejects.toThrow(
+      `${name}: unknown setting grpo.learning_rate, did you mean grpo.learningRate?`,
+    );
+    await expect(resolve({ set: ['grop.groupSize=4'] })).rejects.toThrow(
+      '--set grop.groupSize=4: unknown setting grop.groupSize, did you mean grpo.groupSize?',
+    );
+    await expect(resolve({ set: ['zebra=4'] })).rejects.toThrow(/unknown setting zebra$/);
+    await expect(resolve({ set: ['__proto__.polluted=1'] })).rejects.toThrow('unknown setting __proto__.polluted');
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+    await expect(resolve({ set: ['grpo.steps.0=4'] })).rejects.toThrow('grpo.steps is a list');
+    await expect(resolve({ set: ['grpo.groupSize.x=4'] })).rejects.toThrow('unknown setting');
+  });
+
+  it('refuse bad values and name source, field, expectation and finding', async () => {
+    await expect(resolve({ set: ['grpo.groupSize=1'] })).rejects.toThrow(
+      /^--set grpo\.groupSize=1: grpo\.groupSize: .*>=2, found 1$/,
+    );
+    await expect(resolve({ set: ['grpo.learningRate=fast'] })).rejects.toThrow(/expected number.*found "fast"/);
+    await expect(resolve({ set: ['grpo=3'] })).rejects.toThrow(/--set grpo=3: grpo: .*expected object.*found 3/);
+    await expect(resolve({ seed: -1 })).rejects.toThrow(/--seed: seed: .*found -1/);
+    const name = await file({ distill: { clip: 0 }, pool: { rollouts: 1.5 } });
+    const failure = await resolve({ file: name }).catch((error: unknown) => error as Error);
+    expect(failure).toMatchObject({ name: 'UserError' });
+    expect(String(failure)).toMatch(/pool\.rollouts: .*found 1\.5/);
+    expect(String(failure)).toMatch(/distill\.clip: .*found 0/);
+  });
+
+  it('refuse what is no assignment and what is no settings file', async () => {
+    for (const text of ['grpo', '=3', '']) await expect(resolve({ set: [text] })).rejects.toThrow('expected KEY=VALUE');
+    await expect(resolve({ file: path.join(folder, 'nowhere.json') })).rejects.toThrow('no such file');
+    await expect(resolve({ file: await file('{"a": ') })).rejects.toThrow('not valid JSON');
+    await expect(resolve({ file: await file([1]) })).rejects.toThrow('an object with settings was expected, found [1]');
+  });
+
+  it('name what is unknown inside a list', async () => {
+    const phases = [{ kind: 'demonstrations', steps: 5, imitation: 0.3, articels: 4 }];
+    await expect(
+      resolveSettings(recipeSchema, worldRecipe, { set: [`phases=${JSON.stringify(phases)}`] }),
+    ).rejects.toThrow(/unknown setting phases\.0\.articels/);
+  });
+
+  it('know every field of the schema', () => {
+    const leaves = (value: object, prefix = ''): string[] =>
+      Object.entries(value).flatMap(([key, inner]) =>
+        typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+          ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
+          : [prefix + key],
+      );
+    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(leaves(preset)));
+  });
+});

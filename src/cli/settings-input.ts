@@ -1,0 +1,163 @@
+/**
+ * Settings from the outside: a preset, under a file, under `--set a.b=c`. One zod schema checks them all; what is wrong is
+ * told with the place it came from, the field, what was expected and what was found.
+ */
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { readJson } from '../base/files.ts';
+import { nearestPath } from './nearest.ts';
+
+/** One change to the settings and where it came from, for error messages. */
+interface Layer {
+  readonly source: string;
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
+
+export interface SettingsInput {
+  /** A JSON file with some of the settings. */
+  readonly file?: string | undefined;
+  /** `a.b=c`, later ones win. */
+  readonly set?: readonly string[] | undefined;
+  readonly seed?: number | undefined;
+}
+
+/** Preset < file < --set < --seed. Throws a UserError for unknown keys and for values that the schema refuses. */
+export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input: SettingsInput): Promise<T> {
+  const layers: Layer[] = [];
+  if (input.file !== undefined) {
+    const value = await readJson(input.file);
+    if (!isRecord(value))
+      throw new UserError(`${input.file}: an object with settings was expected, found ${show(value)}`);
+    layers.push(...flatten(value, input.file));
+  }
+  for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
+  if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
+
+  const settings = structuredClone(preset) as Record<string, unknown>;
+  for (const layer of layers) {
+    refuseUnknown(schema, layer);
+    assign(settings, layer);
+  }
+  const parsed = schema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  throw refusal(schema, parsed.error.issues, layers, settings);
+}
+
+/** An object's leaves, each with its path; lists are leaves. */
+function flatten(value: Record<string, unknown>, source: string, path: readonly string[] = []): Layer[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isRecord(inner) && Object.keys(inner).length > 0
+      ? flatten(inner, source, [...path, key])
+      : [{ source, path: [...path, key], value: inner }],
+  );
+}
+
+/** "a.b=c": the value is JSON, or a plain word; where a list belongs, "x,y" will do. */
+function parseAssignment(schema: z.ZodType, text: string): Layer {
+  const equals = text.indexOf('=');
+  if (equals < 1)
+    throw new UserError(`--set ${text}: expected KEY=VALUE`, { hint: 'For example: --set grpo.learningRate=1e-4' });
+  const path = text.slice(0, equals).trim().split('.');
+  const word = text.slice(equals + 1).trim();
+  const value = parseWord(word);
+  const isList = schemaAt(schema, path) instanceof z.ZodArray && !Array.isArray(value);
+  return {
+    source: `--set ${text}`,
+    path,
+    value: isList ? word.split(',').map((part) => parseWord(part.trim())) : value,
+  };
+}
+
+function parseWord(word: string): unknown {
+  try {
+    return JSON.parse(word);
+  } catch {
+    return word;
+  }
+}
+
+function assign(settings: Record<string, unknown>, { path, value }: Layer): void {
+  let place = settings;
+  for (const key of path.slice(0, -1)) {
+    if (!isRecord(place[key])) place[key] = {};
+    place = place[key] as Record<string, unknown>;
+  }
+  place[path.at(-1)!] = value;
+}
+
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {
+  if (schemaAt(schema, path) !== undefined) return;
+  const parent = path.slice(0, -1);
+  if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
+    throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
+      hint: `For example: --set ${parent.join('.')}=[10,20]`,
+    });
+  throw unknownSetting(schema, source, path.join('.'));
+}
+
+function unknownSetting(schema: z.ZodType, source: string, name: string): UserError {
+  const nearest = nearestPath(name, knownPaths(schema));
+  return new UserError(
+    `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`,
+    {
+      hint: '`--dry-run` prints all settings with their values.',
+    },
+  );
+}
+
+function refusal(
+  schema: z.ZodType,
+  issues: readonly z.core.$ZodIssue[],
+  layers: readonly Layer[],
+  settings: unknown,
+): UserError {
+  const faults = issues.map((issue) => {
+    const path = issue.path.map(String);
+    const name = path.join('.');
+    // The last layer that touched the field, or something in or around it.
+    const layer = layers.findLast((one) => one.path.every((key, i) => path[i] === undefined || path[i] === key));
+    const source = layer?.source ?? 'settings';
+    if (issue.code === 'unrecognized_keys')
+      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
+    return `${source}: ${name}: ${issue.message}, found ${show(valueAt(settings, path))}`;
+  });
+  return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  return path.reduce((inner: unknown, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
+}
+
+/** All dotted paths of a schema, those of objects included. */
+export function knownPaths(schema: z.ZodType, prefix = ''): string[] {
+  const inner = unwrap(schema);
+  if (!(inner instanceof z.ZodObject)) return [];
+  return Object.entries(inner.shape as Record<string, z.ZodType>).flatMap(([key, field]) => [
+    prefix + key,
+    ...knownPaths(field, `${prefix}${key}.`),
+  ]);
+}
+
+/** The schema of a field; undefined when there is no such field. */
+function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undefined {
+  let place: z.ZodType | undefined = unwrap(schema);
+  for (const key of path) {
+    const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
+    if (!Object.hasOwn(shape, key)) return undefined;
+    place = unwrap(shape[key]!);
+  }
+  return place;
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodNullable ? unwrap(schema.unwrap() as z.ZodType) : schema;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'nothing' : JSON.stringify(value);
+}

@@ -1,0 +1,89 @@
+/**
+ * The library: every room's public face, from the ground up. Each export is documented where it is defined.
+ *
+ * @example
+ * import { evolve, openSetup, presets, presentVersions, renderTable, RunDirectory } from 'search-e1';
+ *
+ * const settings = presets.smoke;
+ * // null: the embedded world and its base policy.
+ * const inputs = { questions: null, corpus: null, tokenizer: null, model: null, template: null, evaluate: [], threads: null };
+ * const { setup, hashes } = await openSetup(inputs, settings);
+ * const config = { schema: 1, preset: 'smoke', settings, inputs, hashes, versions: presentVersions() } as const;
+ * const run = await RunDirectory.create('runs/mine', config);
+ * const { results } = await evolve(setup, settings, run);
+ * console.log(renderTable(results));
+ * await run.close();
+ * await setup.policy.close();
+ */
+
+// The algorithms, as pure functions.
+export { forwardKlBatch, type PromptedPair } from './algorithms/distill.ts';
+export {
+  groupAdvantages,
+  policyGradientBatch,
+  type Weighted,
+  weighGroups,
+  zeroVarianceShare,
+} from './algorithms/grpo.ts';
+export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pairs.ts';
+// Ground: errors, questions, random streams.
+export { UserError } from './base/errors.ts';
+export type { Question } from './base/question.ts';
+export { Random, type StreamKey, streamKey, uniformAt } from './base/random.ts';
+// Questions and their scores.
+export { exactMatch, f1, normalizeAnswer, substringMatch } from './benchmarks/exact-match.ts';
+export { readQuestions } from './benchmarks/questions.ts';
+// Checkpoints and tokenizers in Hugging Face's form.
+export { type Model, type ModelFiles, readModel, writeModel } from './checkpoint/model-directory.ts';
+export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
+export { loadTokenizer } from './checkpoint/tokenizer.ts';
+export type { Tokenizer } from './checkpoint/tokenizer.types.ts';
+export {
+  type EngineOptions,
+  OnnxPolicy,
+  openPolicy,
+  openPolicyDirectory,
+  type PolicySource,
+} from './engines/onnx/engine.ts';
+// The whole loop, its run directory and its report.
+export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
+export { type EvolveOptions, evolve } from './evolve/evolve.ts';
+export type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from './evolve/journal.ts';
+export { type Inputs, openSetup, type SetupHashes } from './evolve/open.ts';
+export type * from './evolve/results.ts';
+export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
+export type { Setup, Suite } from './evolve/setup.ts';
+// The engine's contract, and the embedded engine.
+export * from './policy/policy.ts';
+// The agent's language and its loop.
+export { type ExpertView, expertView } from './protocol/expert.ts';
+export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
+export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
+export type { Template } from './protocol/template.ts';
+export { readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
+// Retrieval.
+export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
+export { loadCorpus, readCorpus } from './retrieval/corpus.ts';
+export type { Hit, Passage, Retriever, RetrieverInfo } from './retrieval/retriever.ts';
+export type { Deadlines, RolloutLimits, RolloutTask, Surroundings } from './rollout/rollout.ts';
+export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
+export {
+  isFailure,
+  policyTokenCount,
+  type SearchRecord,
+  type StopReason,
+  type Trajectory,
+} from './rollout/trajectory.ts';
+export { readTrajectories } from './rollout/trajectory-file.ts';
+export { presentVersions, type RunConfig } from './runs/config-record.ts';
+export { readReportInput, renderReport } from './runs/report.ts';
+export { RunDirectory } from './runs/run-directory.ts';
+export { RunFiles } from './runs/run-files.ts';
+export { renderMarkdown, renderTable } from './runs/table.ts';
+// The embedded world and the warm-up of base policies.
+export { filesSource } from './warmup/files-source.ts';
+export { type Recipe, recipeSchema, worldRecipe } from './warmup/recipe.ts';
+export { type WarmUpEvent, warmUp } from './warmup/warm-up.ts';
+export { worldSource } from './warmup/world-source.ts';
+export { generateWorld, type World } from './world/generate.ts';
+export { evaluationQuestions, SUITES, trainingQuestions } from './world/suites.ts';
