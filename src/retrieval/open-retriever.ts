@@ -1,0 +1,26 @@
+/** Opens any retriever by the one word that a user gives for it. */
+import { stat } from 'node:fs/promises';
+import { UserError } from '../base/errors.ts';
+import { fileError } from '../base/files.ts';
+import { Bm25Index } from './bm25.ts';
+import { loadCorpus } from './corpus.ts';
+import type { Retriever } from './retriever.ts';
+
+/** A retriever with whatever it holds open: threads, files, connections. */
+export type OpenRetriever = Retriever & { close(): Promise<void> };
+
+/**
+ * @param spec a corpus file (JSONL, plain or gzip), ranked by BM25 in memory
+ * @throws UserError naming what cannot be opened, and why
+ */
+export async function openRetriever(spec: string): Promise<OpenRetriever> {
+  const found = await stat(spec).catch((error) => {
+    throw fileError(error, spec, 'read');
+  });
+  if (found.isDirectory())
+    throw new UserError(`${spec}: is a directory, a corpus file was expected`, {
+      hint: 'Give a JSONL or JSONL.gz file.',
+    });
+  const index = new Bm25Index(await loadCorpus([spec]), { analyzer: 'english' });
+  return Object.assign(index, { close: async () => {} });
+}
