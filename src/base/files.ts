@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { hasCode, messageOf, UserError } from './errors.ts';
 
@@ -101,9 +102,9 @@ export interface JsonLine {
   readonly value: unknown;
 }
 
-/** Reads JSONL, plain or gzip (by the name's ending .gz), as a stream; blank lines are passed over. */
+/** Reads JSONL, plain or gzip (by the name's ending .gz), as a stream; blank lines are passed over. "-" is standard input. */
 export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
-  const raw = createReadStream(file);
+  const raw: Readable = file === '-' ? process.stdin : createReadStream(file);
   const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
   // pipe() does not forward errors: without this a missing .gz file would hang.
   if (input !== raw) raw.on('error', (error) => input.destroy(error));

@@ -5,6 +5,7 @@ import { packageVersion } from '../runs/config-record.ts';
 import { evolveCommand } from './evolve.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
+import { scoreCommand } from './score.ts';
 import { warmupCommand } from './warmup.ts';
 
 const examples = `
@@ -30,7 +31,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', examples)
     .showHelpAfterError('(--help lists what there is)');
-  for (const command of [evolveCommand(io), warmupCommand(io)]) program.addCommand(command);
+  for (const command of [evolveCommand(io), warmupCommand(io), scoreCommand(io)]) program.addCommand(command);
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({
       writeOut: (text) => io.out.write(text),
