@@ -45,6 +45,71 @@ const EXPECTED = {
   contextLength: 32768,
 };
 
+/** Qwen/Qwen3-0.6B's config.json, as published. */
+const QWEN3 = {
+  architectures: ['Qwen3ForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0.0,
+  bos_token_id: 151643,
+  eos_token_id: 151645,
+  head_dim: 128,
+  hidden_act: 'silu',
+  hidden_size: 1024,
+  initializer_range: 0.02,
+  intermediate_size: 3072,
+  max_position_embeddings: 40960,
+  max_window_layers: 28,
+  model_type: 'qwen3',
+  num_attention_heads: 16,
+  num_hidden_layers: 28,
+  num_key_value_heads: 8,
+  rms_norm_eps: 1e-6,
+  rope_scaling: null,
+  rope_theta: 1000000,
+  sliding_window: null,
+  tie_word_embeddings: true,
+  torch_dtype: 'bfloat16',
+  transformers_version: '4.51.0',
+  use_cache: true,
+  use_sliding_window: false,
+  vocab_size: 151936,
+};
+
+/** meta-llama/Llama-3.2-1B's config.json, as published. */
+const LLAMA = {
+  architectures: ['LlamaForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0.0,
+  bos_token_id: 128000,
+  eos_token_id: 128001,
+  head_dim: 64,
+  hidden_act: 'silu',
+  hidden_size: 2048,
+  initializer_range: 0.02,
+  intermediate_size: 8192,
+  max_position_embeddings: 131072,
+  mlp_bias: false,
+  model_type: 'llama',
+  num_attention_heads: 32,
+  num_hidden_layers: 16,
+  num_key_value_heads: 8,
+  pretraining_tp: 1,
+  rms_norm_eps: 1e-5,
+  rope_scaling: {
+    factor: 32.0,
+    high_freq_factor: 4.0,
+    low_freq_factor: 1.0,
+    original_max_position_embeddings: 8192,
+    rope_type: 'llama3',
+  },
+  rope_theta: 500000.0,
+  tie_word_embeddings: true,
+  torch_dtype: 'bfloat16',
+  transformers_version: '4.45.0.dev0',
+  use_cache: true,
+  vocab_size: 128256,
+};
+
 function without(field: keyof typeof QWEN_3B): Record<string, unknown> {
   return Object.fromEntries(Object.entries(QWEN_3B).filter(([name]) => name !== field));
 }
@@ -60,15 +125,69 @@ describe('parseConfig', () => {
     expect(parseConfig(json, 'config.json')).toEqual({ ...EXPECTED, ropeTheta: 5e5, headSize: 64 });
   });
 
+  it('reads Qwen3, whose heads are 128 wide unless it says otherwise', () => {
+    const expected = { family: 'qwen3', hidden: 1024, heads: 16, keyValueHeads: 8, headSize: 128, ropeTheta: 1e6 };
+    expect(parseConfig(QWEN3, 'config.json')).toMatchObject(expected);
+    expect(parseConfig({ ...QWEN3, head_dim: undefined }, 'config.json')).toMatchObject(expected);
+  });
+
+  it('reads Llama 3 with its scaled positions, in the form of transformers 4 and 5', () => {
+    const { rope_scaling, rope_theta, ...rest } = LLAMA;
+    const expected = {
+      family: 'llama',
+      headSize: 64,
+      ropeTheta: 5e5,
+      ropeScaling: {
+        type: 'llama3',
+        factor: 32,
+        lowFrequencyFactor: 1,
+        highFrequencyFactor: 4,
+        originalContextLength: 8192,
+      },
+      rmsEpsilon: 1e-5,
+      contextLength: 131072,
+    };
+    expect(parseConfig(LLAMA, 'config.json')).toMatchObject(expected);
+    expect(parseConfig({ ...rest, rope_parameters: { ...rope_scaling, rope_theta } }, 'c')).toMatchObject(expected);
+  });
+
+  it('reads Llama 2, which names neither head size nor rope_theta, and linear positions', () => {
+    const { rope_scaling, rope_theta, head_dim, tie_word_embeddings, max_position_embeddings, ...rest } = LLAMA;
+    const found = parseConfig({ ...rest, rope_scaling: { type: 'linear', factor: 4 } }, 'config.json');
+    expect(found).toMatchObject({ ropeTheta: 1e4, headSize: 64, tiedHead: false, contextLength: 2048 });
+    expect(found.ropeScaling).toEqual({ type: 'linear', factor: 4 });
+    expect(parseConfig(rest, 'config.json')).not.toHaveProperty('ropeScaling');
+  });
+
   it('applies the defaults of the format', () => {
     const json = { ...without('tie_word_embeddings'), num_key_value_heads: null, head_dim: null, rope_scaling: null };
     expect(parseConfig(json, 'config.json')).toEqual({ ...EXPECTED, tiedHead: false, keyValueHeads: 16 });
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
-    ['another family', { model_type: 'llama' }, /^m\/config\.json: model_type: "llama" is not supported/],
+    ['another family', { model_type: 'mistral' }, /^m\/config\.json: model_type: "mistral" is not supported/],
+    ['experts', { model_type: 'qwen3_moe' }, /model_type: "qwen3_moe"/],
+    ["a property of all objects as a family's name", { model_type: 'toString' }, /model_type: "toString"/],
     ['scaled positions', { rope_scaling: { type: 'yarn', factor: 4 } }, /rope_scaling\.rope_type: "yarn"/],
-    ['scaled positions (5)', { rope_parameters: { rope_type: 'linear', rope_theta: 1 } }, /rope_parameters.*"linear"/],
+    [
+      'scaled positions (5)',
+      { rope_parameters: { rope_type: 'dynamic', rope_theta: 1 } },
+      /rope_parameters.*"dynamic"/,
+    ],
+    ['no factor', { rope_scaling: { type: 'linear' } }, /rope_scaling\.factor: expected a positive number, found none/],
+    [
+      'half a scaling',
+      { rope_scaling: { type: 'llama3', low_freq_factor: 1 } },
+      /rope_scaling\.high_freq_factor: .*none/,
+    ],
+    [
+      'a scaling without a band',
+      { rope_scaling: { ...LLAMA.rope_scaling, high_freq_factor: 1 } },
+      /high_freq_factor: 1 .*more than low_freq_factor \(1\)/,
+    ],
+    ['biases of Llama', { model_type: 'llama', attention_bias: true }, /attention_bias: true .*expected false/],
+    ['biases of its MLP', { model_type: 'llama', mlp_bias: true }, /mlp_bias: true .*expected false/],
+    ['biases of Qwen3', { model_type: 'qwen3', attention_bias: true }, /attention_bias: true .*expected false/],
     ['partial positions', { rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor: 0\.5/],
     ['a sliding window', { use_sliding_window: true }, /use_sliding_window/],
     ['layers with a window', { layer_types: ['full_attention', 'sliding_attention'] }, /layer_types.*sliding/],
@@ -97,7 +216,7 @@ describe('parseConfig', () => {
         return thrown;
       }
     })();
-    expect((error as UserError).hint).toContain('qwen2');
+    expect((error as UserError).hint).toBe('The supported families are qwen2, qwen3, llama.');
   });
 });
 
@@ -107,11 +226,27 @@ describe('configJson', () => {
     expect(parseConfig(JSON.parse(JSON.stringify(configJson(config))), 'config.json')).toEqual(config);
   });
 
-  it('gives what transformers needs to choose the class', () => {
-    expect(configJson(parseConfig(QWEN_3B, 'config.json'))).toMatchObject({
-      architectures: ['Qwen2ForCausalLM'],
-      model_type: 'qwen2',
-      torch_dtype: 'float32',
-    });
+  it('keeps every field of a published configuration that says something about the shape', () => {
+    const says = (json: Record<string, unknown>) =>
+      Object.fromEntries(
+        Object.entries(json).filter(
+          ([name, value]) =>
+            value !== null && !/token_id|initializer|window|use_cache|mrope|pretraining|version/.test(name),
+        ),
+      );
+    for (const json of [QWEN_3B, QWEN3, LLAMA])
+      expect(configJson(parseConfig(json, 'config.json'), 'bfloat16')).toMatchObject(says(json));
+  });
+
+  it.each([
+    ['linear', { type: 'linear', factor: 2 }],
+    ['llama3', parseConfig(LLAMA, 'config.json').ropeScaling!],
+  ] as const)('keeps scaled positions: %s', (_, ropeScaling) => {
+    const config = { ...parseConfig(LLAMA, 'config.json'), ropeScaling };
+    const json = configJson(config);
+    expect(parseConfig(json, 'config.json')).toEqual(config);
+    // Each of the two forms is enough.
+    expect(parseConfig({ ...json, rope_parameters: undefined }, 'config.json')).toEqual(config);
+    expect(parseConfig({ ...json, rope_scaling: undefined }, 'config.json')).toEqual(config);
   });
 });

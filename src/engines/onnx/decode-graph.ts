@@ -12,6 +12,7 @@
  * N sequences, S new tokens of each, P cached positions, R rows of each group's attention (`attentionRows`).
  * Weights are initialisers, which ONNX Runtime packs once for its matrix products.
  */
+import { FAMILIES } from '../../checkpoint/families.ts';
 import { Graph, type TensorName } from './graph.ts';
 import { layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
 
@@ -53,7 +54,8 @@ class StageBuilder {
    */
   project(x: TensorName, layer: number): void {
     const { graph } = this;
-    const { heads, keyValueHeads, headSize, hidden } = this.#config;
+    const { family, heads, keyValueHeads, headSize, hidden } = this.#config;
+    const { qkvBias, qkNorm } = FAMILIES[family];
     const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
     const positions = graph.input('positions', 'int64', ['N', 'S']);
     const cosine = graph.input('cosine', 'float32', ['table', headSize / 2]);
@@ -62,22 +64,35 @@ class StageBuilder {
     const prefix = `model.layers.${layer}.self_attn`;
     const normalised = this.#norm(x, `model.layers.${layer}.input_layernorm.weight`);
     const weight = this.#stacked(`${prefix}.q_proj.weight`, `${prefix}.v_proj.weight`, [queries + 2 * keys, hidden]);
-    const bias = this.#stacked(`${prefix}.q_proj.bias`, `${prefix}.v_proj.bias`, [queries + 2 * keys]);
-    const all = graph.op('Gemm', [normalised, weight, bias], { transB: 1 });
-    const [turning, value] = graph.ops(2, 'Split', [all, graph.integers([queries + keys, keys])], { axis: 1 });
+    const bias = qkvBias ? [this.#stacked(`${prefix}.q_proj.bias`, `${prefix}.v_proj.bias`, [queries + 2 * keys])] : [];
+    const all = graph.op('Gemm', [normalised, weight, ...bias], { transB: 1 });
+    const [projected, value] = graph.ops(2, 'Split', [all, graph.integers([queries + keys, keys])], { axis: 1 });
 
+    const turning = qkNorm ? this.#normHeads(projected!, prefix) : projected!;
     const shape = graph.op('Concat', [graph.op('Shape', [positions]), graph.integers([queries + keys])], { axis: 0 });
-    const turned = graph.microsoft('RotaryEmbedding', [
-      graph.op('Reshape', [turning!, shape]),
-      positions,
-      cosine,
-      sine,
-    ]);
+    const turned = graph.microsoft('RotaryEmbedding', [graph.op('Reshape', [turning, shape]), positions, cosine, sine]);
     const [query, key] = graph.ops(2, 'Split', [turned, graph.integers([queries, keys])], { axis: 2 });
     graph.output('newQuery', 'float32', ['N', 'S', queries], query);
     graph.output('newKey', 'float32', ['N', 'S', keys], key);
     graph.output('newValue', 'float32', ['T', keys], value);
     graph.output('newResidual', 'float32', ['T', hidden], x);
+  }
+
+  /** RMSNorm of each head of q and k, which stand side by side: [N S, (heads + keyValueHeads) D]. */
+  #normHeads(projected: TensorName, prefix: string): TensorName {
+    const { graph } = this;
+    const { heads, keyValueHeads, headSize } = this.#config;
+    const sizes = graph.integers([heads * headSize, keyValueHeads * headSize]);
+    const [query, key] = graph.ops(2, 'Split', [projected, sizes], { axis: 1 });
+    const each = (x: TensorName, count: number, weight: string) => {
+      const normalised = this.#norm(graph.op('Reshape', [x, graph.integers([-1, headSize])]), weight);
+      return graph.op('Reshape', [normalised, graph.integers([-1, count * headSize])]);
+    };
+    const parts = [
+      each(query!, heads, `${prefix}.q_norm.weight`),
+      each(key!, keyValueHeads, `${prefix}.k_norm.weight`),
+    ];
+    return graph.op('Concat', parts, { axis: 1 });
   }
 
   /**

@@ -67,6 +67,11 @@ describe('Decoder', () => {
     ['grouped heads, tied', {}],
     ['one head a group, untied', { keyValueHeads: 4, tiedHead: false }],
     ['one key-value head, hidden and heads of different width', { heads: 3, keyValueHeads: 1, headSize: 10 }],
+    ['Qwen3', { family: 'qwen3', headSize: 8 }],
+    [
+      'Llama, scaled positions',
+      { family: 'llama', tiedHead: false, ropeScaling: { type: 'linear', factor: 3 }, heads: 6, rmsEpsilon: 1e-5 },
+    ],
   ];
   it.each(variants)('agrees with a full float64 forward pass: %s', async (_, change) => {
     const config = { ...grouped, ...change };
@@ -98,6 +103,7 @@ describe('Decoder', () => {
       const keyValueHeads = 1 + random.below(3);
       const config: ModelConfig = {
         ...grouped,
+        family: (['qwen2', 'qwen3', 'llama'] as const)[trial % 3]!,
         vocabulary: 30 + random.below(90),
         hidden: 8 + random.below(60),
         layers: 1 + random.below(2),

@@ -1,5 +1,5 @@
 /**
- * For tests: Qwen2 in plain loops over float64, one sequence at a time, as slow and as simple as can be, and numerical
+ * For tests: Qwen2, Qwen3 and Llama in plain loops over float64, one sequence at a time, as slow and as simple as can be, and numerical
  * differentiation of whatever is computed with it.
  */
 
@@ -31,7 +31,8 @@ export function referenceLogits(config: ModelConfig, weights: Weights64, ids: To
     const { offset, size } = layout.byName.get(name)!;
     return weights.subarray(offset, offset + size);
   };
-  const { hidden, heads, keyValueHeads, headSize, rmsEpsilon, ropeTheta } = config;
+  const { hidden, heads, keyValueHeads, headSize, rmsEpsilon } = config;
+  const frequencies = referenceFrequencies(config);
   const embedding = parameter('model.embed_tokens.weight');
   let x: Float64Array[] = ids.map((id) => embedding.slice(id * hidden, (id + 1) * hidden));
 
@@ -42,8 +43,14 @@ export function referenceLogits(config: ModelConfig, weights: Weights64, ids: To
       return affine(input, parameter(`${prefix}.${name}.weight`), bias);
     };
     const h = rmsNorm(x, parameter(`${prefix}.input_layernorm.weight`), rmsEpsilon);
-    const q = rotate(linear(h, 'self_attn.q_proj'), headSize, ropeTheta);
-    const k = rotate(linear(h, 'self_attn.k_proj'), headSize, ropeTheta);
+    const perHead = (rows: Float64Array[], name: 'q_norm' | 'k_norm') =>
+      config.family === 'qwen3'
+        ? rows.map((row) =>
+            joined(rmsNorm(split(row, headSize), parameter(`${prefix}.self_attn.${name}.weight`), rmsEpsilon)),
+          )
+        : rows;
+    const q = rotate(perHead(linear(h, 'self_attn.q_proj'), 'q_norm'), headSize, frequencies);
+    const k = rotate(perHead(linear(h, 'self_attn.k_proj'), 'k_norm'), headSize, frequencies);
     const v = linear(h, 'self_attn.v_proj');
     const attended = x.map((_, t) => {
       const row = new Float64Array(heads * headSize);
@@ -163,13 +170,13 @@ function rmsNorm(rows: Float64Array[], weight: Float64Array, epsilon: number): F
   });
 }
 
-/** At position t, elements i and i + D/2 of each head turn by t · theta^(−2i/D). */
-function rotate(rows: Float64Array[], headSize: number, theta: number): Float64Array[] {
+/** At position t, elements i and i + D/2 of each head turn by t · θ_i. */
+function rotate(rows: Float64Array[], headSize: number, frequencies: readonly number[]): Float64Array[] {
   const half = headSize / 2;
   return rows.map((x, t) => {
     const turned = x.slice();
     for (let i = 0; i < half; i++) {
-      const angle = t * theta ** ((-2 * i) / headSize);
+      const angle = t * frequencies[i]!;
       const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
       for (let start = 0; start < x.length; start += headSize) {
         const [a, b] = [x[start + i]!, x[start + half + i]!];
@@ -179,6 +186,31 @@ function rotate(rows: Float64Array[], headSize: number, theta: number): Float64A
     }
     return turned;
   });
+}
+
+/** θ_i, with Llama 3's scaling as its published code has it (`apply_scaling` in meta-llama's model.py): by wavelengths. */
+export function referenceFrequencies({ headSize, ropeTheta, ropeScaling }: ModelConfig): number[] {
+  return Array.from({ length: headSize / 2 }, (_, i) => {
+    const frequency = 1 / ropeTheta ** ((2 * i) / headSize);
+    if (!ropeScaling) return frequency;
+    if (ropeScaling.type === 'linear') return frequency / ropeScaling.factor;
+    const { factor, lowFrequencyFactor, highFrequencyFactor, originalContextLength } = ropeScaling;
+    const wavelength = (2 * Math.PI) / frequency;
+    if (wavelength < originalContextLength / highFrequencyFactor) return frequency;
+    if (wavelength > originalContextLength / lowFrequencyFactor) return frequency / factor;
+    const smooth =
+      (originalContextLength / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor);
+    return ((1 - smooth) * frequency) / factor + smooth * frequency;
+  });
+}
+
+/** A row cut into heads, and heads put together again. */
+function split(row: Float64Array, size: number): Float64Array[] {
+  return Array.from({ length: row.length / size }, (_, i) => row.slice(i * size, (i + 1) * size));
+}
+
+function joined(heads: Float64Array[]): Float64Array {
+  return Float64Array.from(heads.flatMap((head) => [...head]));
 }
 
 function softmax(scores: Float64Array): Float64Array {

@@ -31,9 +31,18 @@ const config: ModelConfig = {
   contextLength: 32,
 };
 const untied = { ...config, tiedHead: false };
+const qwen3: ModelConfig = { ...config, family: 'qwen3', headSize: 4 };
+const llama: ModelConfig = {
+  ...untied,
+  family: 'llama',
+  keyValueHeads: 1,
+  headSize: 4,
+  ropeScaling: { type: 'llama3', factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 2, originalContextLength: 8 },
+};
 const present = randomWeights(config, streamKey('present'));
 /** Near the present weights, so that ratios lie on both sides of the clip. */
-const old = present.map((value, i) => value + 0.03 * Math.sin(i));
+const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03 * Math.sin(i));
+const old = nearby(present);
 
 const trainers: Trainer[] = [];
 function open(model: ModelConfig, weights: Float32Array, tokenBudget?: number): Trainer {
@@ -135,9 +144,11 @@ function expectGradients(trainer: Trainer, model: ModelConfig, loss: (weights: W
 
 describe('policy gradient', () => {
   it.each([
-    ['tied', config],
-    ['untied', untied],
-  ])('loss, metrics and every gradient, with clip and KL active (%s head)', async (_, model) => {
+    ['tied head', config],
+    ['untied head', untied],
+    ['Qwen3', qwen3],
+    ['Llama', llama],
+  ])('loss, metrics and every gradient, with clip and KL active (%s)', async (_, model) => {
     const weights = model === config ? present.slice() : randomWeights(model, streamKey('present'));
     const trainer = open(model, weights);
     const result = await trainer.accumulate(policyGradient);
@@ -214,22 +225,26 @@ describe('cross-entropy', () => {
 
 describe('forward KL', () => {
   /** Frozen weights that differ from the present ones. */
-  async function withTeacher(batch: ForwardKlBatch) {
-    const weights = old.slice();
-    const trainer = open(config, weights);
+  async function withTeacher(batch: ForwardKlBatch, model = config) {
+    const student = model === config ? present : randomWeights(model, streamKey('present'));
+    const teacher = nearby(student);
+    const weights = teacher.slice();
+    const trainer = open(model, weights);
     trainer.freeze();
-    weights.set(present);
-    return { trainer, result: await trainer.accumulate(batch) };
+    weights.set(student);
+    return { trainer, teacher, student, result: await trainer.accumulate(batch) };
   }
 
   it.each([
-    ['without clip', Number.POSITIVE_INFINITY, 1],
-    ['with clip and a sharper teacher', 0.15, 0.4],
-  ])('loss, metrics, per-token KL and every gradient: %s', async (_, clip, teacherTemperature) => {
+    ['without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['with clip and a sharper teacher', 0.15, 0.4, config],
+    ['Qwen3', 0.15, 0.4, qwen3],
+    ['Llama', 0.15, 0.4, llama],
+  ])('loss, metrics, per-token KL and every gradient: %s', async (_, clip, teacherTemperature, model) => {
     const batch: ForwardKlBatch = { loss: 'forward-kl', pairs, clip, teacherTemperature, denominator: 5 };
-    const { trainer, result } = await withTeacher(batch);
-    const teacher = Float64Array.from(old);
-    const truth = forwardKlLoss(config, teacher, Float64Array.from(present), batch);
+    const { trainer, result, ...weights } = await withTeacher(batch, model);
+    const teacher = Float64Array.from(weights.teacher);
+    const truth = forwardKlLoss(model, teacher, Float64Array.from(weights.student), batch);
     expect(truth.cut > 0).toBe(clip < 1);
     expect(result.loss).toBeCloseTo(truth.loss, 5);
     expect(result.tokens).toBe(4);
@@ -237,7 +252,7 @@ describe('forward KL', () => {
     expect(result.metrics.clipFraction).toBeCloseTo(truth.cut / truth.tokens, 6);
     for (const [n, stream] of result.perToken!.entries())
       expect(largestDifference(stream, truth.perToken[n]!)).toBeLessThan(1e-5);
-    expectGradients(trainer, config, (student) => forwardKlLoss(config, teacher, student, batch).loss);
+    expectGradients(trainer, model, (student) => forwardKlLoss(model, teacher, student, batch).loss);
   });
 
   it('is 0 to the bit for the same prompt and a fresh adapter, and moves nothing', async () => {
@@ -284,8 +299,8 @@ const settings = {
 describe('adapter', () => {
   const adapter = { rank: 3, alpha: 5, key: streamKey('adapter') };
   /** An adapter whose B is no longer zero, so that A has a gradient too. */
-  async function trainedAdapter() {
-    const trainer = open(config, present.slice());
+  async function trainedAdapter(model = config, weights = present) {
+    const trainer = open(model, weights.slice());
     trainer.freeze();
     trainer.attachAdapter(adapter);
     for (let i = 0; i < 3; i++) {
@@ -295,25 +310,31 @@ describe('adapter', () => {
     return trainer;
   }
   const forwardKl: ForwardKlBatch = { loss: 'forward-kl', pairs, clip: 0.2, teacherTemperature: 0.5, denominator: 4 };
-  const losses: [LossBatch['loss'], LossBatch, (student: Weights64) => number][] = [
-    ['policy-gradient', policyGradient, (student) => policyGradientLoss(config, student, policyGradient).loss],
-    ['forward-kl', forwardKl, (student) => forwardKlLoss(config, Float64Array.from(present), student, forwardKl).loss],
+  type Loss = (model: ModelConfig, frozen: Weights64, student: Weights64) => number;
+  const byPolicyGradient: Loss = (model, _, student) => policyGradientLoss(model, student, policyGradient).loss;
+  const byForwardKl: Loss = (model, frozen, student) => forwardKlLoss(model, frozen, student, forwardKl).loss;
+  const cases: [string, LossBatch, Loss, ModelConfig][] = [
+    ['policy-gradient', policyGradient, byPolicyGradient, config],
+    ['forward-kl', forwardKl, byForwardKl, config],
+    ['policy-gradient, Llama', policyGradient, byPolicyGradient, llama],
+    ['forward-kl, Qwen3', forwardKl, byForwardKl, qwen3],
   ];
 
-  it.each(losses)('gradients of A and B: %s', async (_, batch, loss) => {
-    const trainer = await trainedAdapter();
+  it.each(cases)('gradients of A and B: %s', async (_, batch, loss, model) => {
+    const weights = model === config ? present : randomWeights(model, streamKey('present'));
+    const trainer = await trainedAdapter(model, weights);
     const result = await trainer.accumulate(batch);
     const { values, rank, alpha } = trainer.state().adapter!;
-    const base = Float64Array.from(present);
-    const adapterLoss = (moved: Float64Array) => loss(referenceMerge(config, base, moved, rank, alpha));
+    const base = Float64Array.from(weights);
+    const adapterLoss = (moved: Float64Array) => loss(model, base, referenceMerge(model, base, moved, rank, alpha));
     expect(result.loss).toBeCloseTo(adapterLoss(Float64Array.from(values)), 5);
     const truth = Float32Array.from(numericalGradient(Float64Array.from(values), adapterLoss));
-    const layout = adapterLayoutOf(config, rank);
+    const layout = adapterLayoutOf(model, rank);
     for (const { name } of layout.entries) {
       const error = relativeError(viewOf(layout, trainer.gradient(), name), viewOf(layout, truth, name));
       expect(error, name).toBeLessThan(1e-4);
     }
-    expect(trainer.state().weights).toEqual(present);
+    expect(trainer.state().weights).toEqual(weights);
   });
 
   it('merged weights give what the adapter gave', async () => {

@@ -49,6 +49,15 @@ const small: ModelConfig = {
   contextLength: 32,
 };
 
+/** With theta 10,000, original context 12 and heads of 8: one frequency stays, one is blended, two are divided. */
+const llama3 = {
+  type: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 0.1,
+  highFrequencyFactor: 1,
+  originalContextLength: 12,
+} as const;
+
 describe('transformer', () => {
   it.each([
     ['grouped heads, tied head', {}],
@@ -57,19 +66,27 @@ describe('transformer', () => {
     ['as many key-value heads as heads', { keyValueHeads: 4 }],
     ['heads wider than the model', { headSize: 6, heads: 3, keyValueHeads: 3, ropeTheta: 500, rmsEpsilon: 1e-2 }],
     ['one layer', { layers: 1 }],
-  ])('agrees with the plain float64 implementation: %s', async (_, change) => {
-    const config = { ...small, ...change };
-    const weights = randomWeights(config, streamKey('transformer'));
-    const batch = [
-      [3, 1, 4, 1, 5, 9, 2],
-      [16, 0, 0, 7, 3, 3, 1],
-    ];
-    const logits = await logitsOf(config, weights, batch);
-    for (const [n, ids] of batch.entries()) {
-      const truth = referenceLogits(config, Float64Array.from(weights), ids);
-      for (const [s, row] of truth.entries()) expect(largestDifference(logits[n]![s]!, row)).toBeLessThan(2e-5);
-    }
-  });
+    ['Qwen3, heads wider than the model', { family: 'qwen3', headSize: 6 }],
+    ['Qwen3, untied head, as many key-value heads as heads', { family: 'qwen3', tiedHead: false, keyValueHeads: 4 }],
+    ['Llama', { family: 'llama', tiedHead: false }],
+    ['Llama, linear positions', { family: 'llama', ropeScaling: { type: 'linear', factor: 4 } }],
+    ['Llama 3, heads 3 to 1', { family: 'llama', heads: 6, headSize: 8, ropeScaling: llama3 }],
+  ] satisfies [string, Partial<ModelConfig>][])(
+    'agrees with the plain float64 implementation: %s',
+    async (_, change) => {
+      const config = { ...small, ...change };
+      const weights = randomWeights(config, streamKey('transformer'));
+      const batch = [
+        [3, 1, 4, 1, 5, 9, 2],
+        [16, 0, 0, 7, 3, 3, 1],
+      ];
+      const logits = await logitsOf(config, weights, batch);
+      for (const [n, ids] of batch.entries()) {
+        const truth = referenceLogits(config, Float64Array.from(weights), ids);
+        for (const [s, row] of truth.entries()) expect(largestDifference(logits[n]![s]!, row)).toBeLessThan(2e-5);
+      }
+    },
+  );
 
   const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
   const folder = path.join(shared, 'checkpoints/tiny-qwen2-tied');

@@ -1,9 +1,11 @@
 /**
- * Qwen2, from token ids to logits of selected rows, on a tape: QKV bias, grouped-query attention, half-split rotary
- * positions, RMSNorm, SwiGLU, tied or untied head. Batch size N, length S and number of rows R are free at run time.
+ * The model, from token ids to logits of selected rows, on a tape: RMSNorm, grouped-query attention with half-split rotary
+ * positions, SwiGLU, tied or untied head; biases and norms of q, k and v as the family has them (checkpoint/families.ts).
+ * Batch size N, length S and number of rows R are free at run time.
  *
  * Sequences are padded on the right; causal attention never looks there, so padding changes no other row.
  */
+import { FAMILIES } from '../../checkpoint/families.ts';
 import type { CausalBlocks, RotaryTable, Tape } from './autodiff.ts';
 import type { Graph, SymbolicShape, TensorName } from './graph.ts';
 import { adapterLayoutOf, adapterNames, type LinearLayer, layoutOf, type ModelConfig } from './parameters.ts';
@@ -40,10 +42,11 @@ export function transformer(tape: Tape, config: ModelConfig, trained: Trained): 
     }
   }
 
+  const { qkvBias, qkNorm } = FAMILIES[config.family];
   const linear = (x: TensorName, layer: number, name: LinearLayer, residual?: TensorName) => {
     const prefix = `model.layers.${layer}.${name}`;
     return tape.linear(x, `${prefix}.weight`, {
-      ...(/[qkv]_proj$/.test(name) && { bias: `${prefix}.bias` }),
+      ...(qkvBias && /[qkv]_proj$/.test(name) && { bias: `${prefix}.bias` }),
       ...(residual && { residual }),
       ...(adapterScale !== undefined && { adapter: { ...adapterNames(layer, name), scale: adapterScale } }),
     });
@@ -77,10 +80,20 @@ export function transformer(tape: Tape, config: ModelConfig, trained: Trained): 
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
     const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, config.rmsEpsilon);
-    const turned = (name: LinearLayer, width: TensorName) =>
-      tape.rotary(tape.reshape(linear(h, layer, name), width), table);
-    const q = byKeyValueHead(turned('self_attn.q_proj', queryWidth), grouped);
-    const k = byKeyValueHead(turned('self_attn.k_proj', keyWidth), single);
+    /** q or k: projected, each head normalised where the family does so, turned. */
+    const turned = (name: 'q' | 'k', width: TensorName) => {
+      const projected = linear(h, layer, `self_attn.${name}_proj`);
+      const normalised = qkNorm
+        ? tape.rmsNorm(
+            tape.reshape(projected, [-1, headSize]),
+            `${prefix}.self_attn.${name}_norm.weight`,
+            config.rmsEpsilon,
+          )
+        : projected;
+      return tape.rotary(tape.reshape(normalised, width), table);
+    };
+    const q = byKeyValueHead(turned('q', queryWidth), grouped);
+    const k = byKeyValueHead(turned('k', keyWidth), single);
     const v = byKeyValueHead(linear(h, layer, 'self_attn.v_proj'), single);
     const o = tape.attention(q, k, v, blocks, headSize);
     const rejoined = tape.reshape(o, perKeyValueHead);
