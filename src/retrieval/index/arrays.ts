@@ -18,7 +18,7 @@ export const BLOCK = 128;
 export interface IndexArrays {
   /** N ≥ 1. */
   readonly passages: number;
-  /** Σ|d| over all passages, unrounded also under `lucene`: the average length is totalTerms / N. */
+  /** Σ|d| over all passages, unrounded also under `lucene`; the average length follows from it (impacts.ts, `saturations`). */
   readonly totalTerms: number;
   readonly length: LengthForm;
   /**

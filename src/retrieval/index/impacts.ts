@@ -1,15 +1,29 @@
 /** Bounds on what postings can add to a score, for one k1 and b; see `Impacts`. */
 import { BLOCK, frequencyOf, type Impacts, type IndexArrays, sharedArray } from './arrays.ts';
 
-/** K = k1 (1 − b + b · |d| / average) of each length code, in float64. */
-export function saturations(
-  { codeLengths, totalTerms, passages }: Pick<IndexArrays, 'codeLengths' | 'totalTerms' | 'passages'>,
-  k1: number,
-  b: number,
-): Float64Array {
-  const average = totalTerms / passages;
+type LengthArrays = Pick<IndexArrays, 'length' | 'lengthCodes' | 'codeLengths' | 'totalTerms' | 'passages'>;
+
+/** N of the formulas. `lucene` leaves passages without any term out, as Lucene does; `exact` counts all. */
+export function countedPassages({
+  length,
+  lengthCodes,
+  passages,
+}: Pick<LengthArrays, 'length' | 'lengthCodes' | 'passages'>): number {
+  if (length === 'exact') return passages;
+  let counted = 0;
+  for (let i = 0; i < passages; i++) if (lengthCodes[i] !== 0) counted++;
+  return counted;
+}
+
+/** K = k1 (1 − b + b · |d| / average) of each length code: `exact` in float64, `lucene` in float32, rounded where Lucene rounds. */
+export function saturations(arrays: LengthArrays, k1: number, b: number): Float64Array {
+  const { length, codeLengths, totalTerms } = arrays;
   // A corpus without any term has no average, and no posting that would ask for it.
-  return Float64Array.from(codeLengths, (length) => k1 * (1 - b + (totalTerms === 0 ? 0 : (b * length) / average)));
+  const average = totalTerms === 0 ? 1 : totalTerms / countedPassages(arrays);
+  if (length === 'exact') return Float64Array.from(codeLengths, (l) => k1 * (1 - b + (b * l) / average));
+  const f = Math.fround;
+  const [k1f, bf, averagef] = [f(k1), f(b), f(average)];
+  return Float64Array.from(codeLengths, (l) => f(k1f * f(f(1 - bf) + f(f(bf * f(l)) / averagef))));
 }
 
 /** One pass over all postings. */
