@@ -1,0 +1,55 @@
+/** The models that are measured, and random batches for them. */
+import { Random, type StreamKey } from '../../src/base/random.ts';
+import type { ModelConfig } from '../../src/checkpoint/config.ts';
+import { layoutOf, viewOf } from '../../src/engines/onnx/parameters.ts';
+
+/** 2.0 million parameters: what PyTorch and others were measured with. */
+export const small: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 2048,
+  hidden: 192,
+  layers: 4,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 48,
+  intermediate: 512,
+  ropeTheta: 10_000,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 512,
+};
+
+/** Qwen2.5-0.5B: 494 million parameters. */
+export const halfBillion: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 151_936,
+  hidden: 896,
+  layers: 24,
+  heads: 14,
+  keyValueHeads: 2,
+  headSize: 64,
+  intermediate: 4864,
+  ropeTheta: 1e6,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 2048,
+};
+
+/** Uniform weights of standard deviation 0.02, norms at 1: cheap to draw, and nothing overflows. */
+export function randomWeights(config: ModelConfig): Float32Array<ArrayBuffer> {
+  const layout = layoutOf(config);
+  const weights = new Float32Array(layout.total);
+  let state = 1;
+  for (let i = 0; i < weights.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    weights[i] = (state * 0.035) / 2 ** 31;
+  }
+  for (const { name } of layout.entries) if (name.endsWith('norm.weight')) viewOf(layout, weights, name).fill(1);
+  return weights;
+}
+
+/** Random ids of the given lengths. */
+export function randomSequences(config: ModelConfig, lengths: readonly number[], key: StreamKey): number[][] {
+  const random = new Random(key);
+  return lengths.map((length) => Array.from({ length }, () => random.below(config.vocabulary)));
+}
