@@ -25,11 +25,15 @@ export interface TextRequest {
   readonly seed: number;
   /** Called with each piece of text as it arrives; the pieces joined are the reply's text. */
   readonly onText?: (piece: string) => void;
+  /** The same for the reply's `reasoning`. */
+  readonly onReasoning?: (piece: string) => void;
 }
 
 export interface TextReply {
   /** What was written, the stop string that ended it included. */
   readonly text: string;
+  /** Thinking that the model's server keeps apart from the text; never a part of it, and not sent back in later turns. */
+  readonly reasoning?: string;
   /** 'stop': a stop string or the model's own end; 'length': maxTokens or the context was reached. */
   readonly finish: 'stop' | 'length';
   /** As counted by the model; null when it does not say. */
