@@ -59,7 +59,7 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
   const rolloutsPerSecond = (1000 * questions.length) / (middle - start);
   const trainedPerSecond = (1000 * questions.length) / (end - middle);
   // One unit is one rollout; progress.ts gives the training work in the same unit, here it is timed by itself.
-  const stages = planStages(settings.cycles).map((stage) => {
+  const stages = planStages(settings).map((stage) => {
     const { rollouts, trained } = stageWork(stage, setup, settings);
     return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
   });
@@ -73,9 +73,13 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
   };
 }
 
-/** Kept: the base, two of each GRPO round (best and end), one of each distillation; and the newest two. Weights and moments in float32. */
+/** Kept: the base, two of each GRPO round (best and end), one of every other training stage; and the newest two. Weights and moments in float32. */
 function checkpointBytes(policy: Policy, settings: Settings): number {
-  return (1 + 3 * settings.cycles + 2) * policy.info.parameters * 4 * 3;
+  const kept = planStages(settings).reduce(
+    (sum, stage) => sum + (stage.kind === 'grpo' ? 2 : 'from' in stage ? 1 : 0),
+    0,
+  );
+  return (1 + kept + 2) * policy.info.parameters * 4 * 3;
 }
 
 const refuse = () => {

@@ -19,6 +19,7 @@ import type { Results, Timing } from './results.ts';
 import { Clock, noTime, Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
+import { sftRound } from './sft-round.ts';
 
 export interface EvolveOptions {
   readonly onEvent?: (event: EvolveEvent) => void;
@@ -34,7 +35,7 @@ export async function evolve(
   { onEvent = () => {}, signal = new AbortController().signal }: EvolveOptions = {},
 ): Promise<{ results: Results; timing: Timing }> {
   const slices = sliceQuestions(setup.trainingQuestions, settings);
-  const plan = planStages(settings.cycles);
+  const plan = planStages(settings);
   const stored = await journal.restoreLatest(setup.policy);
   const clock = new Clock(stored?.timing ?? noTime);
   const progress = new Progress(plan, setup, settings, onEvent);
@@ -55,7 +56,7 @@ export async function evolve(
     clock.begin(stage.name);
     const ended = await runStage(run, stage, state);
     state = { ...ended, stage: state.stage + 1, step: 0, best: null, recent: [] };
-    await run.checkpoint(state, stage.kind === 'grpo' || stage.kind === 'distill' ? stage.name : undefined);
+    await run.checkpoint(state, 'from' in stage ? stage.name : undefined);
     await journal.writeResults(state.results, clock.timing());
   }
   // Once more for a run that was killed between its last checkpoint and its last results.
@@ -77,5 +78,7 @@ function runStage(run: Run, stage: Stage, state: EvolveState): Promise<EvolveSta
       return measureGate(run, stage, state);
     case 'distill':
       return distillRound(run, stage, state);
+    case 'sft':
+      return sftRound(run, stage, state);
   }
 }

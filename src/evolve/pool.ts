@@ -65,7 +65,7 @@ const valid = (groups: readonly (readonly Trajectory[])[]) => groups.flat().filt
 const shardName = (cycle: number, shard: number) => `pool-${cycle}-${String(shard).padStart(4, '0')}`;
 
 /** All groups of a pool; a missing shard means that somebody removed files from the run directory. */
-async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {
+export async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {
   const groups = new Map<string, Trajectory[]>();
   for (let shard = 0; shard * POOL_SHARD < poolQuestions(run).length; shard++) {
     const name = shardName(cycle, shard);

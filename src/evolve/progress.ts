@@ -13,16 +13,17 @@ import type { Setup } from './setup.ts';
 /** A policy-gradient trajectory is read once more for the KL anchor, a pair once more by the teacher. */
 const TRAINED_TRAJECTORY = 1.35;
 const TRAINED_PAIR = 1.5;
-/** Share of the pool's questions that give a pair, before it is known. */
+/** Share of the pool's rollouts that are right, and of its questions that give a pair, before it is known. */
+const EXPECTED_CORRECT = 0.4;
 const EXPECTED_YIELD = 0.65;
 
 /** Expected work of a stage: rollouts, trajectories trained on (or their worth), and steps. */
 export function stageWork(
   stage: Stage,
-  setup: Pick<Setup, 'suites'>,
+  setup: Pick<Setup, 'suites' | 'trainingQuestions'>,
   settings: Settings,
 ): { readonly rollouts: number; readonly trained: number; readonly steps: number } {
-  const { grpo, pool, distill, gate, evaluation, guards } = settings;
+  const { grpo, pool, distill, sft, gate, evaluation, guards } = settings;
   switch (stage.kind) {
     case 'evaluate': {
       const questions = setup.suites.reduce((sum, s) => sum + Math.min(s.questions.length, evaluation.questions), 0);
@@ -45,6 +46,13 @@ export function stageWork(
       const bound = distill.maxSteps || Number.POSITIVE_INFINITY;
       const steps = Math.min(distill.epochs * Math.ceil(pairs / distill.pairsPerStep), bound);
       return { rollouts: 0, trained: steps * distill.pairsPerStep * TRAINED_PAIR, steps };
+    }
+    case 'sft': {
+      const rollouts = pool.questions * pool.rollouts;
+      const responses = stage.on === 'answers' ? setup.trainingQuestions.length : rollouts * EXPECTED_CORRECT;
+      const bound = sft.maxSteps || Number.POSITIVE_INFINITY;
+      const steps = Math.min(sft.epochs * Math.ceil(responses / sft.sequencesPerStep), bound);
+      return { rollouts: 0, trained: steps * sft.sequencesPerStep, steps };
     }
   }
 }

@@ -75,7 +75,7 @@ export interface PoolMeasurement {
 export interface StageOutcome {
   readonly stage: string;
   readonly steps: number;
-  readonly stoppedBy: 'steps' | 'guard' | 'gate' | 'no-pairs';
+  readonly stoppedBy: 'steps' | 'guard' | 'gate' | 'no-pairs' | 'no-data';
   readonly reason?: string;
   /** Step whose weights were kept (GRPO: best on held-out training questions). */
   readonly keptStep: number;

@@ -86,6 +86,15 @@ const distillSettings = z.strictObject({
   ...optimizer,
 });
 
+/** Supervised training on chosen responses: the training baselines. */
+const sftSettings = z.strictObject({
+  epochs: count,
+  sequencesPerStep: count,
+  /** Upper bound on steps; 0 = no bound. */
+  maxSteps: natural,
+  ...optimizer,
+});
+
 /** The gate before distilling: is there anything to learn from the privileged prompt? */
 const gateSettings = z.strictObject({
   /** Held-out training questions asked under both prompts; 0 switches the gate off. */
@@ -123,9 +132,16 @@ const guardSettings = z.strictObject({
   window: count,
 });
 
+const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1, minGradientNorm: 1e-6 };
+
+/** Runs recorded before these settings existed trained without them. */
+const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
+
 export const settingsSchema = z.strictObject({
   /** Everything random follows from it. */
   seed: natural,
+  /** How the policy is trained: the paper's method, or a baseline of its table (plan.ts). */
+  method: z.enum(['search-e1', 'grpo', 'rejection-sampling', 'sft']).default('search-e1'),
   cycles: natural,
   /** The embedded world, where no files are given: its seed and the number of training questions drawn from it. */
   world: z.strictObject({
@@ -144,6 +160,7 @@ export const settingsSchema = z.strictObject({
   pool: poolSettings,
   gate: gateSettings,
   distill: distillSettings,
+  sft: sftSettings.default(embeddedSft),
   evaluation: evaluationSettings,
   guards: guardSettings,
 });
@@ -152,11 +169,10 @@ export type Settings = z.infer<typeof settingsSchema>;
 export type RolloutSettings = Settings['rollout'];
 export type PresetName = 'default' | 'smoke' | 'paper';
 
-const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1, minGradientNorm: 1e-6 };
-
 /** The embedded world and its tiny policy: see docs/method.md for why clip and teacher temperature differ from the paper. */
 const embedded: Settings = {
   seed: 1,
+  method: 'search-e1',
   cycles: 2,
   world: { seed: 2605, trainingQuestions: 1500 },
   trainingQuestions: 0,
@@ -199,6 +215,7 @@ const embedded: Settings = {
     warmupSteps: 3,
     ...adamW,
   },
+  sft: embeddedSft,
   evaluation: { questions: 40, samples: 1, searches: [4, 2], decoding: ['sampled', 'greedy'] },
   guards: { heldOutQuestions: 48, every: 10, minEntropy: 0.005, minWellFormed: 0.5, maxZeroVariance: 0.95, window: 5 },
 };
@@ -211,6 +228,7 @@ const smoke: Settings = {
   pool: { ...embedded.pool, questions: 32 },
   gate: { ...embedded.gate, questions: 16, whenClosed: 'warn' },
   distill: { ...embedded.distill, epochs: 1, pairsPerStep: 8, maxSteps: 3 },
+  sft: { ...embedded.sft, epochs: 1, sequencesPerStep: 8, maxSteps: 3 },
   evaluation: { ...embedded.evaluation, questions: 6 },
   guards: { ...embedded.guards, heldOutQuestions: 12, every: 3 },
 };
@@ -249,6 +267,7 @@ const paper: Settings = {
     learningRate: 5e-6,
     warmupSteps: 10,
   },
+  sft: { ...embedded.sft, epochs: 1, sequencesPerStep: 64, learningRate: 1e-5, warmupSteps: 10 },
   evaluation: { questions: 1_000_000, samples: 1, searches: [4], decoding: ['greedy'] },
   checkpointEvery: 10,
   guards: { ...embedded.guards, heldOutQuestions: 256, every: 25 },

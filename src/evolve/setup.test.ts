@@ -49,7 +49,7 @@ it('every preset satisfies the schema', () => {
 });
 
 it('each training stage of a plan starts where the one before it ended', () => {
-  const plan = planStages(2);
+  const plan = planStages({ method: 'search-e1', cycles: 2 });
   expect(plan.map((stage) => stage.name)).toEqual([
     ...['evaluate-base', 'grpo-1', 'evaluate-grpo-1', 'pool-1', 'gate-1', 'e1-1', 'evaluate-e1-1'],
     ...['grpo-2', 'evaluate-grpo-2', 'pool-2', 'gate-2', 'e1-2', 'evaluate-e1-2'],
@@ -60,5 +60,5 @@ it('each training stage of a plan starts where the one before it ended', () => {
       expect(stage.from).toBe(last);
       last = stage.name;
     }
-  expect(planStages(0).map((stage) => stage.name)).toEqual(['evaluate-base']);
+  expect(planStages({ method: 'search-e1', cycles: 0 }).map((stage) => stage.name)).toEqual(['evaluate-base']);
 });

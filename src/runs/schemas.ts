@@ -58,7 +58,7 @@ const poolMeasurement = z.strictObject({
 const stageOutcome = z.strictObject({
   stage: z.string(),
   steps: natural,
-  stoppedBy: z.enum(['steps', 'guard', 'gate', 'no-pairs']),
+  stoppedBy: z.enum(['steps', 'guard', 'gate', 'no-pairs', 'no-data']),
   reason: z.string().exactOptional(),
   keptStep: natural,
 });

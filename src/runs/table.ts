@@ -21,7 +21,7 @@ const NOTHING = '–';
 
 /** "grpo-1" as a person says it: "GRPO 1". */
 export function stageLabel(stage: string): string {
-  const [, kind, cycle] = /^(grpo|e1)-(\d+)$/.exec(stage) ?? [];
+  const [, kind, cycle] = /^(grpo|e1|sft)-(\d+)$/.exec(stage) ?? [];
   return kind === undefined ? stage : `${kind.toUpperCase()} ${cycle}`;
 }
 
@@ -107,7 +107,8 @@ export function stageNotes(results: Results): string[] {
     const steps = `${outcome.steps} ${outcome.steps === 1 ? 'step' : 'steps'}`;
     const kept = outcome.keptStep === outcome.steps ? '' : `, weights of step ${outcome.keptStep} kept`;
     const reason = outcome.reason === undefined ? '' : `: ${outcome.reason}`;
-    if (outcome.stoppedBy === 'gate' || outcome.stoppedBy === 'no-pairs') return `${label}: skipped${reason}`;
+    if (outcome.stoppedBy === 'gate' || outcome.stoppedBy === 'no-pairs' || outcome.stoppedBy === 'no-data')
+      return `${label}: skipped${reason}`;
     if (outcome.stoppedBy === 'guard') return `${label}: stopped by a guard after ${steps}${kept}${reason}`;
     return `${label}: ${steps}${kept}${reason}`;
   });
@@ -115,14 +116,15 @@ export function stageNotes(results: Results): string[] {
 
 /** Plain text, at most `width` columns: stages that do not fit side by side follow below. */
 export function renderTable(results: Results, width = 100): string {
-  const blocks = tableBlocks(results).map((block) => textBlock(block, width));
+  const blocks = tableBlocks(results).map((block) => blockAsText(block, width));
   const notes = stageNotes(results);
   return [...blocks, ...(notes.length > 0 ? [`Stages\n${notes.map((note) => `  ${note}`).join('\n')}\n`] : [])].join(
     '\n',
   );
 }
 
-function textBlock(block: TableBlock, width: number): string {
+/** One block as plain text, at most `width` columns: columns that do not fit side by side follow below. */
+export function blockAsText(block: TableBlock, width: number): string {
   const labelWidth = Math.max(...block.rows.map((row) => row.label.length)) + 2;
   const cellWidth = 2 + Math.max(...block.header.map(length), ...block.rows.flatMap((row) => row.cells.map(length)));
   const perPart = Math.max(1, Math.floor((width - labelWidth) / cellWidth));
@@ -147,20 +149,22 @@ function textBlock(block: TableBlock, width: number): string {
 
 /** Markdown for a README or an issue. */
 export function renderMarkdown(results: Results): string {
-  const blocks = tableBlocks(results).map(({ title, header, rows, notes }) => {
-    const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
-    return [
-      `**${title}**`,
-      '',
-      line(['', ...header]),
-      `|---|${'---:|'.repeat(header.length)}`,
-      ...rows.map((row) => line([row.label, ...row.cells])),
-      '',
-      ...notes,
-      '',
-    ].join('\n');
-  });
+  const blocks = tableBlocks(results).map(blockAsMarkdown);
   return [...blocks, ...stageNotes(results).map((note) => `- ${note}`)].join('\n');
+}
+
+export function blockAsMarkdown({ title, header, rows, notes }: TableBlock): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
+  return [
+    `**${title}**`,
+    '',
+    line(['', ...header]),
+    `|---|${'---:|'.repeat(header.length)}`,
+    ...rows.map((row) => line([row.label, ...row.cells])),
+    '',
+    ...notes,
+    '',
+  ].join('\n');
 }
 
 function escapeCell(text: string): string {

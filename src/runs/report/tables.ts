@@ -5,10 +5,11 @@ import { estimateText, stageNotes, type TableBlock, tableBlocks } from '../table
 import { type Html, type HtmlValue, html } from './html.ts';
 
 export function resultTables(results: Results): Html {
-  return html`${tableBlocks(results).map(resultTable)}`;
+  return html`${tableBlocks(results).map(blockAsHtml)}`;
 }
 
-function resultTable({ title, header, rows, notes }: TableBlock): Html {
+/** One block of a table, its notes below. */
+export function blockAsHtml({ title, header, rows, notes }: TableBlock): Html {
   return html`<div class="scroll"><table><caption>${title}</caption>
 <thead><tr><th></th>${header.map((label) => html`<th>${label}</th>`)}</tr></thead>
 <tbody>${rows.map(({ label, cells, rule }) => html`<tr${rule ? html` class="rule"` : null}><td>${label}</td>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div>
