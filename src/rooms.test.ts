@@ -17,9 +17,10 @@ const rooms = [
     'benchmarks',
     'protocol',
     'rollout',
+    'baselines',
     'algorithms',
   ],
-  ...['warmup', 'evolve', 'runs', 'cli'],
+  ...['warmup', 'evolve', 'runs', 'evaluation', 'cli'],
 ];
 
 it('rooms import only from rooms below them', () => {

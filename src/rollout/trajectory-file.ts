@@ -9,7 +9,7 @@ import type { Trajectory } from './trajectory.ts';
 export const trajectorySchemaVersion = 1;
 
 const tokenId = z.int().nonnegative();
-const stopReasons = [
+export const stopReasons = [
   'answered',
   'no-answer',
   'response-full',

@@ -1,0 +1,23 @@
+/** The record of one attempt at a question, by any baseline. */
+import type { Segment } from '../protocol/authors.ts';
+import type { Hit } from '../retrieval/retriever.ts';
+import type { StopReason } from '../rollout/trajectory.ts';
+
+export interface Attempt {
+  /** Null when none was given. */
+  readonly answer: string | null;
+  readonly stop: StopReason;
+  /** What went wrong, where `isFailure(stop)`. */
+  readonly failure?: string;
+  /** Executed searches in order, with what was found, best first. */
+  readonly searches: readonly { readonly query: string; readonly hits: readonly Hit[] }[];
+  /** What the model was told and what it wrote, in order. */
+  readonly transcript: readonly Segment[];
+  /** Calls of the model. */
+  readonly calls: number;
+  /** Tokens over all calls, as counted by the model; null when it does not say. */
+  readonly promptTokens: number | null;
+  readonly newTokens: number | null;
+  /** Whether the response keeps to the form that its prompt asks for; null where none is asked for. */
+  readonly wellFormed: boolean | null;
+}

@@ -1,0 +1,71 @@
+/**
+ * IRCoT (Trivedi et al. 2022, arXiv 2212.10509): retrieval and chain of thought take turns.
+ *
+ *     passages ← search(question)
+ *     repeat: sentence ← next sentence of the thought, given question, passages and thoughts so far
+ *             stop when it says the answer; else passages ← passages + search(sentence)
+ *
+ * Departures: an instruction in place of worked examples; sentences are told apart by Intl.Segmenter in place of spaCy; the
+ * answer is read from the thought itself, as FlashRAG does, and a second reader is asked only when the thought never comes to an end.
+ */
+import { fill } from '../protocol/prompts.ts';
+import { defuse } from '../protocol/tags.ts';
+import type { Passage } from '../retrieval/retriever.ts';
+import type { Baseline } from './baseline.ts';
+import { afterThinking, answerPhrase, concludedAnswer, documents, shortAnswer } from './words.ts';
+
+const step =
+  'Answer a question that may need several facts, one sentence of reasoning at a time, with the help of the documents.\n\n' +
+  'Documents:\n{documents}\n\nQuestion: {question}\nReasoning so far: {thoughts}\n\n' +
+  'Write the next sentence of the reasoning and nothing else. It should state one further fact. When the reasoning is ' +
+  `complete, write "${answerPhrase}" followed by the answer alone.`;
+
+const reader =
+  'Answer the question with the help of the documents and of the reasoning. Write the answer alone: a name, a number, a date ' +
+  'or a few words.\n\nDocuments:\n{documents}\n\nQuestion: {question}\nReasoning: {thoughts}\nAnswer:';
+
+/** The paper keeps at most 15 paragraphs. */
+const MOST_PASSAGES = 15;
+/** Tokens in which one sentence has to end. */
+const SENTENCE_TOKENS = 100;
+
+const sentences = new Intl.Segmenter('en', { granularity: 'sentence' });
+
+export const ircot: Baseline = {
+  name: 'ircot',
+  title: 'IRCoT',
+  source: 'Trivedi et al. 2022, arXiv 2212.10509',
+  prompts: [step, reader],
+  async answer(question, desk) {
+    const found = new Map<string, Passage>();
+    const look = async (query: string) => {
+      for (const passage of await desk.search(query)) if (found.size < MOST_PASSAGES) found.set(passage.id, passage);
+    };
+    const thoughts: string[] = [];
+    const filled = (prompt: string) =>
+      fill(prompt, {
+        // Every search adds passages to the same prompt: the room of one observation for each.
+        documents: documents([...found.values()], desk.limits.observationTokens * Math.max(1, desk.limits.searches)),
+        question: defuse(question),
+        thoughts: thoughts.join(' ') || '(none yet)',
+      });
+
+    if (desk.searchesLeft > 0) await look(question);
+    for (;;) {
+      const reply = await desk.ask(filled(step), { maxTokens: Math.min(SENTENCE_TOKENS, desk.limits.turnTokens) });
+      const sentence = firstSentence(reply);
+      if (sentence === '') break;
+      thoughts.push(defuse(sentence));
+      const answer = concludedAnswer(sentence);
+      if (answer !== null) return answer;
+      if (desk.searchesLeft < 1) break;
+      await look(sentence);
+    }
+    return shortAnswer(await desk.ask(filled(reader)));
+  },
+};
+
+function firstSentence(reply: string): string {
+  for (const { segment } of sentences.segment(afterThinking(reply))) if (segment.trim() !== '') return segment.trim();
+  return '';
+}

@@ -1,0 +1,84 @@
+/** The record of one question: what was answered, how it was found, what it scores. A line of answers.jsonl. */
+import { z } from 'zod';
+import type { Question } from '../base/question.ts';
+import { baselineNames } from '../baselines/all.ts';
+import type { Attempt } from '../baselines/attempt.ts';
+import { exactMatch, f1, substringMatch } from '../benchmarks/exact-match.ts';
+import { isFailure } from '../rollout/trajectory.ts';
+import { stopReasons } from '../rollout/trajectory-file.ts';
+
+const natural = z.int().min(0);
+
+export const answerSchema = z.strictObject({
+  schema: z.literal(1),
+  baseline: z.enum(baselineNames),
+  suite: z.string(),
+  id: z.string(),
+  prediction: z.string().nullable(),
+  stop: z.enum(stopReasons),
+  failure: z.string().optional(),
+  exactMatch: z.literal([0, 1]),
+  f1: z.number(),
+  /** A gold answer occurs in the prediction. */
+  substring: z.literal([0, 1]),
+  /** A gold answer occurs in a retrieved passage, title included; null when nothing was searched. */
+  recall: z.literal([0, 1]).nullable(),
+  searches: z.array(
+    z.strictObject({
+      query: z.string(),
+      passages: z.array(z.strictObject({ id: z.string(), title: z.string(), score: z.number() })),
+    }),
+  ),
+  calls: natural,
+  promptTokens: natural.nullable(),
+  newTokens: natural.nullable(),
+  wellFormed: z.boolean().nullable(),
+  seconds: z.number().min(0),
+  transcript: z.array(z.strictObject({ author: z.enum(['policy', 'environment']), text: z.string() })),
+});
+
+export type Answer = z.infer<typeof answerSchema>;
+
+/** What is kept in memory of an answer. */
+export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript'>;
+
+/** Names one question of one baseline. */
+export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'suite' | 'id'>): string {
+  return JSON.stringify([baseline, suite, id]);
+}
+
+/**
+ * Scores an attempt. No answer scores 0, a failed attempt too: it stands as a failure beside the score and is asked again
+ * when the evaluation is continued.
+ */
+export function scoreAttempt(
+  attempt: Attempt,
+  question: Question,
+  place: Pick<Answer, 'baseline' | 'suite' | 'seconds'>,
+): Answer {
+  const { answer, stop, failure, searches, calls, promptTokens, newTokens, wellFormed, transcript } = attempt;
+  const gold = question.answers;
+  const scored = answer === null || isFailure(stop) ? null : answer;
+  const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
+  return {
+    schema: 1,
+    ...place,
+    id: question.id,
+    prediction: answer,
+    stop,
+    ...(failure !== undefined && { failure }),
+    exactMatch: scored === null ? 0 : exactMatch(scored, gold),
+    f1: scored === null ? 0 : f1(scored, gold),
+    substring: scored === null ? 0 : substringMatch(scored, gold),
+    recall: searches.length === 0 ? null : found.some((text) => substringMatch(text, gold) === 1) ? 1 : 0,
+    searches: searches.map(({ query, hits }) => ({
+      query,
+      passages: hits.map(({ passage, score }) => ({ id: passage.id, title: passage.title, score })),
+    })),
+    calls,
+    promptTokens,
+    newTokens,
+    wellFormed,
+    transcript: transcript.map(({ author, text }) => ({ author, text })),
+  };
+}

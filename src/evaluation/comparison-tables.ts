@@ -1,0 +1,138 @@
+/** A comparison as tables, and the tables as text, Markdown, and one HTML file. */
+import { packageVersion } from '../runs/config-record.ts';
+import { html } from '../runs/report/html.ts';
+import { style } from '../runs/report/style.ts';
+import { blockAsHtml } from '../runs/report/tables.ts';
+import { blockAsMarkdown, blockAsText, type TableBlock } from '../runs/table.ts';
+import { type Comparison, macroOf, suiteOf } from './compare.ts';
+import type { Figures, MeanFigure } from './results.ts';
+
+const NOTHING = '–';
+
+function cell(figure: MeanFigure | null | undefined, decimals: number): string {
+  if (!figure) return NOTHING;
+  const error = figure.standardError === null ? '' : ` ±${figure.standardError.toFixed(decimals)}`;
+  return `${figure.mean.toFixed(decimals)}${error}`;
+}
+
+/** Scores, behaviour, paired differences. */
+export function comparisonTables(comparison: Comparison): TableBlock[] {
+  const { rows, differences } = comparison;
+  return [
+    scoreTable(comparison),
+    behaviourTable(rows),
+    ...(differences.length > 0 ? [differenceTable(comparison)] : []),
+  ];
+}
+
+function scoreTable(comparison: Comparison): TableBlock {
+  const { suites, rows, published } = comparison;
+  const failures = rows.flatMap(({ label, row }) => {
+    const count = row.suites.reduce((sum, suite) => sum + suite.failures, 0);
+    return count === 0 ? [] : [`${label}: ${count} questions failed and count as 0.`];
+  });
+  return {
+    title: 'Exact match ± standard error',
+    header: [...suites, 'mean of suites', 'mean of questions'],
+    rows: [
+      ...rows.map((compared) => ({
+        label: compared.label,
+        cells: [
+          ...suites.map((suite) => cell(suiteOf(compared.row, suite)?.exactMatch, 3)),
+          cell(macroOf(compared, suites), 3),
+          cell(compared.row.micro.exactMatch, 3),
+        ],
+        rule: false,
+      })),
+      ...published.map(({ label, exactMatch, macro }, i) => ({
+        label: `published: ${label}`,
+        cells: [
+          ...suites.map((suite) => exactMatch[suite]?.toFixed(3) ?? NOTHING),
+          macro === null ? NOTHING : macro.toFixed(3),
+          NOTHING,
+        ],
+        rule: i === 0,
+      })),
+    ],
+    notes: failures,
+  };
+}
+
+const behaviour: readonly (readonly [label: string, figure: keyof Figures, decimals: number])[] = [
+  ['F1', 'f1', 3],
+  ['substring', 'substring', 3],
+  ['recall', 'recall', 3],
+  ['searches', 'searches', 2],
+  ['new tokens', 'newTokens', 1],
+  ['well formed', 'wellFormed', 3],
+];
+
+function behaviourTable(rows: Comparison['rows']): TableBlock {
+  const count = (of: (suite: { failures: number; unanswered: number }) => number, row: Comparison['rows'][number]) =>
+    String(row.row.suites.reduce((sum, suite) => sum + of(suite), 0));
+  return {
+    title: 'Behaviour, means of suites',
+    header: [...behaviour.map(([label]) => label), 'no answer', 'failed'],
+    rows: rows.map((compared) => ({
+      label: compared.label,
+      cells: [
+        ...behaviour.map(([, figure, decimals]) => cell(compared.row.macro[figure], decimals)),
+        count((suite) => suite.unanswered, compared),
+        count((suite) => suite.failures, compared),
+      ],
+      rule: false,
+    })),
+    notes: [
+      'Recall: a gold answer occurs in a retrieved passage, among questions that searched. Searches, tokens, form and recall leave failed questions out.',
+    ],
+  };
+}
+
+function differenceTable({ suites, differences }: Comparison): TableBlock {
+  const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
+  const shown = (d: Comparison['differences'][number]['all']) =>
+    d === null ? NOTHING : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`;
+  return {
+    title: `Difference to ${differences[0]!.against} in exact match, the same questions, with 95 % bootstrap interval`,
+    header: [...suites, 'all questions'],
+    rows: differences.map((difference) => ({
+      label: difference.label,
+      cells: [...suites.map((suite) => shown(difference.suites[suite] ?? null)), shown(difference.all)],
+      rule: false,
+    })),
+    notes: ['Questions that failed on either side are left out.'],
+  };
+}
+
+export function comparisonText(comparison: Comparison, width: number): string {
+  const tables = comparisonTables(comparison).map((block) => blockAsText(block, width));
+  const warnings = comparison.warnings.map((warning) => `  ! ${warning}`);
+  return [...tables, ...(warnings.length > 0 ? [`Read with care\n${warnings.join('\n')}\n`] : [])].join('\n');
+}
+
+export function comparisonMarkdown(comparison: Comparison): string {
+  const warnings = comparison.warnings.map((warning) => `- ${warning}`);
+  return [
+    ...comparisonTables(comparison).map(blockAsMarkdown),
+    ...(warnings.length > 0 ? ['**Read with care**', '', ...warnings, ''] : []),
+  ].join('\n');
+}
+
+/** One file without script or network. */
+export function comparisonHtml(comparison: Comparison): string {
+  const title = `search-e1: ${[...new Set(comparison.rows.map(({ evaluation }) => evaluation))].join(', ')}`;
+  return `<!doctype html>\n${
+    html`<html lang="en"><head><meta charset="utf-8"><title>${title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>${style}</style></head><body>
+<h1>${title}</h1>
+<p class="soft">search-e1 ${packageVersion()}</p>
+${
+  comparison.warnings.length > 0 &&
+  html`<section><h2>Read with care</h2><ul>${comparison.warnings.map((warning) => html`<li>${warning}</li>`)}</ul></section>`
+}
+<section><h2>Results</h2>${comparisonTables(comparison).map(blockAsHtml)}</section>
+</body></html>`.text
+  }\n`;
+}

@@ -1,0 +1,75 @@
+/**
+ * From answers to the figures of a row: one suite, the mean over suites, the mean over questions.
+ *
+ * Scores are taken over all questions asked, failed ones counted as 0, with their number beside; what describes behaviour
+ * (searches, tokens, form, recall) is taken over the questions that did not fail.
+ */
+import { mean, standardError, wilsonInterval } from '../benchmarks/statistics.ts';
+import { isFailure } from '../rollout/trajectory.ts';
+import type { ScoredAnswer } from './answer.ts';
+import type { Figures, MeanFigure, SuiteResult } from './results.ts';
+
+/** The mean of the values that are there; null of none. The standard error is null below two values. */
+function figure(values: readonly (number | null)[]): MeanFigure | null {
+  const there = values.filter((value) => value !== null);
+  if (there.length === 0) return null;
+  return { mean: mean(there), standardError: there.length < 2 ? null : standardError(there) };
+}
+
+const asNumber = (truth: boolean | null) => (truth === null ? null : Number(truth));
+
+function figuresOf(answers: readonly ScoredAnswer[]): Figures {
+  const valid = answers.filter(({ stop }) => !isFailure(stop));
+  return {
+    exactMatch: figure(answers.map((a) => a.exactMatch)),
+    f1: figure(answers.map((a) => a.f1)),
+    substring: figure(answers.map((a) => a.substring)),
+    recall: figure(valid.map((a) => a.recall)),
+    searches: figure(valid.map((a) => a.searches.length)),
+    newTokens: figure(valid.map((a) => a.newTokens)),
+    promptTokens: figure(valid.map((a) => a.promptTokens)),
+    wellFormed: figure(valid.map((a) => asNumber(a.wellFormed))),
+  };
+}
+
+/** One suite; at least one answer. */
+export function measureSuite(suite: string, answers: readonly ScoredAnswer[]): SuiteResult {
+  const correct = answers.reduce((sum, a) => sum + a.exactMatch, 0);
+  return {
+    suite,
+    questions: answers.length,
+    failures: answers.filter(({ stop }) => isFailure(stop)).length,
+    unanswered: answers.filter(({ stop, prediction }) => !isFailure(stop) && prediction === null).length,
+    exactMatchInterval: wilsonInterval(correct, answers.length),
+    ...figuresOf(answers),
+  };
+}
+
+/** Every suite weighs the same: mean of the suites' means, standard error √Σ se² / suites. Suites without the figure are left out. */
+export function macroMean(suites: readonly SuiteResult[]): Figures {
+  const over = (name: keyof Figures): MeanFigure | null => {
+    const figures = suites.map((suite) => suite[name]).filter((f) => f !== null);
+    if (figures.length === 0) return null;
+    const errors = figures.map((f) => f.standardError);
+    const squares = errors.every((e) => e !== null) ? errors.reduce((sum, e) => sum + e ** 2, 0) : null;
+    return {
+      mean: mean(figures.map((f) => f.mean)),
+      standardError: squares === null ? null : Math.sqrt(squares) / figures.length,
+    };
+  };
+  return {
+    exactMatch: over('exactMatch'),
+    f1: over('f1'),
+    substring: over('substring'),
+    recall: over('recall'),
+    searches: over('searches'),
+    newTokens: over('newTokens'),
+    promptTokens: over('promptTokens'),
+    wellFormed: over('wellFormed'),
+  };
+}
+
+/** Every question weighs the same. */
+export function microMean(answers: readonly ScoredAnswer[]): Figures {
+  return figuresOf(answers);
+}

@@ -1,0 +1,76 @@
+/** results.json of an evaluation: its conditions, and for each baseline every suite. No clock in it: same answers, same bytes. */
+import { z } from 'zod';
+import type { Question } from '../base/question.ts';
+import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { answerKey, type ScoredAnswer } from './answer.ts';
+import { type Conditions, conditionsSchema } from './conditions.ts';
+import { macroMean, measureSuite, microMean } from './measure.ts';
+
+const natural = z.int().min(0);
+const meanFigure = z.strictObject({ mean: z.number(), standardError: z.number().nullable() });
+
+const figures = {
+  exactMatch: meanFigure.nullable(),
+  f1: meanFigure.nullable(),
+  substring: meanFigure.nullable(),
+  /** Share of questions that searched for which a retrieved passage holds a gold answer. */
+  recall: meanFigure.nullable(),
+  searches: meanFigure.nullable(),
+  newTokens: meanFigure.nullable(),
+  promptTokens: meanFigure.nullable(),
+  wellFormed: meanFigure.nullable(),
+};
+
+const suiteResult = z.strictObject({
+  suite: z.string(),
+  questions: natural,
+  /** Asked, but no reply came (server, retriever, deadline); they count as 0 in the scores. */
+  failures: natural,
+  /** The model replied without giving an answer; they count as 0 too. */
+  unanswered: natural,
+  /** Wilson's 95 % interval of exact match. */
+  exactMatchInterval: z.strictObject({ low: z.number(), high: z.number() }),
+  ...figures,
+});
+
+export const evaluationResultsSchema = z.strictObject({
+  schema: z.literal(1),
+  conditions: conditionsSchema,
+  rows: z.array(
+    z.strictObject({
+      baseline: z.enum(baselineNames),
+      suites: z.array(suiteResult),
+      /** Over suites, and over questions. */
+      macro: z.strictObject(figures),
+      micro: z.strictObject(figures),
+    }),
+  ),
+});
+
+export type EvaluationResults = z.infer<typeof evaluationResultsSchema>;
+export type ResultRow = EvaluationResults['rows'][number];
+export type SuiteResult = z.infer<typeof suiteResult>;
+export type MeanFigure = z.infer<typeof meanFigure>;
+export type Figures = { readonly [name in keyof typeof figures]: MeanFigure | null };
+
+export interface EvaluationSuite {
+  readonly name: string;
+  readonly questions: readonly Question[];
+}
+
+/** The results of a finished evaluation, in the order of the questions, whatever order they ended in. */
+export function resultsOf(
+  conditions: Conditions,
+  baselines: readonly BaselineName[],
+  suites: readonly EvaluationSuite[],
+  answers: ReadonlyMap<string, ScoredAnswer>,
+): EvaluationResults {
+  const rows = baselines.map((baseline) => {
+    const bySuite = suites.map(({ name: suite, questions }) =>
+      questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
+    );
+    const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
+    return { baseline, suites: measured, macro: macroMean(measured), micro: microMean(bySuite.flat()) };
+  });
+  return { schema: 1, conditions, rows };
+}

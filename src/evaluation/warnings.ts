@@ -1,0 +1,71 @@
+/** What a reader of a comparison has to know: where conditions differ from the published ones, and among ours. */
+import { findBenchmark } from '../benchmarks/suites/all.ts';
+import type { NamedEvaluation } from './compare.ts';
+import { type Conditions, differences } from './conditions.ts';
+import { publishedConditions as published } from './published.ts';
+import type { ResultRow } from './results.ts';
+
+const number = (value: number) => value.toLocaleString('en');
+
+/** One sentence for each condition in which an evaluation differs from the published ones. */
+export function warnBesidePublished({ name, results: { conditions } }: NamedEvaluation): string[] {
+  const { model, retriever, limits, decoding, suites } = conditions;
+  const warnings: string[] = [];
+  const say = (what: string) => warnings.push(`${name}: ${what}`);
+  if (!model.name.toLowerCase().includes(published.model.toLowerCase()))
+    say(`model ${model.name}; published: ${published.model}.`);
+  if (retriever.passages !== published.passages)
+    say(
+      `${number(retriever.passages)} passages (corpus ${shortHash(retriever.corpusHash)}); published: ${published.corpus}.`,
+    );
+  if (!/e5/i.test(`${retriever.kind} ${Object.values(retriever.settings).join(' ')}`))
+    say(`retriever ${retriever.kind}; published: ${published.retriever}.`);
+  if (limits.passages !== published.k) say(`${limits.passages} passages a search; published: ${published.k}.`);
+  if (limits.searches !== published.searches)
+    say(`at most ${limits.searches} searches; published: ${published.searches}.`);
+  if (decoding.temperature > 0) say(`temperature ${decoding.temperature}; published: ${published.decoding} answers.`);
+  const parts = suites.flatMap((suite) => {
+    const whole = findBenchmark(suite.name)?.questions;
+    return whole === undefined || whole === suite.questions
+      ? []
+      : [`${number(suite.questions)} of ${number(whole)} questions of ${suite.name}`];
+  });
+  if (parts.length > 0) say(`${parts.join(', ')}; published: all.`);
+  const foreign = suites.filter((suite) => findBenchmark(suite.name) === undefined);
+  if (foreign.length > 0) say(`${foreign.map((suite) => suite.name).join(', ')}: nothing published.`);
+  return warnings;
+}
+
+/** Evaluations that differ in more than the model and its versions. */
+export function warnAmongOurs(evaluations: readonly NamedEvaluation[]): string[] {
+  const [first, ...others] = evaluations;
+  return others.flatMap((other) => {
+    const found = differences(comparable(first!.results.conditions), comparable(other.results.conditions));
+    if (found.length === 0) return [];
+    const listed = found.map(({ field, there, here }) => `${field} (${there} and ${here})`);
+    return [`${first!.name} and ${other.name} differ in ${listed.join(', ')}.`];
+  });
+}
+
+/** All but the model and the prompts of baselines, which are what is compared; suites by name. */
+function comparable({ retriever, suites, decoding, limits }: Conditions) {
+  const byName = Object.fromEntries(suites.map(({ name, ...suite }) => [name, suite]));
+  return { retriever, suites: byName, decoding, limits };
+}
+
+/** How much one suite's questions weigh in the two means, where that is far apart: Bamboogle's, in the seven benchmarks. */
+export function weightNote(row: ResultRow): string[] {
+  const all = row.suites.reduce((sum, { questions }) => sum + questions, 0);
+  const bamboogle = row.suites.find(({ suite }) => suite === 'bamboogle');
+  if (bamboogle === undefined || row.suites.length < 2) return [];
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  return [
+    `Bamboogle's ${number(bamboogle.questions)} questions are ${percent(1 / row.suites.length)} of the mean of suites and ` +
+      `${percent(bamboogle.questions / all)} of the mean of questions; one of them moves the former by ` +
+      `${(1 / bamboogle.questions / row.suites.length).toFixed(4)}.`,
+  ];
+}
+
+function shortHash(hash: string): string {
+  return hash.length > 12 ? `${hash.slice(0, 12)}…` : hash || 'unknown';
+}
