@@ -72,12 +72,13 @@ function summarize(scores: readonly Score[]): Omit<SuiteSummary, 'suite'> {
   };
 }
 
-function meanOf(values: readonly number[]): Mean {
+/** The mean with its standard error; at least one value. */
+export function meanOf(values: readonly number[]): Mean {
   return { mean: mean(values), standardError: values.length < 2 ? null : standardError(values) };
 }
 
 /** mean = Σ m_s / S,  standard error = √(Σ e_s²) / S  over S suites with independent questions. */
-function macroMean(means: readonly Mean[]): Mean {
+export function macroMean(means: readonly Mean[]): Mean {
   const squares = means.map(({ standardError: error }) => (error === null ? Number.NaN : error ** 2));
   const error = Math.sqrt(squares.reduce((sum, square) => sum + square, 0)) / means.length;
   return { mean: mean(means.map((each) => each.mean)), standardError: Number.isNaN(error) ? null : error };

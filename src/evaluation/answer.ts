@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Question } from '../base/question.ts';
 import { baselineNames } from '../baselines/all.ts';
 import type { Attempt } from '../baselines/attempt.ts';
-import { exactMatch, f1, substringMatch } from '../benchmarks/exact-match.ts';
+import { substringMatch } from '../benchmarks/exact-match.ts';
+import { scorePrediction } from '../benchmarks/score.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { stopReasons } from '../rollout/trajectory-file.ts';
 
@@ -58,7 +59,7 @@ export function scoreAttempt(
 ): Answer {
   const { answer, stop, failure, searches, calls, promptTokens, newTokens, wellFormed, transcript } = attempt;
   const gold = question.answers;
-  const scored = answer === null || isFailure(stop) ? null : answer;
+  const score = scorePrediction(isFailure(stop) ? null : answer, gold);
   const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
   return {
     schema: 1,
@@ -67,9 +68,9 @@ export function scoreAttempt(
     prediction: answer,
     stop,
     ...(failure !== undefined && { failure }),
-    exactMatch: scored === null ? 0 : exactMatch(scored, gold),
-    f1: scored === null ? 0 : f1(scored, gold),
-    substring: scored === null ? 0 : substringMatch(scored, gold),
+    exactMatch: score.em,
+    f1: score.f1,
+    substring: score.sub_em,
     recall: searches.length === 0 ? null : found.some((text) => substringMatch(text, gold) === 1) ? 1 : 0,
     searches: searches.map(({ query, hits }) => ({
       query,

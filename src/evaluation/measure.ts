@@ -4,16 +4,16 @@
  * Scores are taken over all questions asked, failed ones counted as 0, with their number beside; what describes behaviour
  * (searches, tokens, form, recall) is taken over the questions that did not fail.
  */
-import { mean, standardError, wilsonInterval } from '../benchmarks/statistics.ts';
+import { macroMean, meanOf } from '../benchmarks/score.ts';
+import { wilsonInterval } from '../benchmarks/statistics.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { ScoredAnswer } from './answer.ts';
 import type { Figures, MeanFigure, SuiteResult } from './results.ts';
 
-/** The mean of the values that are there; null of none. The standard error is null below two values. */
+/** The mean of the values that are there; null of none. */
 function figure(values: readonly (number | null)[]): MeanFigure | null {
   const there = values.filter((value) => value !== null);
-  if (there.length === 0) return null;
-  return { mean: mean(there), standardError: there.length < 2 ? null : standardError(there) };
+  return there.length === 0 ? null : meanOf(there);
 }
 
 const asNumber = (truth: boolean | null) => (truth === null ? null : Number(truth));
@@ -45,17 +45,11 @@ export function measureSuite(suite: string, answers: readonly ScoredAnswer[]): S
   };
 }
 
-/** Every suite weighs the same: mean of the suites' means, standard error √Σ se² / suites. Suites without the figure are left out. */
-export function macroMean(suites: readonly SuiteResult[]): Figures {
+/** Every suite weighs the same; suites without a figure are left out of its mean. */
+export function meanOfSuites(suites: readonly SuiteResult[]): Figures {
   const over = (name: keyof Figures): MeanFigure | null => {
-    const figures = suites.map((suite) => suite[name]).filter((f) => f !== null);
-    if (figures.length === 0) return null;
-    const errors = figures.map((f) => f.standardError);
-    const squares = errors.every((e) => e !== null) ? errors.reduce((sum, e) => sum + e ** 2, 0) : null;
-    return {
-      mean: mean(figures.map((f) => f.mean)),
-      standardError: squares === null ? null : Math.sqrt(squares) / figures.length,
-    };
+    const figures = suites.map((suite) => suite[name]).filter((each) => each !== null);
+    return figures.length === 0 ? null : macroMean(figures);
   };
   return {
     exactMatch: over('exactMatch'),
@@ -70,6 +64,6 @@ export function macroMean(suites: readonly SuiteResult[]): Figures {
 }
 
 /** Every question weighs the same. */
-export function microMean(answers: readonly ScoredAnswer[]): Figures {
+export function meanOfQuestions(answers: readonly ScoredAnswer[]): Figures {
   return figuresOf(answers);
 }

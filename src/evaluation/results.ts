@@ -4,7 +4,7 @@ import type { Question } from '../base/question.ts';
 import { type BaselineName, baselineNames } from '../baselines/all.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { type Conditions, conditionsSchema } from './conditions.ts';
-import { macroMean, measureSuite, microMean } from './measure.ts';
+import { meanOfQuestions, meanOfSuites, measureSuite } from './measure.ts';
 
 const natural = z.int().min(0);
 const meanFigure = z.strictObject({ mean: z.number(), standardError: z.number().nullable() });
@@ -70,7 +70,7 @@ export function resultsOf(
       questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
     );
     const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
-    return { baseline, suites: measured, macro: macroMean(measured), micro: microMean(bySuite.flat()) };
+    return { baseline, suites: measured, macro: meanOfSuites(measured), micro: meanOfQuestions(bySuite.flat()) };
   });
   return { schema: 1, conditions, rows };
 }
