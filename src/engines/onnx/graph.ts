@@ -13,7 +13,7 @@ import { ProtobufWriter } from './protobuf.ts';
 export type TensorName = string;
 
 /** Elements by type, with the numbers ONNX gives them (TensorProto.DataType). */
-const ELEMENT_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
+const ELEMENT_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
 /** Dimensions: a number is fixed, a name is free at run time. */

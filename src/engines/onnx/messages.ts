@@ -53,8 +53,11 @@ export interface WorkerInput extends WorkerSetup {
   readonly guard: Int32Array;
 }
 
-export type ToWorker =
-  | { readonly kind: 'call'; readonly id: number; readonly verb: keyof Verbs; readonly args: readonly unknown[] }
+/** Verbs of any worker: asynchronous functions by name. */
+export type VerbTable<Table> = { readonly [V in keyof Table]: (...args: never[]) => Promise<unknown> };
+
+export type ToWorker<Table extends VerbTable<Table> = Verbs> =
+  | { readonly kind: 'call'; readonly id: number; readonly verb: keyof Table; readonly args: readonly unknown[] }
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'release'; readonly session: string }
   | { readonly kind: 'close' };

@@ -3,16 +3,17 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { guarded } from './native-guard.ts';
 
 /**
- * Opens a model for `threads` threads.
+ * Opens a model, given as bytes or as a file, for `threads` threads.
  *
  * Each session has threads of its own, which by default spin while they have nothing to do, also for a while after a
  * run. With several sessions used in turn, those of the last one take the cores from the next (measured: a quarter of
  * the speed on two idle cores), and a thread that spins for another that the system has put aside wastes both (half to a
  * fifth of the speed beside other work). Waiting without spinning costs nothing that could be measured.
  */
-export async function createSession(model: Uint8Array, threads: number): Promise<InferenceSession> {
+export async function createSession(model: Uint8Array | string, threads: number): Promise<InferenceSession> {
   const session = await guarded(() =>
-    InferenceSession.create(model, {
+    // The library overloads what it does not distinguish.
+    InferenceSession.create(model as string, {
       executionProviders: ['cpu'],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
@@ -30,6 +31,14 @@ export async function createSession(model: Uint8Array, threads: number): Promise
 /** A float32 tensor over `data` itself, nothing is copied. */
 export function floats(data: Float32Array, dims: readonly number[]): Tensor {
   return new Tensor('float32', data, dims);
+}
+
+/**
+ * A float16 tensor over 16-bit patterns. The library's constructor would turn them into a Float16Array where Node has one,
+ * which its own native part does not know; what that part looks at is the type's name and the array.
+ */
+export function halves(patterns: Uint16Array, dims: readonly number[]): Tensor {
+  return Object.assign(new Tensor('uint16', patterns, dims), { type: 'float16' });
 }
 
 /** An int64 tensor of whole numbers. */

@@ -1,7 +1,7 @@
 /** The calling side of a worker thread: calls by number, replies, abortion, and what happens when the thread dies. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type FromWorker, READY, type ToWorker, unpackError, type Verbs } from './messages.ts';
+import { type FromWorker, READY, type ToWorker, unpackError, type Verbs, type VerbTable } from './messages.ts';
 import { sharedGuard, waitForNativeCode } from './native-guard.ts';
 
 interface Pending {
@@ -9,7 +9,8 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-export class WorkerClient {
+export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
+  readonly #name: string;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   /** Why calls are no longer taken. */
@@ -17,8 +18,12 @@ export class WorkerClient {
   #exited = false;
   #lastCall = READY;
 
-  /** @param setup becomes the worker's `workerData`, with a `guard` added (see native-guard.ts) */
-  constructor(script: URL, setup: object, transfer: readonly ArrayBuffer[] = []) {
+  /**
+   * @param setup becomes the worker's `workerData`, with a `guard` added (see native-guard.ts)
+   * @param name of what the thread is, for errors
+   */
+  constructor(script: URL, setup: object, transfer: readonly ArrayBuffer[] = [], name = 'engine') {
+    this.#name = name;
     const guard = sharedGuard();
     this.#worker = new Worker(script, {
       workerData: { ...setup, guard },
@@ -32,13 +37,13 @@ export class WorkerClient {
     this.#worker.on('messageerror', (error) => this.#end(error));
     this.#worker.on('error', (error: unknown) => {
       this.#end(
-        new Error(`the engine's thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
+        new Error(`the ${name}'s thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
       );
     });
     this.#worker.on('exit', (code) => {
       this.#exited = true;
       process.off('exit', onExit);
-      this.#end(new Error(`the engine's thread ended unexpectedly (code ${code})`));
+      this.#end(new Error(`the ${name}'s thread ended unexpectedly (code ${code})`));
     });
   }
 
@@ -48,11 +53,11 @@ export class WorkerClient {
   }
 
   /** Has the worker do something. Aborted calls reject at once with the signal's reason. */
-  async call<V extends keyof Verbs>(
+  async call<V extends keyof Table>(
     verb: V,
-    args: Parameters<Verbs[V]>,
+    args: Parameters<Table[V]>,
     signal?: AbortSignal,
-  ): Promise<Awaited<ReturnType<Verbs[V]>>> {
+  ): Promise<Awaited<ReturnType<Table[V]>>> {
     signal?.throwIfAborted();
     if (this.#ended) throw this.#ended;
     this.#lastCall += 1;
@@ -65,7 +70,7 @@ export class WorkerClient {
     try {
       const reply = this.#wait(id);
       this.post({ kind: 'call', id, verb, args });
-      return (await reply) as Awaited<ReturnType<Verbs[V]>>;
+      return (await reply) as Awaited<ReturnType<Table[V]>>;
     } finally {
       this.#take(id);
       signal?.removeEventListener('abort', abort);
@@ -73,7 +78,7 @@ export class WorkerClient {
   }
 
   /** Sends a message that has no reply. */
-  post(message: ToWorker): void {
+  post(message: ToWorker<Table>): void {
     if (!this.#ended) this.#worker.postMessage(message);
   }
 
@@ -82,11 +87,11 @@ export class WorkerClient {
    * terminated within one takes the whole process down.
    */
   async close(): Promise<void> {
-    this.#end(new Error('the engine is closed'));
+    this.#end(new Error(`the ${this.#name} is closed`));
     if (this.#exited) return;
     this.#worker.ref();
     const exit = once(this.#worker, 'exit');
-    this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
+    this.#worker.postMessage({ kind: 'close' } satisfies ToWorker<Table>);
     await exit;
   }
 
