@@ -30,9 +30,13 @@ export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pair
 export { UserError } from './base/errors.ts';
 export type { Question } from './base/question.ts';
 export { Random, type StreamKey, streamKey, uniformAt } from './base/random.ts';
+export type { Benchmark, BenchmarkName } from './benchmarks/benchmark.ts';
 // Questions and their scores.
 export { exactMatch, f1, normalizeAnswer, substringMatch } from './benchmarks/exact-match.ts';
 export { readQuestions } from './benchmarks/questions.ts';
+export { locateBenchmark, readBenchmark } from './benchmarks/read-benchmark.ts';
+export { type Score, type ScoreSummary, scorePrediction, summarizeScores } from './benchmarks/score.ts';
+export { benchmarks } from './benchmarks/suites/all.ts';
 // Checkpoints and tokenizers in Hugging Face's form.
 export { type Model, type ModelFiles, readModel, writeModel } from './checkpoint/model-directory.ts';
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';

@@ -32,8 +32,8 @@ export interface HubFileInfo {
 
 export interface DownloadOptions {
   readonly signal?: AbortSignal;
-  /** Bytes on disk so far. */
-  readonly onProgress?: (bytes: number) => void;
+  /** Bytes on disk so far, and in all. */
+  readonly onProgress?: (bytes: number, total: number) => void;
   /** First wait after a failure, in milliseconds; it doubles each time. */
   readonly backOff?: number;
 }
@@ -164,7 +164,7 @@ async function fetchRest(
         throw new UserError(`${nameOf(file)}: the server sent more than the ${bytes} bytes that the Hub promised`);
       await handle.write(chunk);
       written += chunk.length;
-      onProgress?.(written);
+      onProgress?.(written, bytes);
     }
     if (written < bytes) throw new Error(`the connection ended after ${written} of ${bytes} bytes`);
     await handle.sync();
@@ -172,6 +172,11 @@ async function fetchRest(
     clearTimeout(watch);
     await handle.close();
   }
+}
+
+/** Whether a file on disk is what the Hub has. */
+export async function isHubContent(file: string, info: HubFileInfo): Promise<boolean> {
+  return (await sizeOf(file)) === info.bytes && (await checksumOf(file, info)) === info.checksum.value;
 }
 
 async function checksumOf(file: string, { bytes, checksum }: HubFileInfo): Promise<string> {

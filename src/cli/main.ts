@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { hasCode, UserError } from '../base/errors.ts';
 import { packageVersion } from '../runs/config-record.ts';
+import { dataCommand } from './data.ts';
 import { evolveCommand } from './evolve.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
@@ -31,8 +32,9 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', examples)
     .showHelpAfterError('(--help lists what there is)');
-  for (const command of [evolveCommand(io), warmupCommand(io), scoreCommand(io)]) program.addCommand(command);
-  for (const command of [program, ...program.commands])
+  const commands = [evolveCommand(io), warmupCommand(io), dataCommand(io), scoreCommand(io)];
+  for (const command of commands) program.addCommand(command);
+  for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => io.out.write(text),
       writeErr: (text) => io.err.write(text),
@@ -51,6 +53,10 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return report(io, text, 'This should not have happened; please report it with the lines above.', 1);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** A reader that has seen enough (`| head`) closes the pipe; that is no failure of the run. */
