@@ -31,6 +31,10 @@ export interface SampleRequest {
   readonly maxTokens: number;
   /** 0 = greedy; otherwise the softmax is taken over logits / temperature. */
   readonly temperature: number;
+  /** Only the k most probable tokens, at least 1. Absent: all. Applied after the temperature, before topP. */
+  readonly topK?: number;
+  /** Only the fewest most probable tokens that hold this share of the mass, in (0, 1]. Absent: 1, all. */
+  readonly topP?: number;
   /** Sampling ends with the token whose text completes one of these strings (looked for in the new tokens' text alone). */
   readonly stop: readonly string[];
   /** Sampling also ends with one of these tokens, e.g. the end of a chat turn. */
@@ -46,7 +50,10 @@ export interface SampleRequest {
 export interface Sample {
   /** The new tokens, the stopping one included. */
   readonly ids: TokenIds;
-  /** log p of each new token under the sampling distribution; under the temperature-1 distribution when greedy. */
+  /**
+   * log p of each new token under the distribution that it was drawn from: temperature applied, and with topK or topP
+   * taken over the kept tokens alone. Under the full distribution at temperature 1 when greedy.
+   */
   readonly logprobs: readonly number[];
   readonly stop: 'stop' | 'stop-token' | 'length' | 'context';
 }

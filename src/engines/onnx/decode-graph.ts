@@ -1,20 +1,25 @@
 /**
  * The forward pass of sampling, cut into stages where keys and values have to be written into the cache:
  *
- *     stage 0          ids ─► embedding ─► normalised ─► q, k, v of layer 0
+ *     stage 0          embedded tokens ─► q, k, v of layer 0
  *     stage l          q, cache of layer l−1 ─► attention ─► MLP ─► q, k, v of layer l
- *     stage `layers`   q, cache of the last layer ─► attention ─► MLP ─► logits ─► one token drawn for each row
+ *     stage `layers`   q, cache of the last layer ─► attention ─► MLP ─► logits ─► probabilities
  *
  * Between two stages the caller writes the new rows of k and v into the cache, so that attention reads nothing but the
  * cache: caches are inputs and never outputs (which ONNX Runtime copies), and a token's numbers are the same
  * to the bit whether it came alone, in a chunk, or beside other sequences.
  *
  * N sequences, S new tokens of each, P cached positions, R rows of each group's attention (`attentionRows`).
- * Weights are initialisers, which ONNX Runtime packs once for its matrix products.
+ * Weights are initialisers, which ONNX Runtime packs once for its matrix products. With `bits` 8 or 4 the matrices are
+ * quantised (quantise.ts), the head always to 8 bits: a token's probability hangs on it directly.
  */
 import { FAMILIES } from '../../checkpoint/families.ts';
 import { Graph, type TensorName } from './graph.ts';
-import { layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
+import { layoutOf, type ModelConfig, type ParameterEntry, type ParameterLayout, viewOf } from './parameters.ts';
+import { BLOCK, quantise, type WeightBits } from './quantise.ts';
+
+/** 32: as they are. */
+export type DecodeBits = 32 | WeightBits;
 
 /** Numbers of sequences that share one key-value head: at least two, see `attention`. */
 export function attentionRows({ heads, keyValueHeads }: ModelConfig): number {
@@ -22,30 +27,43 @@ export function attentionRows({ heads, keyValueHeads }: ModelConfig): number {
 }
 
 /** The ONNX model of one stage. `weights` is flat, as `layoutOf` says; it is copied into the model. */
-export function stageModel(config: ModelConfig, weights: Float32Array, stage: number): Uint8Array {
-  const builder = new StageBuilder(config, weights);
-  const x = stage === 0 ? builder.embed() : builder.block(stage - 1);
+export function stageModel(config: ModelConfig, weights: Float32Array, stage: number, bits: DecodeBits): Uint8Array {
+  const builder = new StageBuilder(config, weights, bits);
+  const x = stage === 0 ? builder.embedded() : builder.block(stage - 1);
   if (stage < config.layers) builder.project(x, stage);
-  else builder.draw(x);
+  else builder.distribution(x);
   return builder.graph.build();
 }
+
+/** The parameters that a stage holds. */
+export function stageParameters(config: ModelConfig, stage: number): ParameterEntry[] {
+  return layoutOf(config).entries.filter(({ name }) => {
+    const [, layer, part] = /layers\.(\d+)\.(.*)/.exec(name) ?? [];
+    if (part === undefined) return stage === config.layers && (name !== EMBEDDING || config.tiedHead);
+    const firstHalf = /^(input_layernorm|self_attn\.([qkv]_proj|[qk]_norm))/.test(part);
+    return Number(layer) === (firstHalf ? stage : stage - 1);
+  });
+}
+
+export const EMBEDDING = 'model.embed_tokens.weight';
 
 class StageBuilder {
   readonly graph = new Graph();
   readonly #config: ModelConfig;
   readonly #weights: Float32Array;
+  readonly #bits: DecodeBits;
   readonly #layout: ParameterLayout;
 
-  constructor(config: ModelConfig, weights: Float32Array) {
+  constructor(config: ModelConfig, weights: Float32Array, bits: DecodeBits) {
     this.#config = config;
     this.#weights = weights;
+    this.#bits = bits;
     this.#layout = layoutOf(config);
   }
 
-  /** `ids` [N S] to [N S, hidden]. */
-  embed(): TensorName {
-    const ids = this.graph.input('ids', 'int64', ['T']);
-    return this.graph.op('Gather', [this.#parameter('model.embed_tokens.weight'), ids]);
+  /** Rows of the embedding, [N S, hidden], looked up by the caller. */
+  embedded(): TensorName {
+    return this.graph.input('embedded', 'float32', ['T', this.#config.hidden]);
   }
 
   /**
@@ -63,9 +81,9 @@ class StageBuilder {
 
     const prefix = `model.layers.${layer}.self_attn`;
     const normalised = this.#norm(x, `model.layers.${layer}.input_layernorm.weight`);
-    const weight = this.#stacked(`${prefix}.q_proj.weight`, `${prefix}.v_proj.weight`, [queries + 2 * keys, hidden]);
-    const bias = qkvBias ? [this.#stacked(`${prefix}.q_proj.bias`, `${prefix}.v_proj.bias`, [queries + 2 * keys])] : [];
-    const all = graph.op('Gemm', [normalised, weight, ...bias], { transB: 1 });
+    const bias = qkvBias && this.#stacked(`${prefix}.q_proj.bias`, `${prefix}.v_proj.bias`, [queries + 2 * keys]);
+    const weights = [`${prefix}.q_proj.weight`, `${prefix}.v_proj.weight`] as const;
+    const all = this.#linear(normalised, weights, [queries + 2 * keys, hidden], bias || undefined);
     const [projected, value] = graph.ops(2, 'Split', [all, graph.integers([queries + keys, keys])], { axis: 1 });
 
     const turning = qkNorm ? this.#normHeads(projected!, prefix) : projected!;
@@ -101,19 +119,20 @@ class StageBuilder {
    */
   block(layer: number): TensorName {
     const { graph } = this;
-    const { hidden, heads, headSize } = this.#config;
+    const { hidden, intermediate, heads, headSize } = this.#config;
     const residual = graph.input('residual', 'float32', ['T', hidden]);
     const prefix = `model.layers.${layer}`;
-    const output = this.#parameter(`${prefix}.self_attn.o_proj.weight`);
+    const linear = (input: TensorName, name: string, shape: readonly [number, number]) =>
+      this.#linear(input, [`${prefix}.${name}.weight`], shape);
     const attended = graph.op('Reshape', [this.#attention(), graph.integers([-1, heads * headSize])]);
-    const x = graph.op('Add', [residual, graph.op('Gemm', [attended, output], { transB: 1 })]);
+    const x = graph.op('Add', [residual, linear(attended, 'self_attn.o_proj', [hidden, heads * headSize])]);
 
     // y = x + (SiLU(h Wgateᵀ) ∘ h Wupᵀ) Wdownᵀ;  QuickGelu with alpha 1 is SiLU.
     const h = this.#norm(x, `${prefix}.post_attention_layernorm.weight`);
-    const linear = (input: TensorName, name: string) =>
-      graph.op('Gemm', [input, this.#parameter(`${prefix}.mlp.${name}.weight`)], { transB: 1 });
-    const gate = graph.microsoft('QuickGelu', [linear(h, 'gate_proj')], { alpha: { float: 1 } });
-    return graph.op('Add', [x, linear(graph.op('Mul', [gate, linear(h, 'up_proj')]), 'down_proj')]);
+    const [up, down] = [[intermediate, hidden] as const, [hidden, intermediate] as const];
+    const gate = graph.microsoft('QuickGelu', [linear(h, 'mlp.gate_proj', up)], { alpha: { float: 1 } });
+    const mixed = graph.op('Mul', [gate, linear(h, 'mlp.up_proj', up)]);
+    return graph.op('Add', [x, linear(mixed, 'mlp.down_proj', down)]);
   }
 
   /**
@@ -148,30 +167,42 @@ class StageBuilder {
   }
 
   /**
-   * Draws one token a row by the inverse of the cumulative distribution: the first v with Σ_{w ≤ v} p_w > u Σ_w p_w.
-   * Inputs, all [N, 1]: `temperature`; `uniform` u, below 1; `greedy`, where the largest logit is taken instead.
-   * Outputs, both [N, 1]: `id`, and `probability`, that of the id under softmax(logits / temperature). Its logarithm is
-   * left to the caller: ONNX Runtime's differs in the last bit between the ends and the middle of a vector.
+   * Output: `probabilities` [N, vocabulary], softmax(logits / temperature), `temperature` [N, 1]. Logarithms are left to
+   * the caller: ONNX Runtime's differ in the last bit between the ends and the middle of a vector.
    */
-  draw(x: TensorName): void {
+  distribution(x: TensorName): void {
     const { graph } = this;
-    const { tiedHead, vocabulary } = this.#config;
+    const { tiedHead, vocabulary, hidden } = this.#config;
     const temperature = graph.input('temperature', 'float32', ['N', 1]);
-    const uniform = graph.input('uniform', 'float32', ['N', 1]);
-    const greedy = graph.input('greedy', 'bool', ['N', 1]);
+    const head = [tiedHead ? EMBEDDING : 'lm_head.weight'] as const;
+    const bits = this.#bits === 32 ? 32 : 8;
+    const logits = this.#linear(this.#norm(x, 'model.norm.weight'), head, [vocabulary, hidden], undefined, bits);
+    const scaled = graph.op('Div', [logits, temperature]);
+    graph.output('probabilities', 'float32', ['N', vocabulary], graph.op('Softmax', [scaled], { axis: 1 }));
+  }
 
-    const head = this.#parameter(tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight');
-    const logits = graph.op('Gemm', [this.#norm(x, 'model.norm.weight'), head], { transB: 1 });
-    const p = graph.op('Softmax', [graph.op('Div', [logits, temperature])], { axis: 1 });
-    const cumulative = graph.op('CumSum', [p, graph.integer(1)]);
-    const total = graph.op('Gather', [cumulative, graph.integers([vocabulary - 1])], { axis: 1 });
-    // ArgMax gives the first of equal entries: the first 1.
-    const above = graph.op('Cast', [graph.op('Greater', [cumulative, graph.op('Mul', [total, uniform])])], { to: 1 });
-    const drawn = graph.op('ArgMax', [above], { axis: 1 });
-    const largest = graph.op('ArgMax', [logits], { axis: 1 });
-    const id = graph.op('Where', [greedy, largest, drawn]);
-    graph.output('id', 'int64', ['N', 1], id);
-    graph.output('probability', 'float32', ['N', 1], graph.op('GatherElements', [p, id], { axis: 1 }));
+  /** x Wᵀ + bias, [rows, out], for one matrix [out, in] or for several that lie next to one another (first and last). */
+  #linear(
+    x: TensorName,
+    [first, last = first]: readonly [string, string?],
+    shape: readonly [number, number],
+    bias?: TensorName,
+    bits = this.#bits,
+  ): TensorName {
+    const { graph } = this;
+    if (bits === 32) {
+      const weight = this.#stacked(first, last, shape);
+      return graph.op('Gemm', bias ? [x, weight, bias] : [x, weight], { transB: 1 });
+    }
+    const [out, width] = shape;
+    const matrix = viewOf(this.#layout, this.#weights, first, last);
+    const { codes, scales, blocks } = quantise(matrix, width, bits);
+    const weight = graph.initializer(first, 'uint8', [out, blocks, (BLOCK * bits) / 8], codes);
+    const scale = graph.initializer(`${first} scales`, 'float32', [out, blocks], scales);
+    // Accuracy level 4: the rows of x are quantised to 8 bits by blocks, too, and products are taken in integers.
+    const attributes = { N: out, K: width, bits, block_size: BLOCK, accuracy_level: 4 };
+    const product = graph.microsoft('MatMulNBits', [x, weight, scale], attributes);
+    return bias ? graph.op('Add', [product, bias]) : product;
   }
 
   #norm(x: TensorName, weight: string): TensorName {

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, uniformAt } from '../../base/random.ts';
-import { Decoder, type Draw } from './decoder.ts';
+import { Decoder } from './decoder.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { logSoftmax, randomWeights, referenceLogits } from './reference.testing.ts';
+import type { Draw } from './sampling.ts';
 
 const grouped: ModelConfig = {
   family: 'qwen2',
@@ -21,7 +22,7 @@ const grouped: ModelConfig = {
 
 const open: Decoder[] = [];
 async function decoderOf(config: ModelConfig, weights: Float32Array, threads = 1): Promise<Decoder> {
-  const decoder = new Decoder(config, threads);
+  const decoder = new Decoder(config, { threads });
   open.push(decoder);
   await decoder.load(weights);
   return decoder;

@@ -11,13 +11,15 @@
  * - A matrix product of one row takes another path than one of several, and products of few rows with many threads are
  *   cut in other places: calls are padded with idle rows.
  */
+import { createHash } from 'node:crypto';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { TokenIds } from '../../policy/policy.ts';
-import { attentionRows, stageModel } from './decode-graph.ts';
-import type { ModelConfig } from './parameters.ts';
+import { attentionRows, type DecodeBits, EMBEDDING, stageModel, stageParameters } from './decode-graph.ts';
+import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { type RotaryAngles, rotaryAngles } from './rotary.ts';
 import { RowCache } from './row-cache.ts';
-import { booleans, createSession, floats, integers } from './session.ts';
+import { type Draw, type DrawRule, drawToken } from './sampling.ts';
+import { createSession, floats, integers } from './session.ts';
 
 /** Most tokens of one row that a run takes in, and most tokens of all rows together. */
 const CHUNK = 64;
@@ -33,39 +35,45 @@ export interface Extension {
 }
 
 /** The last known token of a row, and how to draw the next. */
-export interface DrawRequest {
+export interface DrawRequest extends DrawRule {
   readonly id: number;
   /** Position of `id`, which is how many positions the row holds. */
   readonly position: number;
-  /** 0 = greedy. */
-  readonly temperature: number;
-  /** In [0, 1). */
-  readonly uniform: number;
-}
-
-export interface Draw {
-  readonly id: number;
-  readonly logprob: number;
 }
 
 /** The first positions of a row, outside the cache: what `RowCache.save` gave for each layer's keys and values. */
 export type SavedRow = readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
 
+export interface DecoderOptions {
+  readonly threads: number;
+  /** Bits of a weight; default 32. */
+  readonly bits?: DecodeBits;
+}
+
+/** A stage's session and the SHA-256 of the parameters in it. */
+interface Stage {
+  readonly session: InferenceSession;
+  readonly digest: string;
+}
+
 export class Decoder {
   readonly #config: ModelConfig;
   readonly #threads: number;
+  readonly #bits: DecodeBits;
   /** Fewest rows of a run, so that every thread has whole products to compute. */
   readonly #leastRows: number;
   readonly #capacityStep: number;
-  #stages: InferenceSession[] = [];
+  readonly #stages: (Stage | undefined)[] = [];
+  #embedding: Float32Array = new Float32Array(0);
   #angles: RotaryAngles;
   readonly #cache: readonly { readonly keys: RowCache; readonly values: RowCache }[];
   #rows = 0;
   #capacity = 0;
 
-  constructor(config: ModelConfig, threads: number) {
+  constructor(config: ModelConfig, { threads, bits = 32 }: DecoderOptions) {
     this.#config = config;
     this.#threads = threads;
+    this.#bits = bits;
     this.#leastRows = Math.ceil(threads / config.keyValueHeads);
     this.#capacityStep = Math.max(CAPACITY_STEP, Math.ceil(config.headSize / CAPACITY_STEP) * CAPACITY_STEP);
     this.#angles = rotaryAngles(config, 0);
@@ -76,15 +84,29 @@ export class Decoder {
     }));
   }
 
-  /** Takes new weights (flat, as `layoutOf` says). What rows hold was computed from the old ones. */
+  /**
+   * Takes new weights (flat, as `layoutOf` says); the embedding is read in place until the next call. Stages whose
+   * parameters are the same stay: with an adapter the head, after the restoring of a checkpoint perhaps all. What rows
+   * hold was computed from the old weights.
+   */
   async load(weights: Float32Array): Promise<void> {
-    await this.close();
-    for (let stage = 0; stage <= this.#config.layers; stage++)
-      this.#stages.push(await createSession(stageModel(this.#config, weights, stage), this.#threads));
+    const { layers } = this.#config;
+    this.#embedding = viewOf(layoutOf(this.#config), weights, EMBEDDING);
+    for (let stage = 0; stage <= layers; stage++) {
+      const hash = createHash('sha256');
+      for (const { offset, size } of stageParameters(this.#config, stage))
+        hash.update(weights.subarray(offset, offset + size));
+      const digest = hash.digest('hex');
+      if (this.#stages[stage]?.digest === digest) continue;
+      await this.#stages[stage]?.session.release();
+      this.#stages[stage] = undefined;
+      const model = stageModel(this.#config, weights, stage, this.#bits);
+      this.#stages[stage] = { session: await createSession(model, this.#threads), digest };
+    }
   }
 
   async close(): Promise<void> {
-    for (const stage of this.#stages.splice(0)) await stage.release();
+    for (const stage of this.#stages.splice(0)) await stage?.session.release();
   }
 
   /** Makes room for rows 0 to `rows` − 1 of `length` positions, keeping what they hold up to there. */
@@ -126,23 +148,15 @@ export class Decoder {
   async draw(requests: readonly DrawRequest[]): Promise<Draw[]> {
     const count = this.#runRows(requests.length, 1);
     const temperature = new Float32Array(count).fill(1);
-    const uniform = new Float32Array(count);
-    const greedy = new Uint8Array(count);
-    for (const [row, request] of requests.entries()) {
-      if (request.temperature === 0) greedy[row] = 1;
-      else temperature[row] = request.temperature;
-      // Rounding to float32 must not give 1, which no cumulative sum exceeds.
-      uniform[row] = Math.min(request.uniform, 1 - 2 ** -24);
-    }
+    for (const [row, request] of requests.entries())
+      if (request.temperature > 0) temperature[row] = request.temperature;
     const parts = requests.map(({ id, position }) => ({ from: position, ids: [id] }));
-    const results = await this.#run(0, parts, this.#config.layers, {
-      temperature: floats(temperature, [count, 1]),
-      uniform: floats(uniform, [count, 1]),
-      greedy: booleans(greedy, [count, 1]),
-    });
-    const ids = results.id!.data as BigInt64Array;
-    const probabilities = results.probability!.data as Float32Array;
-    return requests.map((_, row) => ({ id: Number(ids[row]), logprob: Math.log(probabilities[row]!) }));
+    const results = await this.#run(0, parts, this.#config.layers, { temperature: floats(temperature, [count, 1]) });
+    const probabilities = results.probabilities!.data as Float32Array;
+    const { vocabulary } = this.#config;
+    return requests.map((request, row) =>
+      drawToken(probabilities.subarray(row * vocabulary, (row + 1) * vocabulary), request),
+    );
   }
 
   /** Starts a row anew, with the first `length` positions of what was saved. */
@@ -182,10 +196,13 @@ export class Decoder {
     const [capacity, angles] = [this.#capacity, this.#angles];
     const width = Math.max(...parts.map(({ ids }) => ids.length));
     const count = this.#runRows(parts.length, width);
-    const [ids, positions] = [new Float64Array(count * width), new Float64Array(count * width)];
+    const embedded = new Float32Array(count * width * hidden);
+    const positions = new Float64Array(count * width);
     for (const [row, part] of parts.entries()) {
       for (let s = 0; s < width; s++) {
-        ids[row * width + s] = part.ids[s] ?? 0;
+        const id = part.ids[s];
+        if (id !== undefined)
+          embedded.set(this.#embedding.subarray(id * hidden, (id + 1) * hidden), (row * width + s) * hidden);
         positions[row * width + s] = Math.min(part.from + s, capacity - 1);
       }
     }
@@ -196,7 +213,10 @@ export class Decoder {
       sine: floats(angles.sine, [angles.sine.length / (headSize / 2), headSize / 2]),
     };
 
-    let results = await this.#stages[0]!.run({ ids: integers(ids, [count * width]), ...turning });
+    let results = await this.#stages[0]!.session.run({
+      embedded: floats(embedded, [count * width, hidden]),
+      ...turning,
+    });
     for (let stage = 1; ; stage++) {
       const { keys, values } = this.#cache[stage - 1]!;
       const [newKeys, newValues] = [results.newKey!.data as Float32Array, results.newValue!.data as Float32Array];
@@ -208,7 +228,7 @@ export class Decoder {
         }
       }
       if (stage > last) return results;
-      results = await this.#stages[stage]!.run({
+      results = await this.#stages[stage]!.session.run({
         residual: floats(results.newResidual!.data as Float32Array, [count * width, hidden]),
         query: floats(results.newQuery!.data as Float32Array, [count, width, heads * headSize]),
         keys: floats(keys.view(first, count), [count, keyValueHeads, capacity, headSize]),

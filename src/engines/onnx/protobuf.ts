@@ -7,8 +7,16 @@ const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 const FIXED_32 = 5;
 
-/** One message under construction. Fields are written in the order of the calls. */
+/** Contents of at least this many bytes are referred to, not copied, until the whole message is put together. */
+const LARGE = 4096;
+
+/**
+ * One message under construction. Fields are written in the order of the calls. Bytes given to it must not change
+ * before the outermost message is finished.
+ */
 export class ProtobufWriter {
+  /** What comes before `#bytes`. */
+  readonly #chunks: Uint8Array[] = [];
   #bytes = new Uint8Array(256);
   #length = 0;
 
@@ -29,17 +37,39 @@ export class ProtobufWriter {
   /** A string (written as UTF-8), bytes, or embedded message field. */
   bytes(field: number, value: string | Uint8Array | ProtobufWriter): void {
     const data = typeof value === 'string' ? new TextEncoder().encode(value) : value;
-    const content = data instanceof ProtobufWriter ? data.finish() : data;
+    const chunks = data instanceof ProtobufWriter ? data.#allChunks() : [data];
     this.#varint(field * 8 + LENGTH_DELIMITED);
-    this.#varint(content.length);
-    this.#reserve(content.length);
-    this.#bytes.set(content, this.#length);
-    this.#length += content.length;
+    this.#varint(sizeOf(chunks));
+    for (const chunk of chunks) this.#append(chunk);
   }
 
-  /** The bytes written so far: a view, valid until the next write. */
+  /** The message: a view, valid until the next write. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    const chunks = this.#allChunks();
+    if (chunks.length === 1) return chunks[0]!;
+    const whole = new Uint8Array(sizeOf(chunks));
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    return whole;
+  }
+
+  #allChunks(): Uint8Array[] {
+    return [...this.#chunks, this.#bytes.subarray(0, this.#length)];
+  }
+
+  #append(chunk: Uint8Array): void {
+    if (chunk.length >= LARGE) {
+      this.#chunks.push(this.#bytes.subarray(0, this.#length), chunk);
+      this.#bytes = new Uint8Array(256);
+      this.#length = 0;
+      return;
+    }
+    this.#reserve(chunk.length);
+    this.#bytes.set(chunk, this.#length);
+    this.#length += chunk.length;
   }
 
   /** Base 128, least significant group first; a set high bit says that more follow. */
@@ -59,7 +89,11 @@ export class ProtobufWriter {
   #reserve(count: number): void {
     if (this.#length + count <= this.#bytes.length) return;
     const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
-    grown.set(this.finish());
+    grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
   }
+}
+
+function sizeOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }

@@ -43,7 +43,7 @@ class Source implements WeightSource {
 describe('Scheduler', () => {
   const decoders: Decoder[] = [];
   const open = (options: { maxActive?: number; source?: Source; pieces?: string[] } = {}) => {
-    const decoder = new Decoder(config, 1);
+    const decoder = new Decoder(config, { threads: 1 });
     decoders.push(decoder);
     const { maxActive = 96, source = new Source(), pieces = letters } = options;
     return new Scheduler(decoder, source, { config, pieces, maxActive });

@@ -197,6 +197,8 @@ export class Scheduler {
       id: ids[cached]!,
       position: cached,
       temperature: request.temperature,
+      topK: request.topK,
+      topP: request.topP,
       uniform: uniformAt(request.key, (request.offset ?? 0) + newTokens),
     }));
     const draws = await this.#decoder.draw(requests);

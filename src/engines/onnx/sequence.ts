@@ -53,7 +53,7 @@ export class Sequence {
 
 /** @throws RangeError for a request that no engine could serve. */
 export function checkRequest(request: SampleRequest, vocabulary: number): void {
-  const { prompt, maxTokens, temperature, stop } = request;
+  const { prompt, maxTokens, temperature, topK = 1, topP = 1, stop } = request;
   if (prompt.length === 0) throw new RangeError('sample: the prompt is empty');
   const bad = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
   if (bad !== undefined)
@@ -62,5 +62,8 @@ export function checkRequest(request: SampleRequest, vocabulary: number): void {
     throw new RangeError(`sample: maxTokens is ${maxTokens}, expected a whole number of at least 1`);
   if (!(Number.isFinite(temperature) && temperature >= 0))
     throw new RangeError(`sample: temperature is ${temperature}, expected a number of at least 0`);
+  if (!(Number.isInteger(topK) && topK >= 1))
+    throw new RangeError(`sample: topK is ${topK}, expected a whole number of at least 1`);
+  if (!(topP > 0 && topP <= 1)) throw new RangeError(`sample: topP is ${topP}, expected a number in (0, 1]`);
   if (stop.includes('')) throw new RangeError('sample: a stop string is empty');
 }

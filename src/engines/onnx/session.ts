@@ -47,8 +47,3 @@ export function integers(values: Float64Array, dims: readonly number[]): Tensor 
   for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
   return new Tensor('int64', data, dims);
 }
-
-/** A tensor of truth values, 1 or 0. */
-export function booleans(values: Uint8Array, dims: readonly number[]): Tensor {
-  return new Tensor('bool', values, dims);
-}
