@@ -6,12 +6,12 @@ import type { Tensor } from 'onnxruntime-node';
 import {
   type CrossEntropyBatch,
   type ForwardKlBatch,
-  type LossBatch,
   type LossResult,
   NonFiniteError,
   type PolicyGradientBatch,
   type TokenIds,
 } from '../../policy/policy.ts';
+import type { LossName } from './losses.ts';
 import {
   continuationWork,
   cutMicroBatches,
@@ -22,19 +22,18 @@ import {
   type Work,
   workOf,
 } from './micro-batches.ts';
+import type { Feeds, Outputs, Teacher } from './model-runner.ts';
 import { floats, integers } from './session.ts';
 
-/** What one run of a graph gives for a micro-batch: float32 tensors by name, [R] or [R, V]. */
-export type Outputs = Readonly<Record<string, Float32Array>>;
-
-export type Feeds = Readonly<Record<string, Tensor>>;
-export type LossName = LossBatch['loss'];
-export type ForwardName = 'logprobs' | 'teacher';
-
-/** Runs a loss's graph with the present weights on a micro-batch and adds its gradient. */
-export type RunLoss = (graph: LossName, micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
-/** Runs a graph without gradients; the caller has settled with which weights. */
-export type RunForward = (graph: ForwardName, micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
+/** Runs a loss with the present weights on a micro-batch and adds its gradient. Forward KL has a teacher. */
+export type RunLoss = (
+  loss: LossName,
+  micro: MicroBatch,
+  feeds: Feeds,
+  teacher?: Omit<Teacher, 'weights'>,
+) => Promise<Outputs>;
+/** Log-probabilities of the fed targets; the caller has settled with which weights. */
+export type RunLogprobs = (micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
 
 export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
   const { sequences, klCoefficient } = batch;
@@ -111,12 +110,7 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function forwardKl(
-  run: RunLoss,
-  runTeacher: RunForward,
-  batch: ForwardKlBatch,
-  limits: Limits,
-): Promise<LossResult> {
+export async function forwardKl(run: RunLoss, batch: ForwardKlBatch, limits: Limits): Promise<LossResult> {
   const { pairs } = batch;
   const students: Work[] = [];
   const teachers: Work[] = [];
@@ -132,16 +126,12 @@ export async function forwardKl(
   for (const micro of cutMicroBatches(students, limits)) {
     const teacherWork = micro.work.map(({ index }) => teachers[index]!);
     // Same sequences in the same order, so row r of the teacher and row r of the student predict the same token.
-    const { teacherLogprobs } = await runTeacher(
-      'teacher',
-      { work: teacherWork, length: paddedLength(teacherWork), rows: micro.rows },
-      { inverseTemperature: scalar(1 / batch.teacherTemperature) },
-    );
-    const outputs = await run('forward-kl', micro, {
-      teacherLogprobs: floats(teacherLogprobs!, [micro.rows, teacherLogprobs!.length / micro.rows]),
-      clip: scalar(batch.clip),
-      scale: scalar(1 / batch.denominator),
-    });
+    const teacher = {
+      micro: { work: teacherWork, length: paddedLength(teacherWork), rows: micro.rows },
+      inverseTemperature: scalar(1 / batch.teacherTemperature),
+    };
+    const feeds = { clip: scalar(batch.clip), scale: scalar(1 / batch.denominator) };
+    const outputs = await run('forward-kl', micro, feeds, teacher);
     totals.add(micro, outputs);
     forEachRow(micro, (row, index, token) => {
       perToken[index]![token - pairs[index]!.studentPrompt.length] = outputs.kls![row]!;
@@ -163,14 +153,14 @@ export async function forwardKl(
 
 /** log π of every token of each sequence; entry 0 is 0. */
 export async function logprobs(
-  run: RunForward,
+  run: RunLogprobs,
   sequences: readonly TokenIds[],
   limits: Limits,
 ): Promise<Float32Array[]> {
   const results = sequences.map((ids) => new Float32Array(ids.length));
   const work = sequences.map((ids, index) => workOf(index, ids, new Uint8Array(ids.length).fill(1)));
   for (const micro of cutMicroBatches(work, limits)) {
-    const outputs = await run('logprobs', micro, { targets: targets(micro, (index) => sequences[index]!) });
+    const outputs = await run(micro, { targets: targets(micro, (index) => sequences[index]!) });
     forEachRow(micro, (row, index, token) => {
       results[index]![token] = outputs.logprobs![row]!;
     });

@@ -1,29 +1,81 @@
 /**
- * The graphs of the engine: the three losses with their backward pass, log-probabilities, and the teacher.
+ * What is read off the logits of selected rows: the three losses with their gradient by the logits, log-probabilities, and
+ * the teacher's distribution; and the graphs of a whole model with one of them at its end.
  *
  * All work on selected rows: row r of the logits predicts one token of a loss, so that nothing of size vocabulary is
- * ever computed for tokens that no loss reads. Each loss gives its gradient by the logits [R, V] in closed form; the
- * tape does the rest. Formulas are those of the contract (policy/policy.ts); R rows, V vocabulary.
+ * ever computed for tokens that no loss reads, and rows may be taken in chunks. Each loss gives its gradient by the logits
+ * [R, V] in closed form; the tape does the rest. Formulas are those of the contract (policy/policy.ts); R rows, V vocabulary.
  */
+import type { LossBatch } from '../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
 import type { Graph, TensorName } from './graph.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { adapterShapes, type Trained, transformer } from './transformer.ts';
+
+export type LossName = LossBatch['loss'];
+export type ReadoutName = 'logprobs' | 'teacher';
 
 /** Gradient outputs carry this before the parameter's name. */
 export const GRADIENT_PREFIX = 'gradient of ';
 /** Output of training graphs of all weights: gradient by the looked-up embeddings, [N S, hidden]. */
 export const EMBEDDED_GRADIENT = `${GRADIENT_PREFIX}embedded`;
 
+/** The graph of a model with a loss at its end: inputs of both, the loss's row outputs, and gradients. */
+export function lossGraph(loss: LossName, config: ModelConfig, trained: Trained): Uint8Array {
+  const tape = new Tape();
+  const { logits, embedded } = transformer(tape, config, trained);
+  tape.backward(logits, LOSSES[loss](tape.graph, logits, config.vocabulary));
+  outputGradients(tape, config, trained, () => true);
+  if (trained === 'weights')
+    tape.graph.output(EMBEDDED_GRADIENT, 'float32', ['T', config.hidden], tape.gradient(embedded));
+  return tape.graph.build();
+}
+
+/** The graph of a model without gradients. */
+export function readoutGraph(readout: ReadoutName, config: ModelConfig): Uint8Array {
+  const tape = new Tape();
+  const { logits } = transformer(tape, config, 'nothing');
+  READOUTS[readout](tape.graph, logits, config.vocabulary);
+  return tape.graph.build();
+}
+
 /**
- * Inputs beside those of the transformer: targets [R] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
+ * Gives out the gradient of every trained parameter whose name is `wanted`. That of an untied embedding is all in the
+ * looked-up rows, which the caller scatters; of a tied one those are an addition.
+ */
+export function outputGradients(
+  tape: Tape,
+  config: ModelConfig,
+  trained: Trained,
+  wanted: (name: string) => boolean,
+): void {
+  for (const { name, shape } of trained === 'weights' ? layoutOf(config).entries : adapterShapes(config)) {
+    if (!wanted(name) || (name === 'model.embed_tokens.weight' && !config.tiedHead)) continue;
+    tape.graph.output(`${GRADIENT_PREFIX}${name}`, 'float32', shape, tape.gradient(name));
+  }
+}
+
+/** A loss gives out its rows and returns its gradient by the logits. */
+export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName, vocabulary: number) => TensorName>> =
+  { 'policy-gradient': policyGradient, 'cross-entropy': crossEntropy, 'forward-kl': forwardKl };
+
+export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: TensorName, vocabulary: number) => void>> = {
+  /** Input: targets [R]. Outputs [R]: logprobs, entropies. */
+  logprobs: targetLogprobs,
+  /** Input: inverseTemperature. Output: teacherLogprobs [R, V]. */
+  teacher: (graph, logits, vocabulary) => {
+    const scaled = graph.op('Mul', [logits, scalarInput(graph, 'inverseTemperature')]);
+    const logp = graph.op('LogSoftmax', [scaled], { axis: -1 });
+    graph.output('teacherLogprobs', 'float32', ['R', vocabulary], logp);
+  },
+};
+
+/**
+ * Inputs: targets [R] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
  * (1 − low), clipCeiling (1 + high), klCoefficient and scale (1 / denominator), scalars.
  * Outputs, each [R]: losses (not yet scaled), logprobs, entropies, referenceKls, clipped (1 or 0), and gradients.
  */
-export function policyGradientGraph(config: ModelConfig, trained: Trained): Uint8Array {
-  const tape = new Tape();
-  const { graph } = tape;
-  const { logits, embedded } = transformer(tape, config, trained);
+function policyGradient(graph: Graph, logits: TensorName): TensorName {
   const { targets, p, logprobs } = targetLogprobs(graph, logits);
   const advantages = rowInput(graph, 'advantages');
   const [old, reference] = [rowInput(graph, 'oldLogprobs'), rowInput(graph, 'referenceLogprobs')];
@@ -49,37 +101,27 @@ export function policyGradientGraph(config: ModelConfig, trained: Trained): Uint
   output(graph, 'losses', losses);
   output(graph, 'referenceKls', k3);
   output(graph, 'clipped', graph.op('Cast', [isClipped], { to: 1 }));
-  tape.backward(logits, targetGradient(graph, p, targets, coefficients));
-  outputGradients(tape, config, trained, embedded);
-  return graph.build();
+  return targetGradient(graph, p, targets, coefficients);
 }
 
-/** Inputs beside those of the transformer: targets [R] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
-export function crossEntropyGraph(config: ModelConfig, trained: Trained): Uint8Array {
-  const tape = new Tape();
-  const { graph } = tape;
-  const { logits, embedded } = transformer(tape, config, trained);
+/** Inputs: targets [R] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
+function crossEntropy(graph: Graph, logits: TensorName): TensorName {
   const { targets, p, logprobs } = targetLogprobs(graph, logits);
   // loss = −w log π
   const negativeWeights = graph.op('Neg', [rowInput(graph, 'weights')]);
   output(graph, 'losses', graph.op('Mul', [negativeWeights, logprobs]));
   const coefficients = graph.op('Mul', [negativeWeights, scalarInput(graph, 'scale')]);
-  tape.backward(logits, targetGradient(graph, p, targets, coefficients));
-  outputGradients(tape, config, trained, embedded);
-  return graph.build();
+  return targetGradient(graph, p, targets, coefficients);
 }
 
 /**
- * Inputs beside those of the transformer: teacherLogprobs [R, V] (see `teacherGraph`), clip τ (may be ∞) and scale.
+ * Inputs: teacherLogprobs [R, V] (of the teacher's readout), clip τ (may be ∞) and scale.
  * Outputs, each [R]: losses, kls (without the clip), entropies, teacherEntropies, clipped (1 where an entry was cut).
  */
-export function forwardKlGraph(config: ModelConfig, trained: Trained): Uint8Array {
-  const tape = new Tape();
-  const { graph } = tape;
-  const { logits, embedded } = transformer(tape, config, trained);
+function forwardKl(graph: Graph, logits: TensorName, vocabulary: number): TensorName {
   const clip = scalarInput(graph, 'clip');
   const scale = scalarInput(graph, 'scale');
-  const logT = graph.input('teacherLogprobs', 'float32', ['R', config.vocabulary]);
+  const logT = graph.input('teacherLogprobs', 'float32', ['R', vocabulary]);
   const { p: pS, logp: logS } = distribution(graph, logits);
   const pT = graph.op('Exp', [logT]);
 
@@ -97,29 +139,7 @@ export function forwardKlGraph(config: ModelConfig, trained: Trained): Uint8Arra
   // U the uncut entries, P_U = Σ_{v∈U} p_T(v): dL/dlogit_u = p_S(u) P_U − p_T(u) [u ∈ U]
   const uncut = graph.op('Where', [isClipped, graph.float(0), pT]);
   const mass = graph.op('ReduceSum', [uncut, graph.integers([1])]);
-  const gradient = graph.op('Mul', [graph.op('Sub', [graph.op('Mul', [pS, mass]), uncut]), scale]);
-  tape.backward(logits, gradient);
-  outputGradients(tape, config, trained, embedded);
-  return graph.build();
-}
-
-/** Input beside those of the transformer: inverseTemperature. Output: teacherLogprobs [R, V]. */
-export function teacherGraph(config: ModelConfig): Uint8Array {
-  const tape = new Tape();
-  const { graph } = tape;
-  const { logits } = transformer(tape, config, 'nothing');
-  const scaled = graph.op('Mul', [logits, scalarInput(graph, 'inverseTemperature')]);
-  const logp = graph.op('LogSoftmax', [scaled], { axis: -1 });
-  graph.output('teacherLogprobs', 'float32', ['R', config.vocabulary], logp);
-  return graph.build();
-}
-
-/** Input beside those of the transformer: targets [R]. Outputs [R]: logprobs, entropies. */
-export function logprobsGraph(config: ModelConfig): Uint8Array {
-  const tape = new Tape();
-  const { logits } = transformer(tape, config, 'nothing');
-  targetLogprobs(tape.graph, logits);
-  return tape.graph.build();
+  return graph.op('Mul', [graph.op('Sub', [graph.op('Mul', [pS, mass]), uncut]), scale]);
 }
 
 /** log π and π [R, V]; the entropy of each row is given out. */
@@ -148,19 +168,6 @@ function targetGradient(graph: Graph, p: TensorName, targets: TensorName, coeffi
   const column = graph.op('Unsqueeze', [coefficients, graph.integers([1])]);
   const spread = graph.op('Mul', [p, graph.op('Neg', [column])]);
   return graph.op('ScatterElements', [spread, targets, column], { axis: 1, reduction: 'add' });
-}
-
-/**
- * Gives out the gradient of every trained parameter, and of the looked-up embeddings, which the caller scatters into
- * the embedding's rows: all there is of an untied embedding's gradient, and an addition to that of a tied one.
- */
-function outputGradients(tape: Tape, config: ModelConfig, trained: Trained, embedded: TensorName): void {
-  const { graph } = tape;
-  for (const { name, shape } of trained === 'weights' ? layoutOf(config).entries : adapterShapes(config)) {
-    if (name === 'model.embed_tokens.weight' && !config.tiedHead) continue;
-    graph.output(`${GRADIENT_PREFIX}${name}`, 'float32', shape, tape.gradient(name));
-  }
-  if (trained === 'weights') graph.output(EMBEDDED_GRADIENT, 'float32', ['T', config.hidden], tape.gradient(embedded));
 }
 
 function rowInput(graph: Graph, name: string): TensorName {

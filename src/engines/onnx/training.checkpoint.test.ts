@@ -39,8 +39,8 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
   const rowsOf = <T>(rows: T[][]) => rows.map((row, n) => row.filter((_, t) => expected.attention_mask[n]![t] === 1));
 
   const trainers: Trainer[] = [];
-  const open = (weights: Float32Array, threads = 2, tokenBudget?: number) => {
-    const trainer = new Trainer(config, weights, { threads, ...(tokenBudget && { tokenBudget }) });
+  const open = (weights: Float32Array, threads = 2, tokens?: number) => {
+    const trainer = new Trainer(config, weights, { threads, ...(tokens && { plan: { tokens } }) });
     trainers.push(trainer);
     return trainer;
   };

@@ -45,8 +45,8 @@ const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03
 const old = nearby(present);
 
 const trainers: Trainer[] = [];
-function open(model: ModelConfig, weights: Float32Array, tokenBudget?: number): Trainer {
-  const trainer = new Trainer(model, weights, { threads: 2, ...(tokenBudget && { tokenBudget }) });
+function open(model: ModelConfig, weights: Float32Array, tokens?: number): Trainer {
+  const trainer = new Trainer(model, weights, { threads: 2, ...(tokens && { plan: { tokens } }) });
   trainers.push(trainer);
   return trainer;
 }

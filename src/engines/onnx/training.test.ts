@@ -72,7 +72,7 @@ describe('Trainer', () => {
 
   it('gives the same with other micro-batches, up to rounding, in the order of the caller', async () => {
     const whole = await twoSteps(open());
-    const pieces = await twoSteps(open({ tokenBudget: 64 }));
+    const pieces = await twoSteps(open({ plan: { tokens: 64 } }));
     expect(pieces.first.loss).toBeCloseTo(whole.first.loss, 6);
     expect(pieces.first.tokens).toBe(whole.first.tokens);
     expect(relativeError(pieces.gradient, whole.gradient)).toBeLessThan(1e-5);

@@ -5,50 +5,22 @@
  * needed and kept; weights are their inputs, so that one session serves present and frozen weights at every step.
  * Calls must not overlap. Given the same input, all results are the same to the last bit.
  */
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import {
-  type AdamWStep,
-  type AdapterConfig,
-  type LossBatch,
-  type LossResult,
-  NonFiniteError,
-  type StepResult,
-  type TokenIds,
-} from '../../policy/policy.ts';
-import {
-  checkFinite,
-  crossEntropy,
-  forwardKl,
-  logprobs,
-  type Outputs,
-  policyGradient,
-  type RunForward,
-  type RunLoss,
-} from './accumulate.ts';
+import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
+import { crossEntropy, forwardKl, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments } from './adamw.ts';
 import { addAdapter, freshAdapter } from './adapter.ts';
-import {
-  crossEntropyGraph,
-  EMBEDDED_GRADIENT,
-  forwardKlGraph,
-  GRADIENT_PREFIX,
-  logprobsGraph,
-  policyGradientGraph,
-  teacherGraph,
-} from './losses.ts';
-import { flatRows, type Limits, type MicroBatch, paddedIds } from './micro-batches.ts';
-import { adapterLayoutOf, layoutOf, type ModelConfig, nameAt, type ParameterLayout, viewOf } from './parameters.ts';
-import { createSession, floats, integers } from './session.ts';
-
-/** Padded tokens of a micro-batch when nothing else is asked for: 512 to 2,048 are equally fast. */
-const TOKEN_BUDGET = 1024;
-/** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
-const LOGITS_BUDGET = 2 ** 23;
+import { Gradient } from './gradient.ts';
+import { Layered } from './layered.ts';
+import { type ComputationPlan, planComputation } from './memory.ts';
+import type { Limits } from './micro-batches.ts';
+import type { ModelRunner } from './model-runner.ts';
+import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
+import { WholeGraph } from './whole-graph.ts';
 
 export interface TrainerOptions {
   readonly threads: number;
-  /** Padded tokens of a micro-batch; a longer sequence is computed alone. */
-  readonly tokenBudget?: number;
+  /** What is to be done otherwise than `planComputation` says. */
+  readonly plan?: Partial<ComputationPlan>;
 }
 
 /** What a checkpoint holds. The arrays are the trainer's own: write them out before the next call. */
@@ -67,12 +39,9 @@ export interface AdapterState {
 
 /** What the optimiser moves: the weights, or the adapter when one is attached. */
 interface Trained {
-  readonly layout: ParameterLayout;
   readonly values: Float32Array;
   /** Added up since the last step. */
-  readonly gradient: Float32Array;
-  /** Written by each run. */
-  readonly microGradient: Float32Array;
+  readonly gradient: Gradient;
   moments: Moments;
 }
 
@@ -80,11 +49,8 @@ export class Trainer {
   readonly #config: ModelConfig;
   readonly #layout: ParameterLayout;
   readonly #weights: Float32Array;
-  readonly #threads: number;
   readonly #limits: Limits;
-  readonly #sessions = new Map<string, Promise<InferenceSession>>();
-  /** Tensors over the parts of a flat array, by the graphs' names. */
-  readonly #tensors = new WeakMap<Float32Array, Record<string, Tensor>>();
+  readonly #runner: ModelRunner;
   #trained: Trained;
   #adapter: AdapterState | undefined;
   #frozen: Float32Array | undefined;
@@ -96,11 +62,11 @@ export class Trainer {
     this.#config = config;
     this.#layout = layoutOf(config);
     this.#weights = weights;
-    this.#threads = options.threads;
-    this.#limits = {
-      tokens: options.tokenBudget ?? TOKEN_BUDGET,
-      rows: Math.max(1, Math.floor(LOGITS_BUDGET / config.vocabulary)),
-    };
+    const { mode, tokens, rows } = { ...planComputation(config), ...options.plan };
+    // Layer by layer, the rows of a micro-batch are cut into chunks by the head alone.
+    this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
+    this.#runner =
+      mode === 'layered' ? new Layered(config, options.threads, rows) : new WholeGraph(config, options.threads);
     this.#trained = trained(this.#layout, weights);
   }
 
@@ -124,7 +90,7 @@ export class Trainer {
   async logprobs(sequences: readonly TokenIds[], which: 'present' | 'frozen'): Promise<Float32Array[]> {
     for (const [index, ids] of sequences.entries()) this.#check(ids, `sequence ${index}`);
     const weights = which === 'frozen' ? this.#frozenWeights() : this.effectiveWeights();
-    return logprobs(this.#forward(weights), sequences, this.#limits);
+    return logprobs((micro, feeds) => this.#runner.logprobs(micro, feeds, weights), sequences, this.#limits);
   }
 
   /**
@@ -146,24 +112,25 @@ export class Trainer {
             this.#check([...studentPrompt, ...ids], `student side of pair ${index}`);
             this.#check([...teacherPrompt, ...ids], `teacher side of pair ${index}`);
           }
-          return await forwardKl(this.#run, this.#forward(this.#frozenWeights()), batch, this.#limits);
+          this.#frozenWeights();
+          return await forwardKl(this.#run, batch, this.#limits);
       }
     } catch (error) {
-      this.#trained.gradient.fill(0);
+      this.#trained.gradient.values.fill(0);
       throw error;
     }
   }
 
   /** What was added up since the last step: of the adapter when one is attached, else of the weights. Not a copy. */
   gradient(): Float32Array {
-    return this.#trained.gradient;
+    return this.#trained.gradient.values;
   }
 
   /** One AdamW step on the adapter when one is attached, else on the weights; clears the gradient. */
   step(settings: AdamWStep): StepResult {
     const { values, gradient, moments } = this.#trained;
-    const result = adamwStep(values, gradient, moments, settings);
-    gradient.fill(0);
+    const result = adamwStep(values, gradient.values, moments, settings);
+    gradient.values.fill(0);
     if (!result.skipped) this.#version += 1;
     return result;
   }
@@ -214,10 +181,8 @@ export class Trainer {
   }
 
   /** Releases the sessions. */
-  async close(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of sessions) await (await session).release();
+  close(): Promise<void> {
+    return this.#runner.close();
   }
 
   #attach(adapter: AdapterState): void {
@@ -226,92 +191,16 @@ export class Trainer {
     this.#version += 1;
   }
 
-  /** Runs a loss's graph with the present weights and adds its gradient. */
-  readonly #run: RunLoss = async (graph, micro, feeds) => {
+  readonly #run: RunLoss = (loss, micro, feeds, teacher) => {
     const adapter = this.#adapter;
-    const what = adapter ? { adapterScale: adapter.alpha / adapter.rank } : 'weights';
-    const session = await this.#session(`${graph} ${JSON.stringify(what)}`, () =>
-      LOSS_GRAPHS[graph](this.#config, what),
-    );
-    const { layout, values, microGradient } = this.#trained;
-    const fetches: Record<string, Tensor | null> = {};
-    const gradients = this.#tensorsOf(microGradient, layout);
-    for (const name of session.outputNames)
-      fetches[name] = name.startsWith(GRADIENT_PREFIX) ? (gradients[name.slice(GRADIENT_PREFIX.length)] ?? null) : null;
-    const results = await session.run(
-      {
-        ...this.#tensorsOf(this.effectiveWeights(), this.#layout),
-        ...(adapter && this.#tensorsOf(values, layout)),
-        ...batchFeeds(micro),
-        ...feeds,
-      },
-      fetches,
-    );
-    const outputs = rowOutputs(results);
-    checkFinite(graph, micro, outputs);
-    this.#addGradient(micro, results[EMBEDDED_GRADIENT]);
-    return outputs;
-  };
-
-  /** How to run a graph without gradients on these weights. */
-  #forward(weights: Float32Array): RunForward {
-    return async (graph, micro, feeds) => {
-      const session = await this.#session(graph, () => FORWARD_GRAPHS[graph](this.#config));
-      const inputs = { ...this.#tensorsOf(weights, this.#layout), ...batchFeeds(micro), ...feeds };
-      return rowOutputs(await session.run(inputs));
+    const { values, gradient } = this.#trained;
+    const model = {
+      weights: this.effectiveWeights(),
+      gradient,
+      ...(adapter && { adapter: { layout: gradient.layout, values, scale: adapter.alpha / adapter.rank } }),
     };
-  }
-
-  /** Adds a run's gradient, and that of the looked-up embeddings [N S, hidden] to the rows of the embedding. */
-  #addGradient(micro: MicroBatch, embedded: Tensor | undefined): void {
-    const { layout, gradient, microGradient } = this.#trained;
-    if (embedded) {
-      const { hidden } = this.#config;
-      const rows = embedded.data as Float32Array;
-      const target = viewOf(layout, gradient, 'model.embed_tokens.weight');
-      for (const [n, { ids }] of micro.work.entries()) {
-        for (const [s, id] of ids.entries()) {
-          const from = (n * micro.length + s) * hidden;
-          for (let i = 0; i < hidden; i++) target[id * hidden + i]! += rows[from + i]!;
-        }
-      }
-    }
-    let check = 0; // NaN as soon as one element is not finite
-    for (let i = 0; i < gradient.length; i++) {
-      gradient[i]! += microGradient[i]!;
-      check += gradient[i]! * 0;
-    }
-    if (check !== 0) {
-      const name = nameAt(
-        layout,
-        gradient.findIndex((value) => !Number.isFinite(value)),
-      );
-      const sequences = micro.work.map(({ index }) => index).join(', ');
-      throw new NonFiniteError(
-        `the gradient of ${name} is not finite (sequences ${sequences}); the weights were not changed`,
-      );
-    }
-  }
-
-  #session(key: string, build: () => Uint8Array): Promise<InferenceSession> {
-    let session = this.#sessions.get(key);
-    if (!session) {
-      session = createSession(build(), this.#threads);
-      this.#sessions.set(key, session);
-    }
-    return session;
-  }
-
-  #tensorsOf(flat: Float32Array, layout: ParameterLayout): Record<string, Tensor> {
-    let tensors = this.#tensors.get(flat);
-    if (!tensors) {
-      tensors = Object.fromEntries(
-        layout.entries.map(({ name, shape }) => [name, floats(viewOf(layout, flat, name), shape)]),
-      );
-      this.#tensors.set(flat, tensors);
-    }
-    return tensors;
-  }
+    return this.#runner.loss(loss, micro, feeds, model, teacher && { ...teacher, weights: this.#frozenWeights() });
+  };
 
   #frozenWeights(): Float32Array {
     if (!this.#frozen) throw new Error('there are no frozen weights: call freeze() first');
@@ -327,35 +216,6 @@ export class Trainer {
   }
 }
 
-const LOSS_GRAPHS = {
-  'policy-gradient': policyGradientGraph,
-  'cross-entropy': crossEntropyGraph,
-  'forward-kl': forwardKlGraph,
-};
-
-const FORWARD_GRAPHS = { teacher: teacherGraph, logprobs: logprobsGraph };
-
 function trained(layout: ParameterLayout, values: Float32Array): Trained {
-  return {
-    layout,
-    values,
-    gradient: new Float32Array(values.length),
-    microGradient: new Float32Array(values.length),
-    moments: freshMoments(values.length),
-  };
-}
-
-function batchFeeds(micro: MicroBatch): Record<string, Tensor> {
-  return {
-    ids: integers(paddedIds(micro), [micro.work.length, micro.length]),
-    rows: integers(flatRows(micro), [micro.rows]),
-  };
-}
-
-function rowOutputs(results: InferenceSession.OnnxValueMapType): Outputs {
-  return Object.fromEntries(
-    Object.entries(results)
-      .filter(([name]) => !name.startsWith(GRADIENT_PREFIX))
-      .map(([name, tensor]) => [name, (tensor as Tensor).data as Float32Array]),
-  );
+  return { values, gradient: new Gradient(layout), moments: freshMoments(values.length) };
 }

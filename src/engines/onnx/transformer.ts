@@ -14,6 +14,8 @@ import { rotaryAngles } from './rotary.ts';
 /** What gets gradients; an adapter's scale is alpha / rank. */
 export type Trained = 'weights' | 'nothing' | { readonly adapterScale: number };
 
+const EMBEDDING = 'model.embed_tokens.weight';
+
 export interface Transformer {
   /** [R, vocabulary]: row r follows the token at flat position rows[r]. */
   readonly logits: TensorName;
@@ -30,87 +32,118 @@ export function transformer(tape: Tape, config: ModelConfig, trained: Trained): 
   const { graph } = tape;
   const ids = graph.input('ids', 'int64', ['N', 'S']);
   const rows = graph.input('rows', 'int64', ['R']);
+  declareParameters(tape, config, trained, () => true);
+
+  const embedded = graph.op('Gather', [EMBEDDING, graph.op('Reshape', [ids, graph.integers([-1])])]);
+  if (trained === 'weights') tape.track(embedded);
+  const common = layerCommon(graph, config, graph.op('Shape', [ids], { start: 1 }));
+  let x = embedded;
+  for (let layer = 0; layer < config.layers; layer++)
+    // Nothing after the last attention mixes positions: from there on only the selected rows are needed.
+    x = decoderLayer(tape, config, trained, common, x, layer, layer === config.layers - 1 ? rows : undefined);
+  return { logits: languageHead(tape, config, x), embedded };
+}
+
+/** Declares the parameters whose name is `wanted` as inputs, and says which get a gradient. */
+export function declareParameters(
+  tape: Tape,
+  config: ModelConfig,
+  trained: Trained,
+  wanted: (name: string) => boolean,
+): void {
   for (const { name, shape } of layoutOf(config).entries) {
-    graph.input(name, 'float32', shape);
+    if (!wanted(name)) continue;
+    tape.graph.input(name, 'float32', shape);
     if (trained === 'weights') tape.track(name);
   }
-  const adapterScale = typeof trained === 'object' ? trained.adapterScale : undefined;
-  if (adapterScale !== undefined) {
-    for (const { name, shape } of adapterShapes(config)) {
-      graph.input(name, 'float32', shape);
-      tape.track(name);
-    }
+  if (typeof trained === 'string') return;
+  for (const { name, shape } of adapterShapes(config)) {
+    if (!wanted(name)) continue;
+    tape.graph.input(name, 'float32', shape);
+    tape.track(name);
   }
+}
 
+/** What all layers of a graph share: positions, masks, and shapes that depend on the length. */
+export interface LayerCommon {
+  readonly table: RotaryTable;
+  readonly blocks: CausalBlocks;
+  readonly length: TensorName;
+}
+
+/** `length`: int64 [1], S. */
+export function layerCommon(graph: Graph, config: ModelConfig, length: TensorName): LayerCommon {
+  const blocks = causalBlocks(graph, length, config.heads / config.keyValueHeads);
+  return { table: rotaryTable(graph, config), blocks, length };
+}
+
+/** One layer: x [N S, hidden] to the same, or to [R, hidden] when only some rows are wanted. */
+export function decoderLayer(
+  tape: Tape,
+  config: ModelConfig,
+  trained: Trained,
+  { table, blocks, length }: LayerCommon,
+  x: TensorName,
+  layer: number,
+  rows?: TensorName,
+): TensorName {
+  const { graph } = tape;
+  const { heads, keyValueHeads, headSize, rmsEpsilon } = config;
   const { qkvBias, qkNorm } = FAMILIES[config.family];
-  const linear = (x: TensorName, layer: number, name: LinearLayer, residual?: TensorName) => {
-    const prefix = `model.layers.${layer}.${name}`;
-    return tape.linear(x, `${prefix}.weight`, {
-      ...(qkvBias && /[qkv]_proj$/.test(name) && { bias: `${prefix}.bias` }),
+  const prefix = `model.layers.${layer}`;
+  const linear = (input: TensorName, name: LinearLayer, residual?: TensorName) =>
+    tape.linear(input, `${prefix}.${name}.weight`, {
+      ...(qkvBias && /[qkv]_proj$/.test(name) && { bias: `${prefix}.${name}.bias` }),
       ...(residual && { residual }),
-      ...(adapterScale !== undefined && { adapter: { ...adapterNames(layer, name), scale: adapterScale } }),
+      ...(typeof trained === 'object' && { adapter: { ...adapterNames(layer, name), scale: trained.adapterScale } }),
     });
+  /** The int64 vector [...before, S, ...after]. */
+  const around = (before: readonly number[], after: readonly number[]) =>
+    graph.op('Concat', [graph.integers(before), length, graph.integers(after)], { axis: 0 });
+  /** [N S, keyValueHeads width] to [N, keyValueHeads, rows, headSize]: the heads of a group are rows of a position. */
+  const byKeyValueHead = (input: TensorName, width: number) => {
+    const split = tape.reshape(input, around([-1], [keyValueHeads, width]));
+    return tape.reshape(tape.transpose(split, [0, 2, 1, 3]), [0, keyValueHeads, -1, headSize]);
   };
 
-  const { heads, keyValueHeads, headSize } = config;
-  const table = rotaryTable(graph, config);
-  const length = graph.op('Shape', [ids], { start: 1 });
-  const blocks = causalBlocks(graph, length, heads / keyValueHeads);
-  /** [N, S, ...sizes] */
-  const positionsBy = (...sizes: number[]) =>
-    graph.op('Concat', [graph.integers([-1]), length, graph.integers(sizes)], { axis: 0 });
-  const queryWidth = positionsBy(heads * headSize);
-  const keyWidth = positionsBy(keyValueHeads * headSize);
-  const grouped = positionsBy(keyValueHeads, (heads / keyValueHeads) * headSize);
-  const single = positionsBy(keyValueHeads, headSize);
-  const perKeyValueHead = graph.op(
-    'Concat',
-    [graph.integers([-1, keyValueHeads]), length, graph.integers([(heads / keyValueHeads) * headSize])],
-    { axis: 0 },
-  );
-  /** [N, S, keyValueHeads, width] to [N, keyValueHeads, rows, headSize]: the heads of a group are rows of a position. */
-  const byKeyValueHead = (x: TensorName, shape: TensorName) =>
-    tape.reshape(tape.transpose(tape.reshape(x, shape), [0, 2, 1, 3]), [0, keyValueHeads, -1, headSize]);
-
-  const embedding = 'model.embed_tokens.weight';
-  const embedded = graph.op('Gather', [embedding, graph.op('Reshape', [ids, graph.integers([-1])])]);
-  if (trained === 'weights') tape.track(embedded);
-
-  let x = embedded;
-  for (let layer = 0; layer < config.layers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, config.rmsEpsilon);
-    /** q or k: projected, each head normalised where the family does so, turned. */
-    const turned = (name: 'q' | 'k', width: TensorName) => {
-      const projected = linear(h, layer, `self_attn.${name}_proj`);
-      const normalised = qkNorm
-        ? tape.rmsNorm(
-            tape.reshape(projected, [-1, headSize]),
-            `${prefix}.self_attn.${name}_norm.weight`,
-            config.rmsEpsilon,
-          )
-        : projected;
-      return tape.rotary(tape.reshape(normalised, width), table);
-    };
-    const q = byKeyValueHead(turned('q', queryWidth), grouped);
-    const k = byKeyValueHead(turned('k', keyWidth), single);
-    const v = byKeyValueHead(linear(h, layer, 'self_attn.v_proj'), single);
-    const o = tape.attention(q, k, v, blocks, headSize);
-    const rejoined = tape.reshape(o, perKeyValueHead);
-    let attended = tape.reshape(tape.transpose(rejoined, [0, 2, 1, 3]), [-1, heads * headSize]);
-    if (layer === config.layers - 1) {
-      // Nothing after the last attention mixes positions: from here on only the selected rows are needed.
-      attended = tape.selectRows(attended, rows);
-      x = tape.selectRows(x, rows);
-    }
-    x = linear(attended, layer, 'self_attn.o_proj', x);
-    const m = tape.rmsNorm(x, `${prefix}.post_attention_layernorm.weight`, config.rmsEpsilon);
-    const gated = tape.swiGlu(linear(m, layer, 'mlp.gate_proj'), linear(m, layer, 'mlp.up_proj'));
-    x = linear(gated, layer, 'mlp.down_proj', x);
+  const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, rmsEpsilon);
+  /** q or k: projected, each head normalised where the family does so, turned. */
+  const turned = (name: 'q' | 'k', count: number) => {
+    const projected = linear(h, `self_attn.${name}_proj`);
+    const normalised = qkNorm
+      ? tape.rmsNorm(tape.reshape(projected, [-1, headSize]), `${prefix}.self_attn.${name}_norm.weight`, rmsEpsilon)
+      : projected;
+    return tape.rotary(tape.reshape(normalised, around([-1], [count * headSize])), table);
+  };
+  const group = heads / keyValueHeads;
+  const q = byKeyValueHead(turned('q', heads), group * headSize);
+  const k = byKeyValueHead(turned('k', keyValueHeads), headSize);
+  const v = byKeyValueHead(linear(h, 'self_attn.v_proj'), headSize);
+  const o = tape.reshape(tape.attention(q, k, v, blocks, headSize), around([-1, keyValueHeads], [group * headSize]));
+  let attended = tape.reshape(tape.transpose(o, [0, 2, 1, 3]), [-1, heads * headSize]);
+  let residual = x;
+  if (rows !== undefined) {
+    attended = tape.selectRows(attended, rows);
+    residual = tape.selectRows(residual, rows);
   }
-  const last = tape.rmsNorm(x, 'model.norm.weight', config.rmsEpsilon);
-  const logits = tape.linear(last, config.tiedHead ? embedding : 'lm_head.weight');
-  return { logits, embedded };
+  const y = linear(attended, 'self_attn.o_proj', residual);
+  const m = tape.rmsNorm(y, `${prefix}.post_attention_layernorm.weight`, rmsEpsilon);
+  const gated = tape.swiGlu(linear(m, 'mlp.gate_proj'), linear(m, 'mlp.up_proj'));
+  return linear(gated, 'mlp.down_proj', y);
+}
+
+/** The parameters that `languageHead` reads. */
+export function isHeadParameter(config: ModelConfig, name: string): boolean {
+  return name === 'model.norm.weight' || name === headName(config);
+}
+
+/** x [R, hidden] to logits [R, vocabulary]. */
+export function languageHead(tape: Tape, config: ModelConfig, x: TensorName): TensorName {
+  return tape.linear(tape.rmsNorm(x, 'model.norm.weight', config.rmsEpsilon), headName(config));
+}
+
+function headName({ tiedHead }: ModelConfig): string {
+  return tiedHead ? EMBEDDING : 'lm_head.weight';
 }
 
 /** The adapter's matrices with a rank that is free at run time: A [rank, in], B [out, rank]. */

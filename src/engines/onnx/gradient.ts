@@ -1,0 +1,56 @@
+/** The gradient of all trained parameters, added up over micro-batches in a flat array; checked as it grows. */
+import { NonFiniteError } from '../../policy/policy.ts';
+import type { MicroBatch } from './micro-batches.ts';
+import { nameAt, type ParameterLayout, viewOf } from './parameters.ts';
+
+export class Gradient {
+  readonly layout: ParameterLayout;
+  readonly values: Float32Array;
+
+  constructor(layout: ParameterLayout) {
+    this.layout = layout;
+    this.values = new Float32Array(layout.total);
+  }
+
+  /**
+   * Adds `part` to the elements from `offset` on.
+   * @throws NonFiniteError naming the parameter, when an element of the sum is not finite.
+   */
+  add(micro: MicroBatch, part: Float32Array, offset: number): void {
+    const target = this.values.subarray(offset, offset + part.length);
+    let check = 0; // NaN as soon as one element is not finite
+    for (let i = 0; i < part.length; i++) {
+      const sum = target[i]! + part[i]!;
+      target[i] = sum;
+      check += target[i]! * 0;
+    }
+    if (check !== 0) this.#refuse(micro);
+  }
+
+  /** Adds the gradient of looked-up embeddings, [N S, hidden], to the embedding's rows. */
+  addEmbedded(micro: MicroBatch, rows: Float32Array, hidden: number): void {
+    const target = viewOf(this.layout, this.values, 'model.embed_tokens.weight');
+    let check = 0;
+    for (const [n, { ids }] of micro.work.entries()) {
+      for (const [s, id] of ids.entries()) {
+        const from = (n * micro.length + s) * hidden;
+        for (let i = 0; i < hidden; i++) {
+          target[id * hidden + i]! += rows[from + i]!;
+          check += target[id * hidden + i]! * 0;
+        }
+      }
+    }
+    if (check !== 0) this.#refuse(micro);
+  }
+
+  #refuse(micro: MicroBatch): never {
+    const name = nameAt(
+      this.layout,
+      this.values.findIndex((value) => !Number.isFinite(value)),
+    );
+    const sequences = micro.work.map(({ index }) => index).join(', ');
+    throw new NonFiniteError(
+      `the gradient of ${name} is not finite (sequences ${sequences}); the weights were not changed`,
+    );
+  }
+}

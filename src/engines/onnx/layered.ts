@@ -1,0 +1,229 @@
+/**
+ * A large model, layer by layer. Forward keeps each layer's input alone; backward computes a layer again from its input and
+ * differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: cross-entropy,
+ * policy gradient and forward KL (teacher included) are sums over rows, so the chunks change nothing but rounding.
+ */
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { checkFinite } from './accumulate.ts';
+import type { Gradient } from './gradient.ts';
+import {
+  headLossGraph,
+  headReadoutGraph,
+  INPUT_GRADIENT,
+  layerBackwardGraph,
+  layerForwardGraph,
+} from './layer-graphs.ts';
+import { GRADIENT_PREFIX, type LossName, type ReadoutName } from './losses.ts';
+import { flatRows, type MicroBatch, paddedIds } from './micro-batches.ts';
+import {
+  type Feeds,
+  type ModelRunner,
+  type Outputs,
+  rowOutputs,
+  SessionPool,
+  type Teacher,
+  type TrainedModel,
+  tensorsOf,
+  trainedOf,
+} from './model-runner.ts';
+import { layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
+import { floats, integers } from './session.ts';
+
+/** What a loss reads, by the first and past the last row of a chunk. */
+type Chunk = readonly [from: number, to: number];
+
+export class Layered implements ModelRunner {
+  readonly #config: ModelConfig;
+  readonly #layout: ParameterLayout;
+  readonly #sessions: SessionPool;
+  readonly #chunkRows: number;
+
+  /** @param chunkRows rows of logits at a time */
+  constructor(config: ModelConfig, threads: number, chunkRows: number) {
+    this.#config = config;
+    this.#layout = layoutOf(config);
+    this.#sessions = new SessionPool(threads);
+    this.#chunkRows = chunkRows;
+  }
+
+  async loss(
+    loss: LossName,
+    micro: MicroBatch,
+    feeds: Feeds,
+    model: TrainedModel,
+    teacher?: Teacher,
+  ): Promise<Outputs> {
+    const taught = teacher && (await this.#lastRows(teacher.weights, teacher.micro));
+    const inputs: Float32Array[] = [];
+    const last = await this.#lastRows(model.weights, micro, (x) => inputs.push(x));
+
+    const trained = trainedOf(model);
+    const session = await this.#sessions.get(`head ${loss} ${JSON.stringify(trained)}`, () =>
+      headLossGraph(loss, this.#config, trained),
+    );
+    const lastGradient = new Float32Array(last.length);
+    const outputs = await this.#overChunks(micro, async (chunk) => {
+      const results = await session.run({
+        ...this.#headFeeds(session, model.weights),
+        ...cutFeeds(feeds, micro.rows, chunk),
+        ...(taught && (await this.#taught(teacher, taught, chunk))),
+        x: this.#rowsOf(last, chunk),
+      });
+      const { [INPUT_GRADIENT]: dx, ...rest } = results;
+      lastGradient.set(dx!.data as Float32Array, chunk[0] * this.#config.hidden);
+      this.#addGradients(micro, rest, model.gradient, (name) => name);
+      return rowOutputs(rest);
+    });
+    checkFinite(loss, micro, outputs);
+    await this.#backward(micro, model, inputs, lastGradient);
+    return outputs;
+  }
+
+  async logprobs(micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs> {
+    const last = await this.#lastRows(weights, micro);
+    return this.#overChunks(micro, (chunk) =>
+      this.#readout('logprobs', weights, this.#rowsOf(last, chunk), cutFeeds(feeds, micro.rows, chunk)),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#sessions.close();
+  }
+
+  /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [N S, hidden]. */
+  async #lastRows(weights: Float32Array, micro: MicroBatch, visit?: (x: Float32Array) => void): Promise<Float32Array> {
+    const { hidden, layers } = this.#config;
+    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config));
+    let x = gather(viewOf(this.#layout, weights, 'model.embed_tokens.weight'), paddedIds(micro), hidden);
+    for (let layer = 0; layer < layers; layer++) {
+      visit?.(x);
+      const { y } = await session.run({
+        ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
+        ...this.#positions(micro),
+        x: floats(x, [x.length / hidden, hidden]),
+      });
+      x = y!.data as Float32Array;
+    }
+    return gather(x, flatRows(micro), hidden);
+  }
+
+  /** From the gradient of the last layer's selected rows down to the embedding. */
+  async #backward(micro: MicroBatch, model: TrainedModel, inputs: Float32Array[], rows: Float32Array): Promise<void> {
+    const { hidden, layers } = this.#config;
+    const { weights, adapter, gradient } = model;
+    const trained = trainedOf(model);
+    const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
+      layerBackwardGraph(this.#config, trained),
+    );
+    let dy = scatter(rows, flatRows(micro), micro.work.length * micro.length, hidden);
+    for (let layer = layers - 1; layer >= 0; layer--) {
+      const x = inputs.pop()!;
+      const dims = [x.length / hidden, hidden];
+      const { [INPUT_GRADIENT]: dx, ...rest } = await session.run({
+        ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
+        ...(adapter && asFirstLayer(tensorsOf(adapter.layout, adapter.values), layer)),
+        ...this.#positions(micro),
+        x: floats(x, dims),
+        dy: floats(dy, dims),
+      });
+      this.#addGradients(micro, rest, gradient, (name) => name.replace('.layers.0.', `.layers.${layer}.`));
+      dy = dx!.data as Float32Array;
+    }
+    if (!adapter) gradient.addEmbedded(micro, dy, hidden);
+  }
+
+  #addGradients(
+    micro: MicroBatch,
+    results: InferenceSession.OnnxValueMapType,
+    gradient: Gradient,
+    nameOf: (name: string) => string,
+  ): void {
+    for (const [output, tensor] of Object.entries(results)) {
+      if (!output.startsWith(GRADIENT_PREFIX)) continue;
+      const { offset } = gradient.layout.byName.get(nameOf(output.slice(GRADIENT_PREFIX.length)))!;
+      gradient.add(micro, (tensor as Tensor).data as Float32Array, offset);
+    }
+  }
+
+  async #taught({ weights, inverseTemperature }: Teacher, rows: Float32Array, chunk: Chunk): Promise<Feeds> {
+    const { teacherLogprobs } = await this.#readout('teacher', weights, this.#rowsOf(rows, chunk), {
+      inverseTemperature,
+    });
+    return { teacherLogprobs: floats(teacherLogprobs!, [chunk[1] - chunk[0], this.#config.vocabulary]) };
+  }
+
+  async #readout(readout: ReadoutName, weights: Float32Array, x: Tensor, feeds: Feeds): Promise<Outputs> {
+    const session = await this.#sessions.get(`head ${readout}`, () => headReadoutGraph(readout, this.#config));
+    return rowOutputs(await session.run({ ...this.#headFeeds(session, weights), ...feeds, x }));
+  }
+
+  #headFeeds(session: InferenceSession, weights: Float32Array): Feeds {
+    const tensors = tensorsOf(this.#layout, weights);
+    return Object.fromEntries(
+      session.inputNames.filter((name) => name in tensors).map((name) => [name, tensors[name]!]),
+    );
+  }
+
+  #positions({ length }: MicroBatch): Feeds {
+    return { length: integers(Float64Array.of(length), [1]) };
+  }
+
+  #rowsOf(rows: Float32Array, [from, to]: Chunk): Tensor {
+    const { hidden } = this.#config;
+    return floats(rows.subarray(from * hidden, to * hidden), [to - from, hidden]);
+  }
+
+  /** Runs `work` on chunk after chunk of rows and joins the outputs. */
+  async #overChunks({ rows }: MicroBatch, work: (chunk: Chunk) => Promise<Outputs>): Promise<Outputs> {
+    const joined: Record<string, Float32Array> = {};
+    for (let from = 0; from < rows; from += this.#chunkRows) {
+      const outputs = await work([from, Math.min(from + this.#chunkRows, rows)]);
+      for (const [name, values] of Object.entries(outputs)) {
+        joined[name] ??= new Float32Array(rows);
+        joined[name].set(values, from);
+      }
+    }
+    return joined;
+  }
+}
+
+/** The tensors of one layer, under the names of layer 0. */
+function asFirstLayer(tensors: Feeds, layer: number): Feeds {
+  const part = `.layers.${layer}.`;
+  return Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([name]) => name.includes(part))
+      .map(([name, tensor]) => [name.replace(part, '.layers.0.'), tensor]),
+  );
+}
+
+/** The rows of a chunk of every input that has one entry a row; scalars as they are. */
+function cutFeeds(feeds: Feeds, rows: number, [from, to]: Chunk): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => {
+      if (tensor.dims.length === 0) return [name, tensor];
+      if (tensor.dims[0] !== rows) throw new Error(`${name} has ${tensor.dims[0]} rows, expected ${rows}`);
+      if (tensor.type === 'int64') {
+        const part = (tensor.data as BigInt64Array).subarray(from, to);
+        return [name, integers(Float64Array.from(part, Number), [to - from])];
+      }
+      return [name, floats((tensor.data as Float32Array).subarray(from, to), [to - from])];
+    }),
+  );
+}
+
+/** Row r of the result is row indices[r] of a matrix with `columns` columns. */
+function gather(matrix: Float32Array, indices: Float64Array, columns: number): Float32Array {
+  const rows = new Float32Array(indices.length * columns);
+  for (const [r, index] of indices.entries())
+    rows.set(matrix.subarray(index * columns, (index + 1) * columns), r * columns);
+  return rows;
+}
+
+/** The other way round: a matrix of `count` rows, zero but for rows indices[r], which are row r. */
+function scatter(rows: Float32Array, indices: Float64Array, count: number, columns: number): Float32Array {
+  const matrix = new Float32Array(count * columns);
+  for (const [r, index] of indices.entries())
+    matrix.set(rows.subarray(r * columns, (r + 1) * columns), index * columns);
+  return matrix;
+}
