@@ -54,7 +54,7 @@ export async function makeFolder(folder: string): Promise<void> {
 }
 
 /** Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder. Creates missing folders. */
-export async function writeFileAtomic(file: string, data: string | Uint8Array | readonly Uint8Array[]): Promise<void> {
+export async function writeFileAtomic(file: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     await makeFolder(path.dirname(file));

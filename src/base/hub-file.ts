@@ -9,7 +9,15 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileDownloadInfo, HubApiError, type PathInfo, pathsInfo } from '@huggingface/hub';
+import {
+  fileDownloadInfo,
+  HubApiError,
+  type ListFileEntry,
+  listFiles,
+  modelInfo,
+  type PathInfo,
+  pathsInfo,
+} from '@huggingface/hub';
 import { messageOf, UserError } from './errors.ts';
 import { fileError, makeFolder, syncFolder } from './files.ts';
 
@@ -47,7 +55,11 @@ export function hubEndpoint(): string {
   return (process.env.HF_ENDPOINT ?? 'https://huggingface.co').replace(/\/+$/, '');
 }
 
-function access(): { readonly hubUrl: string; readonly accessToken?: string } {
+/**
+ * Where the Hub is and who asks.
+ * @throws UserError for an HF_TOKEN that is none
+ */
+export function hubAccess(): { readonly hubUrl: string; readonly accessToken?: string } {
   const token = process.env.HF_TOKEN;
   if (token !== undefined && token !== '' && !token.startsWith('hf_'))
     throw new UserError('HF_TOKEN: expected a token that begins with hf_', {
@@ -62,22 +74,50 @@ export async function hubFileInfo(file: HubFile, signal?: AbortSignal): Promise<
   let found: PathInfo | undefined;
   try {
     [found] = await pathsInfo({
-      ...access(),
+      ...hubAccess(),
       repo: { type, name: repository },
       paths: [file.path],
       revision,
       fetch: guardedFetch(signal),
     });
   } catch (error) {
-    throw hubError(error, file, signal);
+    throw hubError(error, nameOf(file), signal);
   }
   if (found === undefined)
     throw new UserError(`${nameOf(file)}: no such file in the repository`, {
       hint: 'Check the name and the revision.',
     });
-  if (found.lfs !== undefined) return { bytes: found.lfs.size, checksum: { kind: 'sha256', value: found.lfs.oid } };
-  if (found.oid === undefined) throw new UserError(`${nameOf(file)}: the Hub gave no checksum for it`);
-  return { bytes: found.size, checksum: { kind: 'git-sha1', value: found.oid } };
+  return infoOf(found, nameOf(file));
+}
+
+/**
+ * The commit that a model's revision stands for, and the files at the top of the repository.
+ * @throws UserError as `hubFileInfo` does
+ */
+export async function hubModelFiles(
+  repository: string,
+  revision: string,
+  signal?: AbortSignal,
+): Promise<{ readonly commit: string; readonly files: ReadonlyMap<string, HubFileInfo> }> {
+  const place = `${repository}@${revision}`;
+  const common = { ...hubAccess(), fetch: guardedFetch(signal) };
+  try {
+    const { sha } = await modelInfo({ ...common, name: repository, revision, additionalFields: ['sha'] });
+    const files = new Map<string, HubFileInfo>();
+    for await (const entry of listFiles({ ...common, repo: { type: 'model', name: repository }, revision: sha }))
+      if (entry.type === 'file') files.set(entry.path, infoOf(entry, `${place}/${entry.path}`));
+    return { commit: sha, files };
+  } catch (error) {
+    throw hubError(error, place, signal);
+  }
+}
+
+type Entry = Pick<ListFileEntry, 'size' | 'lfs' | 'oid'>;
+
+function infoOf({ lfs, oid, size }: Entry, name: string): HubFileInfo {
+  if (lfs !== undefined) return { bytes: lfs.size, checksum: { kind: 'sha256', value: lfs.oid } };
+  if (oid === undefined) throw new UserError(`${name}: the Hub gave no checksum for it`);
+  return { bytes: size, checksum: { kind: 'git-sha1', value: oid } };
 }
 
 /**
@@ -101,10 +141,10 @@ export async function downloadHubFile(
       await fetchRest(file, partial, have, info.bytes, signal, onProgress);
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof UserError || isRefusal(error)) throw hubError(error, file, signal);
+      if (error instanceof UserError || isRefusal(error)) throw hubError(error, nameOf(file), signal);
       const now = await sizeOf(partial);
       failures = now > have ? 0 : failures + 1;
-      if (failures >= ATTEMPTS) throw hubError(error, file, signal);
+      if (failures >= ATTEMPTS) throw hubError(error, nameOf(file), signal);
       await pause(backOff * 2 ** failures, signal);
     }
   }
@@ -132,7 +172,7 @@ async function fetchRest(
   const silence = new AbortController();
   const watch = setTimeout(() => silence.abort(new Error(`nothing came for ${SILENCE / 1000} s`)), SILENCE);
   const stop = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
-  const { hubUrl, accessToken } = access();
+  const { hubUrl, accessToken } = hubAccess();
   const handle = await open(partial, 'a').catch((error: unknown) => {
     throw fileError(error, partial, 'write');
   });
@@ -192,7 +232,8 @@ async function sizeOf(file: string): Promise<number> {
   );
 }
 
-function guardedFetch(signal: AbortSignal | undefined): typeof fetch {
+/** fetch with a deadline and, where given, a signal. */
+export function guardedFetch(signal: AbortSignal | undefined): typeof fetch {
   const deadline = () => AbortSignal.timeout(SILENCE);
   return (input, init) =>
     fetch(input, { ...init, signal: signal === undefined ? deadline() : AbortSignal.any([signal, deadline()]) });
@@ -216,18 +257,19 @@ function isRefusal(error: unknown): boolean {
   return error instanceof HubApiError && error.statusCode >= 400 && error.statusCode < 500 && error.statusCode !== 429;
 }
 
-function hubError(error: unknown, file: HubFile, signal: AbortSignal | undefined): unknown {
+/** What to throw for an error of the Hub or of the way there; `name` says what was asked for. */
+export function hubError(error: unknown, name: string, signal: AbortSignal | undefined): unknown {
   if (error instanceof UserError || signal?.aborted) return error;
   if (
     error instanceof HubApiError &&
     (error.statusCode === 401 || error.statusCode === 403 || error.statusCode === 404)
   )
-    return new UserError(`${nameOf(file)}: the Hub answered ${error.statusCode} (${error.url})`, {
+    return new UserError(`${name}: the Hub answered ${error.statusCode} (${error.url})`, {
       hint: 'Check the name; private and gated repositories need a token in HF_TOKEN.',
       cause: error,
     });
   const cause = error instanceof Error && error.cause !== undefined ? `: ${messageOf(error.cause)}` : '';
-  return new UserError(`${nameOf(file)}: could not be fetched from ${hubEndpoint()} (${messageOf(error)}${cause})`, {
+  return new UserError(`${name}: could not be fetched from ${hubEndpoint()} (${messageOf(error)}${cause})`, {
     hint: 'Check the network or set HF_ENDPOINT to a mirror; what was downloaded is kept and continued.',
     cause: error,
   });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { configJson, type ModelConfig } from './config.ts';
 import { readModel, writeModel } from './model-directory.ts';
-import { safetensorsBytes, type Tensor } from './safetensors.ts';
+import { readSafetensors, safetensorsBytes, type Tensor } from './safetensors.ts';
 import { lacks, shared } from './shared.testing.ts';
 import { tensorShapes } from './tensor-shapes.ts';
 import { loadTokenizer } from './tokenizer.ts';
@@ -76,15 +76,69 @@ describe('writeModel', () => {
   it('keeps the tokenizer and the generation settings beside the weights', async () => {
     const json = wordTokenizerJson(['yes', 'no'], ['<q>', '</q>']);
     const chatTemplate = '{{ messages[0].content }}!';
-    const generation = { eos_token_id: 2 };
-    await writeModel(folder, { config: TIED, weights: weightsOf(TIED), tokenizer: { json, chatTemplate }, generation });
+    const generation = '{"eos_token_id": 2}';
+    await writeModel(folder, { config: TIED, weights: weightsOf(TIED), tokenizer: { json, chatTemplate, generation } });
     expect(await readFile(path.join(folder, 'tokenizer.json'), 'utf8')).toBe(json);
     const tokenizer = await loadTokenizer(folder);
     expect([tokenizer.encode('<q>no</q>'), tokenizer.chat('yes')]).toEqual([[0, 4, 1], 'yes!']);
-    expect(JSON.parse(await readFile(path.join(folder, 'generation_config.json'), 'utf8'))).toEqual(generation);
+    expect(await readFile(path.join(folder, 'generation_config.json'), 'utf8')).toBe(generation);
+    expect(tokenizer.endTokens).toEqual([2]);
     expect(JSON.parse(await readFile(path.join(folder, 'tokenizer_config.json'), 'utf8'))).toEqual({
       tokenizer_class: 'PreTrainedTokenizerFast',
     });
+  });
+
+  it.each([
+    ['qwen3', { family: 'qwen3' }],
+    ['llama', { family: 'llama', tiedHead: false, ropeScaling: { type: 'linear', factor: 2 } }],
+  ] satisfies [string, Partial<ModelConfig>][])('keeps the tensors of the family: %s', async (family, change) => {
+    const config = { ...TIED, ...change };
+    const weights = weightsOf(config);
+    await writeModel(folder, { config, weights });
+    expect(await readModel(folder)).toEqual({ config, weights });
+    expect([...weights.keys()].some((name) => name.endsWith('q_norm.weight'))).toBe(family === 'qwen3');
+    expect([...weights.keys()].some((name) => name.endsWith('.bias'))).toBe(false);
+    await put('config.json', JSON.stringify(configJson({ ...TIED, tiedHead: config.tiedHead })));
+    await expect(readModel(folder)).rejects.toThrow(
+      /"model\.layers\.0\.self_attn\.q_proj\.bias" of shape \[24\] is missing/,
+    );
+  });
+
+  it.each([
+    ['F16', 'float16'],
+    ['BF16', 'bfloat16'],
+  ] as const)('keeps weights in %s, rounded', async (dtype, name) => {
+    const weights = weightsOf(TIED);
+    // Both types hold these whole numbers exactly, and nothing between them that is so near.
+    for (const { data } of weights.values())
+      for (let i = 0; i < data.length; i++) data[i] = 128 + (data[i]! % 128) + 2 ** -12;
+    await writeModel(folder, { config: TIED, weights }, { dtype });
+    const found = await readModel(folder);
+    const tensor = 'model.layers.0.self_attn.q_proj.bias';
+    expect(found.weights.get(tensor)!.data).toEqual(weights.get(tensor)!.data.map((value) => Math.round(value)));
+    const json = JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8')) as { torch_dtype: string };
+    expect(json.torch_dtype).toBe(name);
+    const stored = await readSafetensors(path.join(folder, 'model.safetensors'));
+    for (const tensor of stored.values()) expect(tensor.dtype).toBe(dtype);
+  });
+
+  it('cuts large weights into shards, with the index that transformers reads', async () => {
+    const weights = weightsOf(TIED);
+    await put('model.safetensors', new Map());
+    await writeModel(folder, { config: TIED, weights }, { shardBytes: 1000 });
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
+    expect(names.length).toBeGreaterThan(3);
+    const index = JSON.parse(await readFile(path.join(folder, 'model.safetensors.index.json'), 'utf8')) as {
+      metadata: { total_size: number };
+      weight_map: Record<string, string>;
+    };
+    expect(Object.keys(index.weight_map)).toEqual([...weights.keys()]);
+    expect([...new Set(Object.values(index.weight_map))]).toEqual(names.sort());
+    expect(names[0]).toBe(`model-00001-of-0000${names.length}.safetensors`);
+    const values = [...weights.values()].reduce((sum, tensor) => sum + tensor.data.length, 0);
+    expect(index.metadata.total_size).toBe(4 * values);
+    for (const name of names) expect((await readSafetensors(path.join(folder, name))).size).toBeGreaterThan(0);
+    expect(plain((await readModel(folder)).weights)).toEqual(plain(weights));
   });
 
   it('writes nothing when weights and configuration disagree', async () => {

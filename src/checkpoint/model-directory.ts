@@ -1,11 +1,11 @@
 /** A model as Hugging Face transformers keeps it: a folder with config.json, the weights in safetensors, the tokenizer. */
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson, writeFileAtomic } from '../base/files.ts';
 import { configJson, type ModelConfig, parseConfig } from './config.ts';
-import { readSafetensors, safetensorsBytes, type Tensor } from './safetensors.ts';
+import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
 import { tensorShapes } from './tensor-shapes.ts';
 import type { TokenizerFiles } from './tokenizer.ts';
 
@@ -24,17 +24,45 @@ export interface Model {
  * @throws UserError when a file is missing or damaged, or a tensor is missing, unexpected or of another shape
  */
 export async function readModel(folder: string): Promise<Model> {
-  const configFile = path.join(folder, 'config.json');
-  const config = parseConfig(await readJson(configFile), configFile);
+  const config = await readConfig(folder);
   const weights = new Map<string, Tensor>();
-  for (const file of await weightFiles(folder))
-    for (const [name, tensor] of await readSafetensors(file)) {
-      if (weights.has(name)) throw new UserError(`${file}: tensor "${name}" stands in another shard as well`);
-      weights.set(name, tensor);
-    }
-  checkTensors(config, weights, folder);
-  const shapes = tensorShapes(config);
-  return { config, weights: new Map([...weights].filter(([name]) => shapes.has(name))) };
+  for (const [name, shape] of tensorShapes(config)) weights.set(name, { shape, data: new Float32Array(sizeOf(shape)) });
+  await readWeights(folder, config, (name) => weights.get(name)!.data);
+  return { config, weights };
+}
+
+/** Reads config.json; see `parseConfig` for what it refuses. */
+export async function readConfig(folder: string): Promise<ModelConfig> {
+  const file = path.join(folder, 'config.json');
+  return parseConfig(await readJson(file), file);
+}
+
+/**
+ * Reads every tensor of `tensorShapes(config)` into the array that `target` gives for its name, as float32. All tensors are
+ * checked before the first one is read; no memory is taken but for a few megabytes.
+ * @throws UserError as `readModel` does
+ */
+export async function readWeights(
+  folder: string,
+  config: ModelConfig,
+  target: (name: string) => Float32Array,
+): Promise<void> {
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const file of await weightFiles(folder)) files.push(await SafetensorsFile.open(file));
+    const shapes = new Map<string, readonly number[]>();
+    for (const { file, tensors } of files)
+      for (const { name, shape } of tensors) {
+        if (shapes.has(name)) throw new UserError(`${file}: tensor "${name}" stands in another shard as well`);
+        shapes.set(name, shape);
+      }
+    checkTensors(config, shapes, folder);
+    const known = tensorShapes(config);
+    for (const file of files)
+      for (const { name } of file.tensors) if (known.has(name)) await file.read(name, target(name));
+  } finally {
+    for (const file of files) await file.close();
+  }
 }
 
 const indexSchema = z.object({
@@ -42,7 +70,8 @@ const indexSchema = z.object({
   weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+$/, 'expected the name of a file in the same folder')),
 });
 
-async function weightFiles(folder: string): Promise<string[]> {
+/** The safetensors files of a model directory: the single one, or the shards. */
+export async function weightFiles(folder: string): Promise<string[]> {
   const single = path.join(folder, WEIGHTS);
   if (await exists(single)) return [single];
   const index = path.join(folder, INDEX);
@@ -66,7 +95,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /** Every tensor of the configuration in its shape, and no other but those that repeat what is known anyway. */
-function checkTensors(config: ModelConfig, weights: ReadonlyMap<string, Tensor>, place: string): void {
+function checkTensors(config: ModelConfig, found: ReadonlyMap<string, readonly number[]>, place: string): void {
   const shapes = tensorShapes(config);
   const text = (shape: readonly number[]) => `[${shape.join(', ')}]`;
   const checkShape = (name: string, expected: readonly number[], found: readonly number[]) => {
@@ -76,16 +105,16 @@ function checkTensors(config: ModelConfig, weights: ReadonlyMap<string, Tensor>,
       );
   };
   for (const [name, shape] of shapes) {
-    const tensor = weights.get(name);
-    if (!tensor) throw new UserError(`${place}: tensor "${name}" of shape ${text(shape)} is missing`);
-    checkShape(name, shape, tensor.shape);
+    const own = found.get(name);
+    if (!own) throw new UserError(`${place}: tensor "${name}" of shape ${text(shape)} is missing`);
+    checkShape(name, shape, own);
   }
-  for (const [name, tensor] of weights) {
+  for (const [name, shape] of found) {
     if (shapes.has(name)) continue;
-    if (name === 'lm_head.weight') checkShape(name, shapes.get('model.embed_tokens.weight')!, tensor.shape);
+    if (name === 'lm_head.weight') checkShape(name, shapes.get('model.embed_tokens.weight')!, shape);
     else if (!name.endsWith('.rotary_emb.inv_freq'))
       throw new UserError(
-        `${place}: unexpected tensor "${name}" of shape ${text(tensor.shape)}; config.json describes a model without it`,
+        `${place}: unexpected tensor "${name}" of shape ${text(shape)}; config.json describes a model without it`,
         { hint: 'Check that config.json and the weights belong together.' },
       );
   }
@@ -94,29 +123,71 @@ function checkTensors(config: ModelConfig, weights: ReadonlyMap<string, Tensor>,
 /** What stands in a model's folder beside its weights. */
 export interface ModelFiles extends Model {
   readonly tokenizer?: TokenizerFiles;
-  /** The content of generation_config.json. */
-  readonly generation?: Readonly<Record<string, unknown>>;
 }
 
+export interface WriteOptions {
+  /** Default F32. */
+  readonly dtype?: StoredType;
+  /** Weights of more bytes are cut into shards of at most as many (a larger tensor is a shard of its own). Default 5 GB. */
+  readonly shardBytes?: number;
+}
+
+/** The types' names in config.json. */
+const TORCH_NAMES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+const SHARD_BYTES = 5e9;
+
 /**
- * Writes a model in float32, so that Hugging Face transformers can load it. Each file is written whole or not at all,
+ * Writes a model, so that Hugging Face transformers can load it. Each file is written whole or not at all,
  * config.json last: a new folder with a config.json is complete. Other files of the folder are left alone.
  * @throws UserError when the weights are not those of the configuration or a file cannot be written
  */
-export async function writeModel(folder: string, model: ModelFiles): Promise<void> {
-  const { config, weights, tokenizer, generation } = model;
-  checkTensors(config, weights, folder);
-  const write = (name: string, data: string | Uint8Array[]) => writeFileAtomic(path.join(folder, name), data);
+export async function writeModel(folder: string, model: ModelFiles, options: WriteOptions = {}): Promise<void> {
+  const { config, weights, tokenizer } = model;
+  const { dtype = 'F32', shardBytes = SHARD_BYTES } = options;
+  checkTensors(config, new Map([...weights].map(([name, { shape }]) => [name, shape])), folder);
+  const write = (name: string, data: string | Iterable<Uint8Array>) => writeFileAtomic(path.join(folder, name), data);
   const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
 
-  await write(WEIGHTS, safetensorsBytes(weights));
+  const bytesPerValue = dtype === 'F32' ? 4 : 2;
+  const shards = cutIntoShards(weights, shardBytes / bytesPerValue);
+  if (shards.length === 1) await write(WEIGHTS, safetensorsParts(weights, dtype));
+  else {
+    const weight_map: Record<string, string> = {};
+    let values = 0;
+    for (const [i, shard] of shards.entries()) {
+      const five = (n: number) => String(n).padStart(5, '0');
+      const name = `model-${five(i + 1)}-of-${five(shards.length)}.safetensors`;
+      await write(name, safetensorsParts(shard, dtype));
+      for (const [tensor, { data }] of shard) {
+        weight_map[tensor] = name;
+        values += data.length;
+      }
+    }
+    // Readers would take a single file first.
+    await rm(path.join(folder, WEIGHTS), { force: true });
+    await write(INDEX, json({ metadata: { total_size: values * bytesPerValue }, weight_map }));
+  }
   if (tokenizer) {
     await write('tokenizer.json', tokenizer.json);
     // Transformers 4 takes the family's own class without this, and rebuilds the vocabulary in that family's way. Version 5
     // does so for Qwen2 whatever stands here: for a word-level vocabulary name the class, PreTrainedTokenizerFast.
     await write('tokenizer_config.json', tokenizer.config ?? json({ tokenizer_class: 'PreTrainedTokenizerFast' }));
     if (tokenizer.chatTemplate !== undefined) await write('chat_template.jinja', tokenizer.chatTemplate);
+    if (tokenizer.generation !== undefined) await write('generation_config.json', tokenizer.generation);
   }
-  if (generation) await write('generation_config.json', json(generation));
-  await write('config.json', json(configJson(config)));
+  await write('config.json', json(configJson(config, TORCH_NAMES[dtype])));
+}
+
+function cutIntoShards(weights: ReadonlyMap<string, Tensor>, limit: number): Map<string, Tensor>[] {
+  const shards = [new Map<string, Tensor>()];
+  let values = 0;
+  for (const [name, tensor] of weights) {
+    if (values > 0 && values + tensor.data.length > limit) {
+      shards.push(new Map());
+      values = 0;
+    }
+    shards.at(-1)!.set(name, tensor);
+    values += tensor.data.length;
+  }
+  return shards;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
-import { readSafetensors, safetensorsBytes, type Tensor } from './safetensors.ts';
+import { readSafetensors, safetensorsBytes, safetensorsParts, type Tensor } from './safetensors.ts';
 import { lacks, shared } from './shared.testing.ts';
 
 let folder: string;
@@ -206,5 +206,31 @@ describe.skipIf(lacks('checkpoints', 'tiny-qwen2-tied'))('a file written by the 
     expect(published.size).toBe(38);
     expect(published.get('model.layers.2.mlp.down_proj.weight')?.shape).toEqual([64, 160]);
     expect(await read(Buffer.concat(safetensorsBytes(published)))).toEqual(published);
+  });
+});
+
+describe('narrower types', () => {
+  it('are written piece by piece and read back, across the border of a piece', async () => {
+    const data = Float32Array.from({ length: 2 ** 20 + 3 }, (_, i) => (i % 512) - 256);
+    const tensors = new Map<string, Tensor>([
+      ['long', { shape: [data.length], data }],
+      ['short', { shape: [2], data: Float32Array.of(1, 0.3) }],
+    ]);
+    for (const [dtype, third] of [
+      ['F16', 0.300048828125],
+      ['BF16', 0.30078125],
+    ] as const) {
+      const parts: Buffer[] = [];
+      for (const part of safetensorsParts(tensors, dtype)) parts.push(Buffer.from(part));
+      const found = await read(Buffer.concat(parts));
+      expect(found.get('long')!.dtype).toBe(dtype);
+      expect(Buffer.from(found.get('long')!.data.buffer).equals(Buffer.from(data.buffer))).toBe(true);
+      expect(found.get('short')!.data).toEqual(Float32Array.of(1, third));
+    }
+  });
+
+  it('refuse what they cannot hold', () => {
+    const tensors = new Map([['w', { shape: [2], data: Float32Array.of(1, -70_000) }]]);
+    expect(() => [...safetensorsParts(tensors, 'F16')]).toThrow(/tensor "w" holds -70000, more than float16 can/);
   });
 });

@@ -4,12 +4,14 @@
  *     {"__metadata__": {"format": "pt"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...}
  *
  * Tensors become float32 whatever the file holds; bytes are taken as the machine orders them, which on every platform
- * that the engines run on is little-endian.
+ * that the engines run on is little-endian. Files are read and written in pieces: beside the tensors themselves, no more
+ * than a few megabytes are held.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from './half-floats.ts';
 
 /** A dense array in row-major order. */
 export interface Tensor {
@@ -17,9 +19,12 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
+/** The types of numbers that are read and written, by the format's names. */
+export type StoredType = 'F32' | 'F16' | 'BF16';
+
 /** A tensor as read: `dtype` is what the file holds, `data` its values in float32. */
 export interface StoredTensor extends Tensor {
-  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly dtype: StoredType;
 }
 
 const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
@@ -27,6 +32,8 @@ const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 const HEADER_LIMIT = 100_000_000;
 /** One read of the operating system takes at most 2 GiB. */
 const READ_LIMIT = 2 ** 30;
+/** Values that are converted at a time. */
+const PIECE = 2 ** 20;
 
 const offset = z.int().nonnegative();
 const entrySchema = z.object({
@@ -35,36 +42,99 @@ const entrySchema = z.object({
   data_offsets: z.tuple([offset, offset]),
 });
 
-interface Entry {
+/** What the header says of a tensor. */
+export interface TensorEntry {
   readonly name: string;
-  readonly dtype: StoredTensor['dtype'];
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
+}
+
+/** A tensor's bytes, counted from the end of the header. */
+interface Entry extends TensorEntry {
   readonly begin: number;
   readonly end: number;
 }
 
+/** A file whose header has been read and whose tensors can be. Close it. */
+export class SafetensorsFile {
+  readonly file: string;
+  /** In the order of their bytes, which is the fastest to read them in. */
+  readonly tensors: readonly TensorEntry[];
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #handle: FileHandle;
+  readonly #dataStart: number;
+
+  private constructor(file: string, handle: FileHandle, entries: readonly Entry[], dataStart: number) {
+    this.file = file;
+    this.tensors = entries;
+    this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
+    this.#handle = handle;
+    this.#dataStart = dataStart;
+  }
+
+  /** @throws UserError naming file and tensor when the file is missing, cut off or damaged, or holds another type of number */
+  static async open(file: string): Promise<SafetensorsFile> {
+    const handle = await open(file).catch((error) => {
+      throw fileError(error, file, 'read');
+    });
+    try {
+      const { entries, dataStart } = await readHeader(handle, file);
+      return new SafetensorsFile(file, handle, entries, dataStart);
+    } catch (error) {
+      await handle.close();
+      throw fileError(error, file, 'read');
+    }
+  }
+
+  /** Reads the tensor of this name into `target`, which must have its number of elements. */
+  async read(name: string, target: Float32Array): Promise<void> {
+    const { dtype, begin } = this.#entries.get(name)!;
+    const position = this.#dataStart + begin;
+    try {
+      if (dtype === 'F32') {
+        const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+        return await readFully(this.#handle, bytes, position, this.file);
+      }
+      const convert = dtype === 'BF16' ? bfloat16ToFloat32 : float16ToFloat32;
+      const piece = new Uint16Array(Math.min(PIECE, target.length));
+      for (let done = 0; done < target.length; done += piece.length) {
+        const to = target.subarray(done, done + piece.length);
+        const from = piece.subarray(0, to.length);
+        await readFully(this.#handle, new Uint8Array(from.buffer, 0, from.byteLength), position + 2 * done, this.file);
+        convert(from, to);
+      }
+    } catch (error) {
+      throw fileError(error, this.file, 'read');
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
 /**
- * Reads all tensors, in the order of their bytes, one at a time: no more is held than the result and one tensor's bytes.
- * @throws UserError naming file and tensor when the file is missing, cut off or damaged, or holds another type of number.
+ * Reads all tensors of a file, in the order of their bytes.
+ * @throws UserError as `SafetensorsFile.open` does
  */
 export async function readSafetensors(file: string): Promise<Map<string, StoredTensor>> {
-  const handle = await open(file).catch((error) => {
-    throw fileError(error, file, 'read');
-  });
+  const opened = await SafetensorsFile.open(file);
   try {
-    const { entries, dataStart } = await readHeader(handle, file);
     const tensors = new Map<string, StoredTensor>();
-    for (const { name, dtype, shape, begin, end } of entries) {
-      const bytes = new Uint8Array(end - begin);
-      await readFully(handle, bytes, dataStart + begin, file);
-      tensors.set(name, { dtype, shape, data: toFloat32[dtype](bytes) });
+    for (const { name, dtype, shape } of opened.tensors) {
+      const data = new Float32Array(sizeOf(shape));
+      await opened.read(name, data);
+      tensors.set(name, { dtype, shape, data });
     }
     return tensors;
-  } catch (error) {
-    throw fileError(error, file, 'read');
   } finally {
-    await handle.close();
+    await opened.close();
   }
+}
+
+/** Elements of a tensor. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
 }
 
 async function readHeader(handle: FileHandle, file: string): Promise<{ entries: Entry[]; dataStart: number }> {
@@ -121,7 +191,7 @@ function parseEntry(name: string, value: unknown, file: string): Entry {
   if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16')
     throw refused(`values of type ${dtype} are not supported`, 'Convert the tensors to float32, float16 or bfloat16.');
   const [begin, end] = parsed.data.data_offsets;
-  const size = shape.reduce((product, length) => product * length, BYTES[dtype]);
+  const size = sizeOf(shape) * BYTES[dtype];
   if (end - begin !== size)
     throw refused(
       `shape [${shape.join(', ')}] of ${dtype} takes ${size} bytes, data_offsets [${begin}, ${end}] hold ${end - begin}`,
@@ -138,38 +208,6 @@ async function readFully(handle: FileHandle, bytes: Uint8Array, position: number
   }
 }
 
-/** From the bytes of a tensor, which must start at the beginning of their buffer. */
-const toFloat32: Record<StoredTensor['dtype'], (bytes: Uint8Array) => Float32Array> = {
-  F32: (bytes) => new Float32Array(bytes.buffer),
-  // bfloat16 is the upper half of a float32.
-  BF16: (bytes) => {
-    const upper = new Uint16Array(bytes.buffer);
-    const bits = new Uint32Array(upper.length);
-    for (let i = 0; i < bits.length; i++) bits[i] = upper[i]! << 16;
-    return new Float32Array(bits.buffer);
-  },
-  F16: (bytes) => {
-    halfValues ??= Float32Array.from({ length: 0x10000 }, (_, bits) => halfValue(bits));
-    const halves = new Uint16Array(bytes.buffer);
-    const values = new Float32Array(halves.length);
-    for (let i = 0; i < values.length; i++) values[i] = halfValues[halves[i]!]!;
-    return values;
-  },
-};
-
-/** The value of every float16, made when the first one is read. */
-let halfValues: Float32Array | undefined;
-
-/** IEEE 754 binary16: 1 bit sign, 5 bits exponent with bias 15, 10 bits fraction. */
-function halfValue(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = (bits & 0x3ff) / 1024;
-  if (exponent === 0) return sign * fraction * 2 ** -14;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction) * 2 ** (exponent - 15);
-}
-
 /**
  * A file of float32 tensors in the given order, as parts to be written one after another (see writeFileAtomic).
  * The tensors' parts are views, not copies: the tensors must not change until they are written.
@@ -180,22 +218,61 @@ export function safetensorsBytes(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): Uint8Array[] {
+  return [...safetensorsParts(tensors, 'F32', metadata)];
+}
+
+/**
+ * The same in any type, parts made as they are asked for; a part is valid until the next one.
+ * @throws UserError for a finite value that float16 cannot hold
+ */
+export function* safetensorsParts(
+  tensors: ReadonlyMap<string, Tensor>,
+  dtype: StoredType,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): Generator<Uint8Array> {
+  yield headerBytes(tensors, dtype, metadata);
+  const piece = new Uint16Array(dtype === 'F32' ? 0 : PIECE);
+  for (const [name, { data }] of tensors) {
+    if (dtype === 'F32') {
+      yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      continue;
+    }
+    for (let done = 0; done < data.length; done += PIECE) {
+      const from = data.subarray(done, done + PIECE);
+      const to = piece.subarray(0, from.length);
+      if (dtype === 'F16') {
+        const tooLarge = from.find((value) => Math.abs(value) >= 65_520 && Number.isFinite(value));
+        if (tooLarge !== undefined)
+          throw new UserError(`tensor "${name}" holds ${tooLarge}, more than float16 can (65504)`, {
+            hint: 'Use bfloat16 or float32.',
+          });
+        float32ToFloat16(from, to);
+      } else float32ToBfloat16(from, to);
+      yield new Uint8Array(to.buffer, 0, to.byteLength);
+    }
+  }
+}
+
+function headerBytes(
+  tensors: ReadonlyMap<string, Tensor>,
+  dtype: StoredType,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: [string, unknown][] = [['__metadata__', metadata]];
-  const parts: Uint8Array[] = [];
   let end = 0;
   for (const [name, { shape, data }] of tensors) {
     if (name === '__metadata__') throw new RangeError('a tensor cannot be named __metadata__');
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(shape);
     if (data.length !== size)
       throw new RangeError(`tensor "${name}": shape [${shape.join(', ')}] needs ${size} values, found ${data.length}`);
-    header.push([name, { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] }]);
-    parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    end += data.byteLength;
+    const begin = end;
+    end += size * BYTES[dtype];
+    header.push([name, { dtype, shape, data_offsets: [begin, end] }]);
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   // Spaces after the header bring the data to a multiple of eight bytes, so that loaders can map the file into memory.
   const start = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
   start.set(json, 8);
-  return [start, ...parts];
+  return start;
 }

@@ -47,6 +47,18 @@ describe('tokenizerFromJson', () => {
     expect(tokenizerFromJson(SMALL, { config: '{"eos_token": "‖"}' }).endTokens).toEqual([6, 4]);
     const asObject = '{"eos_token": {"content": "<|im_end|>", "lstrip": false}}';
     expect(tokenizerFromJson(SMALL, { config: asObject }).endTokens).toEqual([4]);
+    const plain = tokenizerFromJson(SMALL);
+    for (const [generation, ids] of [
+      ['{"eos_token_id": 5, "temperature": 0.6}', [4, 5]],
+      ['{"eos_token_id": [6, 4]}', [4, 6]],
+      ['{"eos_token_id": null}', [4]],
+    ] as const)
+      expect(tokenizerFromJson(SMALL, { generation }).endTokens).toEqual(ids);
+    expect(tokenizerFromJson(SMALL, { generation: '{"eos_token_id": 5}' }).hash).not.toBe(plain.hash);
+    expect(tokenizerFromJson(SMALL, { generation: '{}' }).hash).toBe(plain.hash);
+    expect(() => tokenizerFromJson(SMALL, { generation: '{"eos_token_id": "x"}' })).toThrow(
+      /generation_config\.json: eos_token_id/,
+    );
   });
 
   it('takes the chat template from either place', () => {

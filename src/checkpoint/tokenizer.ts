@@ -18,6 +18,11 @@ const configSchema = z.looseObject({
   chat_template: z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish(),
 });
 
+/** What is used of generation_config.json. */
+const generationSchema = z.looseObject({
+  eos_token_id: z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish(),
+});
+
 const jsonSchema = z.looseObject({
   model: z.looseObject({}),
   decoder: z.looseObject({ type: z.string() }).nullable(),
@@ -32,12 +37,14 @@ export interface TokenizerFiles {
   readonly config?: string | undefined;
   /** chat_template.jinja; goes before a template in the configuration. */
   readonly chatTemplate?: string | undefined;
+  /** generation_config.json: further end tokens. */
+  readonly generation?: string | undefined;
 }
 
 /**
  * Loads a tokenizer.
- * @param place a tokenizer.json, or the folder that holds one; tokenizer_config.json and chat_template.jinja are taken
- * from the same folder when they are there
+ * @param place a tokenizer.json, or the folder that holds one; tokenizer_config.json, chat_template.jinja and
+ * generation_config.json are taken from the same folder when they are there
  * @throws UserError naming the file that is missing or cannot be understood
  */
 export async function loadTokenizer(place: string): Promise<Tokenizer> {
@@ -56,6 +63,7 @@ export async function readTokenizerFiles(place: string): Promise<TokenizerFiles>
     json,
     config: await readIfThere(beside(file, 'tokenizer_config.json')),
     chatTemplate: await readIfThere(beside(file, 'chat_template.jinja')),
+    generation: await readIfThere(beside(file, 'generation_config.json')),
   };
 }
 
@@ -85,12 +93,14 @@ async function readIfThere(file: string): Promise<string | undefined> {
  */
 export function tokenizerFromJson(
   json: string,
-  { config: configText, chatTemplate }: Omit<TokenizerFiles, 'json'> = {},
+  { config: configText, chatTemplate, generation: generationText }: Omit<TokenizerFiles, 'json'> = {},
   source = 'tokenizer.json',
 ): Tokenizer {
   const content = parse(json, jsonSchema, source);
   const configSource = beside(source, 'tokenizer_config.json');
   const config = configText === undefined ? {} : parse(configText, configSchema, configSource);
+  const generationSource = beside(source, 'generation_config.json');
+  const generation = generationText === undefined ? {} : parse(generationText, generationSchema, generationSource);
   let library: Library;
   try {
     library = new Library(content, {});
@@ -103,7 +113,8 @@ export function tokenizerFromJson(
   const templateText = chatTemplate ?? templateOf(config.chat_template);
   const templateSource = chatTemplate === undefined ? configSource : beside(source, 'chat_template.jinja');
   const render = templateText === undefined ? undefined : chatRenderer(templateText, config, templateSource);
-  const endTokens = [config.eos_token, '<|im_end|>'].map((token) => (token ? library.token_to_id(token) : undefined));
+  const named = [config.eos_token, '<|im_end|>'].map((token) => (token ? library.token_to_id(token) : undefined));
+  const endTokens = [...named, ...[generation.eos_token_id ?? []].flat()];
 
   return {
     vocabulary: tokens.length,
@@ -116,7 +127,7 @@ export function tokenizerFromJson(
     pieces: piecesOf(tokens, new Set(content.added_tokens.map((token) => token.id)), content.decoder),
     chat: (userMessage) => render?.(userMessage),
     endTokens: [...new Set(endTokens.filter((id) => id !== undefined))],
-    hash: sha256(json, templateText ?? ''),
+    hash: sha256(json, templateText ?? '', JSON.stringify(generation.eos_token_id) ?? ''),
   };
 }
 

@@ -15,8 +15,8 @@ export interface Tokenizer {
   readonly pieces: readonly string[];
   /** One user message in the model's chat template with the assistant's turn opened, or undefined when the model has none. */
   chat(userMessage: string): string | undefined;
-  /** Tokens that end a turn in the model's chat format (empty when it has none). */
+  /** Tokens that end a turn: those of the chat format and of generation_config.json (empty when there are none). */
   readonly endTokens: TokenIds;
-  /** SHA-256 of tokenizer.json (and chat template), for the record. */
+  /** SHA-256 of tokenizer.json, chat template and the end tokens of generation_config.json, for the record. */
   readonly hash: string;
 }

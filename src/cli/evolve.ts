@@ -18,6 +18,7 @@ import { renderTable } from '../runs/table.ts';
 import { refuseBesideResume, repeatable, wholeNumber } from './arguments.ts';
 import { EvolveStatus } from './evolve-status.ts';
 import { estimateText, timingText } from './evolve-text.ts';
+import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { LiveArea } from './live-area.ts';
@@ -37,6 +38,7 @@ interface Options {
   readonly corpus?: string;
   readonly tokenizer?: string;
   readonly model?: string;
+  readonly offline?: boolean;
   readonly evaluate: readonly string[];
   readonly template?: string;
   readonly threads?: number;
@@ -58,6 +60,7 @@ Examples:
   search-e1 evolve --preset smoke --seed 2 --json > results.json
   search-e1 evolve --set grpo.steps=20,10 --set distill.adapter=null --out runs/no-adapter
   search-e1 evolve --resume runs/no-adapter
+  search-e1 evolve --model hf:Qwen/Qwen2.5-0.5B --questions train.jsonl --corpus passages.jsonl.gz
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate nq=nq.test.jsonl --dry-run
 `;
 
@@ -77,15 +80,22 @@ export function evolveCommand(io: Io): Command {
     .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
     .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
-    .option('--model <dir>', 'policy to start from, a Hugging Face directory (default: the embedded base policy)')
+    .option(
+      '--model <dir|hf:name>',
+      'policy to start from: a Hugging Face directory, or hf:OWNER/NAME[@REVISION] from the Hub (default: the embedded base policy)',
+    )
+    .option('--offline', 'take an hf: model from the cache, never from the network')
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
     .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun']);
-      const plan = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
+      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun', 'offline']);
+      const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
+      // From here on a model of the Hub is known by its commit and lies in the cache.
+      const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
+      const plan = { ...asked, inputs: { ...asked.inputs, model } };
       await (options.dryRun ? dryRun(plan, options, io) : run(plan, options, io));
     });
 }
@@ -116,7 +126,7 @@ function inputsOf(options: Options): Inputs {
     questions: absolute(options.questions),
     corpus: absolute(options.corpus),
     tokenizer: absolute(options.tokenizer),
-    model: absolute(options.model),
+    model: options.model?.startsWith('hf:') ? options.model : absolute(options.model),
     template: isBuiltIn ? options.template! : absolute(options.template),
     evaluate: options.evaluate.map((text) => {
       const [, suite, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
@@ -131,7 +141,7 @@ function inputsOf(options: Options): Inputs {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes } = await openSetup(plan.inputs, plan.settings);
+  const { setup, hashes } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
@@ -146,7 +156,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes } = await openSetup(plan.inputs, plan.settings);
+  const { setup, hashes } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);

@@ -1,10 +1,10 @@
 /** Opens what a run works with: the embedded world and its base policy, or the user's own questions, passages and model. */
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hasCode, UserError } from '../base/errors.ts';
+import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
+import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
+import { weightFiles } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
@@ -20,6 +20,7 @@ export interface Inputs {
   readonly questions: string | null;
   readonly corpus: string | null;
   readonly tokenizer: string | null;
+  /** A Hugging Face directory or a name on the Hub, `hf:owner/name[@revision]`. */
   readonly model: string | null;
   /** A built-in template's name or a file. */
   readonly template: string | null;
@@ -40,8 +41,12 @@ export interface SetupHashes {
 /** The checkpoint that comes with the package. */
 export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.meta.url));
 
-/** Opens setup and engine; close `setup.policy` when done. */
-export async function openSetup(inputs: Inputs, settings: Settings): Promise<{ setup: Setup; hashes: SetupHashes }> {
+/** Opens setup and engine; close `setup.policy` when done. A model on the Hub is downloaded unless the cache has it. */
+export async function openSetup(
+  inputs: Inputs,
+  settings: Settings,
+  hub: HubOptions = {},
+): Promise<{ setup: Setup; hashes: SetupHashes }> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
       `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and corpus go together`,
@@ -52,13 +57,13 @@ export async function openSetup(inputs: Inputs, settings: Settings): Promise<{ s
   const embedded = inputs.questions === null;
   if (!embedded && inputs.model === null)
     throw new UserError('--model is missing: the base policy of the embedded world cannot read other text', {
-      hint: 'Give a Hugging Face directory (Qwen2), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
+      hint: 'Give a Hugging Face directory or hf:OWNER/NAME (Qwen2, Qwen3, Llama), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
     });
 
   const data = embedded ? openWorld(settings) : await openFiles(inputs);
   const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-  const folder = inputs.model ?? BASE_POLICY;
-  const weights = await weightsFile(folder);
+  const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+  const weights = await weightFiles(folder);
   const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
   const policy = await openPolicyDirectory(folder, {
     pieces: tokenizer.pieces,
@@ -80,7 +85,7 @@ export async function openSetup(inputs: Inputs, settings: Settings): Promise<{ s
       evaluation: questionsHash(data.suites.flatMap((suite) => suite.questions)),
       template: sha256(JSON.stringify(template)),
       tokenizer: tokenizer.hash,
-      weights: await hashFile(weights),
+      weights: await hashFiles(weights),
     },
   };
 }
@@ -125,18 +130,9 @@ async function openFiles(inputs: Inputs): Promise<Data> {
   };
 }
 
-/** The file whose hash stands for the weights: the single one, or the index of the shards. */
-async function weightsFile(folder: string): Promise<string> {
-  for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
-    const file = path.join(folder, name);
-    try {
-      await stat(file);
-      return file;
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
-    }
-  }
-  throw new UserError(`${folder}: no model.safetensors here`, {
-    hint: 'A Hugging Face model directory with safetensors weights was expected.',
-  });
+/** SHA-256 of a file; of several, the SHA-256 of theirs. */
+async function hashFiles(files: readonly string[]): Promise<string> {
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await hashFile(file));
+  return hashes.length === 1 ? hashes[0]! : sha256(...hashes);
 }

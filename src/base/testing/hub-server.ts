@@ -19,6 +19,9 @@ export interface FakeHub {
   close(): Promise<void>;
 }
 
+/** What every revision of a model stands for. */
+export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+
 /** @param files - by "datasets/owner/name/path" or "owner/name/path" */
 export async function startFakeHub(files: ReadonlyMap<string, FakeFile>): Promise<FakeHub> {
   const requests: string[] = [];
@@ -36,6 +39,16 @@ export async function startFakeHub(files: ReadonlyMap<string, FakeFile>): Promis
         response,
         paths.flatMap((path) => describe(path, files.get(`${prefix}/${path}`))),
       );
+      return;
+    }
+    const revision = url.match(/^\/api\/models\/([^/]+\/[^/]+)\/revision\/([^/]+)$/);
+    const tree = url.match(/^\/api\/models\/([^/]+\/[^/]+)\/tree\/[^/]+$/);
+    if (revision !== null || tree !== null) {
+      const prefix = `${(revision ?? tree)![1]}/`;
+      const own = [...files].filter(([name]) => name.startsWith(prefix));
+      if (own.length === 0 || revision?.[2] === 'none') return refuse(response, 404);
+      const entries = own.flatMap(([name, file]) => describe(name.slice(prefix.length), file));
+      json(response, revision === null ? entries : { id: prefix.slice(0, -1), sha: COMMIT });
       return;
     }
     const resolve = url.match(/^\/(.+)\/resolve\/[^/]+\/(.+)$/);

@@ -1,10 +1,10 @@
 /** The embedded engine: a policy that samples and trains in this process, in a thread of its own. */
 import os from 'node:os';
-import { readModel } from '../../checkpoint/model-directory.ts';
+import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
 import type { Policy, PolicyInfo, Sample, SampleRequest } from '../../policy/policy.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
-import { layoutOf, type ModelConfig } from './parameters.ts';
+import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { WorkerClient } from './worker-client.ts';
 
 export type { EngineStatistics } from './messages.ts';
@@ -31,7 +31,7 @@ export interface PolicySource extends EngineOptions {
  * Opens an engine. It has to be closed.
  * @throws RangeError when a tensor is missing or has another size than the configuration says.
  */
-export async function openPolicy({ config, weights, pieces, threads, maxActive }: PolicySource): Promise<OnnxPolicy> {
+export async function openPolicy({ config, weights, pieces, ...options }: PolicySource): Promise<OnnxPolicy> {
   const layout = layoutOf(config);
   const flat = new Float32Array(layout.total);
   for (const { name, shape, offset, size } of layout.entries) {
@@ -42,34 +42,42 @@ export async function openPolicy({ config, weights, pieces, threads, maxActive }
       );
     flat.set(tensor.data, offset);
   }
+  return open(config, flat, pieces, options);
+}
+
+/** Opens a Hugging Face model directory: config.json and safetensors. The weights are held once. */
+export async function openPolicyDirectory(
+  folder: string,
+  { pieces, ...options }: EngineOptions & Pick<PolicySource, 'pieces'>,
+): Promise<OnnxPolicy> {
+  const config = await readConfig(folder);
+  const layout = layoutOf(config);
+  const flat = new Float32Array(layout.total);
+  await readWeights(folder, config, (name) => viewOf(layout, flat, name));
+  return open(config, flat, pieces, options);
+}
+
+/** @param weights flat, as `layoutOf` says; they go over to the engine's thread and are empty afterwards */
+async function open(
+  config: ModelConfig,
+  weights: Float32Array<ArrayBuffer>,
+  pieces: readonly string[],
+  { threads, maxActive }: EngineOptions,
+): Promise<OnnxPolicy> {
   const info: PolicyInfo = {
     engine: 'onnx',
     family: config.family,
-    parameters: layout.total,
+    parameters: weights.length,
     vocabulary: config.vocabulary,
     contextLength: config.contextLength,
     threads: threads ?? os.availableParallelism(),
   };
-  const setup: WorkerSetup = {
-    config,
-    weights: flat,
-    pieces,
-    threads: info.threads,
-    maxActive: maxActive ?? MAX_ACTIVE,
-  };
+  const setup: WorkerSetup = { config, weights, pieces, threads: info.threads, maxActive: maxActive ?? MAX_ACTIVE };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-  const client = new WorkerClient(script, setup, [flat.buffer]);
+  const client = new WorkerClient(script, setup, [weights.buffer]);
   await client.ready();
   return new OnnxPolicy(info, client);
-}
-
-/** Opens a Hugging Face model directory: config.json and safetensors. */
-export async function openPolicyDirectory(
-  folder: string,
-  options: EngineOptions & Pick<PolicySource, 'pieces'>,
-): Promise<OnnxPolicy> {
-  return openPolicy({ ...options, ...(await readModel(folder)) });
 }
 
 export class OnnxPolicy implements Policy {

@@ -1,0 +1,178 @@
+/**
+ * Models by name: `hf:owner/name`, `hf:owner/name@revision` (a branch, tag or commit). Downloaded because the user wrote
+ * such a name and for no other reason, into Hugging Face's own cache, in its layout, which Python's libraries share:
+ *
+ *     $HF_HOME/hub/models--owner--name/refs/main                       the commit
+ *                                      snapshots/<commit>/config.json  a link to
+ *                                      blobs/<checksum>
+ */
+import { copyFile, readFile, rm, stat, statfs, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { getHFHubCachePath, getRepoFolderName } from '@huggingface/hub';
+import { hasCode, UserError } from '../base/errors.ts';
+import { makeFolder, writeFileAtomic } from '../base/files.ts';
+import { downloadHubFile, type HubFileInfo, hubModelFiles } from '../base/hub-file.ts';
+import { weightFiles } from './model-directory.ts';
+
+export interface HubOptions {
+  /** Take models from the cache, never from the network. Default: what HF_HUB_OFFLINE says. */
+  readonly offline?: boolean;
+  readonly onDownload?: (progress: DownloadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes of all files that the model needs, those found in the cache included. */
+export interface DownloadProgress {
+  readonly name: string;
+  readonly bytes: number;
+  readonly total: number;
+}
+
+export interface LocatedModel {
+  /** A Hugging Face model directory. */
+  readonly folder: string;
+  /** The place as given; a name is given with its commit, so that it stands for the same weights for ever. */
+  readonly place: string;
+}
+
+/** The files of a repository that are used. */
+const FILES = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'model.safetensors.index.json',
+];
+const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
+const COMMIT = /^[0-9a-f]{40}$/;
+
+/**
+ * The folder of a model: `place` itself, or for `hf:…` its snapshot in the cache, downloaded if need be. When the Hub
+ * cannot be reached, a complete snapshot of an earlier time serves.
+ * @throws UserError for a name that is none, a repository without the files needed, and what hub-file.ts refuses
+ */
+export async function locateModel(place: string, options: HubOptions = {}): Promise<LocatedModel> {
+  if (!place.startsWith('hf:')) return { folder: place, place };
+  const [, name, revision = 'main'] = /^hf:(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(place) ?? [];
+  // A revision becomes a part of a path.
+  if (name === undefined || revision.includes('..'))
+    throw new UserError(`${place}: expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION`, {
+      hint: 'For example: hf:Qwen/Qwen2.5-0.5B',
+    });
+  const storage = path.join(getHFHubCachePath(), getRepoFolderName({ type: 'model', name }));
+  const located = (commit: string) => ({ folder: snapshotOf(storage, commit), place: `hf:${name}@${commit}` });
+
+  if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '')) {
+    const commit = await cachedCommit(storage, revision);
+    if (commit !== undefined) return located(commit);
+    throw new UserError(`${place}: is not in the cache (${storage}), or not complete`, {
+      hint: 'Run once without --offline and HF_HUB_OFFLINE to download it.',
+    });
+  }
+  let listed: Awaited<ReturnType<typeof hubModelFiles>>;
+  try {
+    listed = await hubModelFiles(name, revision, options.signal);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const commit = isRefusal(error) ? undefined : await cachedCommit(storage, revision);
+    if (commit === undefined) throw error;
+    return located(commit);
+  }
+  await download(name, storage, listed.commit, neededFiles(listed.files, place), options);
+  if (revision !== listed.commit) await writeFileAtomic(path.join(storage, 'refs', revision), listed.commit);
+  return located(listed.commit);
+}
+
+function snapshotOf(storage: string, commit: string): string {
+  return path.join(storage, 'snapshots', commit);
+}
+
+/** Some repositories hold the weights twice, in one file and in shards. */
+function neededFiles(files: ReadonlyMap<string, HubFileInfo>, place: string): Map<string, HubFileInfo> {
+  const single = files.has('model.safetensors');
+  const wanted = (name: string) => FILES.includes(name) || (single ? name === 'model.safetensors' : SHARD.test(name));
+  const needed = new Map([...files].filter(([name]) => wanted(name)));
+  for (const name of ['config.json', 'tokenizer.json'])
+    if (!needed.has(name)) throw new UserError(`${place}: the repository has no ${name}`);
+  if (![...needed.keys()].some((name) => name.endsWith('.safetensors')))
+    throw new UserError(`${place}: the repository has no weights in safetensors (model.safetensors or shards of it)`);
+  return needed;
+}
+
+async function download(
+  name: string,
+  storage: string,
+  commit: string,
+  files: ReadonlyMap<string, HubFileInfo>,
+  { signal, onDownload }: HubOptions,
+): Promise<void> {
+  const total = [...files.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  const snapshot = snapshotOf(storage, commit);
+  await makeFolder(path.join(storage, 'blobs'));
+  await makeFolder(snapshot);
+  await checkSpace(storage, files);
+  let before = 0;
+  for (const [file, info] of files) {
+    const blob = path.join(storage, 'blobs', info.checksum.value);
+    if (!(await exists(blob))) {
+      const onProgress = (bytes: number) => onDownload?.({ name, bytes: before + bytes, total });
+      const source = { type: 'model', repository: name, revision: commit, path: file } as const;
+      await downloadHubFile(source, info, blob, { onProgress, ...(signal && { signal }) });
+    }
+    await link(blob, path.join(snapshot, file));
+    before += info.bytes;
+  }
+}
+
+/** Refuses what cannot fit before its first byte. */
+async function checkSpace(storage: string, files: ReadonlyMap<string, HubFileInfo>): Promise<void> {
+  let missing = 0;
+  for (const { bytes, checksum } of files.values())
+    if (!(await exists(path.join(storage, 'blobs', checksum.value)))) missing += bytes;
+  const { bavail, bsize } = await statfs(storage);
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  if (missing > bavail * bsize)
+    throw new UserError(
+      `${storage}: ${gigabytes(missing)} are to be downloaded, ${gigabytes(bavail * bsize)} are free`,
+      {
+        hint: 'Free some space, or set HF_HOME to a folder on another disk.',
+      },
+    );
+}
+
+/** Links are relative, so that the cache can be moved; where the system refuses links, a copy. */
+async function link(blob: string, file: string): Promise<void> {
+  if (await exists(file)) return;
+  await rm(file, { force: true });
+  await symlink(path.relative(path.dirname(file), blob), file).catch(async (error: unknown) => {
+    if (hasCode(error, 'EEXIST')) return;
+    await copyFile(blob, file);
+  });
+}
+
+/** The commit of a revision whose snapshot is complete in the cache. */
+async function cachedCommit(storage: string, revision: string): Promise<string | undefined> {
+  const commit = COMMIT.test(revision)
+    ? revision
+    : await readFile(path.join(storage, 'refs', revision), 'utf8').catch(() => undefined);
+  if (commit === undefined || !COMMIT.test(commit)) return undefined;
+  const folder = snapshotOf(storage, commit);
+  // Blobs stand under their names only when complete, and weights are linked last.
+  const weights = await weightFiles(folder).catch(() => []);
+  const needed = [...weights, ...['config.json', 'tokenizer.json'].map((name) => path.join(folder, name))];
+  const there = await Promise.all(needed.map(exists));
+  return weights.length > 0 && there.every(Boolean) ? commit : undefined;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The Hub was reached and said no. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof UserError && /the Hub answered/.test(error.message);
+}
