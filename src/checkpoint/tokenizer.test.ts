@@ -173,6 +173,14 @@ describe.skipIf(lacks('data', 'tokenizers', 'qwen2.5'))('Qwen2.5', () => {
   it('opens the assistant’s turn', () => {
     const text = '<|im_start|>user\nWho? {{ x }}<|im_end|>\n<|im_start|>assistant\n';
     expect(tokenizer.chat('Who? {{ x }}')).toBe(text);
+    const turns = [
+      { role: 'user', content: 'Who?' },
+      { role: 'assistant', content: 'Me.' },
+      { role: 'user', content: 'Why?' },
+    ] as const;
+    expect(tokenizer.chat(turns)).toMatch(
+      /user\nWho\?<\|im_end\|>\n<\|im_start\|>assistant\n[\s\S]*Me\.<\|im_end\|>\n<\|im_start\|>user\nWhy\?<\|im_end\|>\n<\|im_start\|>assistant\n$/,
+    );
     expect(tokenizer.endTokens).toEqual([151645]);
     expect(tokenizer.encode(text).filter((id) => id >= 151643)).toEqual([151644, 151645, 151644]);
   });

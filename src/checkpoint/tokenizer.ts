@@ -6,6 +6,7 @@ import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { hasCode, messageOf, UserError } from '../base/errors.ts';
 import { fileError, sha256 } from '../base/files.ts';
+import type { ChatMessage } from '../policy/text-model.ts';
 import { piecesOf } from './pieces.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
 
@@ -125,7 +126,7 @@ export function tokenizerFromJson(
       return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: false });
     },
     pieces: piecesOf(tokens, new Set(content.added_tokens.map((token) => token.id)), content.decoder),
-    chat: (userMessage) => render?.(userMessage),
+    chat: (message) => render?.(typeof message === 'string' ? [{ role: 'user', content: message }] : message),
     endTokens: [...new Set(endTokens.filter((id) => id !== undefined))],
     hash: sha256(json, templateText ?? '', JSON.stringify(generation.eos_token_id) ?? ''),
   };
@@ -152,7 +153,11 @@ function templateOf(template: TokenizerConfig['chat_template']): string | undefi
   return template?.find(({ name }) => name === 'default')?.template;
 }
 
-function chatRenderer(text: string, config: TokenizerConfig, source: string): (userMessage: string) => string {
+function chatRenderer(
+  text: string,
+  config: TokenizerConfig,
+  source: string,
+): (messages: readonly ChatMessage[]) => string {
   const guarded = <T>(doing: () => T): T => {
     try {
       return doing();
@@ -161,10 +166,10 @@ function chatRenderer(text: string, config: TokenizerConfig, source: string): (u
     }
   };
   const template = guarded(() => new Template(text));
-  return (userMessage) =>
+  return (messages) =>
     guarded(() =>
       template.render({
-        messages: [{ role: 'user', content: userMessage }],
+        messages: [...messages],
         add_generation_prompt: true,
         bos_token: config.bos_token ?? '',
         eos_token: config.eos_token ?? '',

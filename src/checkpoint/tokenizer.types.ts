@@ -1,5 +1,6 @@
 /** What protocol and rollout ask of a tokenizer. */
 import type { TokenIds } from '../policy/policy.ts';
+import type { ChatMessage } from '../policy/text-model.ts';
 
 export interface Tokenizer {
   /** Size of the id space, added tokens included. */
@@ -13,8 +14,8 @@ export interface Tokenizer {
    * character); joined, they contain every ASCII string, such as a tag, that the decoded text contains.
    */
   readonly pieces: readonly string[];
-  /** One user message in the model's chat template with the assistant's turn opened, or undefined when the model has none. */
-  chat(userMessage: string): string | undefined;
+  /** A conversation, or a single user message, in the model's chat template with the assistant's turn opened; undefined when the model has none. */
+  chat(message: string | readonly ChatMessage[]): string | undefined;
   /** Tokens that end a turn: those of the chat format and of generation_config.json (empty when there are none). */
   readonly endTokens: TokenIds;
   /** SHA-256 of tokenizer.json, chat template and the end tokens of generation_config.json, for the record. */

@@ -15,9 +15,14 @@ export function fill(text: string, values: Readonly<Record<string, string>>): st
   return text.replace(placeholder, (whole, name: string) => (Object.hasOwn(values, name) ? values[name]! : whole));
 }
 
-/** The ordinary prompt of a question, as ids. Tag-like text in the question is defused (see tags.ts). */
+/** The ordinary prompt of a question as a message, before any chat template. Tag-like text in the question is defused (see tags.ts). */
+export function studentMessage(template: Template, question: string): string {
+  return fill(template.student, { question: defuse(question) });
+}
+
+/** The ordinary prompt of a question, as ids. */
 export function studentPrompt(tokenizer: PromptTokenizer, template: Template, question: string): number[] {
-  return tokenizer.encode(inChat(tokenizer, template, fill(template.student, { question: defuse(question) })));
+  return tokenizer.encode(inChat(tokenizer, template, studentMessage(template, question)));
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Reads one streamed reply, of a chat or of a raw completion, event by event. Only a finished reply is a reply. */
 import { z } from 'zod';
 import type { TextReply, TextRequest } from '../../policy/text-model.ts';
-import { droppedStop, endOfStop } from './stops.ts';
+import { endOfStop } from '../stop-strings.ts';
+import { droppedStop } from './stops.ts';
 
 /** The server answered, but not with a whole reply. Asking again may help. */
 export class BrokenReply extends Error {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { droppedStop, endOfStop } from './stops.ts';
+import { endOfStop } from '../stop-strings.ts';
+import { droppedStop } from './stops.ts';
 
 const stop = ['</search>', '</answer>'];
 

@@ -1,11 +1,5 @@
 /** Stop strings: servers drop the one that they met, and not all of them say which it was. */
 
-/** Where the first completed stop string of a text ends; undefined when none is complete. */
-export function endOfStop(text: string, stop: readonly string[]): number | undefined {
-  const ends = stop.map((string) => text.indexOf(string) + string.length).filter((_, i) => text.includes(stop[i]!));
-  return ends.length === 0 ? undefined : Math.min(...ends);
-}
-
 /**
  * The stop string that a server dropped from a reply's end, or undefined when the model ended by itself.
  *

@@ -46,7 +46,12 @@ export function testTokenizer({ chat = false } = {}): Tokenizer {
     decode(ids) {
       return Buffer.from(ids.map((id) => pieces[id]!).join(''), 'latin1').toString('utf8');
     },
-    chat: (message) => (chat ? `<|im_start|>user\n${message}<|im_end|>\n<|im_start|>assistant\n` : undefined),
+    chat(message) {
+      if (!chat) return undefined;
+      const messages = typeof message === 'string' ? [{ role: 'user', content: message }] : message;
+      const said = messages.map(({ role, content }) => `<|im_start|>${role}\n${content}<|im_end|>\n`);
+      return `${said.join('')}<|im_start|>assistant\n`;
+    },
     endTokens: chat ? [pieces.indexOf('<|im_end|>')] : [],
     hash: 'test',
   };
