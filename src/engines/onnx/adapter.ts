@@ -1,7 +1,26 @@
 /** LoRA (Hu et al., 2021) on every linear layer of the blocks: W + (alpha / rank) B A. */
 import { Random } from '../../base/random.ts';
 import type { AdapterConfig } from '../../policy/policy.ts';
-import { adapterLayoutOf, adapterNames, LINEAR_LAYERS, layoutOf, type ModelConfig, viewOf } from './parameters.ts';
+import { Graph } from './graph.ts';
+import { SessionPool } from './model-runner.ts';
+import {
+  adapterLayoutOf,
+  adapterNames,
+  LINEAR_LAYERS,
+  layoutOf,
+  linearShape,
+  type ModelConfig,
+  type ParameterLayout,
+  viewOf,
+} from './parameters.ts';
+import { floats } from './session.ts';
+
+export interface AdapterState {
+  readonly rank: number;
+  readonly alpha: number;
+  /** As `adapterLayoutOf` lays it out. */
+  readonly values: Float32Array;
+}
 
 /** A ~ normal(0, 1/√in) drawn from the key in the order of the layout; B = 0, so that the model starts unchanged. */
 export function freshAdapter(config: ModelConfig, { rank, key }: AdapterConfig): Float32Array {
@@ -17,33 +36,50 @@ export function freshAdapter(config: ModelConfig, { rank, key }: AdapterConfig):
   return values;
 }
 
-/** Writes weights + scale B A into `target` (which may be `weights` itself); sums in float64, one rounding to float32. */
-export function addAdapter(
-  config: ModelConfig,
-  weights: Float32Array,
-  adapter: Float32Array,
-  { rank, alpha }: { readonly rank: number; readonly alpha: number },
-  target: Float32Array,
-): void {
-  const layout = layoutOf(config);
-  const adapterLayout = adapterLayoutOf(config, rank);
-  if (target !== weights) target.set(weights);
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const linear of LINEAR_LAYERS) {
-      const names = adapterNames(layer, linear);
-      const a = viewOf(adapterLayout, adapter, names.a);
-      const b = viewOf(adapterLayout, adapter, names.b);
-      const matrix = viewOf(layout, target, `model.layers.${layer}.${linear}.weight`);
-      const columns = a.length / rank;
-      const sums = new Float64Array(columns);
-      for (let out = 0; out * columns < matrix.length; out++) {
-        sums.fill(0);
-        for (let r = 0; r < rank; r++) {
-          const factor = (alpha / rank) * b[out * rank + r]!;
-          for (let column = 0; column < columns; column++) sums[column]! += factor * a[r * columns + column]!;
-        }
-        for (let column = 0; column < columns; column++) matrix[out * columns + column]! += sums[column]!;
+/** Adds adapters to weights: W + scale B A of every linear layer, one matrix product each. */
+export class AdapterMerge {
+  readonly #config: ModelConfig;
+  readonly #layout: ParameterLayout;
+  readonly #sessions: SessionPool;
+
+  constructor(config: ModelConfig, threads: number) {
+    this.#config = config;
+    this.#layout = layoutOf(config);
+    this.#sessions = new SessionPool(threads);
+  }
+
+  /** Writes weights + scale B A into `target`, which is as long as `weights` and not the same array. */
+  async add(weights: Float32Array, { rank, alpha, values }: AdapterState, target: Float32Array): Promise<void> {
+    target.set(weights);
+    const session = await this.#sessions.get(`scale ${alpha / rank}`, () => mergeGraph(alpha / rank));
+    const adapter = adapterLayoutOf(this.#config, rank);
+    for (let layer = 0; layer < this.#config.layers; layer++) {
+      for (const linear of LINEAR_LAYERS) {
+        const names = adapterNames(layer, linear);
+        const name = `model.layers.${layer}.${linear}.weight`;
+        const [out, columns] = linearShape(this.#config, linear);
+        await session.run(
+          {
+            w: floats(viewOf(this.#layout, weights, name), [out, columns]),
+            a: floats(viewOf(adapter, values, names.a), [rank, columns]),
+            b: floats(viewOf(adapter, values, names.b), [out, rank]),
+          },
+          { merged: floats(viewOf(this.#layout, target, name), [out, columns]) },
+        );
       }
     }
   }
+
+  close(): Promise<void> {
+    return this.#sessions.close();
+  }
+}
+
+function mergeGraph(scale: number): Uint8Array {
+  const graph = new Graph();
+  const w = graph.input('w', 'float32', ['out', 'in']);
+  const a = graph.input('a', 'float32', ['rank', 'in']);
+  const b = graph.input('b', 'float32', ['out', 'rank']);
+  graph.output('merged', 'float32', ['out', 'in'], graph.op('Gemm', [b, a, w], { alpha: { float: scale } }));
+  return graph.build();
 }

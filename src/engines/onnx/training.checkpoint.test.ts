@@ -101,7 +101,7 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
       const error = relativeError(viewOf(layoutOf(config), gradient, name), viewOf(layoutOf(config), gradients, name));
       expect(error, name).toBeLessThan(1e-4);
     }
-    const step = trainer.step(settings);
+    const step = await trainer.step(settings);
     expect(step.gradientNorm).toBeCloseTo(expected.loss.grad_global_norm, 3);
     const after = await read('after_adamw_step.safetensors');
     const moved = (to: Float32Array) => to.map((value, i) => value - initial[i]!);

@@ -266,7 +266,7 @@ describe('forward KL', () => {
     expect(result.metrics.unclippedKl).toBe(0);
     const before = trainer.effectiveWeights().slice();
     const { version } = trainer;
-    const step = trainer.step({ ...settings, minGradientNorm: 1e-5 });
+    const step = await trainer.step({ ...settings, minGradientNorm: 1e-5 });
     expect(step.skipped).toBe(true);
     expect(trainer.version).toBe(version);
     expect(trainer.effectiveWeights()).toEqual(before);
@@ -305,7 +305,7 @@ describe('adapter', () => {
     trainer.attachAdapter(adapter);
     for (let i = 0; i < 3; i++) {
       await trainer.accumulate(policyGradient);
-      trainer.step(settings);
+      await trainer.step(settings);
     }
     return trainer;
   }

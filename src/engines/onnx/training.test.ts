@@ -57,9 +57,9 @@ afterAll(async () => {
 async function twoSteps(trainer: Trainer, work = batch) {
   const first = await trainer.accumulate(work);
   const gradient = trainer.gradient().slice();
-  trainer.step(settings);
+  await trainer.step(settings);
   const second = await trainer.accumulate(work);
-  trainer.step(settings);
+  await trainer.step(settings);
   return { first, second, gradient, weights: trainer.effectiveWeights().slice() };
 }
 
@@ -113,7 +113,7 @@ describe('Trainer', () => {
       const [original, copy] = [open(), open({}, new Float32Array(initial.length))];
       if (withAdapter) original.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
       await twoSteps(original);
-      copy.restore(original.state());
+      await copy.restore(original.state());
       expect(copy.effectiveWeights()).toEqual(original.effectiveWeights());
       expect(await twoSteps(copy)).toEqual(await twoSteps(original));
       original.resetOptimizer();
@@ -131,7 +131,7 @@ describe('Trainer', () => {
     const { version } = trainer;
     await trainer.accumulate(batch);
     expect(trainer.version).toBe(version);
-    trainer.step(settings);
+    await trainer.step(settings);
     expect(trainer.version).toBeGreaterThan(version);
     expect(await trainer.logprobs(ids, 'frozen')).toEqual(before);
     expect(await trainer.logprobs(ids, 'present')).not.toEqual(before);

@@ -8,7 +8,7 @@
 import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
 import { crossEntropy, forwardKl, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments } from './adamw.ts';
-import { addAdapter, freshAdapter } from './adapter.ts';
+import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
 import { Gradient } from './gradient.ts';
 import { Layered } from './layered.ts';
 import { type ComputationPlan, planComputation } from './memory.ts';
@@ -30,13 +30,6 @@ export interface TrainerState {
   readonly moments: Moments;
 }
 
-export interface AdapterState {
-  readonly rank: number;
-  readonly alpha: number;
-  /** As `adapterLayoutOf` lays it out. */
-  readonly values: Float32Array;
-}
-
 /** What the optimiser moves: the weights, or the adapter when one is attached. */
 interface Trained {
   readonly values: Float32Array;
@@ -51,10 +44,12 @@ export class Trainer {
   readonly #weights: Float32Array;
   readonly #limits: Limits;
   readonly #runner: ModelRunner;
+  readonly #merge: AdapterMerge;
   #trained: Trained;
   #adapter: AdapterState | undefined;
   #frozen: Float32Array | undefined;
-  #effective: { readonly version: number; readonly weights: Float32Array } | undefined;
+  /** The weights with the adapter added. */
+  #effective: Float32Array | undefined;
   #version = 0;
 
   /** @param weights flat, as `layoutOf(config)` says; kept and changed in place. */
@@ -67,6 +62,7 @@ export class Trainer {
     this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
     this.#runner =
       mode === 'layered' ? new Layered(config, options.threads, rows) : new WholeGraph(config, options.threads);
+    this.#merge = new AdapterMerge(config, options.threads);
     this.#trained = trained(this.#layout, weights);
   }
 
@@ -77,13 +73,7 @@ export class Trainer {
 
   /** The weights with the adapter added; the weights themselves when there is none. Valid until `version` changes. */
   effectiveWeights(): Float32Array {
-    if (!this.#adapter) return this.#weights;
-    if (this.#effective?.version !== this.#version) {
-      const target = this.#effective?.weights ?? new Float32Array(this.#weights.length);
-      addAdapter(this.#config, this.#weights, this.#adapter.values, this.#adapter, target);
-      this.#effective = { version: this.#version, weights: target };
-    }
-    return this.#effective.weights;
+    return this.#effective ?? this.#weights;
   }
 
   /** log π of given ids at temperature 1, a stream per sequence (entry 0 is 0). */
@@ -127,11 +117,13 @@ export class Trainer {
   }
 
   /** One AdamW step on the adapter when one is attached, else on the weights; clears the gradient. */
-  step(settings: AdamWStep): StepResult {
+  async step(settings: AdamWStep): Promise<StepResult> {
     const { values, gradient, moments } = this.#trained;
     const result = adamwStep(values, gradient.values, moments, settings);
     gradient.values.fill(0);
-    if (!result.skipped) this.#version += 1;
+    if (result.skipped) return result;
+    this.#version += 1;
+    if (this.#adapter) await this.#merge.add(this.#weights, this.#adapter, this.#effective!);
     return result;
   }
 
@@ -169,24 +161,29 @@ export class Trainer {
   }
 
   /** Copies a state in; the gradient starts from zero, and the frozen weights stay what they are. */
-  restore(state: TrainerState): void {
+  async restore(state: TrainerState): Promise<void> {
     this.#weights.set(state.weights);
     this.#adapter = undefined;
     this.#effective = undefined;
-    if (state.adapter) this.#attach({ ...state.adapter, values: state.adapter.values.slice() });
-    else this.#trained = trained(this.#layout, this.#weights);
+    if (state.adapter) {
+      this.#attach({ ...state.adapter, values: state.adapter.values.slice() });
+      await this.#merge.add(this.#weights, state.adapter, this.#effective!);
+    } else this.#trained = trained(this.#layout, this.#weights);
     const { first, second, steps } = state.moments;
     this.#trained.moments = { first: first.slice(), second: second.slice(), steps };
     this.#version += 1;
   }
 
   /** Releases the sessions. */
-  close(): Promise<void> {
-    return this.#runner.close();
+  async close(): Promise<void> {
+    await this.#runner.close();
+    await this.#merge.close();
   }
 
+  /** An adapter that adds nothing yet. */
   #attach(adapter: AdapterState): void {
     this.#adapter = adapter;
+    this.#effective = this.#weights.slice();
     this.#trained = trained(adapterLayoutOf(this.#config, adapter.rank), adapter.values);
     this.#version += 1;
   }
