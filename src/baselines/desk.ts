@@ -90,7 +90,9 @@ export class Desk {
       ),
     );
     if (asked.kind !== 'done') throw ended(asked, 'sample-failed', 'the model', deadlines.sample);
-    const { text, promptTokens, newTokens } = asked.value;
+    const { text, finish, promptTokens, newTokens } = asked.value;
+    if (text === '' && finish === 'length')
+      throw new AttemptEnded('context-full', 'the prompt leaves no room for a reply');
     this.#promptTokens = sum(this.#promptTokens, promptTokens);
     this.#newTokens = sum(this.#newTokens, newTokens);
     this.#transcript.push({ author: 'policy', text });

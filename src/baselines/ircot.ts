@@ -5,7 +5,7 @@
  *     repeat: sentence ← next sentence of the thought, given question, passages and thoughts so far
  *             stop when it says the answer; else passages ← passages + search(sentence)
  *
- * Departures: an instruction in place of worked examples; sentences are told apart by Intl.Segmenter in place of spaCy; the
+ * Departures: an instruction in place of worked examples; sentences are told apart by a rule in place of spaCy; the
  * answer is read from the thought itself, as FlashRAG does, and a second reader is asked only when the thought never comes to an end.
  */
 import { fill } from '../protocol/prompts.ts';
@@ -29,7 +29,9 @@ const MOST_PASSAGES = 15;
 /** Tokens in which one sentence has to end. */
 const SENTENCE_TOKENS = 100;
 
-const sentences = new Intl.Segmenter('en', { granularity: 'sentence' });
+/** Where a sentence ends: not behind an initial or a common abbreviation ("J. K. Rowling", "St. Louis", "Dr. No"). */
+const sentenceEnd =
+  /(?<!\b(?:[A-Z]|Dr|Mrs?|Ms|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Gov|Sen|Rep|Hon|Inc|Ltd|Corp|Co|No|vs)\.)(?<=[.!?]["')\]]?)\s+(?=["'([]?[A-Z0-9])|\n/;
 
 export const ircot: Baseline = {
   name: 'ircot',
@@ -66,6 +68,5 @@ export const ircot: Baseline = {
 };
 
 function firstSentence(reply: string): string {
-  for (const { segment } of sentences.segment(afterThinking(reply))) if (segment.trim() !== '') return segment.trim();
-  return '';
+  return afterThinking(reply).split(sentenceEnd)[0]!.trim();
 }

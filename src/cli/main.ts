@@ -2,7 +2,9 @@
 import { Command, CommanderError } from 'commander';
 import { hasCode, UserError } from '../base/errors.ts';
 import { packageVersion } from '../runs/config-record.ts';
+import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
@@ -16,6 +18,8 @@ Examples:
   search-e1 evolve --dry-run                print settings, time and memory, and stop
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 warmup --out base               make the embedded base policy again
+  search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
+  search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
 `;
 
@@ -32,7 +36,14 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', examples)
     .showHelpAfterError('(--help lists what there is)');
-  const commands = [evolveCommand(io), warmupCommand(io), dataCommand(io), scoreCommand(io)];
+  const commands = [
+    evolveCommand(io),
+    warmupCommand(io),
+    evaluateCommand(io),
+    compareCommand(io),
+    dataCommand(io),
+    scoreCommand(io),
+  ];
   for (const command of commands) program.addCommand(command);
   for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({

@@ -55,8 +55,11 @@ export interface Comparison {
   readonly warnings: readonly string[];
 }
 
-/** @param evaluations at least one; their names differ */
-export function compareEvaluations(evaluations: readonly NamedEvaluation[]): Comparison {
+/**
+ * @param evaluations at least one; their names differ
+ * @param withPublished whether the published rows stand beside
+ */
+export function compareEvaluations(evaluations: readonly NamedEvaluation[], withPublished = true): Comparison {
   const present = [...new Set(evaluations.flatMap(({ results }) => results.conditions.suites.map(({ name }) => name)))];
   // Benchmarks in the papers' order, the user's own suites behind them as they come.
   const suites = [
@@ -70,7 +73,7 @@ export function compareEvaluations(evaluations: readonly NamedEvaluation[]): Com
       row,
     })),
   );
-  const published = suites.some(isBenchmark) ? publishedCells(suites) : [];
+  const published = withPublished && suites.some(isBenchmark) ? publishedCells(suites) : [];
   return {
     schema: 1,
     suites,

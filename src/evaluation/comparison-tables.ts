@@ -5,14 +5,11 @@ import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
 import { blockAsMarkdown, blockAsText, type TableBlock } from '../runs/table.ts';
 import { type Comparison, macroOf, suiteOf } from './compare.ts';
-import type { Figures, MeanFigure } from './results.ts';
+import { behaviour, behaviourNotes, cell, NOTHING, total } from './figures-text.ts';
 
-const NOTHING = '–';
-
-function cell(figure: MeanFigure | null | undefined, decimals: number): string {
-  if (!figure) return NOTHING;
-  const error = figure.standardError === null ? '' : ` ±${figure.standardError.toFixed(decimals)}`;
-  return `${figure.mean.toFixed(decimals)}${error}`;
+/** Long names would widen every column. */
+function short(suite: string): string {
+  return suite === '2wikimultihopqa' ? '2wiki' : suite;
 }
 
 /** Scores, behaviour, paired differences. */
@@ -28,12 +25,12 @@ export function comparisonTables(comparison: Comparison): TableBlock[] {
 function scoreTable(comparison: Comparison): TableBlock {
   const { suites, rows, published } = comparison;
   const failures = rows.flatMap(({ label, row }) => {
-    const count = row.suites.reduce((sum, suite) => sum + suite.failures, 0);
+    const count = total(row, 'failures');
     return count === 0 ? [] : [`${label}: ${count} questions failed and count as 0.`];
   });
   return {
     title: 'Exact match ± standard error',
-    header: [...suites, 'mean of suites', 'mean of questions'],
+    header: [...suites.map(short), 'suites', 'questions'],
     rows: [
       ...rows.map((compared) => ({
         label: compared.label,
@@ -54,37 +51,24 @@ function scoreTable(comparison: Comparison): TableBlock {
         rule: i === 0,
       })),
     ],
-    notes: failures,
+    notes: ['The last two columns are the mean of suites and the mean of questions.', ...failures],
   };
 }
 
-const behaviour: readonly (readonly [label: string, figure: keyof Figures, decimals: number])[] = [
-  ['F1', 'f1', 3],
-  ['substring', 'substring', 3],
-  ['recall', 'recall', 3],
-  ['searches', 'searches', 2],
-  ['new tokens', 'newTokens', 1],
-  ['well formed', 'wellFormed', 3],
-];
-
 function behaviourTable(rows: Comparison['rows']): TableBlock {
-  const count = (of: (suite: { failures: number; unanswered: number }) => number, row: Comparison['rows'][number]) =>
-    String(row.row.suites.reduce((sum, suite) => sum + of(suite), 0));
   return {
     title: 'Behaviour, means of suites',
-    header: [...behaviour.map(([label]) => label), 'no answer', 'failed'],
+    header: [...behaviour.map(({ label }) => label), 'no answer', 'failed'],
     rows: rows.map((compared) => ({
       label: compared.label,
       cells: [
-        ...behaviour.map(([, figure, decimals]) => cell(compared.row.macro[figure], decimals)),
-        count((suite) => suite.unanswered, compared),
-        count((suite) => suite.failures, compared),
+        ...behaviour.map(({ figure, decimals }) => cell(compared.row.macro[figure], decimals)),
+        String(total(compared.row, 'unanswered')),
+        String(total(compared.row, 'failures')),
       ],
       rule: false,
     })),
-    notes: [
-      'Recall: a gold answer occurs in a retrieved passage, among questions that searched. Searches, tokens, form and recall leave failed questions out.',
-    ],
+    notes: behaviourNotes,
   };
 }
 
@@ -94,7 +78,7 @@ function differenceTable({ suites, differences }: Comparison): TableBlock {
     d === null ? NOTHING : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`;
   return {
     title: `Difference to ${differences[0]!.against} in exact match, the same questions, with 95 % bootstrap interval`,
-    header: [...suites, 'all questions'],
+    header: [...suites.map(short), 'all'],
     rows: differences.map((difference) => ({
       label: difference.label,
       cells: [...suites.map((suite) => shown(difference.suites[suite] ?? null)), shown(difference.all)],

@@ -63,17 +63,24 @@ export interface Difference {
 
 /** The fields in which two values differ, named by their paths; hashes are shortened. */
 export function differences(there: unknown, here: unknown, field = ''): Difference[] {
-  if (isRecord(there) && isRecord(here)) {
-    const names = [...new Set([...Object.keys(there), ...Object.keys(here)])];
-    return names.flatMap((name) => differences(there[name], here[name], field === '' ? name : `${field}.${name}`));
+  const [before, after] = [fieldsOf(there), fieldsOf(here)];
+  if (before !== undefined && after !== undefined) {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return names.flatMap((name) => differences(before[name], after[name], field === '' ? name : `${field}.${name}`));
   }
   const [a, b] = [JSON.stringify(there), JSON.stringify(here)];
   return a === b ? [] : [{ field, there: shown(a), here: shown(b) }];
 }
 
-/** Lists become objects keyed by name (suites) or position, so that a difference names the element. */
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
+/** The parts of a value, if it has any; those of a list go by their names, or by their places. */
+function fieldsOf(value: unknown): Record<string, unknown> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (!Array.isArray(value)) return { ...value };
+  return Object.fromEntries(value.map((part: unknown, i) => [nameOf(part) ?? i, part]));
+}
+
+function nameOf(part: unknown): string | undefined {
+  return typeof part === 'object' && part !== null && 'name' in part ? String(part.name) : undefined;
 }
 
 function shown(json: string | undefined): string {

@@ -47,10 +47,9 @@ export function warnAmongOurs(evaluations: readonly NamedEvaluation[]): string[]
   });
 }
 
-/** All but the model and the prompts of baselines, which are what is compared; suites by name. */
+/** All but the model and the prompts of baselines, which are what is compared. */
 function comparable({ retriever, suites, decoding, limits }: Conditions) {
-  const byName = Object.fromEntries(suites.map(({ name, ...suite }) => [name, suite]));
-  return { retriever, suites: byName, decoding, limits };
+  return { retriever, suites, decoding, limits };
 }
 
 /** How much one suite's questions weigh in the two means, where that is far apart: Bamboogle's, in the seven benchmarks. */

@@ -63,7 +63,6 @@ export async function openSetup(
   const data = embedded ? openWorld(settings) : await openFiles(inputs);
   const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
   const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
-  const weights = await weightFiles(folder);
   const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
   const policy = await openPolicyDirectory(folder, {
     pieces: tokenizer.pieces,
@@ -85,7 +84,7 @@ export async function openSetup(
       evaluation: questionsHash(data.suites.flatMap((suite) => suite.questions)),
       template: sha256(JSON.stringify(template)),
       tokenizer: tokenizer.hash,
-      weights: await hashFiles(weights),
+      weights: await hashWeights(folder),
     },
   };
 }
@@ -130,9 +129,9 @@ async function openFiles(inputs: Inputs): Promise<Data> {
   };
 }
 
-/** SHA-256 of a file; of several, the SHA-256 of theirs. */
-async function hashFiles(files: readonly string[]): Promise<string> {
+/** Stands for the weights in a model's folder: SHA-256 of their file; of several, the SHA-256 of theirs. */
+export async function hashWeights(folder: string): Promise<string> {
   const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashFile(file));
+  for (const file of await weightFiles(folder)) hashes.push(await hashFile(file));
   return hashes.length === 1 ? hashes[0]! : sha256(...hashes);
 }

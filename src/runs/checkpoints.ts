@@ -71,6 +71,24 @@ export class Checkpoints {
     return path.join(this.folder, folder);
   }
 
+  /**
+   * The training stage that ended last, or the one of that name, with its folder: a whole model. Throws a UserError when
+   * there is none.
+   */
+  async trained(name?: string): Promise<{ readonly stage: string; readonly folder: string }> {
+    const kept = Object.entries((await this.#pointer())?.kept ?? {}).filter(([stage]) => !stage.endsWith('-best'));
+    // Numbered as they were written; the base comes first.
+    const [stage, folder] =
+      name === undefined
+        ? (kept.sort(([, a], [, b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10)).at(-1) ?? [])
+        : (kept.find(([stage]) => stage === name) ?? []);
+    if (stage === undefined || folder === undefined)
+      throw new UserError(`${this.folder}: ${name === undefined ? 'no stage has ended yet' : `no stage ${name}`}`, {
+        hint: kept.length === 0 ? 'Let the run go on first.' : `There are ${kept.map(([each]) => each).join(', ')}.`,
+      });
+    return { stage, folder: path.join(this.folder, folder) };
+  }
+
   get #pointerFile(): string {
     return path.join(this.folder, 'latest.json');
   }

@@ -1,0 +1,218 @@
+/** `search-e1 evaluate`: asks a policy the questions of benchmarks, by any of the baselines, and keeps every answer. */
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { UserError } from '../base/errors.ts';
+import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { benchmarkNames } from '../benchmarks/suites/all.ts';
+import { answerKey } from '../evaluation/answer.ts';
+import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
+import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
+import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
+import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
+import { resultsTable } from '../evaluation/results-table.ts';
+import { builtInTemplates } from '../protocol/templates.ts';
+import { blockAsText } from '../runs/table.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
+import { EvaluateStatus } from './evaluate-status.ts';
+import { fetchModel } from './fetch-model.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+import { LiveArea } from './live-area.ts';
+import { nearestPath } from './nearest.ts';
+
+interface Options {
+  readonly policy?: string;
+  readonly retriever?: string;
+  readonly template?: string;
+  readonly baseline: string;
+  readonly suites?: string;
+  readonly questions: readonly string[];
+  readonly data: string;
+  readonly limit?: number;
+  readonly seed: number;
+  readonly temperature: number;
+  readonly searches?: number;
+  readonly passages?: number;
+  readonly concurrency: number;
+  readonly threads?: number;
+  readonly apiKeyEnv?: string;
+  readonly offline?: boolean;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** A score with a larger share of failed questions is no score of the policy. */
+const MOST_FAILED = 0.01;
+
+const examples = `
+Scores are over all questions asked. A question whose server or search failed is recorded as failed, counts as 0, and is asked again
+when the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
+
+Examples:
+  search-e1 evaluate                                               the embedded base on the embedded world
+  search-e1 evaluate --policy runs/NAME --out evaluations/e1       the last stage of a run
+  search-e1 evaluate --policy runs/NAME#grpo-1 --out evaluations/search-r1
+  search-e1 evaluate --policy http://127.0.0.1:8000/v1#qwen2.5-3b --retriever wiki.jsonl.gz \\
+      --suites nq,hotpotqa --baseline direct,rag,agent --limit 200 --out evaluations/qwen
+  search-e1 compare evaluations/e1 evaluations/search-r1           side by side, with the published rows
+`;
+
+export function evaluateCommand(io: Io): Command {
+  return new Command('evaluate')
+    .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
+    .option(
+      '--policy <policy>',
+      'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
+    )
+    .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
+    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .option('--baseline <names>', `some of ${baselineNames.join(', ')}; or all`, 'agent')
+    .option('--suites <names>', `some of ${benchmarkNames.join(', ')}; or world`)
+    .addOption(repeatable('--questions <name=file>', 'questions from a file; may be repeated'))
+    .option('--data <dir>', 'where benchmarks lie', 'data')
+    .option('--limit <number>', 'questions of each suite, a choice by --seed (default: all)', wholeNumber(1))
+    .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
+    .option('--temperature <number>', '0 = greedy', temperature, 0)
+    .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
+    .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
+    .option('--concurrency <number>', 'questions under way at a time', wholeNumber(1), 16)
+    .option('--threads <number>', 'threads of the embedded engine (default: all cores)', wholeNumber(1))
+    .option('--api-key-env <name>', 'variable that holds the key of a served model')
+    .option('--offline', 'take an hf: model from the cache, never from the network')
+    .option('--out <dir>', 'where answers and results go (default: evaluations/<policy>)')
+    .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .addHelpText('after', examples)
+    .action((options: Options) => evaluate(options, io));
+}
+
+async function evaluate(options: Options, io: Io): Promise<void> {
+  const baselines = baselinesOf(options.baseline);
+  // Shows the download; what opens the model then finds it in the cache.
+  if (options.policy?.startsWith('hf:')) await fetchModel(options.policy, options, io);
+  const opened = await openEvaluation({
+    ...options,
+    policy: options.policy,
+    retriever: options.retriever,
+    template: options.template,
+    limit: options.limit,
+    searches: options.searches,
+    passages: options.passages,
+    threads: options.threads,
+    apiKeyEnv: options.apiKeyEnv,
+    offline: options.offline,
+    baselines,
+    suites: options.suites === undefined ? [] : options.suites.split(',').map((name) => name.trim()),
+    files: options.questions.map(questionFile),
+  });
+  try {
+    const name = opened.conditions.model.name.replace(/[^\w.#-]+/g, '-');
+    const folder = options.out ?? path.join('evaluations', name);
+    const directory = await EvaluationDirectory.open(folder, opened.conditions);
+    try {
+      const results = await run(directory, opened, baselines, options, io);
+      io.out.write(options.json ? jsonText(folder, results) : finalText(folder, results, io));
+      refuseManyFailures(folder, results, directory);
+    } finally {
+      await directory.close();
+    }
+  } finally {
+    await opened.close();
+  }
+}
+
+async function run(
+  directory: EvaluationDirectory,
+  { conditions, suites, solve }: OpenedEvaluation,
+  baselines: readonly BaselineName[],
+  { concurrency, json }: Options,
+  io: Io,
+): Promise<EvaluationResults> {
+  const tasks = evaluationTasks(baselines, suites);
+  const open = openTasks(tasks, directory.answers);
+  const area = new LiveArea(io.err, json !== true);
+  const status = new EvaluateStatus(area, tasks, directory.answers);
+  area.print(
+    `${directory.folder}: ${tasks.length.toLocaleString('en')} questions, ${open.length.toLocaleString('en')} to ask`,
+  );
+  for (const note of versionNotes(directory.conditions.versions, conditions.versions)) area.print(`note: ${note}`);
+  const ticking = setInterval(() => status.draw(), 1000);
+  try {
+    await interruptible('Give the same command again to continue.', (signal) =>
+      workOff(open, solve, {
+        concurrency,
+        signal,
+        record: async (answer) => {
+          await directory.record(answer);
+          status.see(answer);
+        },
+      }),
+    );
+    const results = resultsOf(directory.conditions, baselines, suites, directory.answers);
+    await directory.writeResults(results);
+    return results;
+  } finally {
+    clearInterval(ticking);
+    area.finish();
+  }
+}
+
+function baselinesOf(text: string): BaselineName[] {
+  const names = text === 'all' ? baselineNames : text.split(',').map((name) => name.trim());
+  const chosen = [...new Set(names)].map((name) => {
+    const found = baselineNames.find((each) => each === name);
+    if (found !== undefined) return found;
+    const close = nearestPath(name, baselineNames);
+    throw new UserError(`--baseline: there is no ${name}${close === undefined ? '' : `, did you mean ${close}?`}`, {
+      hint: `There are ${baselineNames.join(', ')}; or all.`,
+    });
+  });
+  return chosen;
+}
+
+function questionFile(text: string): { name: string; file: string } {
+  const [, name, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || file === undefined)
+    throw new UserError(`--questions ${text}: expected NAME=FILE`, {
+      hint: 'For example: --questions nq=nq.test.jsonl.gz',
+    });
+  return { name, file };
+}
+
+function temperature(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('Expected a number of at least 0.');
+  return value;
+}
+
+function versionNotes(recorded: Readonly<Record<string, string>>, present: Readonly<Record<string, string>>): string[] {
+  return Object.keys(present)
+    .filter((name) => recorded[name] !== present[name])
+    .map((name) => `begun with ${name} ${recorded[name]}, this is ${present[name]}: answers may differ`);
+}
+
+function finalText(folder: string, results: EvaluationResults, io: Io): string {
+  const width = Math.min(140, Math.max(60, io.out.columns ?? 100));
+  return (
+    `${blockAsText(resultsTable(results), width)}\n${path.join(folder, 'results.json')}\n` +
+    `Beside the published rows: search-e1 compare ${folder}\n`
+  );
+}
+
+function jsonText(folder: string, results: EvaluationResults): string {
+  const at = (name: string) => path.resolve(folder, name);
+  const files = { directory: path.resolve(folder), answers: at('answers.jsonl'), results: at('results.json') };
+  return `${JSON.stringify({ files, results }, null, 2)}\n`;
+}
+
+function refuseManyFailures(folder: string, results: EvaluationResults, directory: EvaluationDirectory): void {
+  const suites = results.rows.flatMap((row) => row.suites);
+  const asked = suites.reduce((sum, { questions }) => sum + questions, 0);
+  const failed = suites.reduce((sum, { failures }) => sum + failures, 0);
+  if (failed <= MOST_FAILED * asked) return;
+  const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
+  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
+  throw new UserError(`${folder}: ${failed} of ${asked} questions failed and count as 0${example}`, {
+    hint: 'Give the same command again: only those are asked again.',
+  });
+}

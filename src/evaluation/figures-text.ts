@@ -1,0 +1,30 @@
+/** Figures as table cells, and which of them describe behaviour. */
+import type { Figures, MeanFigure, ResultRow } from './results.ts';
+
+export const NOTHING = '–';
+
+/** "0.384 ±0.012" with the given number of decimals. */
+export function cell(figure: MeanFigure | null | undefined, decimals: number): string {
+  if (!figure) return NOTHING;
+  const error = figure.standardError === null ? '' : ` ±${figure.standardError.toFixed(decimals)}`;
+  return `${figure.mean.toFixed(decimals)}${error}`;
+}
+
+export const behaviour: readonly { label: string; figure: keyof Figures; decimals: number }[] = [
+  { label: 'F1', figure: 'f1', decimals: 3 },
+  { label: 'substring', figure: 'substring', decimals: 3 },
+  { label: 'recall', figure: 'recall', decimals: 3 },
+  { label: 'searches', figure: 'searches', decimals: 2 },
+  { label: 'new tokens', figure: 'newTokens', decimals: 1 },
+  { label: 'well formed', figure: 'wellFormed', decimals: 3 },
+];
+
+export const behaviourNotes: readonly string[] = [
+  'Recall: a gold answer occurs in a retrieved passage, of questions that searched.',
+  'Searches, tokens, form and recall leave failed questions out; in scores these count as 0.',
+];
+
+/** Over all suites of a row. */
+export function total(row: ResultRow, of: 'questions' | 'failures' | 'unanswered'): number {
+  return row.suites.reduce((sum, suite) => sum + suite[of], 0);
+}

@@ -1,0 +1,119 @@
+/**
+ * A policy by the one word that a user gives for it.
+ *
+ *     (nothing)                    the embedded base policy
+ *     http://HOST:PORT/v1#MODEL    a served model
+ *     RUN, RUN#STAGE               a run directory: the training stage that ended last, or the one named
+ *     DIR, hf:OWNER/NAME           a Hugging Face model directory, or one from the Hub
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { locateModel } from '../checkpoint/hub-model.ts';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { isAddress, parseAddress } from '../engines/openai/address.ts';
+import { apiKeyFor } from '../engines/openai/api-key.ts';
+import { openServedModel } from '../engines/openai/served-model.ts';
+import { BASE_POLICY, hashWeights } from '../evolve/open.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { TextModel } from '../policy/text-model.ts';
+import { Checkpoints } from '../runs/checkpoints.ts';
+import type { RunConfig } from '../runs/config-record.ts';
+import { RunFiles } from '../runs/run-files.ts';
+
+export type NamedPolicy = EnginePolicy | ServedPolicy;
+
+/** On the embedded engine: token ids. */
+export interface EnginePolicy {
+  readonly kind: 'engine';
+  readonly name: string;
+  /** SHA-256 of the weights' file. */
+  readonly weights: string;
+  readonly policy: Policy;
+  readonly tokenizer: Tokenizer;
+  /** The run that it comes from. */
+  readonly run: RunConfig | null;
+  /** It comes with the package or from a run on the embedded world, and knows that world's language only. */
+  readonly ofWorld: boolean;
+  close(): Promise<void>;
+}
+
+/** Behind a server: text. */
+export interface ServedPolicy {
+  readonly kind: 'served';
+  readonly model: TextModel;
+  close(): Promise<void>;
+}
+
+export interface NamedPolicyOptions {
+  /** Requests, or sequences, under way at a time. */
+  readonly concurrency: number;
+  readonly threads?: number | undefined;
+  /** Take a model of the Hub from the cache only. */
+  readonly offline?: boolean | undefined;
+  /** The environment's variable that holds the key of a served model. */
+  readonly apiKeyEnv?: string | undefined;
+}
+
+/** Opens it; it has to be closed. Throws a UserError that names what cannot be opened, and why. */
+export async function openNamedPolicy(spec: string | undefined, options: NamedPolicyOptions): Promise<NamedPolicy> {
+  if (spec !== undefined && isAddress(spec)) {
+    const address = parseAddress(spec);
+    const apiKey = apiKeyFor(address.url, options.apiKeyEnv);
+    const model = await openServedModel(address, { apiKey, concurrency: options.concurrency });
+    return { kind: 'served', model, close: () => model.close() };
+  }
+  if (spec?.startsWith('hf:')) {
+    const { folder, place } = await locateModel(spec, options.offline ? { offline: true } : {});
+    return openFolder(folder, place, options, {});
+  }
+  if (spec === undefined) return openFolder(BASE_POLICY, 'base', options, { ofWorld: true });
+  const [folder, stage] = splitStage(spec);
+  if (existsSync(path.join(folder, 'checkpoints', 'latest.json'))) return openRun(folder, stage, options);
+  if (stage !== undefined)
+    throw new UserError(`${folder}: not a run directory, so it has no stage ${stage}`, {
+      hint: 'Give the directory that `search-e1 evolve` wrote to.',
+    });
+  return openFolder(folder, path.basename(path.resolve(folder)), options, {});
+}
+
+/** A folder may have a "#" in its own name. */
+function splitStage(spec: string): [folder: string, stage?: string] {
+  const [, folder, stage] = /^(.+)#([^#/\\]+)$/.exec(spec) ?? [];
+  return folder === undefined || stage === undefined || existsSync(spec) ? [spec] : [folder, stage];
+}
+
+async function openRun(folder: string, name: string | undefined, options: NamedPolicyOptions): Promise<EnginePolicy> {
+  const run = await new RunFiles(folder).config();
+  const { stage, folder: checkpoint } = await new Checkpoints(path.join(folder, 'checkpoints')).trained(name);
+  // A checkpoint holds weights; the tokenizer stayed where the run took it from.
+  const tokenizer = run.inputs.tokenizer ?? run.inputs.model ?? BASE_POLICY;
+  const title = `${path.basename(path.resolve(folder))}#${stage}`;
+  return openFolder(checkpoint, title, options, { tokenizer, run, ofWorld: run.inputs.questions === null });
+}
+
+async function openFolder(
+  folder: string,
+  name: string,
+  { concurrency, threads }: NamedPolicyOptions,
+  {
+    tokenizer: tokenizerFrom = folder,
+    run = null,
+    ofWorld = false,
+  }: {
+    tokenizer?: string;
+    run?: RunConfig | null;
+    ofWorld?: boolean;
+  },
+): Promise<EnginePolicy> {
+  const weights = await hashWeights(folder);
+  const tokenizer = await loadTokenizer(tokenizerFrom);
+  const policy = await openPolicyDirectory(folder, {
+    pieces: tokenizer.pieces,
+    maxActive: concurrency,
+    ...(threads !== undefined && { threads }),
+  });
+  return { kind: 'engine', name, weights, policy, tokenizer, run, ofWorld, close: () => policy.close() };
+}

@@ -1,0 +1,187 @@
+/** Opens what an evaluation is of: the policy, what it searches, the questions; with the conditions that all of it amounts to. */
+import { UserError } from '../base/errors.ts';
+import { sha256 } from '../base/files.ts';
+import { type BaselineName, promptedBaselines } from '../baselines/all.ts';
+import { attemptQuestion } from '../baselines/attempt-question.ts';
+import { questionsHash } from '../benchmarks/questions.ts';
+import { textPolicy } from '../engines/text-policy.ts';
+import { presets, type RolloutSettings } from '../evolve/settings.ts';
+import type { Template } from '../protocol/template.ts';
+import { openTemplate } from '../protocol/templates.ts';
+import { Bm25Index } from '../retrieval/bm25.ts';
+import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
+import { batchSearches } from '../rollout/batched-search.ts';
+import { defaultDeadlines, defaultLimits, type RolloutLimits } from '../rollout/turns.ts';
+import { presentVersions } from '../runs/config-record.ts';
+import { generateWorld, type World } from '../world/generate.ts';
+import type { Conditions } from './conditions.ts';
+import type { Solver } from './evaluate.ts';
+import { type NamedPolicy, openNamedPolicy } from './named-policy.ts';
+import { type OpenedSuite, openQuestions } from './questions.ts';
+import { solveByRollout } from './solve-by-rollout.ts';
+import { solveByText } from './solve-by-text.ts';
+
+export interface EvaluationInputs {
+  /** See named-policy.ts; undefined = the embedded base policy. */
+  readonly policy: string | undefined;
+  /** What `openRetriever` takes, or "world"; undefined = what the policy was trained with. */
+  readonly retriever: string | undefined;
+  readonly template: string | undefined;
+  readonly baselines: readonly BaselineName[];
+  /** Empty, and no files: the embedded world's, where that is what is searched. */
+  readonly suites: readonly string[];
+  readonly files: readonly { readonly name: string; readonly file: string }[];
+  readonly data: string;
+  readonly limit: number | undefined;
+  readonly seed: number;
+  readonly temperature: number;
+  readonly searches: number | undefined;
+  readonly passages: number | undefined;
+  readonly concurrency: number;
+  readonly threads: number | undefined;
+  readonly apiKeyEnv: string | undefined;
+  readonly offline: boolean | undefined;
+}
+
+export interface OpenedEvaluation {
+  readonly conditions: Conditions;
+  readonly suites: readonly OpenedSuite[];
+  readonly solve: Solver;
+  close(): Promise<void>;
+}
+
+const WORLD = 'world';
+
+/** Opens everything; it has to be closed. Throws a UserError that names what cannot be opened, and why. */
+export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
+  const policy = await openNamedPolicy(inputs.policy, inputs);
+  try {
+    const run = policy.kind === 'engine' ? policy.run : null;
+    const { retriever, world } = await openSearched(inputs, policy);
+    try {
+      const suites = await questionsOf(inputs, world);
+      const template = await openTemplate(inputs.template ?? run?.inputs.template ?? (world ? 'world' : 'search-r1'));
+      const limits = limitsOf(inputs, run?.settings.rollout ?? (world ? presets.default.rollout : undefined));
+      const solve = solver(inputs, policy, retriever, template, limits);
+      const conditions = conditionsOf(inputs, policy, retriever, template, limits, suites);
+      const close = async () => {
+        await policy.close();
+        await retriever.close();
+      };
+      return { conditions, suites, solve, close };
+    } catch (error) {
+      await retriever.close();
+      throw error;
+    }
+  } catch (error) {
+    await policy.close();
+    throw error;
+  }
+}
+
+async function openSearched(
+  { retriever: spec }: EvaluationInputs,
+  policy: NamedPolicy,
+): Promise<{ retriever: OpenRetriever; world?: World }> {
+  const run = policy.kind === 'engine' ? policy.run : null;
+  const ofWorld = policy.kind === 'engine' && policy.ofWorld;
+  const searched = spec ?? run?.inputs.corpus ?? (ofWorld ? WORLD : undefined);
+  if (searched === undefined)
+    throw new UserError('--retriever is missing', {
+      hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
+    });
+  if (searched !== WORLD) return { retriever: await openRetriever(searched) };
+  const world = generateWorld((run?.settings ?? presets.default).world.seed);
+  const index = new Bm25Index(world.passages, { analyzer: 'words' });
+  return { retriever: Object.assign(index, { close: async () => {} }), world };
+}
+
+async function questionsOf(inputs: EvaluationInputs, world: World | undefined): Promise<OpenedSuite[]> {
+  const none = inputs.suites.length === 0 && inputs.files.length === 0;
+  if (none && world === undefined)
+    throw new UserError('no questions: name benchmarks with --suites, or files with --questions', {
+      hint: 'For example: --suites nq,hotpotqa --limit 200',
+    });
+  return openQuestions({ ...inputs, suites: none ? [WORLD] : inputs.suites, world });
+}
+
+function limitsOf({ searches, passages }: EvaluationInputs, settings: RolloutSettings | undefined): RolloutLimits {
+  const { invalidTurns, turnTokens, responseTokens, observationTokens, contextTokens, ...base } =
+    settings ?? defaultLimits;
+  return {
+    searches: searches ?? base.searches,
+    invalidTurns,
+    turnTokens,
+    responseTokens,
+    observationTokens,
+    contextTokens,
+    passages: passages ?? base.passages,
+  };
+}
+
+function solver(
+  { temperature, seed }: EvaluationInputs,
+  named: NamedPolicy,
+  searched: OpenRetriever,
+  template: Template,
+  limits: RolloutLimits,
+): Solver {
+  const deadlines = defaultDeadlines;
+  const retriever = { search: batchSearches((queries, k, signal) => searched.search(queries, k, signal)) };
+  const model = named.kind === 'served' ? named.model : textPolicy(named.policy, named.tokenizer, named);
+  const agent =
+    named.kind === 'served'
+      ? solveByText({ model, retriever, template, limits, deadlines, temperature, seed, mode: 'chat' })
+      : solveByRollout({ ...named, retriever, template, limits, deadlines, temperature }, seed);
+  return (task, signal) =>
+    task.baseline === 'agent'
+      ? agent(task, signal)
+      : attemptQuestion(promptedBaselines[task.baseline], task.question, {
+          model,
+          retriever,
+          limits,
+          deadlines,
+          temperature,
+          seed,
+          signal,
+        });
+}
+
+function conditionsOf(
+  { baselines, temperature, seed }: EvaluationInputs,
+  policy: NamedPolicy,
+  retriever: OpenRetriever,
+  template: Template,
+  limits: RolloutLimits,
+  suites: readonly OpenedSuite[],
+): Conditions {
+  const prompts = baselines.map((name) => [
+    name,
+    sha256(JSON.stringify(name === 'agent' ? template : promptedBaselines[name].prompts)),
+  ]);
+  const { kind, passages, corpusHash, settings } = retriever.info;
+  return {
+    schema: 1,
+    model:
+      policy.kind === 'served'
+        ? { ...policy.model.info, tokenizer: null }
+        : {
+            engine: policy.policy.info.engine,
+            name: policy.name,
+            weights: policy.weights,
+            tokenizer: policy.tokenizer.hash,
+            deterministic: true,
+          },
+    retriever: { kind, passages, corpusHash, settings: { ...settings } },
+    prompts: Object.fromEntries(prompts),
+    suites: suites.map(({ name, questions, of }) => ({
+      name,
+      questions: questions.length,
+      of,
+      hash: questionsHash(questions),
+    })),
+    decoding: { temperature, seed },
+    limits,
+    versions: presentVersions(),
+  };
+}

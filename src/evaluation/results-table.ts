@@ -1,0 +1,34 @@
+/** One evaluation as a table: suites down, baselines across. */
+import { baselineTitle } from '../baselines/all.ts';
+import type { TableBlock } from '../runs/table.ts';
+import { behaviour, behaviourNotes, cell, total } from './figures-text.ts';
+import type { EvaluationResults } from './results.ts';
+import { weightNote } from './warnings.ts';
+
+export function resultsTable({ rows, conditions }: EvaluationResults): TableBlock {
+  const sizes = conditions.suites.map(({ questions, of }) =>
+    questions === of ? `${questions}` : `${questions} of ${of}`,
+  );
+  const asked = new Set(sizes).size === 1 ? sizes[0]! : sizes.join(', ');
+  return {
+    title: `Exact match ± standard error: ${conditions.model.name}`,
+    header: rows.map(({ baseline }) => baselineTitle(baseline)),
+    rows: [
+      ...conditions.suites.map(({ name }, i) => ({
+        label: name,
+        cells: rows.map((row) => cell(row.suites[i]!.exactMatch, 3)),
+        rule: false,
+      })),
+      { label: 'mean of suites', cells: rows.map((row) => cell(row.macro.exactMatch, 3)), rule: true },
+      { label: 'mean of questions', cells: rows.map((row) => cell(row.micro.exactMatch, 3)), rule: false },
+      ...behaviour.map(({ label, figure, decimals }, i) => ({
+        label,
+        cells: rows.map((row) => cell(row.macro[figure], decimals)),
+        rule: i === 0,
+      })),
+      { label: 'no answer', cells: rows.map((row) => String(total(row, 'unanswered'))), rule: false },
+      { label: 'failed', cells: rows.map((row) => String(total(row, 'failures'))), rule: false },
+    ],
+    notes: [`Questions a suite: ${asked}. From F1 on, means of suites.`, ...behaviourNotes, ...weightNote(rows[0]!)],
+  };
+}

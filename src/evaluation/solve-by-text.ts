@@ -1,0 +1,23 @@
+/** The agent over a model that is asked for text: the same loop and template, in chat messages. */
+import { rollOutText, type TextSurroundings } from '../rollout/text-rollout.ts';
+import type { Solver } from './evaluate.ts';
+import { remembering } from './found.ts';
+
+export function solveByText(surroundings: TextSurroundings): Solver {
+  return async ({ question }, signal) => {
+    const retriever = remembering(surroundings.retriever);
+    const trajectory = await rollOutText({ question, rollout: 0 }, { ...surroundings, retriever }, signal);
+    const { answer, stop, failure, searches, prompt, segments, promptTokens, newTokens, wellFormed } = trajectory;
+    return {
+      answer,
+      stop,
+      ...(failure !== undefined && { failure }),
+      searches: searches.map(({ query }, i) => ({ query, hits: retriever.found[i] ?? [] })),
+      transcript: [{ author: 'environment', text: prompt }, ...segments],
+      calls: segments.filter(({ author }) => author === 'policy').length,
+      promptTokens,
+      newTokens,
+      wellFormed,
+    };
+  };
+}
