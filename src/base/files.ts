@@ -1,9 +1,8 @@
 /** Files as the house keeps them: written whole or not at all, read as streams, errors that name file and line. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, ReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { hasCode, messageOf, UserError } from './errors.ts';
@@ -104,16 +103,39 @@ export interface JsonLine {
 
 /** Reads JSONL, plain or gzip (by the name's ending .gz), as a stream; blank lines are passed over. "-" is standard input. */
 export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
-  const raw: Readable = file === '-' ? process.stdin : createReadStream(file);
-  const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+  for await (const { line, text } of readLines(file))
+    if (text.trim() !== '') yield { line, value: parseJsonLine(text, `${file}:${line}`) };
+}
+
+/** One line of a text file: its number (from 1), its text without the line's end, and how many of the file's bytes have been read. */
+export interface TextLine {
+  readonly line: number;
+  readonly text: string;
+  readonly read: number;
+}
+
+/** Reads the lines of a text file, plain or gzip (by the name's ending .gz), as a stream. "-" is standard input. */
+export async function* readLines(file: string): AsyncGenerator<TextLine> {
+  const raw: Readable = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 1 << 18 });
+  const input: Readable = file.endsWith('.gz') ? raw.pipe(createGunzip({ chunkSize: 1 << 18 })) : raw;
   // pipe() does not forward errors: without this a missing .gz file would hang.
   if (input !== raw) raw.on('error', (error) => input.destroy(error));
-  let number = 0;
+  const bytesRead = () => (raw instanceof ReadStream ? raw.bytesRead : 0);
+  let line = 0;
+  let rest = '';
   try {
-    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      number += 1;
-      if (text.trim() !== '') yield { line: number, value: parseLine(text, `${file}:${number}`) };
+    // Not node:readline: it splits at U+2028 too, which may stand inside a JSON string.
+    for await (const part of input.setEncoding('utf8')) {
+      if (!part.includes('\n')) {
+        rest += part;
+        continue;
+      }
+      const lines = (rest + part).split('\n');
+      rest = lines.pop()!;
+      const read = bytesRead();
+      for (const text of lines) yield { line: ++line, text: text.endsWith('\r') ? text.slice(0, -1) : text, read };
     }
+    if (rest !== '') yield { line: ++line, text: rest, read: bytesRead() };
   } catch (error) {
     throw brokenInput(error, file);
   } finally {
@@ -121,7 +143,8 @@ export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
   }
 }
 
-function parseLine(text: string, place: string): unknown {
+/** The value of one line of JSON. `place` (file:line) is for the error. */
+export function parseJsonLine(text: string, place: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

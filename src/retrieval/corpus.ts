@@ -1,32 +1,79 @@
-/** Corpus files: JSONL, plain or gzip, one passage a line. */
+/** Corpus files: JSONL, plain or gzip, one passage a line, or Parquet, one passage a row. */
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
-import { readJsonLines } from '../base/files.ts';
+import { parseJsonLine, readLines } from '../base/files.ts';
+import { IdSet } from './id-set.ts';
+import { readParquetRows } from './parquet-rows.ts';
 import type { Passage } from './retriever.ts';
 
 const FORMS = 'Expected {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1).';
+const FIELDS = ['id', '_id', 'title', 'text', 'contents'];
+
+export interface ReadCorpusOptions {
+  /** Takes the error of each malformed line, which is then passed over; without it the first one ends the reading. */
+  readonly onBad?: (error: UserError) => void;
+  /** Told how many bytes of the files have been taken in so far. */
+  readonly onRead?: (bytes: number) => void;
+}
 
 /**
- * The passages of all files, in order. A line is one of
+ * The passages of all files, in order. A line, or a row of Parquet by its columns, is one of
  * `{id, title?, text}` · BEIR's `{_id, title?, text}` · Search-R1's `{id, contents}`, contents being the quoted title, a newline, and the text.
+ * Memory: at most 36 bytes a passage for the ids; of Parquet one row group at a time.
  *
- * @throws UserError naming file and line: malformed line, missing or repeated id, a passage without text; naming the files: no passage at all.
+ * @throws UserError naming file and line (row): malformed line, missing or repeated id, a passage without text; naming the files: no passage at all.
  */
-export async function* readCorpus(files: readonly string[]): AsyncGenerator<Passage> {
-  const ids = new Set<string>();
+export async function* readCorpus(
+  files: readonly string[],
+  { onBad, onRead }: ReadCorpusOptions = {},
+): AsyncGenerator<Passage> {
+  const ids = new IdSet();
+  let before = 0;
   for (const file of files) {
-    for await (const { line, value } of readJsonLines(file)) {
-      const passage = parsePassage(value, `${file}:${line}`);
-      if (ids.has(passage.id))
-        throw new UserError(`${file}:${line}: the id ${JSON.stringify(passage.id)} occurs a second time`, {
+    let bytes = 0;
+    for await (const { place, read, value } of readEntries(file)) {
+      bytes = read;
+      onRead?.(before + bytes);
+      const passage = attempt(() => parsePassage(value(), place), onBad);
+      if (passage === undefined) continue;
+      if (!ids.add(passage.id))
+        throw new UserError(`${place}: the id ${JSON.stringify(passage.id)} occurs a second time`, {
           hint: 'Every passage of a corpus needs an id of its own.',
         });
-      ids.add(passage.id);
       yield passage;
     }
+    before += bytes;
   }
   if (ids.size === 0)
     throw new UserError(`${files.join(', ') || 'corpus'}: no passages`, { hint: `One passage a line. ${FORMS}` });
+}
+
+/** One line or row, not yet looked at: where it stands, and its value, which throws a UserError for broken JSON. */
+interface Entry {
+  readonly place: string;
+  /** Bytes of the file read so far. */
+  readonly read: number;
+  value(): unknown;
+}
+
+async function* readEntries(file: string): AsyncGenerator<Entry> {
+  if (file.endsWith('.parquet'))
+    for await (const { row, read, value } of readParquetRows(file, FIELDS))
+      yield { place: `${file}: row ${row}`, read, value: () => value };
+  else
+    for await (const { line, text, read } of readLines(file))
+      if (text.trim() !== '')
+        yield { place: `${file}:${line}`, read, value: () => parseJsonLine(text, `${file}:${line}`) };
+}
+
+function attempt<T>(work: () => T, onBad: ReadCorpusOptions['onBad']): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (onBad === undefined || !(error instanceof UserError)) throw error;
+    onBad(error);
+    return undefined;
+  }
 }
 
 /** All passages of `readCorpus` in memory. */
@@ -36,16 +83,21 @@ export async function loadCorpus(files: readonly string[]): Promise<Passage[]> {
   return passages;
 }
 
-/** SHA-256, in hex, over one line of JSON `[id,title,text]` for each passage in order: the same for every file form. */
+/** SHA-256, in hex, over the `passageLine` of each passage in order: the same for every file form. */
 export function corpusHash(passages: Iterable<Passage>): string {
   const hash = createHash('sha256');
-  for (const { id, title, text } of passages) hash.update(`${JSON.stringify([id, title, text])}\n`);
+  for (const passage of passages) hash.update(passageLine(passage));
   return hash.digest('hex');
+}
+
+/** A passage as one line of JSON, `[id,title,text]`, with its newline. */
+export function passageLine({ id, title, text }: Passage): string {
+  return `${JSON.stringify([id, title, text])}\n`;
 }
 
 function parsePassage(value: unknown, place: string): Passage {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new UserError(`${place}: expected a JSON object, found ${JSON.stringify(value).slice(0, 60)}`, {
+    throw new UserError(`${place}: expected a JSON object, found ${shown(value)}`, {
       hint: FORMS,
     });
   const record = value as Record<string, unknown>;
@@ -64,8 +116,8 @@ function parsePassage(value: unknown, place: string): Passage {
 /** Ids are strings; whole numbers, which some corpora have, are read as their decimal form. */
 function parseId(id: unknown, place: string): string {
   if (typeof id === 'string' && id !== '') return id;
-  if (Number.isSafeInteger(id)) return String(id);
-  throw new UserError(`${place}: id: expected a non-empty string, found ${JSON.stringify(id) ?? 'nothing'}`, {
+  if (Number.isSafeInteger(id) || typeof id === 'bigint') return String(id);
+  throw new UserError(`${place}: id: expected a non-empty string, found ${shown(id)}`, {
     hint: FORMS,
   });
 }
@@ -73,8 +125,7 @@ function parseId(id: unknown, place: string): string {
 function stringField(record: Record<string, unknown>, field: string, place: string): string {
   const value = record[field];
   if (typeof value === 'string') return value;
-  const found = value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 60);
-  throw new UserError(`${place}: ${field}: expected a string, found ${found}`, { hint: FORMS });
+  throw new UserError(`${place}: ${field}: expected a string, found ${shown(value)}`, { hint: FORMS });
 }
 
 /** The first line is the title, in quotation marks or not; contents of a single line are text without a title. */
@@ -83,4 +134,10 @@ function splitContents(contents: string): { title: string; text: string } {
   if (end < 0) return { title: '', text: contents };
   const firstLine = contents.slice(0, end).trim();
   return { title: firstLine.replace(/^"(.*)"$/, '$1'), text: contents.slice(end + 1) };
+}
+
+/** A wrong value for an error; Parquet has values that JSON lacks. */
+function shown(value: unknown): string {
+  const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  return text === undefined ? 'nothing' : text.slice(0, 60);
 }
