@@ -90,6 +90,11 @@ export function corpusHash(passages: Iterable<Passage>): string {
   return hash.digest('hex');
 }
 
+/** What of a passage is searched: title and text. */
+export function searchedText({ title, text }: Passage): string {
+  return `${title}\n${text}`;
+}
+
 /** A passage as one line of JSON, `[id,title,text]`, with its newline. */
 export function passageLine({ id, title, text }: Passage): string {
   return `${JSON.stringify([id, title, text])}\n`;

@@ -33,6 +33,11 @@ export class FileWriter {
     return this.#bytes + this.#filled;
   }
 
+  u8(value: number): void {
+    if (this.#filled === BUFFER_BYTES) this.#flush();
+    this.#buffer[this.#filled++] = value;
+  }
+
   u32(value: number): void {
     if (this.#filled + 4 > BUFFER_BYTES) this.#flush();
     this.#filled = this.#buffer.writeUInt32LE(value, this.#filled);
@@ -46,6 +51,11 @@ export class FileWriter {
   f64(value: number): void {
     if (this.#filled + 8 > BUFFER_BYTES) this.#flush();
     this.#filled = this.#buffer.writeDoubleLE(value, this.#filled);
+  }
+
+  /** In UTF-8. */
+  text(text: string): void {
+    this.array(Buffer.from(text));
   }
 
   /** All bytes of a typed array or buffer. */

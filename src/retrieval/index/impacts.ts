@@ -34,30 +34,59 @@ export function computeImpacts(arrays: IndexArrays, k1: number, b: number): Impa
   const blockMaxima = sharedArray(Float32Array, blockStarts[terms]!);
   const thirdBest = sharedArray(Float32Array, terms);
   const tenthBest = sharedArray(Float32Array, terms);
-  const best = new Best();
+  let block = 0;
+  const bounds = new TermBounds((max) => {
+    blockMaxima[block++] = max;
+  });
   for (let t = 0; t < terms; t++) {
     const end = postingStarts[t + 1]!;
-    let block = blockStarts[t]!;
-    best.clear();
-    for (let start = postingStarts[t]!; start < end; start += BLOCK) {
-      let max = 0;
-      const blockEnd = Math.min(start + BLOCK, end);
-      for (let i = start; i < blockEnd; i++) {
-        const tf = frequencyOf(arrays, i);
-        const impact = tf / (tf + K[lengthCodes[positions[i]!]!]!);
-        if (impact > max) max = impact;
-        best.see(impact);
-      }
-      blockMaxima[block++] = roundUp(max);
+    for (let i = postingStarts[t]!; i < end; i++) {
+      const tf = frequencyOf(arrays, i);
+      bounds.see(tf / (tf + K[lengthCodes[positions[i]!]!]!));
     }
-    thirdBest[t] = roundDown(best.at(3));
-    tenthBest[t] = roundDown(best.at(10));
+    const { third, tenth } = bounds.finish();
+    thirdBest[t] = third;
+    tenthBest[t] = tenth;
   }
   return { k1, b, blockMaxima, thirdBest, tenthBest };
 }
 
+/** Takes the impacts of one term after the other, posting by posting, and gives their bounds in float32. */
+export class TermBounds {
+  readonly #best = new Best();
+  readonly #onBlock: (max: number) => void;
+  #seen = 0;
+  #max = 0;
+
+  /** @param onBlock takes the upper bound of each block, in order */
+  constructor(onBlock: (max: number) => void) {
+    this.#onBlock = onBlock;
+  }
+
+  see(impact: number): void {
+    if (impact > this.#max) this.#max = impact;
+    this.#best.see(impact);
+    this.#seen += 1;
+    if (this.#seen === BLOCK) this.#endBlock();
+  }
+
+  /** Ends the term; lower bounds of its third and tenth best impact. */
+  finish(): { third: number; tenth: number } {
+    if (this.#seen > 0) this.#endBlock();
+    const bounds = { third: roundDown(this.#best.at(3)), tenth: roundDown(this.#best.at(10)) };
+    this.#best.clear();
+    return bounds;
+  }
+
+  #endBlock(): void {
+    this.#onBlock(roundUp(this.#max));
+    this.#max = 0;
+    this.#seen = 0;
+  }
+}
+
 /** The ten best impacts of a term, ascending. */
-export class Best {
+class Best {
   readonly #best = new Float64Array(10);
 
   clear(): void {

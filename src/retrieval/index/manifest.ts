@@ -9,6 +9,28 @@ export const MANIFEST = 'manifest.json';
 const KIND = 'search-e1 bm25 index';
 const SCHEMA = 1;
 
+/** The files, one array each; see `IndexArrays`, `Impacts` and `PassageTable` for what they mean. */
+export const FILES = {
+  passages: 'passages.jsonl',
+  passageEnds: 'passage-ends.f64',
+  passageSums: 'passage-crcs.u32',
+  lengths: 'lengths.u32',
+  termBytes: 'terms.utf8',
+  termEnds: 'term-ends.u32',
+  termSlots: 'term-slots.u32',
+  postingStarts: 'posting-starts.u32',
+  positions: 'positions.u32',
+  frequencies: 'frequencies.u8',
+  largePostings: 'large-postings.u32',
+  largeValues: 'large-frequencies.u32',
+  blockMaxima: 'block-maxima.f32',
+  thirdBest: 'third-best.f32',
+  tenthBest: 'tenth-best.f32',
+} as const;
+
+export type FileName = (typeof FILES)[keyof typeof FILES];
+export type PassageFile = (typeof FILES)['passages' | 'passageEnds' | 'passageSums'];
+
 const count = z.int().nonnegative();
 
 const contentsSchema = z.strictObject({
@@ -27,7 +49,7 @@ const contentsSchema = z.strictObject({
   /** SHA-256 of passages.jsonl: of one line `[id,title,text]` for each passage. */
   corpusHash: z.string(),
   /** By name: size, and CRC-32 of all bytes. */
-  files: z.record(z.string(), z.strictObject({ bytes: count, crc32: count })),
+  files: z.record(z.enum(Object.values(FILES)), z.strictObject({ bytes: count, crc32: count })),
 });
 
 /** What is known of an index before it is loaded. */
