@@ -25,6 +25,7 @@ export function quantise(matrix: Float32Array, columns: number, bits: WeightBits
   const rows = matrix.length / columns;
   const blocks = Math.ceil(columns / BLOCK);
   const half = 2 ** (bits - 1);
+  const highest = 2 * half - 1;
   const perByte = 8 / bits;
   const scales = new Float32Array(rows * blocks);
   // Padding holds the code of zero.
@@ -33,16 +34,23 @@ export function quantise(matrix: Float32Array, columns: number, bits: WeightBits
     const column = (block % blocks) * BLOCK;
     const start = Math.floor(block / blocks) * columns + column;
     const size = Math.min(BLOCK, columns - column);
-    let extreme = 0;
-    for (let i = start; i < start + size; i++) if (Math.abs(matrix[i]!) > Math.abs(extreme)) extreme = matrix[i]!;
+    let [extreme, magnitude] = [0, 0];
+    for (let i = start; i < start + size; i++) {
+      const value = matrix[i]!;
+      if (Math.abs(value) <= magnitude) continue;
+      extreme = value;
+      magnitude = Math.abs(value);
+    }
     scales[block] = -extreme / half;
     const inverse = extreme === 0 ? 0 : -half / extreme;
+    // Rounded by cutting off (x + ½): half the codes are added first, so that nothing is negative.
+    const shift = half + 0.5;
     const target = (block * BLOCK) / perByte;
     for (let i = 0; i < size; i++) {
-      const code = Math.min(2 * half - 1, Math.max(0, Math.round(matrix[start + i]! * inverse) + half));
+      const code = Math.min(highest, (matrix[start + i]! * inverse + shift) | 0);
       if (bits === 8) codes[target + i] = code;
-      else if (i % 2 === 0) codes[target + i / 2] = 0x80 | code;
-      else codes[target + (i - 1) / 2] = (codes[target + (i - 1) / 2]! & 15) | (code << 4);
+      else if (i % 2 === 0) codes[target + (i >> 1)] = 0x80 | code;
+      else codes[target + (i >> 1)] = (codes[target + (i >> 1)]! & 15) | (code << 4);
     }
   }
   return { codes, scales, blocks };
