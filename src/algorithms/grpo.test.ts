@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { groupAdvantages, policyGradientBatch, weighGroups, zeroVarianceShare } from './grpo.ts';
+import { groupAdvantages, policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from './grpo.ts';
 import { makeTrajectory } from './trajectory.testing.ts';
 
 const clip = { clipLow: 0.2, clipHigh: 0.2, klCoefficient: 0.001 };
@@ -73,5 +73,22 @@ describe('policyGradientBatch', () => {
     const weighted = weighGroups([[right, failed, makeTrajectory({ rollout: 3 })]]);
     expect(weighted.map((w) => w.advantage)).toEqual([0, 0]);
     expect(policyGradientBatch(weighted, undefined, { ...clip, klCoefficient: 0 }).denominator).toBe(2 + 4);
+  });
+});
+
+describe('samplerGap', () => {
+  const trajectory = makeTrajectory({ ids: [5, 6, 7], mask: [1, 0, 1], logprobs: [-0.5, 0, -2] });
+  const start = new Array<number>(trajectory.prompt.length).fill(-9);
+  const recomputed = [Float32Array.of(...start, -0.75, -9, -1.5)];
+
+  it('looks at the tokens of the policy alone', () => {
+    expect(samplerGap([{ trajectory, advantage: 1 }], recomputed)).toEqual({ mean: 0.375, max: 0.5 });
+    expect(samplerGap([], [])).toEqual({ mean: 0, max: 0 });
+  });
+
+  it('is mended by recomputed log-probabilities', () => {
+    const settings = { clipLow: 0.2, clipHigh: 0.2, klCoefficient: 0 };
+    const batch = policyGradientBatch([{ trajectory, advantage: 1 }], undefined, settings, recomputed);
+    expect(batch.sequences[0]!.oldLogprobs).toEqual(recomputed[0]);
   });
 });

@@ -43,14 +43,19 @@ export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): n
 
 /**
  * Streams of the clipped policy gradient. `reference[i]` is log π_ref over prompt and response of `weighted[i]`, or
- * undefined when β = 0. Old log-probabilities are the sampler's, so ρ = 1 at the first update.
+ * undefined when β = 0. Old log-probabilities are the sampler's, or those of `recomputed` (a stream like `reference`'s)
+ * where the sampler computes with other weights than the trainer; either way ρ = 1 at the first update.
  */
 export function policyGradientBatch(
   weighted: readonly Weighted[],
   reference: readonly Float32Array[] | undefined,
   settings: { readonly clipLow: number; readonly clipHigh: number; readonly klCoefficient: number },
+  recomputed?: readonly Float32Array[],
 ): PolicyGradientBatch {
-  const sequences = weighted.map(({ trajectory, advantage }, i) => streams(trajectory, advantage, reference?.[i]));
+  const sequences = weighted.map(({ trajectory, advantage }, i) => {
+    const sequence = streams(trajectory, advantage, reference?.[i]);
+    return recomputed ? { ...sequence, oldLogprobs: recomputed[i]! } : sequence;
+  });
   const tokens = weighted.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
   return {
     loss: 'policy-gradient',
@@ -79,4 +84,26 @@ function streams(
   sequence.advantages.fill(advantage, prompt.length);
   sequence.oldLogprobs.set(logprobs, prompt.length);
   return reference === undefined ? sequence : { ...sequence, referenceLogprobs: reference };
+}
+
+/**
+ * How far the sampler's log-probabilities are from the trainer's on the tokens that the policy wrote: mean and largest
+ * |Δ log p|, 0 without such tokens. `recomputed` holds one stream a trajectory, over prompt and response.
+ */
+export function samplerGap(
+  weighted: readonly Weighted[],
+  recomputed: readonly Float32Array[],
+): { readonly mean: number; readonly max: number } {
+  let [sum, max, tokens] = [0, 0, 0];
+  for (const [i, { trajectory }] of weighted.entries()) {
+    const { prompt, mask, logprobs } = trajectory;
+    for (const [t, own] of mask.entries()) {
+      if (!own) continue;
+      const gap = Math.abs(logprobs[t]! - recomputed[i]![prompt.length + t]!);
+      sum += gap;
+      max = Math.max(max, gap);
+      tokens += 1;
+    }
+  }
+  return { mean: tokens === 0 ? 0 : sum / tokens, max };
 }

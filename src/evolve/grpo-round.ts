@@ -4,7 +4,7 @@
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-import { policyGradientBatch, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { NonFiniteError } from '../policy/policy.ts';
 import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
 import { type Health, healthOf, signOfCollapse } from './guards.ts';
@@ -87,10 +87,13 @@ async function grpoStep(
 
   const weighted = weighGroups(groups);
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
-  const [loss, update] = await run.training(sequences, async () => {
+  const [loss, update, gap] = await run.training(sequences, async () => {
+    // A quantised sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
+    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present') : undefined;
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen') : undefined;
-    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo));
-    return [result, await policy.step(optimizerStep(grpo, step))] as const;
+    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed));
+    const gap = recomputed && samplerGap(weighted, recomputed);
+    return [result, await policy.step(optimizerStep(grpo, step)), gap] as const;
   });
 
   const valid = groups.flat().filter((t) => !isFailure(t.stop));
@@ -120,6 +123,7 @@ async function grpoStep(
     kl: loss.metrics.referenceKl ?? null,
     clipFraction: loss.metrics.clipFraction ?? null,
     ratioDeviation: loss.metrics.maxRatioDeviation ?? null,
+    ...(gap && { samplerGap: gap.mean, samplerGapMax: gap.max }),
     gradientNorm: update.gradientNorm,
     skipped: update.skipped ? 1 : 0,
   };

@@ -67,6 +67,7 @@ export async function openSetup(
   const policy = await openPolicyDirectory(folder, {
     pieces: tokenizer.pieces,
     maxActive: settings.rollout.concurrency,
+    decodeBits: settings.rollout.decodeBits,
     ...(inputs.threads === null ? {} : { threads: inputs.threads }),
   });
   if (tokenizer.vocabulary > policy.info.vocabulary) {

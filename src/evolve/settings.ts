@@ -39,6 +39,8 @@ const rolloutSettings = z.strictObject({
   contextTokens: count,
   /** Rollouts kept open at once. */
   concurrency: count,
+  /** Bits of a weight in sampling. 8 and 4 are for large models: faster and smaller, and not quite the policy itself. */
+  decodeBits: z.literal([32, 8, 4]).default(32),
   /** Deadline of one search and of one sampled turn, in seconds. */
   searchSeconds: positive,
   sampleSeconds: positive,
@@ -186,6 +188,7 @@ const embedded: Settings = {
     observationTokens: 120,
     contextTokens: 448,
     concurrency: 96,
+    decodeBits: 32,
     searchSeconds: 30,
     sampleSeconds: 300,
   },
@@ -244,6 +247,7 @@ const paper: Settings = {
     observationTokens: 500,
     contextTokens: 4096,
     concurrency: 256,
+    decodeBits: 32,
   },
   grpo: {
     ...embedded.grpo,

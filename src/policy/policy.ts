@@ -21,6 +21,11 @@ export interface PolicyInfo {
   /** Longest sequence, prompt and continuation together, in tokens. */
   readonly contextLength: number;
   readonly threads: number;
+  /**
+   * Bits of a weight in sampling. Below 32 the sampler is an approximation of the policy: its log-probabilities differ
+   * from those of `logprobs`, which are the policy's own.
+   */
+  readonly decodeBits: 32 | 8 | 4;
 }
 
 // ---------------------------------------------------------------------------------------------------------- sampling

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, uniformAt } from '../../base/random.ts';
-import { Decoder } from './decoder.ts';
+import { Decoder, type DecoderOptions } from './decoder.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { logSoftmax, randomWeights, referenceLogits } from './reference.testing.ts';
 import type { Draw } from './sampling.ts';
@@ -21,8 +21,12 @@ const grouped: ModelConfig = {
 };
 
 const open: Decoder[] = [];
-async function decoderOf(config: ModelConfig, weights: Float32Array, threads = 1): Promise<Decoder> {
-  const decoder = new Decoder(config, { threads });
+async function decoderOf(
+  config: ModelConfig,
+  weights: Float32Array,
+  options: Partial<DecoderOptions> = {},
+): Promise<Decoder> {
+  const decoder = new Decoder(config, { threads: 1, ...options });
   open.push(decoder);
   await decoder.load(weights);
   return decoder;
@@ -100,7 +104,7 @@ describe('Decoder', () => {
 
   it('gives the same bits in any company, cut, row, capacity', async () => {
     const random = new Random([7, 8]);
-    for (let trial = 0; trial < 6; trial++) {
+    for (let trial = 0; trial < 9; trial++) {
       const keyValueHeads = 1 + random.below(3);
       const config: ModelConfig = {
         ...grouped,
@@ -113,10 +117,11 @@ describe('Decoder', () => {
         headSize: 2 * (1 + random.below(20)),
         intermediate: 10 + random.below(90),
       };
-      const decoder = await decoderOf(config, randomWeights(config, [trial, 9]), 1 + random.below(3));
+      const options = { threads: 1 + random.below(3), bits: ([32, 8, 4] as const)[trial % 3]! };
+      const decoder = await decoderOf(config, randomWeights(config, [trial, 9]), options);
       const prompt = someIds(random, 2 + random.below(90), config.vocabulary);
       const [alone] = await generate(decoder, [prompt], {});
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 3; round++) {
         const rows = 1 + random.below(20);
         const own = random.below(rows);
         const prompts = Array.from({ length: rows }, (_, row) =>
@@ -124,9 +129,47 @@ describe('Decoder', () => {
         );
         const cuts = round === 0 ? [1] : Array.from({ length: 20 }, () => 1 + random.below(40));
         const results = await generate(decoder, prompts, { cuts, capacity: random.below(250) });
-        expect(results[own], JSON.stringify({ trial, round, rows, own, cuts, config })).toEqual(alone);
+        expect(results[own], JSON.stringify({ trial, round, rows, own, cuts, options, config })).toEqual(alone);
       }
     }
+  });
+
+  it.each([
+    [8, 0.02],
+    [4, 0.2],
+  ] as const)('with %i-bit weights comes near: mean |Δ log p| below %d', async (bits, limit) => {
+    const config = { ...grouped, hidden: 64, headSize: 16, intermediate: 96 };
+    const weights = randomWeights(config, [1, 2]);
+    const prompt = someIds(new Random([3, 4]), 20, config.vocabulary);
+    const decoder = await decoderOf(config, weights, { bits });
+    const [row] = await generate(decoder, [prompt], { steps: 40 });
+    const logits = referenceLogits(config, Float64Array.from(weights), [...prompt, ...row!.map(({ id }) => id)]);
+    const gaps = row!.map(({ id, logprob }, n) => Math.abs(logprob - logSoftmax(logits[prompt.length - 1 + n]!)[id]!));
+    const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+    expect(mean).toBeLessThan(limit);
+    // Were the weights not quantised at all, the test above would pass as well.
+    expect(mean).toBeGreaterThan(1e-4);
+  });
+
+  it('takes changed weights, wherever they are, and keeps what did not change', async () => {
+    const weights = randomWeights(grouped, [1, 2]);
+    const decoder = await decoderOf(grouped, weights);
+    const prompt = someIds(new Random([3, 4]), 9, grouped.vocabulary);
+    const before = await generate(decoder, [prompt], {});
+    for (const { name, offset } of layoutOf(grouped).entries) {
+      const changed = weights.slice();
+      // The embedding of a token that the prompt holds.
+      const at = offset + (name.startsWith('model.embed') ? prompt[0]! * grouped.hidden : 0);
+      changed[at]! += 0.5;
+      await decoder.load(changed);
+      const fresh = await decoderOf(grouped, changed);
+      const after = await generate(decoder, [prompt], {});
+      expect(after, name).toEqual(await generate(fresh, [prompt], {}));
+      // A bias of k adds the same to every score of a query: softmax does not see it.
+      if (!name.endsWith('k_proj.bias')) expect(after, name).not.toEqual(before);
+      await decoder.load(weights);
+    }
+    expect(await generate(decoder, [prompt], {})).toEqual(before);
   });
 
   it('puts several rows in at a time, as if one by one', async () => {

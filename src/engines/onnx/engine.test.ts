@@ -112,6 +112,7 @@ describe('the embedded engine', () => {
       vocabulary: 30,
       contextLength: 64,
       threads: 1,
+      decodeBits: 32,
     });
   });
 
@@ -138,6 +139,21 @@ describe('the embedded engine', () => {
     });
     expect(tokens).toBe(samples.reduce((sum, { ids }) => sum + ids.length, 0));
     expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
+  });
+
+  it.each([8, 4] as const)('samples with %i-bit weights, and trains in float32', async (decodeBits) => {
+    const weights = namedWeights(randomWeights(config, [1, 1]));
+    const own = await openPolicy({ config, weights, pieces, threads: 1, decodeBits });
+    policies.push(own);
+    expect(own.info.decodeBits).toBe(decodeBits);
+    const { ids, logprobs } = await own.sample(request());
+    const sequence = [1, 2, 3, ...ids];
+    const [exact] = await policy.logprobs([sequence], 'present');
+    const [stream] = await own.logprobs([sequence], 'present');
+    expect(stream).toEqual(exact);
+    const gaps = logprobs.map((logprob, n) => Math.abs(logprob - stream![3 + n]!));
+    expect(Math.max(...gaps)).toBeGreaterThan(1e-4);
+    expect(Math.max(...gaps)).toBeLessThan(decodeBits === 8 ? 0.1 : 1);
   });
 
   it('samples from the new weights after a step, an adapter and its merge', async () => {

@@ -17,6 +17,11 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Most sequences that are sampled at a time, at least 1; the others wait. Default 96. */
   readonly maxActive?: number;
+  /**
+   * Bits of a weight in sampling: 8 or 4 for large models, see docs/engine.md. Training, `logprobs` and everything on disk
+   * stay in float32. Default 32.
+   */
+  readonly decodeBits?: 32 | 8 | 4;
 }
 
 export interface PolicySource extends EngineOptions {
@@ -62,7 +67,7 @@ async function open(
   config: ModelConfig,
   weights: Float32Array<ArrayBuffer>,
   pieces: readonly string[],
-  { threads, maxActive }: EngineOptions,
+  { threads = os.availableParallelism(), maxActive = MAX_ACTIVE, decodeBits = 32 }: EngineOptions,
 ): Promise<OnnxPolicy> {
   const info: PolicyInfo = {
     engine: 'onnx',
@@ -70,9 +75,10 @@ async function open(
     parameters: weights.length,
     vocabulary: config.vocabulary,
     contextLength: config.contextLength,
-    threads: threads ?? os.availableParallelism(),
+    threads,
+    decodeBits,
   };
-  const setup: WorkerSetup = { config, weights, pieces, threads: info.threads, maxActive: maxActive ?? MAX_ACTIVE };
+  const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
   const client = new WorkerClient(script, setup, [weights.buffer]);

@@ -25,6 +25,21 @@ describe('ProtobufWriter', () => {
     expect(hex(message.finish())).toBe('120774657374696e671a03089601250000803f');
   });
 
+  it('puts large contents, nested ones too, in their places', () => {
+    const [large, small] = [new Uint8Array(5000).fill(7), Uint8Array.of(1, 2)];
+    const inner = new ProtobufWriter();
+    inner.bytes(1, small);
+    inner.bytes(2, large);
+    inner.bytes(3, small);
+    const outer = new ProtobufWriter();
+    outer.integer(1, 5);
+    outer.bytes(2, inner);
+    outer.integer(1, 6);
+    const body = `0a020102${'128827'}${'07'.repeat(5000)}1a020102`;
+    // 5,011 bytes: 0x93 0x27 in base 128.
+    expect(hex(outer.finish())).toBe(`0805129327${body}0806`);
+  });
+
   it('grows past its first buffer', () => {
     const message = new ProtobufWriter();
     message.bytes(1, new Uint8Array(100_000).fill(7));

@@ -1,6 +1,7 @@
 /** What the engine's two threads say to each other. */
 import { UserError } from '../../base/errors.ts';
 import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
+import type { DecodeBits } from './decode-graph.ts';
 import type { ModelConfig } from './parameters.ts';
 
 /** Running totals since the engine was opened. */
@@ -46,6 +47,7 @@ export interface WorkerSetup {
   readonly pieces: readonly string[];
   readonly threads: number;
   readonly maxActive: number;
+  readonly decodeBits: DecodeBits;
 }
 
 /** The worker's `workerData`. */

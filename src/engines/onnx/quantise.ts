@@ -28,7 +28,7 @@ export function quantise(matrix: Float32Array, columns: number, bits: WeightBits
   const highest = 2 * half - 1;
   const perByte = 8 / bits;
   const scales = new Float32Array(rows * blocks);
-  // Padding holds the code of zero.
+  // The code of zero, which padding keeps.
   const codes = new Uint8Array((rows * blocks * BLOCK) / perByte).fill(bits === 8 ? 128 : 0x88);
   for (let block = 0; block < scales.length; block++) {
     const column = (block % blocks) * BLOCK;
@@ -41,8 +41,10 @@ export function quantise(matrix: Float32Array, columns: number, bits: WeightBits
       extreme = value;
       magnitude = Math.abs(value);
     }
+    // A block of zeros keeps scale 0 and the code of zero.
+    if (extreme === 0) continue;
     scales[block] = -extreme / half;
-    const inverse = extreme === 0 ? 0 : -half / extreme;
+    const inverse = -half / extreme;
     // Rounded by cutting off (x + ½): half the codes are added first, so that nothing is negative.
     const shift = half + 0.5;
     const target = (block * BLOCK) / perByte;

@@ -94,6 +94,18 @@ describe('Scheduler', () => {
     );
   });
 
+  it('draws from the tokens that topK and topP keep, with their renormalised probabilities', async () => {
+    const free = await scheduler.sample(request());
+    const one = await scheduler.sample(request({ topK: 1 }));
+    expect(one.ids).toEqual((await scheduler.sample(request({ temperature: 0 }))).ids);
+    for (const logprob of one.logprobs) expect(logprob).toBeCloseTo(0, 12);
+    expect((await scheduler.sample(request({ topP: 1e-9 }))).ids).toEqual(one.ids);
+    expect(await scheduler.sample(request({ topK: 1000, topP: 1 }))).toEqual({
+      ...free,
+      logprobs: free.logprobs.map((logprob) => expect.closeTo(logprob, 6)),
+    });
+  });
+
   describe('ends a sample', () => {
     it('with the token that completes a stop string, also one that spans tokens', async () => {
       const { ids } = await scheduler.sample(request({ maxTokens: 12 }));
@@ -235,6 +247,9 @@ describe('Scheduler', () => {
     [{ maxTokens: 0 }, /maxTokens is 0/],
     [{ temperature: -1 }, /temperature is -1/],
     [{ temperature: Number.NaN }, /temperature is NaN/],
+    [{ topK: 0 }, /topK is 0/],
+    [{ topP: 0 }, /topP is 0/],
+    [{ topP: 1.1 }, /topP is 1.1/],
     [{ stop: [''] }, /stop string is empty/],
   ])('refuses %j', async (change, message) => {
     await expect(scheduler.sample(request(change))).rejects.toThrow(message);

@@ -15,10 +15,11 @@ import { Scheduler } from './scheduler.ts';
 import { readSnapshot, writeSnapshot } from './snapshot.ts';
 import { Trainer } from './training.ts';
 
-const { config, weights, pieces, threads, maxActive, guard } = workerData as WorkerInput;
+const { config, weights, pieces, threads, maxActive, decodeBits, guard } = workerData as WorkerInput;
 useGuard(guard);
 const trainer = new Trainer(config, weights, { threads });
-const scheduler = new Scheduler(new Decoder(config, { threads }), trainer, { config, pieces, maxActive });
+const decoder = new Decoder(config, { threads, bits: decodeBits });
+const scheduler = new Scheduler(decoder, trainer, { config, pieces, maxActive });
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
 /** Settles when all training verbs so far have ended. */

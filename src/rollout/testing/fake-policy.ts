@@ -30,6 +30,7 @@ export function fakePolicy(
     vocabulary: tokenizer.vocabulary,
     contextLength,
     threads: 1,
+    decodeBits: 32,
   };
   const calls: { request: SampleRequest; sample: Sample }[] = [];
   const released: string[] = [];
