@@ -9,6 +9,7 @@ import { evolveCommand } from './evolve.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { scoreCommand } from './score.ts';
+import { serveRetrieverCommand } from './serve-retriever.ts';
 import { warmupCommand } from './warmup.ts';
 
 const examples = `

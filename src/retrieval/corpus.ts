@@ -134,7 +134,7 @@ function stringField(record: Record<string, unknown>, field: string, place: stri
 }
 
 /** The first line is the title, in quotation marks or not; contents of a single line are text without a title. */
-function splitContents(contents: string): { title: string; text: string } {
+export function splitContents(contents: string): { title: string; text: string } {
   const end = contents.indexOf('\n');
   if (end < 0) return { title: '', text: contents };
   const firstLine = contents.slice(0, end).trim();

@@ -1,0 +1,61 @@
+/** `search-e1 serve-retriever`: a retriever as an HTTP server, for many trainers at once or for programs in other languages. */
+import { Command } from 'commander';
+import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
+import { openRetriever } from '../retrieval/open-retriever.ts';
+import { wholeNumber } from './arguments.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+
+interface Options {
+  readonly host: string;
+  readonly port: number;
+  readonly k: number;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  search-e1 serve-retriever wiki-index
+  search-e1 serve-retriever passages.jsonl.gz --port 0
+  search-e1 evolve --questions train.jsonl --retriever http://127.0.0.1:8000 --model base
+  curl -s http://127.0.0.1:8000/retrieve -H 'Content-Type: application/json' \\
+    -d '{"queries": ["who wrote the book"], "topk": 3, "return_scores": true}'
+
+POST /retrieve takes {"queries": [...], "topk"?, "return_scores"?} and answers {"result": [[{"document", "score"}, ...], ...]}, as the
+retrieval servers of Search-R1 and its successors do. GET /healthz describes the index, GET /metrics is Prometheus text.
+Only this machine can connect unless --host says otherwise; there is no authentication.
+`;
+
+export function serveRetrieverCommand(io: Io): Command {
+  const { host, port, limits } = defaultServerOptions;
+  return new Command('serve-retriever')
+    .description('Serve an index or a corpus over HTTP, in the format that existing trainers speak.')
+    .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL or JSONL.gz')
+    .option('--host <address>', 'address to listen on', host)
+    .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0), port)
+    .option('-k, --k <number>', 'passages for a query that names no number', wholeNumber(1), limits.defaultPassages)
+    .option('--json', 'print the first line as JSON')
+    .addHelpText('after', examples)
+    .action((source: string, options: Options) => serve(source, options, io));
+}
+
+async function serve(source: string, { host, port, k, json }: Options, io: Io): Promise<void> {
+  const retriever = await openRetriever(source);
+  try {
+    const limits = { ...defaultServerOptions.limits, defaultPassages: k };
+    const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits });
+    const { kind, passages, corpusHash } = retriever.info;
+    io.out.write(
+      json === true
+        ? `${JSON.stringify({ url: server.url, retriever: retriever.info })}\n`
+        : `serving ${passages.toLocaleString('en')} passages (${kind}, corpus ${corpusHash.slice(0, 12)}) at ${server.url}/retrieve; Ctrl-C stops\n`,
+    );
+    await interruptible('', async (signal) => {
+      await new Promise<void>((stopped) => signal.addEventListener('abort', () => stopped(), { once: true }));
+      await server.close();
+    });
+    if (json !== true) io.err.write('stopped; requests under way were answered\n');
+  } finally {
+    await retriever.close();
+  }
+}

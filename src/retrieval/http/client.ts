@@ -1,0 +1,213 @@
+/**
+ * A retriever behind any server of the wire format (wire.ts): ours, Search-R1's, or one's own.
+ *
+ * A server that is restarted, overloaded or cut off in the middle of an answer is asked again, with growing waits; a server that says
+ * that the request is wrong is not. What fails for good rejects with URL, reason and what to do; the rollout then ends with the
+ * stop reason `search-failed` or `search-deadline`, and the run goes on.
+ */
+import { z } from 'zod';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { sha256 } from '../../base/files.ts';
+import { pause } from '../../base/pause.ts';
+import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
+import { parseResponse } from './wire.ts';
+
+export interface HttpRetrieverOptions {
+  /** Deadline of one request, in seconds. */
+  readonly requestSeconds: number;
+  /** Requests made for the same queries before giving up, ≥ 1. */
+  readonly attempts: number;
+  /** The first wait, in seconds; it doubles each time up to `longestWait`, and each is shortened at random by up to a half. */
+  readonly firstWait: number;
+  readonly longestWait: number;
+  /** Queries of one request. */
+  readonly batch: number;
+  /** Requests under way at once for one call. */
+  readonly concurrency: number;
+}
+
+/** Waits of 15 to 30 seconds in all: long enough for a server to be restarted. */
+export const defaultHttpOptions: HttpRetrieverOptions = {
+  requestSeconds: 30,
+  attempts: 10,
+  firstWait: 0.1,
+  longestWait: 8,
+  batch: 256,
+  concurrency: 4,
+};
+
+const health = z.object({
+  retriever: z.object({
+    kind: z.string(),
+    passages: z.int().min(0),
+    corpusHash: z.string(),
+    settings: z.record(z.string(), z.union([z.string(), z.number()])),
+  }),
+});
+
+/** A reason to ask again, after at least so many seconds if the server named them. */
+class Passing extends Error {
+  readonly afterSeconds: number;
+  constructor(message: string, afterSeconds = 0) {
+    super(message);
+    this.afterSeconds = afterSeconds;
+  }
+}
+
+/**
+ * Opens the server at `url` (with or without /retrieve at its end). A server that does not describe itself at /healthz is taken
+ * as it is: `info` then holds 0 passages, and as corpusHash a hash of its URL, with the setting `corpus: "unverified"`.
+ * @throws UserError when nothing answers there
+ */
+export async function openHttpRetriever(
+  url: string,
+  given: Partial<HttpRetrieverOptions> = {},
+): Promise<HttpRetriever> {
+  const options = { ...defaultHttpOptions, ...given };
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new UserError(`${url}: not a URL`, { hint: 'Expected http://host:port of a retrieval server.' });
+  const base = url.replace(/\/+$/, '').replace(/\/retrieve$/, '');
+  const description = await patiently(options, undefined, async (signal) => {
+    const response = await reach(`${base}/healthz`, { signal });
+    // A server without this page is as good; one that is still starting is not.
+    if (response.status >= 500) throw new Passing(`${base}/healthz: status ${response.status}`);
+    return response.ok ? health.safeParse(await response.json().catch(() => null)) : undefined;
+  }).catch((error: unknown) => {
+    throw new UserError(`${base}: no retrieval server answers there (${messageOf(error)})`, {
+      hint: 'Start one with: search-e1 serve-retriever DIR. Or check host and port.',
+      cause: error,
+    });
+  });
+  const told = description?.success ? description.data.retriever : undefined;
+  const info: RetrieverInfo =
+    told === undefined
+      ? {
+          kind: 'http',
+          passages: 0,
+          corpusHash: sha256('unverified corpus of ', base),
+          settings: { url: base, corpus: 'unverified' },
+        }
+      : { ...told, kind: `http ${told.kind}`, settings: { ...told.settings, url: base } };
+  return new HttpRetriever(base, info, options);
+}
+
+export class HttpRetriever implements Retriever {
+  readonly info: RetrieverInfo;
+  readonly #url: string;
+  readonly #options: HttpRetrieverOptions;
+
+  constructor(base: string, info: RetrieverInfo, options: HttpRetrieverOptions) {
+    this.info = info;
+    this.#url = `${base}/retrieve`;
+    this.#options = options;
+  }
+
+  async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
+    const { batch, concurrency } = this.#options;
+    const results: Hit[][] = new Array(queries.length);
+    // The first failure stops the requests that are still under way.
+    const failed = new AbortController();
+    const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+    let next = 0;
+    const work = async () => {
+      while (next < queries.length) {
+        const start = next;
+        next += batch;
+        const lists = await this.#ask(queries.slice(start, start + batch), k, stop);
+        for (const [i, list] of lists.entries()) results[start + i] = list;
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(concurrency, Math.ceil(queries.length / batch)) }, work));
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+    return results;
+  }
+
+  async close(): Promise<void> {}
+
+  #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Hit[][]> {
+    const body = JSON.stringify({ queries, topk: k, return_scores: true });
+    return patiently(this.#options, signal, async (patience) => {
+      const response = await reach(this.#url, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body,
+        signal: patience,
+      });
+      const text = await response.text().catch((error: unknown) => {
+        throw new Passing(`${this.#url}: the answer broke off (${messageOf(error)})`);
+      });
+      if (response.status === 429 || response.status >= 500)
+        throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, retryAfter(response));
+      if (!response.ok)
+        throw new UserError(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
+          hint: 'The server refuses this request; asking again would not help.',
+        });
+      const lists = parseResponse(parsed(text), queries.length, k);
+      if ('reason' in lists) throw new Passing(`${this.#url}: ${lists.reason}`);
+      return lists;
+    });
+  }
+}
+
+/** Runs `attempt` until it succeeds, fails for good, or has failed too often; never longer than `signal` allows. */
+async function patiently<T>(
+  { requestSeconds, attempts, firstWait, longestWait }: HttpRetrieverOptions,
+  signal: AbortSignal | undefined,
+  attempt: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  for (let failures = 0; ; ) {
+    signal?.throwIfAborted();
+    const deadline = AbortSignal.timeout(requestSeconds * 1000);
+    try {
+      return await attempt(signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      signal?.throwIfAborted();
+      const passing = error instanceof Passing || (error instanceof Error && error.name === 'TimeoutError');
+      failures += 1;
+      if (!passing || failures >= attempts)
+        throw passing
+          ? new UserError(`${messageOf(error)} (asked ${failures} times)`, {
+              hint: 'Is the retrieval server running?',
+              cause: error,
+            })
+          : error;
+      // Only waiting depends on chance here, no result does.
+      const wait = Math.min(longestWait, firstWait * 2 ** (failures - 1)) * (1 - Math.random() / 2);
+      const named = error instanceof Passing ? error.afterSeconds : 0;
+      await pause(Math.max(wait, named), signal);
+    }
+  }
+}
+
+/** fetch, where a connection that fails or breaks is a passing failure. */
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')) throw error;
+    const cause = error instanceof Error && error.cause instanceof Error ? `: ${messageOf(error.cause)}` : '';
+    throw new Passing(`${url}: ${messageOf(error)}${cause}`);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const LONGEST_NAMED_WAIT = 60;
+
+/** Seconds that the server asks to wait, as a number or a date; 0 when it names none. */
+function retryAfter(response: Response): number {
+  const value = response.headers.get('Retry-After');
+  if (value === null) return 0;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.min(LONGEST_NAMED_WAIT, Math.max(0, seconds)) : 0;
+}

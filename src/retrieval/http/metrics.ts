@@ -1,0 +1,51 @@
+/** What the server counts, in Prometheus' text format (version 0.0.4). */
+
+/** Upper ends of the latency buckets, in seconds. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export class ServerMetrics {
+  readonly #requests = new Map<number, number>();
+  readonly #latency = new Array<number>(BUCKETS.length).fill(0);
+  #seconds = 0;
+  #timed = 0;
+  #queries = 0;
+  inFlight = 0;
+
+  /** An answered request; `queries` is 0 unless they were searched. */
+  count(status: number, queries: number, seconds: number): void {
+    this.#requests.set(status, (this.#requests.get(status) ?? 0) + 1);
+    if (queries === 0) return;
+    this.#queries += queries;
+    this.#timed += 1;
+    this.#seconds += seconds;
+    const bucket = BUCKETS.findIndex((end) => seconds <= end);
+    if (bucket >= 0) this.#latency[bucket]!++;
+  }
+
+  /** @param gauges - further values, by name without the prefix */
+  text(gauges: Readonly<Record<string, number>>): string {
+    const lines: string[] = [];
+    const family = (name: string, type: string, help: string, samples: readonly string[]) =>
+      lines.push(`# HELP search_e1_${name} ${help}`, `# TYPE search_e1_${name} ${type}`, ...samples);
+    family(
+      'requests_total',
+      'counter',
+      'Answered requests by status.',
+      [...this.#requests].map(([status, n]) => `search_e1_requests_total{status="${status}"} ${n}`),
+    );
+    family('queries_total', 'counter', 'Queries searched.', [`search_e1_queries_total ${this.#queries}`]);
+    let below = 0;
+    family('retrieve_seconds', 'histogram', 'Seconds from a request of queries to its answer.', [
+      ...BUCKETS.map((end, i) => {
+        below += this.#latency[i]!;
+        return `search_e1_retrieve_seconds_bucket{le="${end}"} ${below}`;
+      }),
+      `search_e1_retrieve_seconds_bucket{le="+Inf"} ${this.#timed}`,
+      `search_e1_retrieve_seconds_sum ${this.#seconds}`,
+      `search_e1_retrieve_seconds_count ${this.#timed}`,
+    ]);
+    for (const [name, value] of Object.entries({ in_flight: this.inFlight, ...gauges }))
+      family(name, 'gauge', `${name.replaceAll('_', ' ')}.`, [`search_e1_${name} ${value}`]);
+    return `${lines.join('\n')}\n`;
+  }
+}
