@@ -44,6 +44,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     compareCommand(io),
     dataCommand(io),
     scoreCommand(io),
+    serveRetrieverCommand(io),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of withSubcommands(program))

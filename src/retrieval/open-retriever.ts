@@ -4,16 +4,18 @@ import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { Bm25Index } from './bm25.ts';
 import { loadCorpus } from './corpus.ts';
+import { openHttpRetriever } from './http/client.ts';
 import type { Retriever } from './retriever.ts';
 
 /** A retriever with whatever it holds open: threads, files, connections. */
 export type OpenRetriever = Retriever & { close(): Promise<void> };
 
 /**
- * @param spec a corpus file (JSONL, plain or gzip), ranked by BM25 in memory
+ * @param spec a corpus file (JSONL, plain or gzip), ranked by BM25 in memory; the URL of a retrieval server
  * @throws UserError naming what cannot be opened, and why
  */
 export async function openRetriever(spec: string): Promise<OpenRetriever> {
+  if (/^https?:\/\//.test(spec)) return openHttpRetriever(spec);
   const found = await stat(spec).catch((error) => {
     throw fileError(error, spec, 'read');
   });
