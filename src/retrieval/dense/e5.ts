@@ -129,7 +129,7 @@ export class E5 {
       for (const [row, { index }] of members.entries())
         vectors.set(means.subarray(row * dimension, (row + 1) * dimension), index * dimension);
     }
-    return normalizeRows(vectors, dimension);
+    return normalizeRows(vectors, dimension, this.#files.model);
   }
 
   /** Ids with the special tokens; of a long text its beginning, cut between the special tokens. */

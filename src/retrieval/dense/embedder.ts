@@ -1,5 +1,7 @@
 /** What the dense retriever asks of a model that turns texts into vectors. */
 
+import { UserError } from '../../base/errors.ts';
+
 /** The two sides of retrieval; models such as E5 are told which one a text is of. */
 export type TextRole = 'query' | 'passage';
 
@@ -33,16 +35,23 @@ export function passageText({ title, text }: { readonly title: string; readonly 
 
 /**
  * Scales every row to norm 1, in place.
- * @throws RangeError naming the row that has no direction: zero or not finite
+ * @param source the model, for the error
+ * @throws UserError naming the row that has no direction: zero or not finite
  */
-export function normalizeRows(rows: Float32Array<ArrayBuffer>, dimension: number): Float32Array<ArrayBuffer> {
+export function normalizeRows(
+  rows: Float32Array<ArrayBuffer>,
+  dimension: number,
+  source: string,
+): Float32Array<ArrayBuffer> {
   for (let start = 0; start < rows.length; start += dimension) {
     const row = rows.subarray(start, start + dimension);
     let squares = 0;
     for (const value of row) squares += value * value;
     const norm = Math.sqrt(squares);
     if (!(norm > 0 && norm < Number.POSITIVE_INFINITY))
-      throw new RangeError(`the vector of text ${start / dimension} has the norm ${norm}`);
+      throw new UserError(`${source}: the vector of text ${start / dimension} has the norm ${norm}`, {
+        hint: 'An embedding is finite and not zero; look at what the model is and what it is given.',
+      });
     for (let j = 0; j < dimension; j++) row[j]! /= norm;
   }
   return rows;

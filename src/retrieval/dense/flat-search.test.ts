@@ -115,23 +115,37 @@ describe('the file', () => {
     expect((await readFile(file)).toString('hex')).toBe('0000803f000000c00000003f');
   });
 
-  test('goes on behind its whole blocks after an interruption, to the same bytes', async () => {
+  test('goes on where it was saved after an interruption, to the same bytes', async () => {
     const rows = normals(5, 10 * dimension);
     const whole = await written(rows, dimension, 'float16', 4);
     const file = path.join(folder, 'interrupted');
     const writer = await VectorWriter.open(file, { ...emptyLayout(dimension, 'float16'), blockRows: 4 });
     await writer.append(rows.subarray(0, 6 * dimension));
-    const { written: layout } = writer;
+    const layout = await writer.save();
+    await writer.append(rows.subarray(6 * dimension, 9 * dimension));
     await writer.abandon();
-    expect(layout.count).toBe(4);
-    // What a crash may leave behind the last whole block.
+    expect(layout.count).toBe(6);
+    // What a crash may leave behind the saved rows.
     const handle = await open(file, 'a');
     await handle.write('rubbish');
     await handle.close();
     const again = await VectorWriter.open(file, layout);
-    await again.append(rows.subarray(4 * dimension));
+    expect(again.count).toBe(6);
+    await again.append(rows.subarray(6 * dimension));
     expect(await again.finish()).toEqual(whole.layout);
     expect(await readFile(file)).toEqual(await readFile(whole.file));
+  });
+
+  test('does not go on behind rows that are not there, or damaged', async () => {
+    const { file, layout } = await written(normals(5, 6 * dimension), dimension, 'float32', 4);
+    const bytes = await readFile(file);
+    await writeFile(
+      file,
+      bytes.map((byte, i) => (i === 60 ? byte ^ 1 : byte)),
+    );
+    await expect(VectorWriter.open(file, layout)).rejects.toThrow('checksum of the vectors from 4 on');
+    await truncate(file, 50);
+    await expect(VectorWriter.open(file, layout)).rejects.toThrow('it ends before vector 6');
   });
 
   test.each([

@@ -106,7 +106,7 @@ export async function openServedEmbedder(
         failed.abort(error);
         throw error;
       }
-      return normalizeRows(rows, dimension);
+      return normalizeRows(rows, dimension, url);
     },
     close: async () => closed.abort(new Error('the embedder is closed')),
   };

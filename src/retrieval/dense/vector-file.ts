@@ -36,7 +36,7 @@ const LARGEST_NORM = 1e15;
 
 /** Rows of a block of about 8 MiB. */
 export function blockRowsFor(dimension: number, type: VectorType): number {
-  return Math.max(1, Math.floor(BLOCK_BYTES / (dimension * bytesOf(type))));
+  return Math.max(1, Math.floor(BLOCK_BYTES / (dimension * bytesOf(type)) / 64) * 64);
 }
 
 function bytesOf(type: VectorType): number {
@@ -47,15 +47,15 @@ export function emptyLayout(dimension: number, type: VectorType): VectorLayout {
   return { dimension, type, count: 0, blockRows: blockRowsFor(dimension, type), largestNorm: 0, checksums: [] };
 }
 
-/** Writes rows in order. Whole blocks are on the disk; the rows of an unfinished one are in memory until `finish`. */
+/** Writes rows in order. On the disk are the whole blocks, and what `save` was called for. */
 export class VectorWriter {
   readonly #file: string;
   readonly #handle: FileHandle;
   readonly #block: VectorData;
+  /** Of the whole blocks; the largest norm is that of all rows. */
   #layout: VectorLayout;
   /** Numbers in `#block`. */
   #filled = 0;
-  #pendingNorm = 0;
 
   private constructor(file: string, handle: FileHandle, layout: VectorLayout) {
     this.#file = file;
@@ -65,21 +65,29 @@ export class VectorWriter {
     this.#block = layout.type === 'float32' ? new Float32Array(size) : new Uint16Array(size);
   }
 
-  /** Begins a file (an empty `layout`) or goes on behind the whole blocks that `layout` describes. */
+  /**
+   * Begins a file (an empty `layout`) or goes on behind the rows that `layout`, as `save` gave it, describes.
+   * @throws UserError when these rows are not in the file
+   */
   static async open(file: string, layout: VectorLayout): Promise<VectorWriter> {
-    const bytes = layout.count * layout.dimension * bytesOf(layout.type);
+    const { dimension, type, count, blockRows, checksums } = layout;
+    const blocks = Math.floor(count / blockRows);
     try {
-      const handle = await open(file, layout.count === 0 ? 'w' : 'r+');
-      await handle.truncate(bytes);
-      return new VectorWriter(file, handle, layout);
+      const handle = await open(file, count === 0 ? 'w' : 'r+');
+      const { size } = await handle.stat();
+      if (size < count * dimension * bytesOf(type)) throw damaged(file, `it ends before vector ${count}`);
+      const whole = { ...layout, count: blocks * blockRows, checksums: checksums.slice(0, blocks) };
+      const writer = new VectorWriter(file, handle, whole);
+      await writer.#readRest(count, checksums[blocks]);
+      return writer;
     } catch (error) {
       throw fileError(error, file, 'write');
     }
   }
 
-  /** What is on the disk: whole blocks only, until `finish`. */
-  get written(): VectorLayout {
-    return this.#layout;
+  /** Rows so far. */
+  get count(): number {
+    return this.#layout.count + this.#filled / this.#layout.dimension;
   }
 
   /**
@@ -95,34 +103,25 @@ export class VectorWriter {
         squares += value * value;
         this.#block[this.#filled + j] = type === 'float32' ? value : toHalf(value);
       }
-      const row = this.#layout.count + this.#filled / dimension;
       const norm = Math.sqrt(squares);
       if (!(norm < (type === 'float32' ? LARGEST_NORM : 65_504)))
-        throw new UserError(`${this.#file}: vector ${row} has the norm ${norm}, which ${type} cannot hold`, {
+        throw new UserError(`${this.#file}: vector ${this.count} has the norm ${norm}, which ${type} cannot hold`, {
           hint: 'Vectors are finite numbers, as a rule of norm 1; look at what made them.',
         });
       // Rounding to half precision may lengthen a row by half a unit in the last place, 2^-11.
-      this.#pendingNorm = Math.max(this.#pendingNorm, type === 'float32' ? norm : norm * (1 + 2 ** -10) + 2 ** -16);
+      const stored = type === 'float32' ? norm : norm * (1 + 2 ** -10) + dimension * 2 ** -24;
+      this.#layout = { ...this.#layout, largestNorm: Math.max(this.#layout.largestNorm, stored) };
       this.#filled += dimension;
-      if (this.#filled === this.#block.length) await this.#flush();
+      if (this.#filled < this.#block.length) continue;
+      this.#layout = await this.save();
+      this.#filled = 0;
     }
   }
 
-  /** Writes what is left and closes the file. */
-  async finish(): Promise<VectorLayout> {
-    if (this.#filled > 0) await this.#flush();
-    await this.#handle.sync();
-    await this.#handle.close();
-    return this.#layout;
-  }
-
-  /** Closes the file without the rows of the unfinished block. */
-  async abandon(): Promise<void> {
-    await this.#handle.close();
-  }
-
-  async #flush(): Promise<void> {
-    const { dimension, type, count, checksums, largestNorm } = this.#layout;
+  /** Brings all rows to the disk; what the file then holds. */
+  async save(): Promise<VectorLayout> {
+    if (this.#filled === 0) return this.#layout;
+    const { dimension, type, count, checksums } = this.#layout;
     const bytes = new Uint8Array(this.#block.buffer, 0, this.#filled * bytesOf(type));
     try {
       await this.#handle.write(bytes, 0, bytes.length, count * dimension * bytesOf(type));
@@ -130,13 +129,32 @@ export class VectorWriter {
     } catch (error) {
       throw fileError(error, this.#file, 'write');
     }
-    this.#layout = {
-      ...this.#layout,
-      count: count + this.#filled / dimension,
-      checksums: [...checksums, crc32(bytes)],
-      largestNorm: Math.max(largestNorm, this.#pendingNorm),
-    };
-    this.#filled = 0;
+    return { ...this.#layout, count: this.count, checksums: [...checksums, crc32(bytes)] };
+  }
+
+  /** Brings all rows to the disk, cuts off what an interrupted writer may have left behind them, and closes the file. */
+  async finish(): Promise<VectorLayout> {
+    const layout = await this.save();
+    await this.#handle.truncate(layout.count * layout.dimension * bytesOf(layout.type));
+    await this.#handle.sync();
+    await this.#handle.close();
+    return layout;
+  }
+
+  /** Closes the file; rows that were not saved are lost. */
+  async abandon(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  /** Takes up the rows of an unfinished block. */
+  async #readRest(count: number, checksum: number | undefined): Promise<void> {
+    const { dimension, type, count: whole } = this.#layout;
+    const numbers = (count - whole) * dimension;
+    const bytes = new Uint8Array(this.#block.buffer, 0, numbers * bytesOf(type));
+    if (numbers === 0) return;
+    await this.#handle.read(bytes, 0, bytes.length, whole * dimension * bytesOf(type));
+    if (crc32(bytes) !== checksum) throw damaged(this.#file, `the checksum of the vectors from ${whole} on is wrong`);
+    this.#filled = numbers;
   }
 }
 

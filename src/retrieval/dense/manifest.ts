@@ -1,0 +1,78 @@
+/** The manifest of a dense index: what made the vectors, what they are of, and checksums. Written last. */
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../../base/errors.ts';
+import { readJson, writeFileAtomic } from '../../base/files.ts';
+import type { EmbedderInfo } from './embedder.ts';
+import { passageFilesSchema } from './passage-files.ts';
+import { vectorLayoutSchema } from './vector-file.ts';
+
+export const DENSE_KIND = 'search-e1 dense index';
+const SCHEMA = 1;
+
+const embedderSchema = z.strictObject({
+  /** A model's folder, or http://HOST:PORT/v1#MODEL. */
+  name: z.string().min(1),
+  dimension: z.int().positive(),
+  /** SHA-256 of a local model's files; '' for a served one. */
+  hash: z.string(),
+  prefixes: z.strictObject({ query: z.string(), passage: z.string() }),
+}) satisfies z.ZodType<EmbedderInfo>;
+
+const manifestSchema = z.strictObject({
+  kind: z.literal(DENSE_KIND),
+  schema: z.literal(SCHEMA),
+  corpus: passageFilesSchema,
+  embedder: embedderSchema,
+  /** flat: vectors.bin, as `layout` says; lancedb: the table in lancedb/. */
+  vectors: z.discriminatedUnion('store', [
+    z.strictObject({ store: z.literal('flat'), layout: vectorLayoutSchema }),
+    z.strictObject({ store: z.literal('lancedb'), partitions: z.int().positive() }),
+  ]),
+});
+export type DenseManifest = Readonly<z.infer<typeof manifestSchema>>;
+
+/** What an unfinished build has done. */
+const progressSchema = z.strictObject({
+  schema: z.literal(SCHEMA),
+  corpusHash: z.string(),
+  embedder: embedderSchema,
+  layout: vectorLayoutSchema,
+});
+export type DenseProgress = Readonly<z.infer<typeof progressSchema>>;
+
+export const MANIFEST_FILE = 'manifest.json';
+export const PROGRESS_FILE = 'building.json';
+
+/** @throws UserError when the manifest is missing, damaged, or of another version */
+export function readDenseManifest(folder: string): Promise<DenseManifest> {
+  return read(path.join(folder, MANIFEST_FILE), manifestSchema);
+}
+
+export async function writeDenseManifest(
+  folder: string,
+  contents: Omit<DenseManifest, 'kind' | 'schema'>,
+): Promise<void> {
+  await write(path.join(folder, MANIFEST_FILE), { kind: DENSE_KIND, schema: SCHEMA, ...contents });
+}
+
+export function readProgress(folder: string): Promise<DenseProgress> {
+  return read(path.join(folder, PROGRESS_FILE), progressSchema);
+}
+
+export async function writeProgress(folder: string, contents: Omit<DenseProgress, 'schema'>): Promise<void> {
+  await write(path.join(folder, PROGRESS_FILE), { schema: SCHEMA, ...contents });
+}
+
+async function read<T>(file: string, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(await readJson(file));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new UserError(`${file}: damaged or of another version (${issue.path.join('.')}: ${issue.message})`, {
+    hint: 'Build the index again with this version.',
+  });
+}
+
+async function write(file: string, value: unknown): Promise<void> {
+  await writeFileAtomic(file, `${JSON.stringify(value)}\n`);
+}
