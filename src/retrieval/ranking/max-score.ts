@@ -1,0 +1,163 @@
+/**
+ * MaxScore (Turtle and Flood 1995) over windows of passages: the same list as scoring every posting, from a fraction of them.
+ *
+ * A window's postings of a term add at most its bound, weight · the largest of its blocks' maxima. The terms are sorted by
+ * bound; the first ones, whose bounds together cannot lift a passage into the k best, are not essential: passages are
+ * collected from the essential terms alone, and looked up in the others only while they can still get there.
+ *
+ *   essential: the fewest terms such that Σ bounds of all others < threshold
+ *
+ * Scores are rounded, and rounding depends on the order of addition, so every comparison with the threshold leaves room
+ * for it (`TERM_ERROR`, `TOTAL_ERROR`); who passes is scored again, term by term in ascending order. Hence the list is the
+ * exhaustive one by construction.
+ */
+import { BLOCK, type Impacts, type IndexArrays } from '../index/arrays.ts';
+import { type Formula, type QueryTerm, TERM_ERROR, TOTAL_ERROR } from './formula.ts';
+import type { Top } from './top.ts';
+
+/** Passages a window; sums and matches of one stay in the processor's cache. */
+const WINDOW = 1 << Number(process.env.WB ?? 13);
+
+/** A term of the query on its way through its postings. */
+interface Cursor {
+  readonly term: QueryTerm;
+  /** Its first posting, and the end of its postings. */
+  readonly start: number;
+  readonly end: number;
+  /** Its postings in the present window are next ... windowEnd−1. */
+  next: number;
+  windowEnd: number;
+  /** Where in the window the last look-up ended: candidates come in ascending runs, so the next one is mostly near. */
+  hint: number;
+  /** The most that it adds to a score in this window. */
+  bound: number;
+}
+
+export class MaxScore {
+  readonly #arrays: IndexArrays;
+  readonly #impacts: Impacts;
+  readonly #formula: Formula;
+  /** Sum of each passage of the window; all zero between windows. */
+  readonly #sums: Float64Array;
+  readonly #matched: Uint32Array;
+
+  constructor(arrays: IndexArrays, impacts: Impacts, formula: Formula) {
+    this.#arrays = arrays;
+    this.#impacts = impacts;
+    this.#formula = formula;
+    const window = Math.min(WINDOW, arrays.passages);
+    this.#sums = new Float64Array(window);
+    this.#matched = new Uint32Array(window);
+  }
+
+  /** Offers at least all passages that belong to the k best; the terms ascend. */
+  search(terms: readonly QueryTerm[], k: number, top: Top): void {
+    const { passages, postingStarts: starts } = this.#arrays;
+    const cursors = terms.map((term): Cursor => {
+      const [start, end] = [starts[term.id]!, starts[term.id + 1]!];
+      return { term, start, end, next: start, windowEnd: start, hint: start, bound: 0 };
+    });
+    let threshold = this.#startThreshold(terms, k);
+    for (let base = 0; base < passages; base += WINDOW) {
+      const present = cursors.filter((cursor) => this.#enterWindow(cursor, base + WINDOW));
+      threshold = this.#searchWindow(cursors, present, base, threshold, top);
+      for (const cursor of present) cursor.next = cursor.windowEnd;
+    }
+  }
+
+  /** At most the k-th best score: the k-th best impact of a single term already gives k passages. */
+  #startThreshold(terms: readonly QueryTerm[], k: number): number {
+    const best = k <= 3 ? this.#impacts.thirdBest : this.#impacts.tenthBest;
+    if (k > 10) return 0;
+    let threshold = 0;
+    for (const { id, weight } of terms) threshold = Math.max(threshold, weight * (best[id]! - TERM_ERROR));
+    return lowered(threshold);
+  }
+
+  /** Finds the cursor's postings before passage `until`, and their bound; false when there are none. */
+  #enterWindow(cursor: Cursor, until: number): boolean {
+    const { positions, blockStarts } = this.#arrays;
+    const { start, end, next, term } = cursor;
+    if (next === end || positions[next]! >= until) return false;
+    cursor.windowEnd = gallop(positions, next, end, until);
+    cursor.hint = next;
+    const blocks = blockStarts[term.id]!;
+    const lastBlock = blocks + Math.floor((cursor.windowEnd - 1 - start) / BLOCK);
+    let impact = 0;
+    for (let block = blocks + Math.floor((next - start) / BLOCK); block <= lastBlock; block++)
+      impact = Math.max(impact, this.#impacts.blockMaxima[block]!);
+    cursor.bound = term.weight * (impact + TERM_ERROR);
+    return true;
+  }
+
+  /** Offers the window's passages that may belong to the best; returns the new threshold. */
+  #searchWindow(cursors: readonly Cursor[], present: readonly Cursor[], base: number, threshold: number, top: Top): number {
+    const [formula, sums, matched, positions] = [this.#formula, this.#sums, this.#matched, this.#arrays.positions];
+    const sorted = present.toSorted((x, y) => x.bound - y.bound);
+    let essential = 0;
+    let rest = 0;
+    while (essential < sorted.length && rest + sorted[essential]!.bound < threshold) rest += sorted[essential++]!.bound;
+
+    let matches = 0;
+    for (let i = essential; i < sorted.length; i++) {
+      const { term, next, windowEnd } = sorted[i]!;
+      matches = formula.addAll(term, next, windowEnd, base, sums, matched, matches);
+    }
+    for (let match = 0; match < matches; match++) {
+      const place = matched[match]!;
+      let sum = sums[place]!;
+      sums[place] = 0;
+      let open = rest;
+      for (let i = essential - 1; i >= 0 && sum + open >= threshold; i--) {
+        const cursor = sorted[i]!;
+        open -= cursor.bound;
+        const posting = find(positions, cursor, base + place);
+        if (posting >= 0) sum = formula.add(sum, cursor.term, posting);
+      }
+      if (sum + open < threshold) continue;
+      top.offer(base + place, this.#score(cursors, base + place));
+      if (top.full) threshold = Math.max(threshold, lowered(top.worst));
+    }
+    return threshold;
+  }
+
+  /** The score, its terms added in ascending order. */
+  #score(cursors: readonly Cursor[], position: number): number {
+    let sum = 0;
+    for (const cursor of cursors) {
+      const posting = find(this.#arrays.positions, cursor, position);
+      if (posting >= 0) sum = this.#formula.add(sum, cursor.term, posting);
+    }
+    return this.#formula.total(sum);
+  }
+}
+
+/** A sum below this cannot become a score of `score`, however it was rounded. */
+function lowered(score: number): number {
+  return score * (1 - TOTAL_ERROR);
+}
+
+/** The first of positions[start ... end−1] that is at least `until`, or `end`. */
+function gallop(positions: Uint32Array, start: number, end: number, until: number): number {
+  let [low, step] = [start, 1];
+  while (low + step <= end && positions[low + step - 1]! < until) {
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(low + step - 1, end);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (positions[middle]! < until) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Where among the cursor's postings of the window this position stands, or −1. */
+function find(positions: Uint32Array, cursor: Cursor, position: number): number {
+  const { next, windowEnd, hint } = cursor;
+  const start = hint > next && positions[hint - 1]! >= position ? next : hint;
+  const found = gallop(positions, start, windowEnd, position);
+  cursor.hint = found;
+  return found < windowEnd && positions[found] === position ? found : -1;
+}
