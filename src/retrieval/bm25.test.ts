@@ -115,7 +115,7 @@ describe('as a retriever', () => {
       kind: 'bm25',
       passages: 3,
       corpusHash: corpusHash(corpus),
-      settings: { analyzer: 'english', k1: 0.9, b: 0.4 },
+      settings: { analyzer: 'english', k1: 0.9, b: 0.4, length: 'exact' },
     });
   });
 

@@ -23,7 +23,15 @@ export class Exhaustive {
     const starts = this.#arrays.postingStarts;
     let matches = 0;
     for (const term of terms)
-      matches = this.#formula.addAll(term, starts[term.id]!, starts[term.id + 1]!, 0, this.#sums, this.#matched, matches);
+      matches = this.#formula.addAll(
+        term,
+        starts[term.id]!,
+        starts[term.id + 1]!,
+        0,
+        this.#sums,
+        this.#matched,
+        matches,
+      );
     for (let i = 0; i < matches; i++) {
       const position = this.#matched[i]!;
       const sum = this.#sums[position]!;

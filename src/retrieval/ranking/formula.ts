@@ -37,7 +37,15 @@ export interface Formula {
    * Adds the scores of postings start ... end−1 to `sums`, which begins at the passage `base`, and lists each passage whose
    * sum was zero in `matched`, counted from `base`. Returns the new number of those listed.
    */
-  addAll(term: QueryTerm, start: number, end: number, base: number, sums: Float64Array, matched: Uint32Array, matches: number): number;
+  addAll(
+    term: QueryTerm,
+    start: number,
+    end: number,
+    base: number,
+    sums: Float64Array,
+    matched: Uint32Array,
+    matches: number,
+  ): number;
   /** The sum with one posting's score added. */
   add(sum: number, term: QueryTerm, posting: number): number;
   /** The score that a passage with this sum has. */
@@ -72,7 +80,15 @@ class LuceneFormula implements Formula {
     return { id, count, idf, weight: f(count * idf) };
   }
 
-  addAll({ weight }: QueryTerm, start: number, end: number, base: number, sums: Float64Array, matched: Uint32Array, matches: number): number {
+  addAll(
+    { weight }: QueryTerm,
+    start: number,
+    end: number,
+    base: number,
+    sums: Float64Array,
+    matched: Uint32Array,
+    matches: number,
+  ): number {
     const { positions, frequencies, lengthCodes } = this.#arrays;
     const inverses = this.#inverses;
     for (let i = start; i < end; i++) {
@@ -116,7 +132,15 @@ class ExactFormula implements Formula {
     return { id, count, idf, weight: count * idf };
   }
 
-  addAll({ idf, count }: QueryTerm, start: number, end: number, base: number, sums: Float64Array, matched: Uint32Array, matches: number): number {
+  addAll(
+    { idf, count }: QueryTerm,
+    start: number,
+    end: number,
+    base: number,
+    sums: Float64Array,
+    matched: Uint32Array,
+    matches: number,
+  ): number {
     const { positions, frequencies, lengthCodes } = this.#arrays;
     const saturation = this.#saturations;
     for (let i = start; i < end; i++) {

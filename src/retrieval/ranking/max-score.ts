@@ -15,8 +15,8 @@ import { BLOCK, type Impacts, type IndexArrays } from '../index/arrays.ts';
 import { type Formula, type QueryTerm, TERM_ERROR, TOTAL_ERROR } from './formula.ts';
 import type { Top } from './top.ts';
 
-/** Passages a window; sums and matches of one stay in the processor's cache. */
-const WINDOW = 1 << Number(process.env.WB ?? 13);
+/** Passages a window: its sums stay in the processor's cache, and the bounds of its few blocks are close. */
+const WINDOW = 1 << 13;
 
 /** A term of the query on its way through its postings. */
 interface Cursor {
@@ -37,15 +37,16 @@ export class MaxScore {
   readonly #arrays: IndexArrays;
   readonly #impacts: Impacts;
   readonly #formula: Formula;
+  readonly #window: number;
   /** Sum of each passage of the window; all zero between windows. */
   readonly #sums: Float64Array;
   readonly #matched: Uint32Array;
 
-  constructor(arrays: IndexArrays, impacts: Impacts, formula: Formula) {
+  constructor(arrays: IndexArrays, impacts: Impacts, formula: Formula, window = WINDOW) {
     this.#arrays = arrays;
     this.#impacts = impacts;
     this.#formula = formula;
-    const window = Math.min(WINDOW, arrays.passages);
+    this.#window = window;
     this.#sums = new Float64Array(window);
     this.#matched = new Uint32Array(window);
   }
@@ -58,8 +59,8 @@ export class MaxScore {
       return { term, start, end, next: start, windowEnd: start, hint: start, bound: 0 };
     });
     let threshold = this.#startThreshold(terms, k);
-    for (let base = 0; base < passages; base += WINDOW) {
-      const present = cursors.filter((cursor) => this.#enterWindow(cursor, base + WINDOW));
+    for (let base = 0; base < passages; base += this.#window) {
+      const present = cursors.filter((cursor) => this.#enterWindow(cursor, base + this.#window));
       threshold = this.#searchWindow(cursors, present, base, threshold, top);
       for (const cursor of present) cursor.next = cursor.windowEnd;
     }
@@ -91,7 +92,13 @@ export class MaxScore {
   }
 
   /** Offers the window's passages that may belong to the best; returns the new threshold. */
-  #searchWindow(cursors: readonly Cursor[], present: readonly Cursor[], base: number, threshold: number, top: Top): number {
+  #searchWindow(
+    cursors: readonly Cursor[],
+    present: readonly Cursor[],
+    base: number,
+    threshold: number,
+    top: Top,
+  ): number {
     const [formula, sums, matched, positions] = [this.#formula, this.#sums, this.#matched, this.#arrays.positions];
     const sorted = present.toSorted((x, y) => x.bound - y.bound);
     let essential = 0;

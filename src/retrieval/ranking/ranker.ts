@@ -43,12 +43,12 @@ export class Ranker {
   rank(terms: readonly string[], k: number): Ranked {
     if (!Number.isInteger(k) || k < 1) throw new RangeError(`k must be a whole number of at least 1, not ${k}`);
     const top = new Top(k);
-    this.#search(this.#queryTerms(terms), k, top);
+    this.#search(this.queryTerms(terms), k, top);
     return top.take();
   }
 
   /** The index's terms among those given, ascending. */
-  #queryTerms(terms: readonly string[]): QueryTerm[] {
+  queryTerms(terms: readonly string[]): QueryTerm[] {
     const counts = new Map<number, number>();
     for (const term of terms) {
       const id = termId(this.#arrays.dictionary, term);
