@@ -7,13 +7,13 @@
  * const settings = presets.smoke;
  * // null: the embedded world and its base policy.
  * const inputs = { questions: null, corpus: null, tokenizer: null, model: null, template: null, evaluate: [], threads: null };
- * const { setup, hashes } = await openSetup(inputs, settings);
+ * const { setup, hashes, close } = await openSetup(inputs, settings);
  * const config = { schema: 1, preset: 'smoke', settings, inputs, hashes, versions: presentVersions() } as const;
  * const run = await RunDirectory.create('runs/mine', config);
  * const { results } = await evolve(setup, settings, run);
  * console.log(renderTable(results));
  * await run.close();
- * await setup.policy.close();
+ * await close();
  */
 
 // The algorithms, as pure functions.
@@ -68,6 +68,9 @@ export { readTemplate, searchR1Template, worldTemplate } from './protocol/templa
 // Retrieval.
 export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
 export { loadCorpus, readCorpus } from './retrieval/corpus.ts';
+export { openHttpRetriever } from './retrieval/http/client.ts';
+export { serveRetriever } from './retrieval/http/server.ts';
+export { openRetriever } from './retrieval/open-retriever.ts';
 export type { Hit, Passage, Retriever, RetrieverInfo } from './retrieval/retriever.ts';
 export type { Deadlines, RolloutLimits, RolloutTask, Surroundings } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';

@@ -36,6 +36,7 @@ interface Options {
   readonly dryRun?: boolean;
   readonly questions?: string;
   readonly corpus?: string;
+  readonly retriever?: string;
   readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
@@ -62,6 +63,7 @@ Examples:
   search-e1 evolve --resume runs/no-adapter
   search-e1 evolve --model hf:Qwen/Qwen2.5-0.5B --questions train.jsonl --corpus passages.jsonl.gz
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate nq=nq.test.jsonl --dry-run
+  search-e1 evolve --questions train.jsonl --retriever http://127.0.0.1:8000 --model base
 `;
 
 export function evolveCommand(io: Io): Command {
@@ -80,6 +82,12 @@ export function evolveCommand(io: Io): Command {
     .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
     .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
+    .addOption(
+      new Option(
+        '--retriever <source>',
+        'in place of --corpus: an index directory, or the URL of a retrieval server',
+      ).conflicts('corpus'),
+    )
     .option(
       '--model <dir|hf:name>',
       'policy to start from: a Hugging Face directory, or hf:OWNER/NAME[@REVISION] from the Hub (default: the embedded base policy)',
@@ -124,7 +132,7 @@ function inputsOf(options: Options): Inputs {
   const isBuiltIn = builtInTemplates.some(({ name }) => name === options.template);
   return {
     questions: absolute(options.questions),
-    corpus: absolute(options.corpus),
+    corpus: isUrl(options.retriever) ? options.retriever : absolute(options.retriever ?? options.corpus),
     tokenizer: absolute(options.tokenizer),
     model: options.model?.startsWith('hf:') ? options.model : absolute(options.model),
     template: isBuiltIn ? options.template! : absolute(options.template),
@@ -140,8 +148,12 @@ function inputsOf(options: Options): Inputs {
   };
 }
 
+function isUrl(source: string | undefined): source is string {
+  return source !== undefined && /^https?:\/\//.test(source);
+}
+
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
@@ -151,12 +163,12 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
         : `${JSON.stringify(record, null, 2)}\n\n${estimateText(estimate)}`,
     );
   } finally {
-    await setup.policy.close();
+    await close();
   }
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
@@ -168,7 +180,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
       await directory.close();
     }
   } finally {
-    await setup.policy.close();
+    await close();
   }
 }
 

@@ -9,7 +9,7 @@ import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
-import { loadCorpus } from '../retrieval/corpus.ts';
+import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
 import { generateWorld } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import type { Settings } from './settings.ts';
@@ -18,6 +18,7 @@ import type { Setup, Suite } from './setup.ts';
 /** What the user named; null = the embedded one. */
 export interface Inputs {
   readonly questions: string | null;
+  /** Whatever `openRetriever` takes: a corpus file, an index directory, the URL of a server. */
   readonly corpus: string | null;
   readonly tokenizer: string | null;
   /** A Hugging Face directory or a name on the Hub, `hf:owner/name[@revision]`. */
@@ -41,17 +42,21 @@ export interface SetupHashes {
 /** The checkpoint that comes with the package. */
 export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.meta.url));
 
-/** Opens setup and engine; close `setup.policy` when done. A model on the Hub is downloaded unless the cache has it. */
-export async function openSetup(
-  inputs: Inputs,
-  settings: Settings,
-  hub: HubOptions = {},
-): Promise<{ setup: Setup; hashes: SetupHashes }> {
+/** What was opened, and how to close all of it. */
+export interface OpenedSetup {
+  readonly setup: Setup;
+  readonly hashes: SetupHashes;
+  /** Ends the engine, the retriever and their threads. */
+  close(): Promise<void>;
+}
+
+/** Opens everything that a run works with. A model on the Hub is downloaded unless the cache has it. */
+export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOptions = {}): Promise<OpenedSetup> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
-      `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and corpus go together`,
+      `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and something to search go together`,
       {
-        hint: 'Give both, or neither for the embedded world.',
+        hint: 'Give both (--retriever serves as well as --corpus), or neither for the embedded world.',
       },
     );
   const embedded = inputs.questions === null;
@@ -60,34 +65,41 @@ export async function openSetup(
       hint: 'Give a Hugging Face directory or hf:OWNER/NAME (Qwen2, Qwen3, Llama), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
     });
 
-  const data = embedded ? openWorld(settings) : await openFiles(inputs);
-  const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-  const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
-  const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
-  const policy = await openPolicyDirectory(folder, {
-    pieces: tokenizer.pieces,
-    maxActive: settings.rollout.concurrency,
-    decodeBits: settings.rollout.decodeBits,
-    ...(inputs.threads === null ? {} : { threads: inputs.threads }),
-  });
-  if (tokenizer.vocabulary > policy.info.vocabulary) {
-    await policy.close();
-    throw new UserError(
-      `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
-      { hint: 'Use the tokenizer that the model was trained with.' },
-    );
-  }
-  return {
-    setup: { ...data, policy, tokenizer, template },
-    hashes: {
+  const opened: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const each of opened.splice(0)) await each.close();
+  };
+  try {
+    const data = embedded ? openWorld(settings) : await openFiles(inputs);
+    if ('close' in data.retriever) opened.push(data.retriever as OpenRetriever);
+    const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
+    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
+    const policy = await openPolicyDirectory(folder, {
+      pieces: tokenizer.pieces,
+      maxActive: settings.rollout.concurrency,
+      decodeBits: settings.rollout.decodeBits,
+      ...(inputs.threads === null ? {} : { threads: inputs.threads }),
+    });
+    opened.push(policy);
+    if (tokenizer.vocabulary > policy.info.vocabulary)
+      throw new UserError(
+        `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
+        { hint: 'Use the tokenizer that the model was trained with.' },
+      );
+    const hashes: SetupHashes = {
       questions: questionsHash(data.trainingQuestions),
       corpus: data.retriever.info.corpusHash,
       evaluation: questionsHash(data.suites.flatMap((suite) => suite.questions)),
       template: sha256(JSON.stringify(template)),
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
-    },
-  };
+    };
+    return { setup: { ...data, policy, tokenizer, template }, hashes, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 type Data = Pick<Setup, 'retriever' | 'trainingQuestions' | 'suites'>;
@@ -124,7 +136,7 @@ async function openFiles(inputs: Inputs): Promise<Data> {
       hint: 'Train on other questions.',
     });
   return {
-    retriever: new Bm25Index(await loadCorpus([inputs.corpus!]), { analyzer: 'english' }),
+    retriever: await openRetriever(inputs.corpus!),
     trainingQuestions: questions,
     suites,
   };
