@@ -6,6 +6,7 @@ import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
+import { exportCommand } from './export.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { scoreCommand } from './score.ts';
@@ -18,6 +19,7 @@ Examples:
   search-e1 evolve --preset smoke           all parts at toy size, under a minute
   search-e1 evolve --dry-run                print settings, time and memory, and stop
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
+  search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
@@ -40,6 +42,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
   const commands = [
     evolveCommand(io),
     warmupCommand(io),
+    exportCommand(io),
     evaluateCommand(io),
     compareCommand(io),
     dataCommand(io),

@@ -55,13 +55,18 @@ export class Checkpoints {
 
   /** Restores the newest checkpoint and returns its state; undefined when there is none yet. */
   async restoreLatest(policy: Policy): Promise<StoredState | undefined> {
-    const pointer = await this.#pointer();
-    if (pointer === undefined) return undefined;
-    const folder = path.join(this.folder, pointer.latest);
+    const folder = await this.latest();
+    if (folder === undefined) return undefined;
     const file = path.join(folder, STATE);
     const stored = parseAs(stateSchema, await readJson(file), file);
     await policy.restore(folder);
     return stored;
+  }
+
+  /** Folder of the newest checkpoint; undefined when there is none yet. */
+  async latest(): Promise<string | undefined> {
+    const pointer = await this.#pointer();
+    return pointer && path.join(this.folder, pointer.latest);
   }
 
   /** Folder of a kept checkpoint. Throws a UserError when there is none of that name. */

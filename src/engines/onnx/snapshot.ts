@@ -15,11 +15,13 @@ import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
 import { hashFile, readJson, sha256, writeFileAtomic } from '../../base/files.ts';
 import { configJson } from '../../checkpoint/config.ts';
-import { readSafetensors, safetensorsBytes, type Tensor } from '../../checkpoint/safetensors.ts';
+import { readConfig } from '../../checkpoint/model-directory.ts';
+import { SafetensorsFile, safetensorsBytes, type Tensor } from '../../checkpoint/safetensors.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
 import type { TrainerState } from './training.ts';
 
 const FILES = { weights: 'model.safetensors', adapter: 'adapter.safetensors', optimizer: 'optimizer.safetensors' };
+const ENGINE = 'engine.json';
 
 const engineSchema = z.strictObject({
   schema: z.literal(1),
@@ -51,7 +53,7 @@ export async function writeSnapshot(folder: string, config: ModelConfig, state: 
   await writeFileAtomic(path.join(folder, 'config.json'), json(configJson(config)));
   const { rank, alpha } = adapter ?? {};
   const engine = { schema: 1, steps: moments.steps, adapter: adapter ? { rank, alpha } : null, files };
-  await writeFileAtomic(path.join(folder, 'engine.json'), json(engine));
+  await writeFileAtomic(path.join(folder, ENGINE), json(engine));
 }
 
 /**
@@ -60,56 +62,93 @@ export async function writeSnapshot(folder: string, config: ModelConfig, state: 
  * architecture, which it names with both shapes.
  */
 export async function readSnapshot(folder: string, config: ModelConfig): Promise<TrainerState> {
-  const engineFile = path.join(folder, 'engine.json');
-  const parsed = engineSchema.safeParse(await readJson(engineFile));
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new UserError(`${engineFile}: ${issue?.path.join('.')}: ${issue?.message}`);
-  }
-  const { steps, adapter, files } = parsed.data;
-  const read = async (name: string) => {
-    const file = path.join(folder, name);
-    // The file's own errors (missing, cut off) say more than a hash that differs.
-    const tensors = await readSafetensors(file);
+  const engine = await readEngineFile(folder);
+  const { adapter, steps } = engine;
+  const trained = adapter ? adapterLayoutOf(config, adapter.rank) : layoutOf(config);
+  const parameters = await readParameters(folder, config, engine);
+  const [first, second] = await readFlat(folder, engine, FILES.optimizer, trained, ['.first', '.second']);
+  return { ...parameters, moments: { first: first!, second: second!, steps } };
+}
+
+/** What a snapshot holds of the model itself. */
+export type SnapshotModel = Pick<TrainerState, 'adapter'> & {
+  readonly config: ModelConfig;
+  /** Flat, as `layoutOf(config)` says; without the adapter. */
+  readonly weights: Float32Array;
+};
+
+/**
+ * Reads the model of a snapshot, without the optimiser's state.
+ * @throws UserError as `readSnapshot` does
+ */
+export async function readSnapshotModel(folder: string): Promise<SnapshotModel> {
+  const engine = await readEngineFile(folder);
+  const config = await readConfig(folder);
+  return { config, ...(await readParameters(folder, config, engine)) };
+}
+
+type EngineFile = z.infer<typeof engineSchema>;
+
+async function readEngineFile(folder: string): Promise<EngineFile> {
+  const file = path.join(folder, ENGINE);
+  const parsed = engineSchema.safeParse(await readJson(file));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new UserError(`${file}: ${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+async function readParameters(
+  folder: string,
+  config: ModelConfig,
+  engine: EngineFile,
+): Promise<Pick<TrainerState, 'weights' | 'adapter'>> {
+  const [weights] = await readFlat(folder, engine, FILES.weights, layoutOf(config), ['']);
+  const { adapter } = engine;
+  if (!adapter) return { weights: weights! };
+  const [values] = await readFlat(folder, engine, FILES.adapter, adapterLayoutOf(config, adapter.rank), ['']);
+  return { weights: weights!, adapter: { ...adapter, values: values! } };
+}
+
+/** One flat array for each suffix of the tensors' names. */
+async function readFlat(
+  folder: string,
+  { files }: EngineFile,
+  name: string,
+  layout: ParameterLayout,
+  suffixes: readonly string[],
+): Promise<Float32Array[]> {
+  const file = path.join(folder, name);
+  // The file's own errors (missing, cut off) say more than a hash that differs.
+  const opened = await SafetensorsFile.open(file);
+  try {
     if ((await hashFile(file)) !== files[name])
-      throw new UserError(`${file}: is not the file that ${engineFile} was written with`, {
+      throw new UserError(`${file}: is not the file that ${path.join(folder, ENGINE)} was written with`, {
         hint: 'The writing was cut short or the file was changed. Use another checkpoint.',
       });
-    return { file, tensors };
-  };
-  const layout = layoutOf(config);
-  const trained = adapter ? adapterLayoutOf(config, adapter.rank) : layout;
-  const weights = flat(layout, await read(FILES.weights));
-  const adapterValues = adapter ? flat(trained, await read(FILES.adapter)) : undefined;
-  const optimizer = await read(FILES.optimizer);
-  return {
-    weights,
-    ...(adapter && adapterValues && { adapter: { ...adapter, values: adapterValues } }),
-    moments: { first: flat(trained, optimizer, '.first'), second: flat(trained, optimizer, '.second'), steps },
-  };
+    const shapes = new Map(opened.tensors.map((tensor) => [tensor.name, tensor.shape]));
+    const arrays: Float32Array[] = [];
+    for (const suffix of suffixes) {
+      const values = new Float32Array(layout.total);
+      for (const entry of layout.entries) {
+        const found = shapes.get(`${entry.name}${suffix}`);
+        if (found?.join() !== entry.shape.join())
+          throw new UserError(
+            `${file}: tensor "${entry.name}${suffix}": expected shape [${entry.shape.join(', ')}], found ${found ? `[${found.join(', ')}]` : 'none'}`,
+            { hint: 'The checkpoint is of a model of another shape.' },
+          );
+        await opened.read(`${entry.name}${suffix}`, viewOf(layout, values, entry.name));
+      }
+      arrays.push(values);
+    }
+    return arrays;
+  } finally {
+    await opened.close();
+  }
 }
 
 /** The parts of a flat array as tensors, names ending in `suffix`. */
-function named(layout: ParameterLayout, values: Float32Array, suffix = ''): Map<string, Tensor> {
+export function named(layout: ParameterLayout, values: Float32Array, suffix = ''): Map<string, Tensor> {
   return new Map(
     layout.entries.map(({ name, shape }) => [`${name}${suffix}`, { shape, data: viewOf(layout, values, name) }]),
   );
-}
-
-function flat(
-  layout: ParameterLayout,
-  { file, tensors }: { readonly file: string; readonly tensors: ReadonlyMap<string, Tensor> },
-  suffix = '',
-): Float32Array {
-  const values = new Float32Array(layout.total);
-  for (const { name, shape, offset } of layout.entries) {
-    const tensor = tensors.get(`${name}${suffix}`);
-    if (tensor?.shape.join() !== shape.join())
-      throw new UserError(
-        `${file}: tensor "${name}${suffix}": expected shape [${shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}`,
-        { hint: 'The checkpoint is of a model of another shape.' },
-      );
-    values.set(tensor.data, offset);
-  }
-  return values;
 }

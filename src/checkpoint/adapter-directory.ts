@@ -1,0 +1,124 @@
+/** A LoRA adapter as the PEFT library keeps it: a folder with adapter_config.json and adapter_model.safetensors. */
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { readJson, writeFileAtomic } from '../base/files.ts';
+import type { ModelConfig } from './config.ts';
+import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
+import { adapterTensorShapes, LINEAR_LAYERS } from './tensor-shapes.ts';
+
+/** W + (alpha / rank) B A on every linear layer of the blocks. */
+export interface Adapter {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Exactly the tensors of `adapterTensorShapes`. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+}
+
+const CONFIG = 'adapter_config.json';
+const WEIGHTS = 'adapter_model.safetensors';
+/** As PEFT names them: q_proj, ..., down_proj. */
+const MODULES = LINEAR_LAYERS.map((layer) => layer.slice(layer.indexOf('.') + 1));
+
+/**
+ * Writes an adapter so that PEFT, vLLM and llama.cpp's converter can load it; adapter_config.json last.
+ * @param base what the adapter belongs to: a folder, or a name on the Hub with its revision
+ */
+export async function writeAdapter(
+  folder: string,
+  { rank, alpha, weights }: Adapter,
+  base: { readonly name: string; readonly revision?: string },
+  dtype: StoredType = 'F32',
+): Promise<void> {
+  await writeFileAtomic(path.join(folder, WEIGHTS), safetensorsParts(weights, dtype));
+  const config = {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    base_model_name_or_path: base.name,
+    revision: base.revision ?? null,
+    r: rank,
+    lora_alpha: alpha,
+    lora_dropout: 0,
+    target_modules: MODULES,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    modules_to_save: null,
+    use_dora: false,
+    use_rslora: false,
+  };
+  await writeFileAtomic(path.join(folder, CONFIG), `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+const schema = z.looseObject({
+  peft_type: z.string(),
+  r: z.int().positive(),
+  lora_alpha: z.number().positive(),
+  target_modules: z.union([z.array(z.string()), z.literal('all-linear')]),
+});
+
+/** What changes the formula, with the value that leaves it as it is. */
+const PLAIN: Readonly<Record<string, unknown>> = {
+  bias: 'none',
+  fan_in_fan_out: false,
+  layers_to_transform: null,
+  modules_to_save: null,
+  use_dora: false,
+  use_rslora: false,
+  rank_pattern: {},
+  alpha_pattern: {},
+};
+
+/**
+ * Reads an adapter. Linear layers that it leaves out get matrices of zeros.
+ * @throws UserError when a file is missing or damaged, for another method than plain LoRA, for targets outside of the
+ * blocks' linear layers, and for a tensor that is missing, unexpected or of another shape
+ */
+export async function readAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
+  const file = path.join(folder, CONFIG);
+  const parsed = schema.safeParse(await readJson(file));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new UserError(`${file}: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const { r: rank, lora_alpha: alpha, target_modules: targets, ...others } = parsed.data;
+  const refuse = (field: string, found: unknown, expected: unknown): never => {
+    throw new UserError(`${file}: ${field}: ${JSON.stringify(found)} is not supported, expected ${expected}`);
+  };
+  if (others.peft_type !== 'LORA') refuse('peft_type', others.peft_type, '"LORA"');
+  for (const [field, plain] of Object.entries(PLAIN)) {
+    const found = others[field] ?? plain;
+    if (JSON.stringify(found) !== JSON.stringify(plain)) refuse(field, found, JSON.stringify(plain));
+  }
+  const modules = targets === 'all-linear' ? MODULES : targets;
+  const strange = modules.find((name) => !MODULES.includes(name));
+  if (strange !== undefined) refuse('target_modules', strange, `some of ${MODULES.join(', ')}`);
+
+  const weights = new Map<string, Tensor>();
+  for (const [name, shape] of adapterTensorShapes(config, rank))
+    weights.set(name, { shape, data: new Float32Array(sizeOf(shape)) });
+  const opened = await SafetensorsFile.open(path.join(folder, WEIGHTS));
+  try {
+    const found = new Map(opened.tensors.map(({ name, shape }) => [name, shape]));
+    const complain = (name: string, expected: readonly number[] | undefined) => {
+      const text = (shape: readonly number[] | undefined) => (shape ? `shape [${shape.join(', ')}]` : 'no such tensor');
+      return new UserError(
+        `${opened.file}: tensor "${name}": expected ${text(expected)}, found ${text(found.get(name))}`,
+        {
+          hint: 'Check that the adapter was made for this model.',
+        },
+      );
+    };
+    for (const [name, { shape, data }] of weights) {
+      if (!modules.some((module) => name.includes(`.${module}.`))) continue;
+      if (found.get(name)?.join() !== shape.join()) throw complain(name, shape);
+      await opened.read(name, data);
+      found.delete(name);
+    }
+    for (const name of found.keys()) throw complain(name, undefined);
+  } finally {
+    await opened.close();
+  }
+  return { rank, alpha, weights };
+}
