@@ -8,8 +8,9 @@ import { type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.t
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
+import { suiteOf } from './figures-text.ts';
 import { publishedRows } from './published.ts';
-import type { EvaluationResults, MeanFigure, ResultRow, SuiteResult } from './results.ts';
+import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
 
 /** A finished evaluation under the name that the tables give it. */
@@ -105,11 +106,6 @@ function publishedCells(suites: readonly string[]): PublishedCells[] {
     const values = Object.values(cells).filter((value) => value !== null);
     return { label: title, exactMatch: cells, macro: values.length === suites.length ? mean(values) : null };
   });
-}
-
-/** The figure of one suite of a row. */
-export function suiteOf(row: ResultRow, suite: string): SuiteResult | undefined {
-  return row.suites.find((one) => one.suite === suite);
 }
 
 /** The macro mean of exact match, when the row has every suite of the comparison: means over different suites cannot be compared. */

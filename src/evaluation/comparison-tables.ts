@@ -4,8 +4,8 @@ import { html } from '../runs/report/html.ts';
 import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
 import { blockAsMarkdown, blockAsText, type TableBlock } from '../runs/table.ts';
-import { type Comparison, macroOf, suiteOf } from './compare.ts';
-import { behaviour, behaviourNotes, cell, NOTHING, total } from './figures-text.ts';
+import { type Comparison, macroOf } from './compare.ts';
+import { behaviour, behaviourNotes, cell, NOTHING, suiteOf, total } from './figures-text.ts';
 
 /** Long names would widen every column. */
 function short(suite: string): string {

@@ -43,7 +43,9 @@ export class EvaluationDirectory {
    * Begins an evaluation in a new or empty folder, or continues the one that is there.
    * @throws UserError when the folder holds something else, an evaluation under other conditions, or is in use
    */
-  static async open(folder: string, conditions: Conditions): Promise<EvaluationDirectory> {
+  static async open(folder: string, given: Conditions): Promise<EvaluationDirectory> {
+    // In the schema's order of fields, as it will be read again: results are compared by their bytes.
+    const conditions = conditionsSchema.parse(given);
     await refuseForeign(folder);
     await makeFolder(folder);
     const lock = await acquireLock(folder);

@@ -1,5 +1,5 @@
 /** Figures as table cells, and which of them describe behaviour. */
-import type { Figures, MeanFigure, ResultRow } from './results.ts';
+import type { Figures, MeanFigure, ResultRow, SuiteResult } from './results.ts';
 
 export const NOTHING = '–';
 
@@ -23,6 +23,11 @@ export const behaviourNotes: readonly string[] = [
   'Recall: a gold answer occurs in a retrieved passage, of questions that searched.',
   'Searches, tokens, form and recall leave failed questions out; in scores these count as 0.',
 ];
+
+/** One suite of a row. */
+export function suiteOf(row: ResultRow, suite: string): SuiteResult | undefined {
+  return row.suites.find((one) => one.suite === suite);
+}
 
 /** Over all suites of a row. */
 export function total(row: ResultRow, of: 'questions' | 'failures' | 'unanswered'): number {

@@ -54,12 +54,14 @@ const WORLD = 'world';
 
 /** Opens everything; it has to be closed. Throws a UserError that names what cannot be opened, and why. */
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
+  // What is quickly read is read first: a mistyped name should not wait for weights and passages.
+  const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
   const policy = await openNamedPolicy(inputs.policy, inputs);
   try {
     const run = policy.kind === 'engine' ? policy.run : null;
     const { retriever, world } = await openSearched(inputs, policy);
     try {
-      const suites = await questionsOf(inputs, world);
+      const suites = early ?? (await worldQuestions(inputs, world));
       const template = await openTemplate(inputs.template ?? run?.inputs.template ?? (world ? 'world' : 'search-r1'));
       const limits = limitsOf(inputs, run?.settings.rollout ?? (world ? presets.default.rollout : undefined));
       const solve = solver(inputs, policy, retriever, template, limits);
@@ -96,7 +98,12 @@ async function openSearched(
   return { retriever: Object.assign(index, { close: async () => {} }), world };
 }
 
-async function questionsOf(inputs: EvaluationInputs, world: World | undefined): Promise<OpenedSuite[]> {
+/** Without any questions named, they are the embedded world's. */
+function aboutWorld({ suites, files }: EvaluationInputs): boolean {
+  return (suites.length === 0 && files.length === 0) || suites.some((name) => name.startsWith(WORLD));
+}
+
+async function worldQuestions(inputs: EvaluationInputs, world: World | undefined): Promise<OpenedSuite[]> {
   const none = inputs.suites.length === 0 && inputs.files.length === 0;
   if (none && world === undefined)
     throw new UserError('no questions: name benchmarks with --suites, or files with --questions', {

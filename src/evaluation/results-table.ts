@@ -1,7 +1,7 @@
 /** One evaluation as a table: suites down, baselines across. */
 import { baselineTitle } from '../baselines/all.ts';
 import type { TableBlock } from '../runs/table.ts';
-import { behaviour, behaviourNotes, cell, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, cell, suiteOf, total } from './figures-text.ts';
 import type { EvaluationResults } from './results.ts';
 import { weightNote } from './warnings.ts';
 
@@ -14,9 +14,9 @@ export function resultsTable({ rows, conditions }: EvaluationResults): TableBloc
     title: `Exact match ± standard error: ${conditions.model.name}`,
     header: rows.map(({ baseline }) => baselineTitle(baseline)),
     rows: [
-      ...conditions.suites.map(({ name }, i) => ({
+      ...conditions.suites.map(({ name }) => ({
         label: name,
-        cells: rows.map((row) => cell(row.suites[i]!.exactMatch, 3)),
+        cells: rows.map((row) => cell(suiteOf(row, name)?.exactMatch, 3)),
         rule: false,
       })),
       { label: 'mean of suites', cells: rows.map((row) => cell(row.macro.exactMatch, 3)), rule: true },
