@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/files.ts';
 import { PassageStore } from '../index/passage-store.ts';
 import type { Passage } from '../retriever.ts';
 import { type Embedder, passageText } from './embedder.ts';
@@ -55,6 +56,7 @@ export async function buildDenseIndex(build: DenseBuild): Promise<void> {
       `the vectors have the dimension ${faiss.dimension}, the model's have ${embedder.info.dimension}`,
       { hint: 'Give the model that made the vectors.' },
     );
+  await makeFolder(folder);
   const corpus = await writePassages(folder, build.corpus, build.signal);
   if (faiss !== undefined && faiss.count !== corpus.passages)
     throw new UserError(`there are ${faiss.count} vectors for ${corpus.passages} passages`, {
@@ -74,7 +76,7 @@ export async function buildDenseIndex(build: DenseBuild): Promise<void> {
 async function embedAll(build: DenseBuild, corpus: PassageFiles): Promise<VectorLayout> {
   const { folder, embedder, onProgress, signal } = build;
   const { corpusHash, passages } = corpus;
-  const store = new PassageStore(await readPassageTable(folder, corpus));
+  const store = new PassageStore(readPassageTable(folder, corpus));
   const writer = await VectorWriter.open(path.join(folder, VECTORS_FILE), await startingLayout(build, corpusHash));
   try {
     for (let start = writer.count; start < passages; start += PASSAGES_AT_ONCE) {

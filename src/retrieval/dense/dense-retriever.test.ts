@@ -135,7 +135,13 @@ describe('an interrupted build', () => {
     const second = wideEmbedder();
     await build({ ...begun, corpus: stream(longCorpus), embedder: second.fake });
     expect(second.seen).toHaveLength(44);
-    expect((await readdir(at)).sort()).toEqual(['manifest.json', 'passages.jsonl', 'passages.table', 'vectors.bin']);
+    expect((await readdir(at)).sort()).toEqual([
+      'manifest.json',
+      'passage-crcs.u32',
+      'passage-ends.f64',
+      'passages.jsonl',
+      'vectors.bin',
+    ]);
     for (const file of await readdir(at))
       expect((await readFile(path.join(at, file))).equals(await readFile(path.join(whole, file)))).toBe(true);
   });
@@ -238,8 +244,8 @@ describe('damage', () => {
   test.each<[string, (at: string) => Promise<unknown>, RegExp]>([
     ['no manifest', (at) => rm(path.join(at, 'manifest.json')), /manifest\.json: no such file/],
     ['a foreign manifest', (at) => writeFile(path.join(at, 'manifest.json'), '{"kind": "x"}'), /of another version/],
-    ['passages cut short', (at) => truncate(path.join(at, 'passages.jsonl'), 99), /passages\.jsonl: damaged/],
-    ['a table cut short', (at) => truncate(path.join(at, 'passages.table'), 99), /passages\.table: damaged/],
+    ['passages cut short', (at) => truncate(path.join(at, 'passages.jsonl'), 99), /passages\.jsonl/],
+    ['a table cut short', (at) => truncate(path.join(at, 'passage-ends.f64'), 99), /passage-ends\.f64/],
     ['vectors cut short', (at) => truncate(path.join(at, 'vectors.bin'), 99), /vectors\.bin: damaged/],
     ['no vectors', (at) => rm(path.join(at, 'vectors.bin')), /vectors\.bin: no such file/],
   ])('%s', async (name, harm, message) => {

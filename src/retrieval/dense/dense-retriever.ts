@@ -43,7 +43,7 @@ export class DenseRetriever implements Retriever {
   static async open(folder: string, options: DenseOptions = {}): Promise<DenseRetriever> {
     const manifest = await readDenseManifest(folder);
     const { corpus, vectors } = manifest;
-    const table = await readPassageTable(folder, corpus);
+    const table = readPassageTable(folder, corpus);
     const index =
       vectors.store === 'flat'
         ? await openFlatIndex(path.join(folder, VECTORS_FILE), vectors.layout, options)
