@@ -12,6 +12,28 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
+/** A number from `least` to `most`. */
+export function decimal(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= least && value <= most))
+      throw new InvalidArgumentError(
+        most === Number.MAX_VALUE
+          ? `Expected a number of at least ${least}.`
+          : `Expected a number from ${least} to ${most}.`,
+      );
+    return value;
+  };
+}
+
+/** Bytes from "500MB", "2GB" (powers of ten). */
+export function byteSize(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?(MB|GB)$/i.exec(text) ?? [];
+  if (number === undefined || Number(number) === 0)
+    throw new InvalidArgumentError('Expected a size such as 500MB or 2GB.');
+  return Number(number) * (unit!.toUpperCase() === 'GB' ? 1e9 : 1e6);
+}
+
 /** An option that may be given several times; the values are collected. */
 export function repeatable(flags: string, description: string): Option {
   return new Option(flags, description)

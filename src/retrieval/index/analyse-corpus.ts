@@ -15,6 +15,8 @@ import { type SegmentWorker, SegmentWorkers } from './segment-workers.ts';
 
 export interface AnalyseOptions {
   readonly files: readonly string[];
+  /** Size of all files. */
+  readonly bytes: number;
   readonly analyzer: AnalyzerName;
   readonly workers: number;
   /** Bytes of passages in the segment of this index. */
@@ -29,8 +31,9 @@ export interface AnalyseProgress {
   readonly passages: number;
   /** Passages whose segments an interrupted build had finished. */
   readonly resumed: number;
-  /** Bytes of the corpus files whose passages have been analysed, about. */
-  readonly bytes: number;
+  /** Share of the corpus files whose passages have been analysed, about; and of those that an interrupted build had done. */
+  readonly fraction: number;
+  readonly resumedFraction: number;
 }
 
 export interface Analysed {
@@ -47,13 +50,14 @@ const BATCH_CHARACTERS = 1 << 18;
 export async function analyseCorpus(
   segmentFolder: string,
   indexFolder: string,
-  { files, segmentBytes, onBad, onProgress, signal, ...options }: AnalyseOptions,
+  { files, bytes, segmentBytes, onBad, onProgress, signal, ...options }: AnalyseOptions,
 ): Promise<Analysed> {
   const segments: Promise<SegmentRecord>[] = [];
   let [analysed, resumed, read] = [0, 0, 0];
   const progress = (passages: number) => {
     analysed += passages;
-    onProgress({ passages: analysed, resumed, bytes: (read * analysed) / store.passages });
+    const share = (passages: number) => Math.min(1, (read * passages) / store.passages / bytes);
+    onProgress({ passages: analysed, resumed, fraction: share(analysed), resumedFraction: share(resumed) });
   };
   const store = new PassageWriter(indexFolder);
   const workers = new SegmentWorkers(options.workers, options.analyzer, progress);
@@ -71,8 +75,8 @@ export async function analyseCorpus(
       segment.catch(() => {});
       segments.push(segment);
     };
-    const onRead = (bytes: number) => {
-      read = bytes;
+    const onRead = (soFar: number) => {
+      read = soFar;
     };
     for await (const passage of readCorpus(files, { onRead, ...(onBad && { onBad }) })) {
       if (feed === undefined) {

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { hasCode, UserError } from '../../base/errors.ts';
 import { fileError, makeFolder, readJson, syncFolder, writeFileAtomic } from '../../base/files.ts';
 import { ANALYZER_VERSION, type AnalyzerName } from '../analyzer.ts';
-import { analyseCorpus } from './analyse-corpus.ts';
+import { type AnalyseProgress, analyseCorpus } from './analyse-corpus.ts';
 import type { LengthForm } from './arrays.ts';
 import { MANIFEST, type Manifest, readManifest, writeManifest } from './manifest.ts';
 import { memoryPlan } from './memory-plan.ts';
@@ -44,8 +44,7 @@ export interface BuildOptions {
 
 export type BuildEvent =
   | { readonly kind: 'start'; readonly workers: number; readonly continued: boolean }
-  /** `resumed` of the passages were analysed before an interruption. */
-  | { readonly kind: 'analysed'; readonly passages: number; readonly resumed: number; readonly fraction: number }
+  | ({ readonly kind: 'analysed' } & AnalyseProgress)
   | { readonly kind: 'merged'; readonly fraction: number };
 
 /** gzip and Parquet files are smaller than their text, by about this. */
@@ -62,22 +61,23 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
   await checkTarget(out);
   const sizes = await corpusSizes(corpus);
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const text = sizes.reduce((sum, size, i) => sum + size * (/\.(gz|parquet)$/.test(corpus[i]!) ? COMPRESSION : 1), 0);
-  const { workers, segmentBytes } = memoryPlan({ ...options, corpusBytes: text });
+  const corpusBytes = sizes.reduce(
+    (sum, size, i) => sum + size * (/\.(gz|parquet)$/.test(corpus[i]!) ? COMPRESSION : 1),
+    0,
+  );
+  const { workers, segmentBytes } = memoryPlan({ ...options, corpusBytes });
   const plan = {
-    ...{ corpus: corpus.map((file) => path.resolve(file)), sizes, analyzer, analyzerVersion: ANALYZER_VERSION },
-    ...{ k1, b, length, skipBad: onBad !== undefined, memory: options.memory, workers },
+    ...{ corpus: corpus.map((file) => path.resolve(file)), analyzer, analyzerVersion: ANALYZER_VERSION },
+    ...{ k1, b, length, memory: options.memory, workers },
   };
-  const continued = await claimPlan(work, plan);
+  const continued = await claimPlan(work, segmentFolder, plan);
   onEvent?.({ kind: 'start', workers, continued });
-  await makeFolder(segmentFolder);
   await makeFolder(indexFolder);
 
-  const onProgress = (progress: { passages: number; resumed: number; bytes: number }) =>
-    onEvent?.({ kind: 'analysed', ...progress, fraction: Math.min(1, progress.bytes / bytes) });
   const analysed = await analyseCorpus(segmentFolder, indexFolder, {
     files: corpus,
-    ...{ analyzer, workers, segmentBytes, onBad, onProgress, signal },
+    ...{ bytes, analyzer, workers, segmentBytes, onBad, signal },
+    onProgress: (progress) => onEvent?.({ kind: 'analysed', ...progress }),
   });
   const merged = await mergeSegments(analysed.segments, segmentFolder, indexFolder, {
     ...{ k1, b, length, signal },
@@ -128,27 +128,21 @@ async function corpusSizes(files: readonly string[]): Promise<number[]> {
 
 const planSchema = z.strictObject({
   corpus: z.array(z.string()),
-  sizes: z.array(z.number()),
   analyzer: z.string(),
   analyzerVersion: z.number(),
   k1: z.number(),
   b: z.number(),
   length: z.string(),
-  skipBad: z.boolean(),
   memory: z.number(),
   workers: z.number(),
 });
 type Plan = z.infer<typeof planSchema>;
 
-/** Records what is being built, or finds that an interrupted build of the same is to be continued. */
-async function claimPlan(work: string, plan: Plan): Promise<boolean> {
-  await makeFolder(work);
+/** Records what is being built; true when an interrupted build of the same has left segments to go on from. */
+async function claimPlan(work: string, segmentFolder: string, plan: Plan): Promise<boolean> {
+  await makeFolder(segmentFolder);
   const file = path.join(work, 'plan.json');
-  const found = await stat(file).then(
-    () => true,
-    () => false,
-  );
-  if (!found) {
+  if (!(await readdir(segmentFolder)).some((name) => name.endsWith('.json'))) {
     await writeFileAtomic(file, `${JSON.stringify(plan, null, 2)}\n`);
     return false;
   }
@@ -157,8 +151,8 @@ async function claimPlan(work: string, plan: Plan): Promise<boolean> {
     (key) => JSON.stringify(before?.[key]) !== JSON.stringify(plan[key]),
   );
   if (other.length > 0)
-    throw new UserError(`${work}: an interrupted build with another ${other.join(', ')}`, {
-      hint: 'Continue it with the same arguments and files, or delete this folder to begin anew.',
+    throw new UserError(`${work}: holds an interrupted build with other arguments (${other.join(', ')})`, {
+      hint: 'Continue it with the same arguments, or delete this folder to begin anew.',
     });
   return true;
 }

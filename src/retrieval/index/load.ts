@@ -4,7 +4,7 @@ import { readArray, verifyFile, verifySize } from './array-files.ts';
 import { blockStartsOf, type Impacts, type IndexArrays, type LengthForm } from './arrays.ts';
 import { computeImpacts } from './impacts.ts';
 import { encodeLengths } from './lengths.ts';
-import { FILES, type FileName, type Manifest } from './manifest.ts';
+import { FILES, type FileName, type Manifest, readManifest } from './manifest.ts';
 import type { PassageTable } from './passage-store.ts';
 
 /** Passages are read through on opening up to this size; of larger ones each line is checked when it is read. */
@@ -18,13 +18,15 @@ export interface Scoring {
 }
 
 export interface LoadedIndex {
+  readonly manifest: Manifest;
   readonly arrays: IndexArrays;
   readonly impacts: Impacts;
   readonly table: PassageTable;
 }
 
-/** Reads and checks all arrays. @throws UserError naming the file that is absent, truncated or otherwise damaged */
-export function loadIndex(folder: string, manifest: Manifest, scoring: Scoring): LoadedIndex {
+/** Opens an index directory: reads and checks all arrays. @throws UserError naming the file that is absent, truncated or otherwise damaged */
+export async function loadIndex(folder: string, scoring: Scoring = {}): Promise<LoadedIndex> {
+  const manifest = await readManifest(folder);
   const file = (name: FileName) => path.join(folder, name);
   const sum = (name: FileName) => manifest.files[name];
   const u8 = (name: FileName) => readArray(Uint8Array, file(name), sum(name));
@@ -58,10 +60,11 @@ export function loadIndex(folder: string, manifest: Manifest, scoring: Scoring):
     ends: readArray(Float64Array, file(FILES.passageEnds), sum(FILES.passageEnds)),
     sums: u32(FILES.passageSums),
   };
-  return { arrays, impacts, table };
+  return { manifest, arrays, impacts, table };
 }
 
 /** Reads every byte of every file. @throws UserError naming the first damaged one */
-export function verifyIndex(folder: string, manifest: Manifest): void {
+export async function verifyIndex(folder: string): Promise<void> {
+  const manifest = await readManifest(folder);
   for (const [name, sum] of Object.entries(manifest.files)) verifyFile(path.join(folder, name), sum);
 }

@@ -1,0 +1,172 @@
+/** `search-e1 index build`: from corpus files to an index directory. */
+import { rmdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import type { UserError } from '../base/errors.ts';
+import { makeFolder } from '../base/files.ts';
+import type { AnalyzerName } from '../retrieval/analyzer.ts';
+import type { LengthForm } from '../retrieval/index/arrays.ts';
+import { type BuildEvent, buildIndex, partialFolder } from '../retrieval/index/build.ts';
+import type { Manifest } from '../retrieval/index/manifest.ts';
+import { acquireLock } from '../runs/lock.ts';
+import { byteSize, decimal, wholeNumber } from './arguments.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+import { bar, clock, LiveArea } from './live-area.ts';
+
+interface Options {
+  readonly corpus: readonly string[];
+  readonly out: string;
+  readonly analyzer: AnalyzerName;
+  readonly k1: number;
+  readonly b: number;
+  readonly length: LengthForm;
+  readonly workers?: number;
+  readonly memory: number;
+  readonly skipBad?: boolean;
+  readonly json?: boolean;
+}
+
+const examples = `
+A line of a JSONL file is {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1); a
+Parquet file has such columns. An interrupted build goes on when the same command is given again.
+
+Examples:
+  search-e1 index build --corpus passages.jsonl.gz --out wiki
+  search-e1 index build --corpus part-1.parquet part-2.parquet --out wiki --skip-bad
+  search-e1 index build --corpus wiki-18.jsonl.gz --out wiki-18 --memory 4GB
+  search-e1 index build --corpus beir/corpus.jsonl --out scifact --k1 1.2 --b 0.75 --length exact
+`;
+
+export function indexBuildCommand(io: Io): Command {
+  return new Command('build')
+    .description('Build a search index from passages. Exact BM25, ranked as Lucene and Pyserini rank.')
+    .requiredOption('--corpus <file...>', 'JSONL, JSONL.gz or Parquet files, in this order')
+    .requiredOption('--out <dir>', 'the directory to make')
+    .addOption(
+      new Option('--analyzer <name>', "english: Lucene's EnglishAnalyzer; words: lower case, nothing stemmed")
+        .choices(['english', 'words'])
+        .default('english'),
+    )
+    .option('--k1 <number>', 'saturation of the term frequency', decimal(0, Number.MAX_VALUE), 0.9)
+    .option('--b <number>', 'weight of the passage length, 0 to 1', decimal(0, 1), 0.4)
+    .addOption(
+      new Option('--length <form>', "lucene: rounded to one byte, as Lucene's; exact")
+        .choices(['lucene', 'exact'])
+        .default('lucene'),
+    )
+    .option('--workers <number>', 'threads that analyse (default: one a core, as memory allows)', wholeNumber(1))
+    .option('--memory <size>', 'what the build may take, e.g. 500MB or 4GB', byteSize, 2e9)
+    .option('--skip-bad', 'pass over malformed lines, and count them')
+    .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .addHelpText('after', examples)
+    .action((options: Options) => build(options, io));
+}
+
+async function build({ skipBad, json, ...options }: Options, io: Io): Promise<void> {
+  const area = new LiveArea(io.err, json !== true);
+  const skipped = new Skipped();
+  const status = new BuildStatus(area);
+  const start = performance.now();
+  const work = partialFolder(options.out);
+  await makeFolder(work);
+  const lock = await acquireLock(work);
+  try {
+    const manifest = await interruptible('Continue with the same command.', (signal) =>
+      buildIndex({
+        ...options,
+        ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
+        onEvent: (event) => status.see(event),
+        signal,
+      }),
+    );
+    area.finish();
+    const seconds = (performance.now() - start) / 1000;
+    io.out.write(
+      json
+        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, manifest }, null, 2)}\n`
+        : summary(options.out, manifest, seconds, skipped),
+    );
+  } finally {
+    area.finish();
+    await lock.release();
+    // Of a build that was refused nothing stays behind.
+    await rmdir(work).catch(() => {});
+  }
+}
+
+/** Malformed lines: how many, and what was wrong with the first few. */
+class Skipped {
+  count = 0;
+  readonly first: string[] = [];
+
+  see(error: UserError): void {
+    this.count += 1;
+    if (this.first.length < 5) this.first.push(error.message);
+  }
+}
+
+class BuildStatus {
+  readonly #area: LiveArea;
+  #start = performance.now();
+
+  constructor(area: LiveArea) {
+    this.#area = area;
+  }
+
+  see(event: BuildEvent): void {
+    const seconds = (performance.now() - this.#start) / 1000;
+    switch (event.kind) {
+      case 'start': {
+        const { workers, continued } = event;
+        const threads = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
+        this.#area.print(continued ? `continuing an interrupted build, ${threads}` : `building with ${threads}`);
+        this.#start = performance.now();
+        break;
+      }
+      case 'analysed': {
+        const { passages, resumed, fraction, resumedFraction } = event;
+        const rate = (passages - resumed) / seconds;
+        const left = (seconds * (1 - fraction)) / (fraction - resumedFraction);
+        const figures = `${passages.toLocaleString('en')} passages, ${Math.round(rate).toLocaleString('en')} passages/s`;
+        this.#show('analysing', fraction, Number.isFinite(left) ? left : undefined, figures);
+        break;
+      }
+      case 'merged':
+        this.#show('merging', event.fraction, undefined, 'postings of all segments');
+        break;
+    }
+  }
+
+  #show(stage: string, fraction: number, left: number | undefined, figures: string): void {
+    const percent = `${Math.floor(100 * fraction)} %`;
+    const rest = left === undefined ? '' : `  ${clock(left)} left`;
+    this.#area.show({
+      lines: [`${stage}  ${figures}`, `${bar(fraction, 32)}  ${percent}${rest}`],
+      plain: `${stage}, ${percent}, ${figures}${rest.replace('  ', ', ')}`,
+      milestone: stage,
+    });
+  }
+}
+
+function summary(
+  out: string,
+  { passages, terms, postings, files }: Manifest,
+  seconds: number,
+  skipped: Skipped,
+): string {
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  const count = (n: number) => n.toLocaleString('en');
+  return [
+    `${out}: ${count(passages)} passages, ${count(terms)} terms, ${count(postings)} postings, ${megabytes(bytes)} in ${clock(seconds)}`,
+    ...(skipped.count === 0 ? [] : [`passed over ${count(skipped.count)} malformed lines, among them:`]),
+    ...skipped.first.map((message) => `  ${message}`),
+    `Search it with: search-e1 index search ${out} "your question"`,
+    '',
+  ].join('\n');
+}
+
+/** "41.4 MB". */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

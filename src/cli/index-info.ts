@@ -1,0 +1,51 @@
+/** `search-e1 index info`: what an index directory holds, and whether it is whole. */
+import { Command } from 'commander';
+import { verifyIndex } from '../retrieval/index/load.ts';
+import { type Manifest, readManifest } from '../retrieval/index/manifest.ts';
+import { megabytes } from './index-build.ts';
+import type { Io } from './io.ts';
+
+interface Options {
+  readonly verify?: boolean;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  search-e1 index info wiki
+  search-e1 index info wiki --verify
+  search-e1 index info wiki --json | jq .corpusHash
+`;
+
+export function indexInfoCommand(io: Io): Command {
+  return new Command('info')
+    .description('What an index holds: counts, settings, hashes, sizes.')
+    .argument('<dir>', 'a directory made by `index build`')
+    .option('--verify', 'read every byte and hold it against the checksums; exit code 2 when one differs')
+    .option('--json', 'print the manifest as one JSON document')
+    .addHelpText('after', examples)
+    .action(async (folder: string, { verify, json }: Options) => {
+      const manifest = await readManifest(folder);
+      if (verify) await verifyIndex(folder);
+      io.out.write(json ? `${JSON.stringify(manifest, null, 2)}\n` : describe(folder, manifest, verify === true));
+    });
+}
+
+function describe(folder: string, manifest: Manifest, verified: boolean): string {
+  const { analyzer, k1, b, length, passages, terms, postings, totalTerms, corpusHash, fingerprint, files } = manifest;
+  const count = (n: number) => n.toLocaleString('en');
+  const text = files['passages.jsonl'].bytes;
+  const arrays = Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - text;
+  const rows = [
+    ['passages', `${count(passages)}, ${(totalTerms / passages).toFixed(1)} terms each`],
+    ['terms', count(terms)],
+    ['postings', count(postings)],
+    ['analyzer', analyzer],
+    ['BM25', `k1 ${k1}, b ${b}, ${length} length`],
+    ['on disk', `${megabytes(text)} passages, ${megabytes(arrays)} index (what a search holds in memory)`],
+    ['corpus', `sha256 ${corpusHash}`],
+    ['fingerprint', fingerprint],
+    ...(verified ? [['verified', `${Object.keys(files).length} files, every byte`]] : []),
+  ];
+  return `${folder}\n${rows.map(([name, value]) => `  ${name!.padEnd(12)}${value}\n`).join('')}`;
+}
