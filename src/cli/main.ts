@@ -7,6 +7,7 @@ import { dataCommand } from './data.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
 import { exportCommand } from './export.ts';
+import { indexCommand } from './index-group.ts';
 import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { scoreCommand } from './score.ts';
@@ -21,6 +22,7 @@ Examples:
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
+  search-e1 index build --corpus FILE --out DIR   a search index over your own passages
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
@@ -47,6 +49,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     compareCommand(io),
     dataCommand(io),
     scoreCommand(io),
+    indexCommand(io),
     serveRetrieverCommand(io),
   ];
   for (const command of commands) program.addCommand(command);

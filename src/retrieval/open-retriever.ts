@@ -1,9 +1,9 @@
 /** Opens any retriever by the one word that a user gives for it. */
 import { stat } from 'node:fs/promises';
-import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { Bm25Index } from './bm25.ts';
 import { loadCorpus } from './corpus.ts';
+import { DiskBm25 } from './disk-bm25.ts';
 import { openHttpRetriever } from './http/client.ts';
 import type { Retriever } from './retriever.ts';
 
@@ -11,7 +11,7 @@ import type { Retriever } from './retriever.ts';
 export type OpenRetriever = Retriever & { close(): Promise<void> };
 
 /**
- * @param spec a corpus file (JSONL, plain or gzip), ranked by BM25 in memory; the URL of a retrieval server
+ * @param spec an index directory; a corpus file (JSONL, JSONL.gz or Parquet), ranked by BM25 in memory; the URL of a retrieval server
  * @throws UserError naming what cannot be opened, and why
  */
 export async function openRetriever(spec: string): Promise<OpenRetriever> {
@@ -19,10 +19,7 @@ export async function openRetriever(spec: string): Promise<OpenRetriever> {
   const found = await stat(spec).catch((error) => {
     throw fileError(error, spec, 'read');
   });
-  if (found.isDirectory())
-    throw new UserError(`${spec}: is a directory, a corpus file was expected`, {
-      hint: 'Give a JSONL or JSONL.gz file.',
-    });
+  if (found.isDirectory()) return DiskBm25.open(spec);
   const index = new Bm25Index(await loadCorpus([spec]), { analyzer: 'english' });
   return Object.assign(index, { close: async () => {} });
 }
