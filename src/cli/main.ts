@@ -4,6 +4,7 @@ import { hasCode, UserError } from '../base/errors.ts';
 import { packageVersion } from '../runs/config-record.ts';
 import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
+import { doctorCommand } from './doctor.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
 import { exportCommand } from './export.ts';
@@ -19,6 +20,7 @@ Examples:
   search-e1 evolve                          train on the embedded world, a few minutes on two cores
   search-e1 evolve --preset smoke           all parts at toy size, under a minute
   search-e1 evolve --dry-run                print settings, time and memory, and stop
+  search-e1 doctor --model DIR              what a run will take, and whether it fits
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
@@ -43,6 +45,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .showHelpAfterError('(--help lists what there is)');
   const commands = [
     evolveCommand(io),
+    doctorCommand(io),
     warmupCommand(io),
     exportCommand(io),
     evaluateCommand(io),

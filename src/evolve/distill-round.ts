@@ -73,7 +73,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
     try {
       [result, update] = await run.training(sequences, async () => {
         const loss = await policy.accumulate(forwardKlBatch(batch, distill));
-        return [loss, await policy.step(optimizerStep(distill, step))] as const;
+        return [loss, await policy.step(optimizerStep(distill, step, steps))] as const;
       });
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;

@@ -5,7 +5,7 @@
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import type { Policy } from '../policy/policy.ts';
 import { planStages } from './plan.ts';
-import { stageWork } from './progress.ts';
+import { type QuestionCounts, stageWork } from './progress.ts';
 import { Clock, noTime, Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
@@ -58,11 +58,11 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
 
   const rolloutsPerSecond = (1000 * questions.length) / (middle - start);
   const trainedPerSecond = (1000 * questions.length) / (end - middle);
-  // One unit is one rollout; progress.ts gives the training work in the same unit, here it is timed by itself.
-  const stages = planStages(settings).map((stage) => {
-    const { rollouts, trained } = stageWork(stage, setup, settings);
-    return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
-  });
+  const counts = {
+    suites: setup.suites.map(({ name, questions }) => ({ name, questions: questions.length })),
+    trainingQuestions: setup.trainingQuestions.length,
+  };
+  const stages = estimateStages(counts, settings, { rolloutsPerSecond, trainedPerSecond });
   return {
     seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
     stages,
@@ -71,6 +71,18 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     peakMemory: process.resourceUsage().maxRSS * 1024,
     diskForCheckpoints: checkpointBytes(setup.policy, settings),
   };
+}
+
+/** Seconds of every stage at a pace. */
+export function estimateStages(
+  counts: QuestionCounts,
+  settings: Settings,
+  { rolloutsPerSecond, trainedPerSecond }: Pick<RunEstimate, 'rolloutsPerSecond' | 'trainedPerSecond'>,
+): { name: string; seconds: number }[] {
+  return planStages(settings).map((stage) => {
+    const { rollouts, trained } = stageWork(stage, counts, settings);
+    return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
+  });
 }
 
 /** Kept: the base, two of each GRPO round (best and end), one of every other training stage; and the newest two. Weights and moments in float32. */

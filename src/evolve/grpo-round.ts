@@ -93,7 +93,7 @@ async function grpoStep(
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen') : undefined;
     const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed));
     const gap = recomputed && samplerGap(weighted, recomputed);
-    return [result, await policy.step(optimizerStep(grpo, step)), gap] as const;
+    return [result, await policy.step(optimizerStep(grpo, step, steps)), gap] as const;
   });
 
   const valid = groups.flat().filter((t) => !isFailure(t.stop));

@@ -4,7 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
-import { weightFiles } from '../checkpoint/model-directory.ts';
+import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
@@ -12,6 +12,7 @@ import { Bm25Index } from '../retrieval/bm25.ts';
 import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
 import { generateWorld } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
+import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
 import type { Setup, Suite } from './setup.ts';
 
@@ -74,6 +75,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     if ('close' in data.retriever) opened.push(data.retriever as OpenRetriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
     const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    refuseUnfit(await readConfig(folder), settings);
     const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
     const policy = await openPolicyDirectory(folder, {
       pieces: tokenizer.pieces,

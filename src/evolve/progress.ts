@@ -17,16 +17,22 @@ const TRAINED_PAIR = 1.5;
 const EXPECTED_CORRECT = 0.4;
 const EXPECTED_YIELD = 0.65;
 
+/** How many questions a run has. */
+export interface QuestionCounts {
+  readonly suites: readonly { readonly name: string; readonly questions: number }[];
+  readonly trainingQuestions: number;
+}
+
 /** Expected work of a stage: rollouts, trajectories trained on (or their worth), and steps. */
 export function stageWork(
   stage: Stage,
-  setup: Pick<Setup, 'suites' | 'trainingQuestions'>,
+  counts: QuestionCounts,
   settings: Settings,
 ): { readonly rollouts: number; readonly trained: number; readonly steps: number } {
   const { grpo, pool, distill, sft, gate, evaluation, guards } = settings;
   switch (stage.kind) {
     case 'evaluate': {
-      const questions = setup.suites.reduce((sum, s) => sum + Math.min(s.questions.length, evaluation.questions), 0);
+      const questions = counts.suites.reduce((sum, s) => sum + Math.min(s.questions, evaluation.questions), 0);
       const modes = evaluationModes(evaluation);
       const samples = modes.reduce((sum, m) => sum + (m.decoding === 'greedy' ? 1 : evaluation.samples), 0);
       return { rollouts: questions * samples, trained: 0, steps: modes.length };
@@ -49,7 +55,7 @@ export function stageWork(
     }
     case 'sft': {
       const rollouts = pool.questions * pool.rollouts;
-      const responses = stage.on === 'answers' ? setup.trainingQuestions.length : rollouts * EXPECTED_CORRECT;
+      const responses = stage.on === 'answers' ? counts.trainingQuestions : rollouts * EXPECTED_CORRECT;
       const bound = sft.maxSteps || Number.POSITIVE_INFINITY;
       const steps = Math.min(sft.epochs * Math.ceil(responses / sft.sequencesPerStep), bound);
       return { rollouts: 0, trained: steps * sft.sequencesPerStep, steps };
@@ -69,8 +75,12 @@ export class Progress {
   #startTime = performance.now();
 
   constructor(plan: readonly Stage[], setup: Setup, settings: Settings, next: (event: EvolveEvent) => void) {
+    const counts = {
+      suites: setup.suites.map(({ name, questions }) => ({ name, questions: questions.length })),
+      trainingQuestions: setup.trainingQuestions.length,
+    };
     this.#plan = plan.map((stage) => {
-      const { rollouts, trained, steps } = stageWork(stage, setup, settings);
+      const { rollouts, trained, steps } = stageWork(stage, counts, settings);
       return { kind: stage.kind, units: rollouts + trained, steps };
     });
     this.#total = this.#plan.reduce((sum, stage) => sum + stage.units, 0);

@@ -220,12 +220,18 @@ export function expertIds(run: Run, expert: Trajectory): number[] {
   return expertView(run.setup.tokenizer, expert, view, expertTokens);
 }
 
-/** AdamW of one step (from 1): linear warm-up to the peak, then constant. */
-export function optimizerStep(settings: AdamWStep & { readonly warmupSteps: number }, step: number): AdamWStep {
-  const { learningRate, warmupSteps, ...rest } = settings;
+interface Schedule {
+  readonly warmupSteps: number;
+  readonly schedule: 'constant' | 'cosine';
+}
+
+/** AdamW of one step (from 1, of so many): η min(1, step / warmup), times ½ (1 + cos(π (step − 1) / steps)) for a cosine. */
+export function optimizerStep(settings: AdamWStep & Schedule, step: number, steps: number): AdamWStep {
+  const { learningRate, warmupSteps, schedule, ...rest } = settings;
   const { beta1, beta2, epsilon, weightDecay, clipNorm, minGradientNorm } = rest;
   const warm = warmupSteps === 0 ? 1 : Math.min(1, step / warmupSteps);
-  return { learningRate: learningRate * warm, beta1, beta2, epsilon, weightDecay, clipNorm, minGradientNorm };
+  const shape = schedule === 'constant' ? 1 : 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / steps));
+  return { learningRate: learningRate * warm * shape, beta1, beta2, epsilon, weightDecay, clipNorm, minGradientNorm };
 }
 
 /** Mean of a value over items; null for none. */

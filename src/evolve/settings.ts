@@ -11,9 +11,11 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 
 const optimizer = {
-  /** Peak learning rate of AdamW; linear warm-up, then constant. */
+  /** Peak learning rate of AdamW; linear warm-up over so many steps. */
   learningRate: positive,
   warmupSteps: natural,
+  /** After the warm-up: as it is, or down to zero by a cosine over the steps of the round. */
+  schedule: z.enum(['constant', 'cosine']).default('constant'),
   beta1: z.number().min(0).lt(1),
   beta2: z.number().min(0).lt(1),
   epsilon: positive,
@@ -134,7 +136,15 @@ const guardSettings = z.strictObject({
   window: count,
 });
 
-const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1, minGradientNorm: 1e-6 };
+const adamW = {
+  schedule: 'constant',
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clipNorm: 1,
+  minGradientNorm: 1e-6,
+} as const;
 
 /** Runs recorded before these settings existed trained without them. */
 const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };

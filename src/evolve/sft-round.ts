@@ -51,7 +51,7 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
     try {
       [result, update] = await run.training(
         batch.sequences.map(({ ids }) => ids),
-        async () => [await policy.accumulate(batch), await policy.step(optimizerStep(sft, step))] as const,
+        async () => [await policy.accumulate(batch), await policy.step(optimizerStep(sft, step, steps))] as const,
       );
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;

@@ -1,5 +1,8 @@
-/** How a model is computed: as one graph, or layer by layer where its activations would take too much memory. */
-import type { ModelConfig } from './parameters.ts';
+/**
+ * How a model is computed (as one graph, or layer by layer where its activations would take too much memory), and what
+ * memory training and sampling take, by part. Sizes of arrays are exact; activations are counted, not measured.
+ */
+import { adapterLayoutOf, layoutOf, type ModelConfig } from './parameters.ts';
 
 export interface ComputationPlan {
   /** One graph for the whole model, or layer by layer with each layer computed again on the way back. */
@@ -16,6 +19,9 @@ const ACTIVATION_BUDGET = 2 ** 30;
 const TOKENS = 1024;
 /** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
 const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
+
+/** What the session store keeps at most. */
+const SESSION_STORE_BYTES = 2 ** 30;
 
 /** Depends on the model alone, so that the same run gives the same bits on machines with more or less memory. */
 export function planComputation(config: ModelConfig): ComputationPlan {
@@ -37,4 +43,65 @@ function layerActivations(config: ModelConfig, tokens: number): number {
   const { hidden, heads, keyValueHeads, headSize, intermediate } = config;
   const perToken = 5 * hidden + 4 * heads * headSize + 6 * keyValueHeads * headSize + 4 * intermediate;
   return tokens * (perToken + 2 * heads * Math.min(tokens, 512) * 0.625);
+}
+
+/** Something that takes memory. */
+export interface MemoryPart {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface TrainingLoad {
+  /** Rank of the adapter that is trained; null: all weights are. */
+  readonly adapterRank: number | null;
+  /** A copy of the weights is kept: as KL anchor, or as teacher. */
+  readonly frozen: boolean;
+  /** Longest sequence, in tokens. */
+  readonly sequenceTokens: number;
+}
+
+/** What `accumulate` and `step` take at most, the weights included. */
+export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryPart[] {
+  const plan = planComputation(config);
+  const weights = 4 * layoutOf(config).total;
+  const { adapterRank: rank } = load;
+  const trained = rank === null ? weights : 4 * adapterLayoutOf(config, rank).total;
+  const tokens = Math.max(plan.tokens, load.sequenceTokens);
+  const sequences = Math.max(1, Math.floor(plan.tokens / load.sequenceTokens));
+  const oneSequence = (layers: number) =>
+    4 * layers * layerActivations(config, Math.min(load.sequenceTokens, tokens)) * sequences;
+  const { hidden, layers, vocabulary } = config;
+  // A layer that is computed again holds its activations and their gradients at once.
+  const activations =
+    plan.mode === 'whole' ? 1.5 * oneSequence(layers) : 4 * (layers + 3) * tokens * hidden + 2 * oneSequence(1);
+  const headGradient = plan.mode === 'layered' && rank === null ? 2 * 4 * vocabulary * hidden : 0;
+  return [
+    { name: 'weights', bytes: weights },
+    ...(rank === null
+      ? []
+      : [
+          { name: 'adapter', bytes: trained },
+          { name: 'weights with the adapter', bytes: weights },
+        ]),
+    ...(load.frozen ? [{ name: 'frozen copy', bytes: weights }] : []),
+    { name: 'gradient', bytes: plan.mode === 'whole' ? 2 * trained : trained },
+    { name: 'moments of AdamW', bytes: 2 * trained },
+    { name: 'activations', bytes: activations },
+    { name: 'logits', bytes: 6 * 4 * Math.min(plan.rows, tokens) * vocabulary + headGradient },
+  ];
+}
+
+/** What sampling so many sequences at a time takes at most: the sampler has the weights in a form of its own. */
+export function samplingMemory(
+  config: ModelConfig,
+  { sequences, sequenceTokens, bits }: { sequences: number; sequenceTokens: number; bits: number },
+): MemoryPart[] {
+  const { layers, keyValueHeads, headSize, vocabulary } = config;
+  const cache = 2 * 4 * layers * keyValueHeads * headSize * sequences * sequenceTokens;
+  return [
+    { name: "sampler's weights", bytes: (4 * layoutOf(config).total * bits) / 32 },
+    // Twice: rows in use, and what sequences left for their next turn (bounded by the session store).
+    { name: 'key-value cache', bytes: cache + Math.min(cache, SESSION_STORE_BYTES) },
+    { name: "sampler's logits", bytes: 4 * 4 * sequences * vocabulary },
+  ];
 }

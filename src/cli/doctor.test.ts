@@ -1,0 +1,49 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { capture } from './testing/capture.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'doctor-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('search-e1 doctor', () => {
+  it('measures the embedded policy and tells memory and time', async () => {
+    const { code, out } = await capture('doctor', '--preset', 'smoke', '--threads', '1', '--json');
+    expect(code).toBe(0);
+    const diagnosis = JSON.parse(out);
+    expect(diagnosis).toMatchObject({ fits: true, computation: { mode: 'whole' }, model: { family: 'qwen2' } });
+    expect(diagnosis.memory.map(({ stage }: { stage: string }) => stage)).toEqual(['GRPO', 'distillation']);
+    for (const { parts, bytes } of diagnosis.memory)
+      expect(parts.reduce((sum: number, part: { bytes: number }) => sum + part.bytes, 0)).toBe(bytes);
+    for (const pace of Object.values(diagnosis.pace)) expect(pace).toBeGreaterThan(0);
+    expect(diagnosis.atMost.stages[0].name).toBe('evaluate-base');
+  });
+
+  it('opens nothing where a run would not fit, and says what to change', async () => {
+    // 70 billion parameters: a configuration alone, there are no weights to read.
+    const config = {
+      model_type: 'llama',
+      vocab_size: 128_256,
+      hidden_size: 8192,
+      num_hidden_layers: 80,
+      num_attention_heads: 64,
+      num_key_value_heads: 8,
+      intermediate_size: 28_672,
+      rope_theta: 500_000,
+      rms_norm_eps: 1e-5,
+      max_position_embeddings: 8192,
+    };
+    await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));
+    const { code, out } = await capture('doctor', '--model', folder, '--preset', 'paper');
+    expect(code).toBe(0);
+    expect(out).toMatch(/70\d{3}\.\d million parameters/);
+    expect(out).toContain('layer by layer');
+    expect(out).toMatch(/It does not fit: GRPO takes \d{4}\.\d GB/);
+    expect(out).toContain("--set 'rollout.concurrency=16'");
+    expect(out).not.toContain('Speed');
+  });
+});

@@ -1,0 +1,162 @@
+/** `search-e1 doctor`: what a run will take, before it is taken: memory by part, speed on this machine, time. */
+import os from 'node:os';
+import { Command, Option } from 'commander';
+import type { ModelConfig } from '../checkpoint/config.ts';
+import { readConfig } from '../checkpoint/model-directory.ts';
+import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { type ComputationPlan, planComputation } from '../engines/onnx/memory.ts';
+import { layoutOf } from '../engines/onnx/parameters.ts';
+import { estimateStages } from '../evolve/estimate.ts';
+import { BASE_POLICY } from '../evolve/open.ts';
+import { type Pace, probe } from '../evolve/probe.ts';
+import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
+import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { SUITES } from '../world/suites.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
+import { fetchModel } from './fetch-model.ts';
+import type { Io } from './io.ts';
+import { clock } from './live-area.ts';
+import { resolveSettings } from './settings-input.ts';
+
+interface Options {
+  readonly model?: string;
+  readonly offline?: boolean;
+  readonly preset: PresetName;
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+interface Diagnosis {
+  readonly machine: { readonly cores: number; readonly memory: number; readonly available: number };
+  readonly model: { readonly folder: string; readonly parameters: number } & ModelConfig;
+  readonly computation: ComputationPlan;
+  readonly memory: readonly StageMemory[];
+  readonly fits: boolean;
+  /** Settings that lower the need, each together with those before it. */
+  readonly remedies: readonly Remedy[];
+  /** Null when the run does not fit: nothing was opened. */
+  readonly pace: Pace | null;
+  /** Every rollout as long as the settings allow. */
+  readonly atMost: { readonly seconds: number; readonly stages: readonly { name: string; seconds: number }[] } | null;
+}
+
+const examples = `
+Examples:
+  search-e1 doctor                                        the embedded world's policy
+  search-e1 doctor --model path/to/Qwen2.5-0.5B --preset paper
+  search-e1 doctor --model base --set rollout.contextTokens=2048 --json
+`;
+
+export function doctorCommand(io: Io): Command {
+  return new Command('doctor')
+    .description('Say what a run will take before it is taken: memory by part, speed on this machine, time.')
+    .option('--model <dir|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
+    .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
+    .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
+    .option('--config <file>', 'JSON file with settings, over the preset')
+    .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048; may be repeated'))
+    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples)
+    .action(async (options: Options) => {
+      const diagnosis = await diagnose(options, io);
+      io.out.write(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis));
+    });
+}
+
+async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
+  const settings = await resolveSettings(settingsSchema, presets[options.preset], {
+    file: options.config,
+    set: options.set,
+  });
+  const { folder } = await fetchModel(options.model ?? BASE_POLICY, options, io);
+  const config = await readConfig(folder);
+  const memory = memoryOfRun(config, settings);
+  const available = process.availableMemory();
+  const fits = peakOf(memory).bytes <= available;
+  if (fits) io.err.write('measuring speed on random tokens …\n');
+  const pace = fits ? await measure(folder, config, settings, options.threads) : null;
+  return {
+    machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
+    model: { folder, parameters: layoutOf(config).total, ...config },
+    computation: planComputation(config),
+    memory,
+    fits,
+    remedies: remedies(config, settings),
+    pace,
+    atMost: pace && longest(settings, config, pace),
+  };
+}
+
+async function measure(folder: string, config: ModelConfig, settings: Settings, threads?: number): Promise<Pace> {
+  const { concurrency, contextTokens, decodeBits } = settings.rollout;
+  const policy = await openPolicyDirectory(folder, {
+    // Random tokens are sampled to their full length: no text, no stop strings.
+    pieces: new Array<string>(config.vocabulary).fill(''),
+    maxActive: concurrency,
+    decodeBits,
+    ...(threads !== undefined && { threads }),
+  });
+  try {
+    return await probe(policy, { concurrency, contextTokens });
+  } finally {
+    await policy.close();
+  }
+}
+
+/** The time of the run's stages if every rollout were as long as the settings allow, retrieval not counted. */
+function longest(settings: Settings, config: ModelConfig, pace: Pace): NonNullable<Diagnosis['atMost']> {
+  const { responseTokens, contextTokens } = settings.rollout;
+  const stages = estimateStages(
+    {
+      suites: SUITES.map((name) => ({ name, questions: settings.evaluation.questions })),
+      trainingQuestions: settings.trainingQuestions || settings.world.trainingQuestions,
+    },
+    settings,
+    {
+      rolloutsPerSecond: pace.sampledPerSecond / responseTokens,
+      trainedPerSecond: pace.trainedPerSecond / Math.min(contextTokens, config.contextLength),
+    },
+  );
+  return { seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0), stages };
+}
+
+function diagnosisText({ machine, model, computation, memory, fits, remedies, pace, atMost }: Diagnosis): string {
+  const peak = peakOf(memory);
+  const rate = (tokens: number) => `${Math.round(tokens).toLocaleString('en')} tokens/s`;
+  const { family, layers, hidden, vocabulary } = model;
+  const lines = [
+    `Machine   ${machine.cores} cores, ${size(machine.memory)} of memory, ${size(machine.available)} available`,
+    `Model     ${model.folder}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
+    `Training  ${computation.mode === 'whole' ? 'the whole model as one graph' : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
+  ];
+  for (const { stage, parts, bytes } of memory) {
+    lines.push('', `Memory, ${stage}`);
+    for (const part of parts) lines.push(`  ${part.name.padEnd(26)}${size(part.bytes).padStart(9)}`);
+    lines.push(`  ${'all'.padEnd(26)}${size(bytes).padStart(9)}`);
+  }
+  lines.push('', fits ? 'It fits.' : `It does not fit: ${peak.stage} takes ${size(peak.bytes)}.`);
+  if (!fits)
+    for (const { option, bytes } of remedies) lines.push(`  ${size(bytes).padStart(9)} with --set '${option}'`);
+  if (!fits && remedies.length > 1) lines.push('  (each together with those above it)');
+  if (pace && atMost) {
+    lines.push(
+      '',
+      'Speed, measured on random tokens',
+      `  sampling  ${rate(pace.sampledPerSecond)}, scoring ${rate(pace.scoredPerSecond)}, training ${rate(pace.trainedPerSecond)}`,
+      '',
+      'Time at most (every rollout as long as the settings allow; searches not counted)',
+      ...atMost.stages.map(({ name, seconds }) => `  ${name.padEnd(26)}${clock(seconds).padStart(9)}`),
+      `  ${'all'.padEnd(26)}${clock(atMost.seconds).padStart(9)}`,
+      'For your questions and passages, `search-e1 evolve … --dry-run` samples real rollouts.',
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** "312 MB" or "6.3 GB". */
+function size(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { planComputation, samplingMemory, trainingMemory } from './memory.ts';
+import { layoutOf, type ModelConfig } from './parameters.ts';
+
+const world: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 240,
+  hidden: 128,
+  layers: 4,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 32,
+  intermediate: 344,
+  ropeTheta: 1e6,
+  rmsEpsilon: 1e-6,
+  tiedHead: true,
+  contextLength: 512,
+};
+const halfBillion: ModelConfig = {
+  ...world,
+  vocabulary: 151_936,
+  hidden: 896,
+  layers: 24,
+  heads: 14,
+  headSize: 64,
+  intermediate: 4864,
+};
+const bytes = (parts: readonly { readonly name: string; readonly bytes: number }[], name?: string) =>
+  parts.filter((part) => name === undefined || part.name === name).reduce((sum, part) => sum + part.bytes, 0);
+
+describe('planComputation', () => {
+  it('keeps small models in one graph and computes large ones layer by layer, their logits in chunks', () => {
+    expect(planComputation(world).mode).toBe('whole');
+    const plan = planComputation(halfBillion);
+    expect(plan.mode).toBe('layered');
+    // One chunk of logits: at most 128 MiB.
+    expect(4 * plan.rows * halfBillion.vocabulary).toBeLessThanOrEqual(2 ** 27);
+    expect(plan.rows).toBeGreaterThan(100);
+  });
+});
+
+describe('trainingMemory', () => {
+  it('counts every array of the size of the weights', () => {
+    const weights = 4 * layoutOf(halfBillion).total;
+    const full = trainingMemory(halfBillion, { adapterRank: null, frozen: true, sequenceTokens: 512 });
+    // Weights, frozen copy, gradient, two moments.
+    for (const [name, times] of [
+      ['weights', 1],
+      ['frozen copy', 1],
+      ['gradient', 1],
+      ['moments of AdamW', 2],
+    ] as const)
+      expect(bytes(full, name)).toBe(times * weights);
+    const lora = trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens: 512 });
+    expect(bytes(lora, 'weights') + bytes(lora, 'weights with the adapter')).toBe(2 * weights);
+    expect(bytes(lora, 'gradient')).toBeLessThan(weights / 50);
+    expect(bytes(lora)).toBeLessThan(bytes(full) - 2 * weights);
+  });
+
+  it('grows with the sequence, and with the cache of the sampler', () => {
+    const at = (sequenceTokens: number) =>
+      bytes(trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens }));
+    expect(at(8192)).toBeGreaterThan(at(2048));
+    // Keys and values of 24 layers, 2 heads of 64.
+    const cache = 2 * 4 * 24 * 2 * 64 * 10 * 1000;
+    expect(
+      bytes(samplingMemory(halfBillion, { sequences: 10, sequenceTokens: 1000, bits: 32 }), 'key-value cache'),
+    ).toBe(2 * cache);
+  });
+});

@@ -1,0 +1,68 @@
+/** How fast an engine is on this machine, from a few seconds of random tokens: sampling, scoring, training. */
+import { Random, streamKey } from '../base/random.ts';
+import type { Policy } from '../policy/policy.ts';
+
+export interface Pace {
+  /** New tokens, all sequences together. */
+  readonly sampledPerSecond: number;
+  /** Tokens whose log-probabilities are computed. */
+  readonly scoredPerSecond: number;
+  /** Tokens that are trained on: forward and backward of all weights. */
+  readonly trainedPerSecond: number;
+}
+
+/** Work of a training probe, in floating-point operations: a few seconds on two cores, less for a small model. */
+const OPERATIONS = 3e11;
+const NEW_TOKENS = 16;
+
+/** The weights stay as they are; what was accumulated is dropped with the engine. */
+export async function probe(
+  policy: Policy,
+  { concurrency, contextTokens }: { readonly concurrency: number; readonly contextTokens: number },
+): Promise<Pace> {
+  const { parameters, vocabulary, contextLength } = policy.info;
+  const random = new Random(streamKey('probe'));
+  const ids = (length: number) => Array.from({ length }, () => random.below(vocabulary));
+  // 6 operations a parameter and token, 2 more where a layer is computed again.
+  const budget = Math.floor(OPERATIONS / (8 * parameters));
+  const length = Math.max(2, Math.min(contextTokens, contextLength, 256, budget));
+  const sequences = Array.from({ length: Math.max(1, Math.min(16, Math.floor(budget / length))) }, () => ids(length));
+  const tokens = sequences.length * length;
+
+  const train = () =>
+    policy.accumulate({
+      loss: 'cross-entropy',
+      sequences: sequences.map((sequence) => ({ ids: sequence, weights: new Float32Array(length).fill(1) })),
+      denominator: tokens,
+    });
+  const sampled = Math.max(1, Math.min(concurrency, 4 * sequences.length));
+  const prompts = Array.from({ length: sampled }, () => ids(Math.min(16, length)));
+  const sample = (round: number) =>
+    Promise.all(
+      prompts.map((prompt, i) =>
+        policy.sample({
+          prompt,
+          maxTokens: Math.min(NEW_TOKENS, contextLength - prompt.length),
+          temperature: 1,
+          stop: [],
+          stopTokens: [],
+          key: streamKey('probe', round, i),
+        }),
+      ),
+    );
+  // Each once before: graphs are built, weights packed.
+  const seconds = async (work: (round: number) => Promise<unknown>) => {
+    await work(0);
+    const start = performance.now();
+    await work(1);
+    return (performance.now() - start) / 1000;
+  };
+  const sampling = await seconds(sample);
+  const scoring = await seconds(() => policy.logprobs(sequences, 'present'));
+  const training = await seconds(train);
+  return {
+    sampledPerSecond: (sampled * NEW_TOKENS) / sampling,
+    scoredPerSecond: tokens / scoring,
+    trainedPerSecond: tokens / training,
+  };
+}

@@ -1,0 +1,121 @@
+/** What memory a run takes, by stage and part, before any of it is taken; and what to change where it does not fit. */
+import { UserError } from '../base/errors.ts';
+import type { ModelConfig } from '../checkpoint/config.ts';
+import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/onnx/memory.ts';
+import type { Settings } from './settings.ts';
+
+export interface StageMemory {
+  readonly stage: string;
+  readonly parts: readonly MemoryPart[];
+  readonly bytes: number;
+}
+
+/** A change of settings and what the run would take with it. */
+export interface Remedy {
+  /** As it is given to the command. */
+  readonly option: string;
+  readonly bytes: number;
+}
+
+/** Node, the compiled graphs, retriever and trajectories of a small run: measured on the embedded world. */
+const PROCESS_BYTES = 300e6;
+
+/** The stages that differ in memory. Each holds weights and sampler; GRPO trains all weights. */
+export function memoryOfRun(config: ModelConfig, settings: Settings): StageMemory[] {
+  const { rollout, grpo, distill, method } = settings;
+  const context = Math.min(rollout.contextTokens, config.contextLength);
+  const sampling = samplingMemory(config, {
+    sequences: rollout.concurrency,
+    sequenceTokens: context,
+    bits: rollout.decodeBits,
+  });
+  const stage = (name: string, adapter: { readonly rank: number } | null, frozen: boolean, tokens: number) => {
+    const training = trainingMemory(config, {
+      adapterRank: adapter?.rank ?? null,
+      frozen,
+      sequenceTokens: Math.min(tokens, config.contextLength),
+    });
+    const parts = [...training, ...sampling, { name: 'program', bytes: PROCESS_BYTES }];
+    return { stage: name, parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
+  };
+  // The anchor of GRPO and the teacher share one copy, which is kept once it has been made.
+  const anchored = grpo.klCoefficient > 0;
+  switch (method) {
+    case 'grpo':
+      return [stage('GRPO', null, anchored, context)];
+    case 'search-e1':
+      return [
+        stage('GRPO', null, true, context),
+        stage('distillation', distill.adapter, true, context + distill.expertTokens),
+      ];
+    case 'rejection-sampling':
+    case 'sft':
+      return [stage('fine-tuning', null, false, context)];
+  }
+}
+
+export function peakOf(stages: readonly StageMemory[]): StageMemory {
+  return stages.reduce((most, stage) => (stage.bytes > most.bytes ? stage : most));
+}
+
+/** Changes that lower the peak, those of least harm first; together with all before it in the list. */
+export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
+  const steps: { option: string; change: (s: Settings) => Settings }[] = [
+    {
+      option: 'rollout.concurrency=16',
+      change: (s) => ({ ...s, rollout: { ...s.rollout, concurrency: Math.min(16, s.rollout.concurrency) } }),
+    },
+    {
+      option: 'rollout.decodeBits=8',
+      change: (s) => ({ ...s, rollout: { ...s.rollout, decodeBits: s.rollout.decodeBits === 4 ? 4 : 8 } }),
+    },
+    {
+      option: 'distill.adapter={"rank":16,"alpha":32}',
+      change: (s) => ({ ...s, distill: { ...s.distill, adapter: { rank: 16, alpha: 32 } } }),
+    },
+    {
+      option: `rollout.contextTokens=${Math.ceil(settings.rollout.contextTokens / 2)}`,
+      change: (s) => ({
+        ...s,
+        rollout: { ...s.rollout, contextTokens: Math.ceil(settings.rollout.contextTokens / 2) },
+      }),
+    },
+  ];
+  const found: Remedy[] = [];
+  let changed = settings;
+  let bytes = peakOf(memoryOfRun(config, settings)).bytes;
+  for (const { option, change } of steps) {
+    const next = change(changed);
+    const lower = peakOf(memoryOfRun(config, next)).bytes;
+    if (lower >= bytes) continue;
+    found.push({ option, bytes: lower });
+    [changed, bytes] = [next, lower];
+  }
+  return found;
+}
+
+/** @throws UserError when the run's peak exceeds `available` bytes, with the settings that would make it fit */
+export function refuseUnfit(config: ModelConfig, settings: Settings, available = process.availableMemory()): void {
+  const peak = peakOf(memoryOfRun(config, settings));
+  if (peak.bytes <= available) return;
+  const list = remedies(config, settings);
+  const enough = list.findIndex(({ bytes }) => bytes <= available);
+  const needed = list.slice(0, enough + 1).map(({ option }) => `--set '${option}'`);
+  const parts = peak.parts
+    .toSorted((a, b) => b.bytes - a.bytes)
+    .slice(0, 4)
+    .map(({ name, bytes }) => `${name} ${gigabytes(bytes)}`);
+  throw new UserError(
+    `${peak.stage} would take ${gigabytes(peak.bytes)} of memory (${parts.join(', ')}, …), ${gigabytes(available)} are available`,
+    {
+      hint:
+        needed.length > 0
+          ? `It would fit with ${needed.join(' ')}. \`search-e1 doctor\` shows every part.`
+          : 'No setting makes it fit: take a smaller model, or a machine with more memory. `search-e1 doctor` shows every part.',
+    },
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
