@@ -17,8 +17,12 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const SAME_KEY_MILLISECONDS = 500;
 
-/** Runs `work` with a signal that Ctrl-C aborts. When it rejects after that, throws `Interrupted` with the hint. */
-export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs `work` with a signal that Ctrl-C aborts. When it rejects after that, throws `Interrupted` with message and hint. */
+export async function interruptible<T>(
+  hint: string,
+  work: (signal: AbortSignal) => Promise<T>,
+  message = 'stopped; what was finished is saved',
+): Promise<T> {
   const controller = new AbortController();
   let exitCode: number | undefined;
   let first = 0;
@@ -39,7 +43,7 @@ export async function interruptible<T>(hint: string, work: (signal: AbortSignal)
   } catch (error) {
     // An error that the stop did not cause is still an error.
     if (exitCode === undefined || (error !== controller.signal.reason && !isCancellation(error))) throw error;
-    throw new Interrupted('stopped; what was finished is saved', exitCode, hint);
+    throw new Interrupted(message, exitCode, hint);
   } finally {
     process.off('SIGINT', listener);
     process.off('SIGTERM', listener);

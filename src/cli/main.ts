@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { hasCode, UserError } from '../base/errors.ts';
 import { packageVersion } from '../runs/config-record.ts';
+import { askCommand } from './ask.ts';
 import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
@@ -48,6 +49,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     doctorCommand(io),
     warmupCommand(io),
     exportCommand(io),
+    askCommand(io),
     evaluateCommand(io),
     compareCommand(io),
     dataCommand(io),

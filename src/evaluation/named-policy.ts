@@ -9,7 +9,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { locateModel } from '../checkpoint/hub-model.ts';
+import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
@@ -22,6 +22,7 @@ import type { TextModel } from '../policy/text-model.ts';
 import { Checkpoints } from '../runs/checkpoints.ts';
 import type { RunConfig } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
+import { readManifest } from '../warmup/manifest.ts';
 
 export type NamedPolicy = EnginePolicy | ServedPolicy;
 
@@ -53,6 +54,10 @@ export interface NamedPolicyOptions {
   readonly threads?: number | undefined;
   /** Take a model of the Hub from the cache only. */
   readonly offline?: boolean | undefined;
+  /** Finds a model of the Hub, in place of `locateModel`: for a command that shows the download. */
+  readonly locate?: ((place: string) => Promise<LocatedModel>) | undefined;
+  /** A tokenizer.json, or the folder that holds one, in place of the model's own. */
+  readonly tokenizer?: string | undefined;
   /** The environment's variable that holds the key of a served model. */
   readonly apiKeyEnv?: string | undefined;
 }
@@ -66,7 +71,8 @@ export async function openNamedPolicy(spec: string | undefined, options: NamedPo
     return { kind: 'served', model, close: () => model.close() };
   }
   if (spec?.startsWith('hf:')) {
-    const { folder, place } = await locateModel(spec, options.offline ? { offline: true } : {});
+    const locate = options.locate ?? ((name) => locateModel(name, options.offline ? { offline: true } : {}));
+    const { folder, place } = await locate(spec);
     return openFolder(folder, place, options, {});
   }
   if (spec === undefined) return openFolder(BASE_POLICY, 'base', options, { ofWorld: true });
@@ -76,7 +82,12 @@ export async function openNamedPolicy(spec: string | undefined, options: NamedPo
     throw new UserError(`${folder}: not a run directory, so it has no stage ${stage}`, {
       hint: 'Give the directory that `search-e1 evolve` wrote to.',
     });
-  return openFolder(folder, path.basename(path.resolve(folder)), options, {});
+  return openFolder(folder, path.basename(path.resolve(folder)), options, { ofWorld: await isOfWorld(folder) });
+}
+
+/** A warmed-up policy says in its manifest what it was made of. */
+async function isOfWorld(folder: string): Promise<boolean> {
+  return existsSync(path.join(folder, 'manifest.json')) && (await readManifest(folder)).source.kind === 'world';
 }
 
 /** A folder may have a "#" in its own name. */
@@ -97,7 +108,7 @@ async function openRun(folder: string, name: string | undefined, options: NamedP
 async function openFolder(
   folder: string,
   name: string,
-  { concurrency, threads }: NamedPolicyOptions,
+  { concurrency, threads, tokenizer: tokenizerGiven }: NamedPolicyOptions,
   {
     tokenizer: tokenizerFrom = folder,
     run = null,
@@ -109,7 +120,7 @@ async function openFolder(
   },
 ): Promise<EnginePolicy> {
   const weights = await hashWeights(folder);
-  const tokenizer = await loadTokenizer(tokenizerFrom);
+  const tokenizer = await loadTokenizer(tokenizerGiven ?? tokenizerFrom);
   const policy = await openPolicyDirectory(folder, {
     pieces: tokenizer.pieces,
     maxActive: concurrency,

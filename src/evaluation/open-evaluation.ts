@@ -5,28 +5,21 @@ import { type BaselineName, promptedBaselines } from '../baselines/all.ts';
 import { attemptQuestion } from '../baselines/attempt-question.ts';
 import { questionsHash } from '../benchmarks/questions.ts';
 import { textPolicy } from '../engines/text-policy.ts';
-import { presets, type RolloutSettings } from '../evolve/settings.ts';
 import type { Template } from '../protocol/template.ts';
-import { openTemplate } from '../protocol/templates.ts';
-import { Bm25Index } from '../retrieval/bm25.ts';
-import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
+import type { OpenRetriever } from '../retrieval/open-retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
-import { defaultDeadlines, defaultLimits, type RolloutLimits } from '../rollout/turns.ts';
+import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
 import { presentVersions } from '../runs/config-record.ts';
-import { generateWorld, type World } from '../world/generate.ts';
+import type { World } from '../world/generate.ts';
 import type { Conditions } from './conditions.ts';
 import type { Solver } from './evaluate.ts';
-import { type NamedPolicy, openNamedPolicy } from './named-policy.ts';
+import { type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
+import type { NamedPolicy } from './named-policy.ts';
 import { type OpenedSuite, openQuestions } from './questions.ts';
 import { solveByRollout } from './solve-by-rollout.ts';
 import { solveByText } from './solve-by-text.ts';
 
-export interface EvaluationInputs {
-  /** See named-policy.ts; undefined = the embedded base policy. */
-  readonly policy: string | undefined;
-  /** What `openRetriever` takes, or "world"; undefined = what the policy was trained with. */
-  readonly retriever: string | undefined;
-  readonly template: string | undefined;
+export interface EvaluationInputs extends NamedAgentInputs {
   readonly baselines: readonly BaselineName[];
   /** Empty, and no files: the embedded world's, where that is what is searched. */
   readonly suites: readonly string[];
@@ -37,10 +30,6 @@ export interface EvaluationInputs {
   readonly temperature: number;
   readonly searches: number | undefined;
   readonly passages: number | undefined;
-  readonly concurrency: number;
-  readonly threads: number | undefined;
-  readonly apiKeyEnv: string | undefined;
-  readonly offline: boolean | undefined;
 }
 
 export interface OpenedEvaluation {
@@ -50,57 +39,27 @@ export interface OpenedEvaluation {
   close(): Promise<void>;
 }
 
-const WORLD = 'world';
-
 /** Opens everything; it has to be closed. Throws a UserError that names what cannot be opened, and why. */
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const policy = await openNamedPolicy(inputs.policy, inputs);
+  const { searches, passages } = inputs;
+  const agent = await openNamedAgent(inputs, { searches, passages });
   try {
-    const run = policy.kind === 'engine' ? policy.run : null;
-    const { retriever, world } = await openSearched(inputs, policy);
-    try {
-      const suites = early ?? (await worldQuestions(inputs, world));
-      const template = await openTemplate(inputs.template ?? run?.inputs.template ?? (world ? 'world' : 'search-r1'));
-      const limits = limitsOf(inputs, run?.settings.rollout ?? (world ? presets.default.rollout : undefined));
-      const solve = solver(inputs, policy, retriever, template, limits);
-      const conditions = conditionsOf(inputs, policy, retriever, template, limits, suites);
-      const close = async () => {
-        await policy.close();
-        await retriever.close();
-      };
-      return { conditions, suites, solve, close };
-    } catch (error) {
-      await retriever.close();
-      throw error;
-    }
+    const { policy, retriever, world, template, limits } = agent;
+    const suites = early ?? (await worldQuestions(inputs, world));
+    const solve = solver(inputs, policy, retriever, template, limits);
+    const conditions = conditionsOf(inputs, policy, retriever, template, limits, suites);
+    return { conditions, suites, solve, close: () => agent.close() };
   } catch (error) {
-    await policy.close();
+    await agent.close();
     throw error;
   }
 }
 
-async function openSearched(
-  { retriever: spec }: EvaluationInputs,
-  policy: NamedPolicy,
-): Promise<{ retriever: OpenRetriever; world?: World }> {
-  const run = policy.kind === 'engine' ? policy.run : null;
-  const ofWorld = policy.kind === 'engine' && policy.ofWorld;
-  const searched = spec ?? run?.inputs.corpus ?? (ofWorld ? WORLD : undefined);
-  if (searched === undefined)
-    throw new UserError('--retriever is missing', {
-      hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
-    });
-  if (searched !== WORLD) return { retriever: await openRetriever(searched) };
-  const world = generateWorld((run?.settings ?? presets.default).world.seed);
-  const index = new Bm25Index(world.passages, { analyzer: 'words' });
-  return { retriever: Object.assign(index, { close: async () => {} }), world };
-}
-
 /** Without any questions named, they are the embedded world's. */
 function aboutWorld({ suites, files }: EvaluationInputs): boolean {
-  return (suites.length === 0 && files.length === 0) || suites.some((name) => name.startsWith(WORLD));
+  return (suites.length === 0 && files.length === 0) || suites.some((name) => name.startsWith('world'));
 }
 
 async function worldQuestions(inputs: EvaluationInputs, world: World | undefined): Promise<OpenedSuite[]> {
@@ -109,21 +68,7 @@ async function worldQuestions(inputs: EvaluationInputs, world: World | undefined
     throw new UserError('no questions: name benchmarks with --suites, or files with --questions', {
       hint: 'For example: --suites nq,hotpotqa --limit 200',
     });
-  return openQuestions({ ...inputs, suites: none ? [WORLD] : inputs.suites, world });
-}
-
-function limitsOf({ searches, passages }: EvaluationInputs, settings: RolloutSettings | undefined): RolloutLimits {
-  const { invalidTurns, turnTokens, responseTokens, observationTokens, contextTokens, ...base } =
-    settings ?? defaultLimits;
-  return {
-    searches: searches ?? base.searches,
-    invalidTurns,
-    turnTokens,
-    responseTokens,
-    observationTokens,
-    contextTokens,
-    passages: passages ?? base.passages,
-  };
+  return openQuestions({ ...inputs, suites: none ? ['world'] : inputs.suites, world });
 }
 
 function solver(

@@ -1,0 +1,187 @@
+/** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
+import { stdin } from 'node:process';
+import { createInterface } from 'node:readline';
+import { Command, InvalidArgumentError } from 'commander';
+import { UserError } from '../base/errors.ts';
+import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
+import { builtInTemplates } from '../protocol/templates.ts';
+import { isFailure } from '../rollout/trajectory.ts';
+import type { RolloutLimits } from '../rollout/turns.ts';
+import { evaluationQuestions } from '../world/suites.ts';
+import { wholeNumber } from './arguments.ts';
+import { askInTurns } from './ask-session.ts';
+import { AskView } from './ask-view.ts';
+import { fetchModel } from './fetch-model.ts';
+import { Interrupted, interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+
+interface Options {
+  readonly policy?: string;
+  readonly retriever?: string;
+  readonly template?: string;
+  readonly searches?: number;
+  readonly passages?: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly turnTokens?: number;
+  readonly raw?: boolean;
+  readonly tokenizer?: string;
+  readonly apiKeyEnv?: string;
+  readonly threads?: number;
+  readonly offline?: boolean;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  search-e1 ask                                       a session with the embedded policy, in its own small world
+  search-e1 ask --policy runs/NAME                    the newest checkpoint of a run, where it was trained
+  search-e1 ask "who wrote Faust?" --policy http://127.0.0.1:8000/v1#qwen --retriever passages.jsonl.gz
+  search-e1 ask "who wrote Faust?" --policy hf:OWNER/NAME --retriever my-index --json > trajectory.json
+  search-e1 ask --json < questions.txt                a question a line, a JSON document a line
+`;
+
+export function askCommand(io: Io): Command {
+  return new Command('ask')
+    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
+    .argument('[question]', 'what to ask; quote it')
+    .option(
+      '--policy <which>',
+      'run directory, model directory, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
+    )
+    .option(
+      '--retriever <which>',
+      'passages (JSONL), an index directory, or a URL (default: what the policy was trained with)',
+    )
+    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .option('--searches <number>', 'searches at most', wholeNumber(0))
+    .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
+    .option('--temperature <number>', '0 = greedy', temperature, 0)
+    .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
+    .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
+    .option('--raw', 'continue a raw text by /completions, in place of a chat (served models)')
+    .option(
+      '--tokenizer <dir|file>',
+      "in place of the model's own; with --raw, its chat template is put around the prompt",
+    )
+    .option('--api-key-env <name>', 'environment variable with the API key (default: OPENAI_API_KEY)')
+    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .option('--offline', 'take models of the Hub from the cache only')
+    .option('--json', 'print one JSON document with the whole trajectory; the rest goes to stderr')
+    .addHelpText('after', examples)
+    .action(async (question: string | undefined, options: Options) => {
+      if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
+      const agent = await openAgent({
+        ...options,
+        limits: limitsOf(options),
+        locate: (place) => fetchModel(place, options, io),
+      });
+      try {
+        if (question !== undefined) await askOnce(agent, question, options, io);
+        else if (stdin.isTTY && !options.json) await session(agent, io);
+        else await askLines(agent, options, io);
+      } finally {
+        await agent.close();
+      }
+    });
+}
+
+function temperature(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('Expected a number of at least 0.');
+  return value;
+}
+
+/** Longer turns need a longer response and context: the default's proportions are kept. */
+function limitsOf({ searches, passages, turnTokens }: Options): Partial<RolloutLimits> {
+  return {
+    ...(searches !== undefined && { searches }),
+    ...(passages !== undefined && { passages }),
+    ...(turnTokens !== undefined && {
+      turnTokens,
+      responseTokens: 5 * turnTokens,
+      contextTokens: Math.max(4096, 8 * turnTokens),
+    }),
+  };
+}
+
+/** @throws UserError when model or retriever fail, Interrupted when the user stops it */
+async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
+  const view = new AskView(options.json ? io.err : io.out);
+  if (!agent.knows(question)) io.err.write(worldNote(agent));
+  const asked = await answered(agent, question, view);
+  if (options.json) io.out.write(`${JSON.stringify({ ...agent.about, ...asked }, null, 2)}\n`);
+}
+
+/** Asks and shows. The view is finished in any case. */
+async function answered(agent: Agent, question: string, view: AskView): Promise<Asked> {
+  const asked = await interruptible(
+    'Nothing is lost: ask again.',
+    async (signal) => {
+      const trajectory = await agent.ask(question, signal, (event) => view.see(event));
+      if (signal.aborted) view.stop();
+      signal.throwIfAborted();
+      return trajectory;
+    },
+    'stopped',
+  );
+  const { answer, stop, searches, newTokens: tokens, seconds } = asked;
+  if (isFailure(stop)) {
+    view.stop();
+    throw new UserError(asked.failure ?? stop);
+  }
+  view.finish({ answer, stop, searches: searches.length, tokens, seconds });
+  return asked;
+}
+
+/** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
+async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
+  let failures = 0;
+  for await (const line of createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+    const question = line.trim();
+    if (question === '') continue;
+    const view = new AskView(options.json ? io.err : io.out);
+    (options.json ? io.err : io.out).write(`${question}\n`);
+    try {
+      const asked = await answered(agent, question, view);
+      if (options.json) io.out.write(`${JSON.stringify({ ...agent.about, ...asked })}\n`);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      failures += 1;
+      io.err.write(`search-e1: ${error.message}\n`);
+    }
+  }
+  if (failures > 0) throw new UserError(`${failures} ${failures === 1 ? 'question' : 'questions'} failed`);
+}
+
+async function session(agent: Agent, io: Io): Promise<void> {
+  const { policy, retriever } = agent.about;
+  io.out.write(`${policy.name}, searching ${retriever.passages.toLocaleString('en')} passages\n`);
+  if (agent.world !== undefined)
+    io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent)}`);
+  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
+  await askInTurns(io, async (question) => {
+    if (!agent.knows(question)) io.out.write(worldNote(agent));
+    try {
+      await answered(agent, question, new AskView(io.out));
+    } catch (error) {
+      if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
+      else if (error instanceof UserError)
+        io.out.write(`${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+      else throw error;
+    }
+    io.out.write('\n');
+  });
+}
+
+function worldNote(agent: Agent): string {
+  if (agent.world === undefined) return 'note: the policy has no word for a part of this question\n';
+  return `note: the embedded policy knows only the words of its own small world. Ask it, for example:\n${exampleLines(agent)}`;
+}
+
+/** A question of one hop, of two and of three. */
+function exampleLines({ world }: Agent): string {
+  const suites = ['nq', 'hotpotqa', 'bamboogle'] as const;
+  return suites.map((suite) => `  ${evaluationQuestions(world!, suite, 1)[0]!.question}\n`).join('');
+}

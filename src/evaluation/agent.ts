@@ -1,0 +1,161 @@
+/** A search agent ready to be asked: a policy of any kind, a retriever and a template behind one function. */
+
+import { sha256 } from '../base/files.ts';
+import { streamKey } from '../base/random.ts';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import type { TextModelInfo } from '../policy/text-model.ts';
+import type { Segment } from '../protocol/authors.ts';
+import type { RetrieverInfo } from '../retrieval/retriever.ts';
+import { rollOutOne, type Surroundings } from '../rollout/rollout.ts';
+import { segments } from '../rollout/segments.ts';
+import { rollOutText, type TextSegment, type TextSurroundings } from '../rollout/text-rollout.ts';
+import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { defaultDeadlines, type RolloutEvent, type RolloutLimits } from '../rollout/turns.ts';
+import type { World } from '../world/generate.ts';
+import { type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
+import type { EnginePolicy } from './named-policy.ts';
+
+export interface AgentOptions extends Partial<NamedAgentInputs> {
+  /** Over the limits that the policy was trained with. */
+  readonly limits?: Partial<RolloutLimits>;
+  /** 0 = greedy. Default 0. */
+  readonly temperature?: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** For a served model: continue a raw text by /completions, in place of a chat. Default false. */
+  readonly raw?: boolean;
+}
+
+/** One question's work, from prompt to answer. */
+export interface Asked
+  extends Pick<Trajectory, 'searches' | 'stop' | 'failure' | 'answer' | 'wellFormed' | 'grounded'> {
+  readonly question: string;
+  /** ids: token by token in the embedded engine; chat, raw: see `TextSurroundings`. */
+  readonly mode: 'ids' | 'chat' | 'raw';
+  readonly prompt: string;
+  /** Everything after the prompt, in order; for served models with times and counts. */
+  readonly segments: readonly (Segment | TextSegment)[];
+  /** The very token ids, of the embedded engine. */
+  readonly tokens?: Pick<Trajectory, 'prompt' | 'ids' | 'mask' | 'logprobs'>;
+  /** Null where the model does not count. */
+  readonly newTokens: number | null;
+  readonly seconds: number;
+}
+
+export interface Agent {
+  /** What answers depend on, for the record. */
+  readonly about: {
+    readonly policy: TextModelInfo;
+    readonly retriever: RetrieverInfo;
+    readonly template: { readonly name: string; readonly sha256: string };
+    readonly limits: RolloutLimits;
+    readonly temperature: number;
+    readonly seed: number;
+  };
+  /** The embedded world that the agent searches in, if it is one. */
+  readonly world: World | undefined;
+  /** False when the policy's own tokenizer has no word for a part of the text. */
+  knows(text: string): boolean;
+  /** The same question and seed bring the same answer, where the model can keep that promise. Failures are stop reasons. */
+  ask(question: string, signal?: AbortSignal, onEvent?: (event: RolloutEvent) => void): Promise<Asked>;
+  close(): Promise<void>;
+}
+
+/** @throws UserError naming what cannot be opened, and why */
+export async function openAgent(options: AgentOptions = {}): Promise<Agent> {
+  const { temperature = 0, seed = 1, raw = false, tokenizer } = options;
+  const inputs = { policy: undefined, retriever: undefined, template: undefined, concurrency: 1, ...options };
+  const opened = await openNamedAgent(inputs, options.limits ?? {});
+  try {
+    const { policy, retriever, world, template, limits } = opened;
+    const shared = { retriever, template, limits, deadlines: defaultDeadlines, temperature };
+    const chatTemplate = raw && tokenizer !== undefined ? await loadTokenizer(tokenizer) : undefined;
+    const mode = raw || !template.chat ? 'raw' : 'chat';
+    const ask =
+      policy.kind === 'engine'
+        ? askOnIds({ ...shared, ...policy }, seed)
+        : askOnText({ ...shared, model: policy.model, mode, chatTemplate, seed });
+    return {
+      about: {
+        policy: policy.kind === 'engine' ? policyOf(policy) : policy.model.info,
+        retriever: retriever.info,
+        template: { name: template.name, sha256: sha256(JSON.stringify(template)) },
+        limits,
+        temperature,
+        seed,
+      },
+      world,
+      knows: (text) => policy.kind === 'served' || isKnown(policy.tokenizer, text),
+      async ask(question, signal, onEvent) {
+        const started = performance.now();
+        const asked = await ask(question, signal, onEvent);
+        return { question, ...asked, seconds: (performance.now() - started) / 1000 };
+      },
+      close: () => opened.close(),
+    };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+function policyOf({ name, weights, policy }: EnginePolicy): TextModelInfo {
+  return { engine: policy.info.engine, name, weights, deterministic: true };
+}
+
+/** Word-level tokenizers have one id for whatever they do not know. */
+function isKnown(tokenizer: Tokenizer, text: string): boolean {
+  const unknown = tokenizer.encode('<unk>');
+  return unknown.length > 1 || !tokenizer.encode(text).includes(unknown[0]!);
+}
+
+type Ask = (
+  question: string,
+  signal: AbortSignal | undefined,
+  onEvent: ((event: RolloutEvent) => void) | undefined,
+) => Promise<Omit<Asked, 'question' | 'seconds'>>;
+
+/** A question that nobody has gold answers for; known by its own text. */
+const asQuestion = (text: string) => ({ id: text, dataset: 'asked', question: text, answers: [] });
+
+function askOnIds(surroundings: Surroundings, seed: number): Ask {
+  return async (text, signal, onEvent) => {
+    const task = { question: asQuestion(text), rollout: 0, key: streamKey(seed, 'ask', text) };
+    const trajectory = await rollOutOne(task, surroundings, signal, onEvent);
+    const { searches, stop, failure, answer, wellFormed, grounded, prompt, ids, mask, logprobs } = trajectory;
+    return {
+      mode: 'ids',
+      prompt: surroundings.tokenizer.decode(prompt),
+      segments: segments(trajectory, surroundings.tokenizer),
+      searches,
+      stop,
+      ...(failure !== undefined && { failure }),
+      answer,
+      wellFormed,
+      grounded,
+      tokens: { prompt, ids, mask, logprobs },
+      newTokens: policyTokenCount(trajectory),
+    };
+  };
+}
+
+function askOnText(surroundings: TextSurroundings): Ask {
+  return async (text, signal, onEvent) => {
+    const task = { question: asQuestion(text), rollout: 0 };
+    const { mode, prompt, segments, searches, stop, failure, answer, wellFormed, grounded, newTokens } =
+      await rollOutText(task, surroundings, signal, onEvent);
+    return {
+      mode,
+      prompt,
+      segments,
+      searches,
+      stop,
+      ...(failure !== undefined && { failure }),
+      answer,
+      wellFormed,
+      grounded,
+      newTokens,
+    };
+  };
+}

@@ -1,0 +1,96 @@
+/** A policy by its name, with what it searches, its template and its limits: as the user says, else as it was trained. */
+import { UserError } from '../base/errors.ts';
+import { presets } from '../evolve/settings.ts';
+import type { Template } from '../protocol/template.ts';
+import { openTemplate } from '../protocol/templates.ts';
+import { Bm25Index } from '../retrieval/bm25.ts';
+import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
+import { defaultLimits, type RolloutLimits } from '../rollout/turns.ts';
+import { generateWorld, type World } from '../world/generate.ts';
+import { type NamedPolicy, type NamedPolicyOptions, openNamedPolicy } from './named-policy.ts';
+
+export interface NamedAgentInputs extends NamedPolicyOptions {
+  /** See named-policy.ts; undefined = the embedded base policy. */
+  readonly policy: string | undefined;
+  /** What `openRetriever` takes, or "world"; undefined = what the policy was trained with. */
+  readonly retriever: string | undefined;
+  /** A built-in template's name or a file; undefined = what the policy was trained with. */
+  readonly template: string | undefined;
+}
+
+/** Has to be closed. */
+export interface NamedAgent {
+  readonly policy: NamedPolicy;
+  readonly retriever: OpenRetriever;
+  /** The embedded world, where that is what is searched. */
+  readonly world: World | undefined;
+  readonly template: Template;
+  readonly limits: RolloutLimits;
+  close(): Promise<void>;
+}
+
+const WORLD = 'world';
+
+/**
+ * @param limits over those that the policy was trained with
+ * @throws UserError that names what cannot be opened, and why
+ */
+export async function openNamedAgent(
+  inputs: NamedAgentInputs,
+  limits: Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>,
+): Promise<NamedAgent> {
+  const policy = await openNamedPolicy(inputs.policy, inputs);
+  try {
+    const { retriever, world } = await openSearched(inputs.retriever, policy);
+    try {
+      const run = policy.kind === 'engine' ? policy.run : null;
+      const template = await openTemplate(inputs.template ?? run?.inputs.template ?? (world ? 'world' : 'search-r1'));
+      const trained = run?.settings.rollout ?? (world ? presets.default.rollout : defaultLimits);
+      const close = async () => {
+        await policy.close();
+        await retriever.close();
+      };
+      return { policy, retriever, world, template, limits: limitsOver(trained, limits), close };
+    } catch (error) {
+      await retriever.close();
+      throw error;
+    }
+  } catch (error) {
+    await policy.close();
+    throw error;
+  }
+}
+
+async function openSearched(
+  spec: string | undefined,
+  policy: NamedPolicy,
+): Promise<{ retriever: OpenRetriever; world?: World }> {
+  const run = policy.kind === 'engine' ? policy.run : null;
+  const ofWorld = policy.kind === 'engine' && policy.ofWorld;
+  const searched = spec ?? run?.inputs.corpus ?? (ofWorld ? WORLD : undefined);
+  if (searched === undefined)
+    throw new UserError('--retriever is missing: what shall this policy search in?', {
+      hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
+    });
+  if (searched !== WORLD) return { retriever: await openRetriever(searched) };
+  const world = generateWorld((run?.settings ?? presets.default).world.seed);
+  const index = new Bm25Index(world.passages, { analyzer: 'words' });
+  return { retriever: Object.assign(index, { close: async () => {} }), world };
+}
+
+/** The limits alone, in a fixed order, of settings that may hold more. */
+function limitsOver(
+  trained: RolloutLimits,
+  asked: Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>,
+): RolloutLimits {
+  const limit = (name: keyof RolloutLimits) => asked[name] ?? trained[name];
+  return {
+    searches: limit('searches'),
+    invalidTurns: limit('invalidTurns'),
+    turnTokens: limit('turnTokens'),
+    responseTokens: limit('responseTokens'),
+    observationTokens: limit('observationTokens'),
+    contextTokens: limit('contextTokens'),
+    passages: limit('passages'),
+  };
+}
