@@ -67,7 +67,7 @@ async function openSearched(
 ): Promise<{ retriever: OpenRetriever; world?: World }> {
   const run = policy.kind === 'engine' ? policy.run : null;
   const ofWorld = policy.kind === 'engine' && policy.ofWorld;
-  const searched = spec ?? run?.inputs.retriever ?? run?.inputs.corpus ?? (ofWorld ? WORLD : undefined);
+  const searched = spec ?? run?.inputs.corpus ?? (ofWorld ? WORLD : undefined);
   if (searched === undefined)
     throw new UserError('--retriever is missing: what shall this policy search in?', {
       hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
