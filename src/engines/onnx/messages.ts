@@ -1,18 +1,22 @@
-/** What the engine's two threads say to each other. */
+/** What the process, the engine's thread and its sampling threads say to one another. */
 import { UserError } from '../../base/errors.ts';
 import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
 import type { DecodeBits } from './decode-graph.ts';
 import type { ModelConfig } from './parameters.ts';
 
-/** Running totals since the engine was opened. */
-export interface EngineStatistics {
+/** Running totals of sampling since the engine was opened. */
+export interface SamplingTotals {
   readonly sampledTokens: number;
   /** Prompt tokens that were computed; those found in a session or copied from an equal prompt do not count. */
   readonly prefilledTokens: number;
-  /** Spent on sampling, `loadSeconds` included. */
+  /** Spent on sampling, `loadSeconds` included; of several sampling threads, that of the busiest. */
   readonly sampleSeconds: number;
   /** Spent on bringing changed weights into the sampler. */
   readonly loadSeconds: number;
+}
+
+/** Running totals since the engine was opened. */
+export interface EngineStatistics extends SamplingTotals {
   /** Tokens of the sequences given to `accumulate` (of a pair: those of both sides). */
   readonly trainedTokens: number;
   /** Spent on `accumulate` and `step`. */
@@ -48,6 +52,19 @@ export interface WorkerSetup {
   readonly threads: number;
   readonly maxActive: number;
   readonly decodeBits: DecodeBits;
+}
+
+/** What a further sampling thread does. */
+export interface SamplerVerbs {
+  /** The effective weights, flat, for the samples that follow. */
+  take(version: number, weights: Float32Array): Promise<void>;
+  sample(request: SampleRequest): Promise<Sample>;
+  totals(): Promise<SamplingTotals>;
+}
+
+/** A sampling thread's `workerData`. */
+export interface SamplerInput extends Pick<WorkerSetup, 'config' | 'pieces' | 'maxActive' | 'decodeBits'> {
+  readonly guard: Int32Array;
 }
 
 /** The worker's `workerData`. */

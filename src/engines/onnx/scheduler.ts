@@ -39,18 +39,13 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Work that no sample may overlap. */
-interface Exclusive {
-  run(): Promise<void>;
-}
-
 export class Scheduler {
   /** Running totals. */
   readonly totals = { sampledTokens: 0, prefilledTokens: 0, sampleSeconds: 0, loadSeconds: 0 };
   readonly #decoder: Decoder;
   readonly #weights: WeightSource;
   readonly #options: SchedulerOptions;
-  readonly #waiting: (Job | Exclusive)[] = [];
+  readonly #waiting: Job[] = [];
   /** The job at index i owns row i of the decoder. */
   readonly #active: Job[] = [];
   readonly #sessions = new SessionStore();
@@ -73,22 +68,14 @@ export class Scheduler {
     });
   }
 
-  /** Runs `work` after the samples asked for before it have ended and before those asked for after it begin. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#enqueue({ run: () => work().then(resolve, reject) });
-    });
-  }
-
   /** Forgets a session. */
   release(session: string): void {
     this.#sessions.delete(session);
-    for (const job of [...this.#waiting, ...this.#active])
-      if ('sequence' in job && job.session === session) job.session = undefined;
+    for (const job of [...this.#waiting, ...this.#active]) if (job.session === session) job.session = undefined;
   }
 
-  #enqueue(entry: Job | Exclusive): void {
-    this.#waiting.push(entry);
+  #enqueue(job: Job): void {
+    this.#waiting.push(job);
     if (this.#running) return;
     this.#running = true;
     void this.#loop();
@@ -109,40 +96,30 @@ export class Scheduler {
 
   async #tick(): Promise<void> {
     this.#dropAborted();
-    const next = this.#waiting[0];
-    if (next && 'run' in next && this.#active.length === 0) {
-      this.#waiting.shift();
-      await next.run();
-      return;
-    }
     const started = performance.now();
     await this.#admit();
     if (this.#active.length > 0) await this.#draw();
     this.totals.sampleSeconds += (performance.now() - started) / 1000;
   }
 
-  /** A run that failed leaves nothing to go on with: every sample rejects, exclusive work still gets its turn. */
+  /** A run that failed leaves nothing to go on with: every sample rejects. */
   #fail(error: unknown): void {
     this.#sessions.clear();
-    for (const entry of [...this.#active.splice(0), ...this.#waiting.splice(0)]) {
-      if ('run' in entry) this.#waiting.push(entry);
-      else entry.reject(error);
-    }
+    for (const job of [...this.#active.splice(0), ...this.#waiting.splice(0)]) job.reject(error);
   }
 
   #dropAborted(): void {
-    const aborted = (entry: Job | Exclusive): entry is Job => 'sequence' in entry && (entry.signal?.aborted ?? false);
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
-      const entry = this.#waiting[i]!;
-      if (!aborted(entry)) continue;
+      const job = this.#waiting[i]!;
+      if (!job.signal?.aborted) continue;
       this.#waiting.splice(i, 1);
-      entry.reject(entry.signal!.reason);
+      job.reject(job.signal.reason);
     }
     for (let row = this.#active.length - 1; row >= 0; row--) {
       const job = this.#active[row]!;
-      if (!aborted(job)) continue;
+      if (!job.signal?.aborted) continue;
       this.#leave(row);
-      job.reject(job.signal!.reason);
+      job.reject(job.signal.reason);
     }
   }
 
@@ -151,7 +128,7 @@ export class Scheduler {
     const admitted: Job[] = [];
     while (this.#active.length + admitted.length < this.#options.maxActive) {
       const next = this.#waiting[0];
-      if (!next || 'run' in next) break;
+      if (!next) break;
       this.#waiting.shift();
       if (next.sequence.full) next.resolve(next.sequence.sample('context'));
       else admitted.push(next);

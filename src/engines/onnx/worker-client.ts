@@ -19,12 +19,18 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
   #lastCall = READY;
 
   /**
-   * @param setup becomes the worker's `workerData`, with a `guard` added (see native-guard.ts)
+   * @param setup becomes the worker's `workerData`, with the `guard` added
    * @param name of what the thread is, for errors
+   * @param guard see native-guard.ts; a thread's own threads share that of the thread
    */
-  constructor(script: URL, setup: object, transfer: readonly ArrayBuffer[] = [], name = 'engine') {
+  constructor(
+    script: URL,
+    setup: object,
+    transfer: readonly ArrayBuffer[] = [],
+    name = 'engine',
+    guard = sharedGuard(),
+  ) {
     this.#name = name;
-    const guard = sharedGuard();
     this.#worker = new Worker(script, {
       workerData: { ...setup, guard },
       transferList: [...transfer],

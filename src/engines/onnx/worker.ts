@@ -6,20 +6,24 @@
  * take turns, except that a verb that changes the weights (step, attach, merge, restore) waits for the samples asked
  * for before it and holds back those asked for after it. Samples end by themselves, so this cannot block for ever.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import type { LossBatch, TokenIds } from '../../policy/policy.ts';
 import { Decoder } from './decoder.ts';
-import { packError, READY, type ToWorker, type Verbs, type WorkerInput } from './messages.ts';
+import type { Verbs, WorkerInput } from './messages.ts';
 import { useGuard } from './native-guard.ts';
+import { Samplers, samplerPlan } from './samplers.ts';
 import { Scheduler } from './scheduler.ts';
+import { serve } from './serve.ts';
 import { readSnapshot, writeSnapshot } from './snapshot.ts';
 import { Trainer } from './training.ts';
 
 const { config, weights, pieces, threads, maxActive, decodeBits, guard } = workerData as WorkerInput;
 useGuard(guard);
 const trainer = new Trainer(config, weights, { threads });
-const decoder = new Decoder(config, { threads, bits: decodeBits });
-const scheduler = new Scheduler(decoder, trainer, { config, pieces, maxActive });
+const plan = samplerPlan(weights.length, threads);
+const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
+const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
+const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, setup);
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
 /** Settles when all training verbs so far have ended. */
@@ -35,7 +39,7 @@ function inTurn<T>(work: () => T | Promise<T>): Promise<T> {
 /** The same for work that changes the weights. */
 function changing<T>(work: () => T | Promise<T>): Promise<T> {
   const before = trained;
-  const result = scheduler.exclusive(async () => {
+  const result = samplers.exclusive(async () => {
     await before;
     return work();
   });
@@ -52,32 +56,30 @@ async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | P
   }
 }
 
-/** Every verb may be given the caller's signal as a last argument; only samples can be aborted. */
-type WorkerVerbs = {
-  [V in keyof Verbs]: (...args: [...Parameters<Verbs[V]>, signal?: AbortSignal]) => ReturnType<Verbs[V]>;
-};
-
-const verbs: WorkerVerbs = {
-  sample: (request, signal) => scheduler.sample(request, signal),
-  logprobs: (sequences, which) =>
-    inTurn(() => {
-      totals.scoredTokens += tokens(sequences);
-      return timed('scoreSeconds', () => trainer.logprobs(sequences, which));
-    }),
-  accumulate: (batch) =>
-    inTurn(() => {
-      totals.trainedTokens += tokens(sequencesOf(batch));
-      return timed('trainSeconds', () => trainer.accumulate(batch));
-    }),
-  step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
-  resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),
-  freeze: () => inTurn(() => trainer.freeze()),
-  attachAdapter: (adapter) => changing(() => trainer.attachAdapter(adapter)),
-  mergeAdapter: () => changing(() => trainer.mergeAdapter()),
-  save: (folder) => inTurn(() => writeSnapshot(folder, config, trainer.state())),
-  restore: (folder) => changing(async () => trainer.restore(await readSnapshot(folder, config))),
-  statistics: async () => ({ ...scheduler.totals, ...totals }),
-};
+serve<Verbs>(
+  {
+    sample: (request, signal) => samplers.sample(request, signal),
+    logprobs: (sequences, which) =>
+      inTurn(() => {
+        totals.scoredTokens += tokens(sequences);
+        return timed('scoreSeconds', () => trainer.logprobs(sequences, which));
+      }),
+    accumulate: (batch) =>
+      inTurn(() => {
+        totals.trainedTokens += tokens(sequencesOf(batch));
+        return timed('trainSeconds', () => trainer.accumulate(batch));
+      }),
+    step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
+    resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),
+    freeze: () => inTurn(() => trainer.freeze()),
+    attachAdapter: (adapter) => changing(() => trainer.attachAdapter(adapter)),
+    mergeAdapter: () => changing(() => trainer.mergeAdapter()),
+    save: (folder) => inTurn(() => writeSnapshot(folder, config, trainer.state())),
+    restore: (folder) => changing(async () => trainer.restore(await readSnapshot(folder, config))),
+    statistics: async () => ({ ...(await samplers.totals()), ...totals }),
+  },
+  { release: (session) => samplers.release(session) },
+);
 
 function tokens(sequences: readonly TokenIds[]): number {
   return sequences.reduce((sum, ids) => sum + ids.length, 0);
@@ -87,25 +89,3 @@ function sequencesOf(batch: LossBatch): TokenIds[] {
   if (batch.loss !== 'forward-kl') return batch.sequences.map(({ ids }) => ids);
   return batch.pairs.flatMap(({ teacherPrompt, studentPrompt, ids }) => [teacherPrompt, ids, studentPrompt, ids]);
 }
-
-const port = parentPort!;
-const aborts = new Map<number, AbortController>();
-
-port.on('message', async (message: ToWorker) => {
-  if (message.kind === 'abort') return aborts.get(message.id)?.abort();
-  if (message.kind === 'release') return scheduler.release(message.session);
-  // Of a worker, this ends the thread, not the process. A message is never handled in the middle of a run.
-  if (message.kind === 'close') process.exit();
-  const { id, verb, args } = message;
-  const abort = new AbortController();
-  aborts.set(id, abort);
-  try {
-    const run = verbs[verb] as (...args: readonly unknown[]) => Promise<unknown>;
-    port.postMessage({ id, value: await run(...args, abort.signal) });
-  } catch (error) {
-    port.postMessage({ id, error: packError(error) });
-  } finally {
-    aborts.delete(id);
-  }
-});
-port.postMessage({ id: READY, value: undefined });
