@@ -4,11 +4,14 @@
  */
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { measureDecoding, measureLargeDecoding } from './decoding.ts';
 import { type Row, table } from './measure.ts';
 import { measureTraining } from './training.ts';
 
 const parts: Readonly<Record<string, (threads: number) => Promise<Row[]>>> = {
   training: measureTraining,
+  decoding: measureDecoding,
+  'large-decoding': measureLargeDecoding,
 };
 
 const { values } = parseArgs({

@@ -2,6 +2,7 @@
 import { UserError } from '../../base/errors.ts';
 import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
 import type { DecodeBits } from './decode-graph.ts';
+import { outOfMemory } from './out-of-memory.ts';
 import type { ModelConfig } from './parameters.ts';
 
 /** Running totals of sampling since the engine was opened. */
@@ -97,7 +98,8 @@ export interface ThrownError {
   readonly kind: 'range' | 'non-finite' | 'other';
 }
 
-export function packError(error: unknown): ThrownError {
+export function packError(thrown: unknown): ThrownError {
+  const error = outOfMemory(thrown, 'engine') ?? thrown;
   if (!(error instanceof Error)) return { message: String(error), stack: undefined, kind: 'other' };
   const { message, stack } = error;
   const user = error instanceof UserError ? { user: { hint: error.hint } } : {};

@@ -183,6 +183,18 @@ describe('Scheduler', () => {
       expect(sample).toEqual(await scheduler.sample(request({ prompt, key: [1, n] })));
   });
 
+  it('computes what prompts begin with once, also when some are under way already', async () => {
+    const own = open({ maxActive: 4 });
+    const template = Array.from({ length: 20 }, (_, i) => i % 26);
+    const requests = Array.from({ length: 9 }, (_, n) =>
+      request({ prompt: [...template, n, 3], key: [2, n], maxTokens: 5 + n }),
+    );
+    const samples = await Promise.all(requests.map((one) => own.sample(one)));
+    // Of 22 tokens the last is computed with the first draw, which leaves one of each prompt's own.
+    expect(own.totals.prefilledTokens).toBe(20 + 9);
+    for (const [n, sample] of samples.entries()) expect(sample).toEqual(await scheduler.sample(requests[n]!));
+  });
+
   it('takes changed weights, and forgets what the old ones computed', async () => {
     const source = new Source();
     const own = open({ source });

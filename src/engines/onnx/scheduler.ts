@@ -29,6 +29,9 @@ export interface SchedulerOptions {
   readonly maxActive: number;
 }
 
+/** Fewest tokens for which it pays to copy a row. */
+const SHARED_AT_LEAST = 16;
+
 /** A request on its way. */
 interface Job {
   readonly sequence: Sequence;
@@ -157,6 +160,7 @@ export class Scheduler {
     this.#reserve();
     for (const [i, { session, sequence }] of extending.entries())
       this.#decoder.take(first + i, this.#sessions.get(session), sequence.cached);
+    await this.#shareBeginnings(first, extending);
     const extensions = extending
       .filter((job) => missing(job) > 0)
       .map(({ sequence: { ids, cached } }) => ({ from: cached, ids: ids.slice(cached, -1) }));
@@ -165,6 +169,39 @@ export class Scheduler {
     for (const [i, { sequence }] of copying.entries())
       this.#decoder.copy(this.#active.indexOf(leaders.get(sequence.ids.join())!), first + extending.length + i);
     for (const { sequence } of admitted) sequence.cached = sequence.ids.length - 1;
+  }
+
+  /**
+   * Beginnings that prompts have in common, such as a template's instructions, are computed once: taken from an active
+   * row where one has more of a prompt than its session, else computed for the first and copied. The jobs are those of
+   * rows `first`, `first` + 1, ...; of those without anything in the cache, only what all have in common counts.
+   */
+  async #shareBeginnings(first: number, jobs: readonly Job[]): Promise<void> {
+    for (const [i, { sequence }] of jobs.entries()) {
+      const lengths = this.#active
+        .slice(0, first)
+        .map((other) =>
+          commonLength(sequence.ids, other.sequence.ids, Math.min(sequence.ids.length - 1, other.sequence.cached)),
+        );
+      const longest = Math.max(0, ...lengths);
+      if (longest < sequence.cached + SHARED_AT_LEAST) continue;
+      // What the other row holds beyond the common part is masked until it is overwritten.
+      this.#decoder.copy(lengths.indexOf(longest), first + i);
+      sequence.cached = longest;
+    }
+    const bare = [...jobs.keys()].filter((i) => jobs[i]!.sequence.cached === 0);
+    if (bare.length < 2) return;
+    const [leader, ...others] = bare;
+    const { ids } = jobs[leader!]!.sequence;
+    const common = bare.reduce((length, i) => {
+      const own = jobs[i]!.sequence.ids;
+      return commonLength(ids, own, Math.min(length, own.length - 1));
+    }, ids.length - 1);
+    if (common < SHARED_AT_LEAST) return;
+    await this.#decoder.extend(first + leader!, [{ from: 0, ids: ids.slice(0, common) }]);
+    this.totals.prefilledTokens += common;
+    for (const i of others) this.#decoder.copy(first + leader!, first + i);
+    for (const i of bare) jobs[i]!.sequence.cached = common;
   }
 
   /** Draws the next token of every active sequence. */
@@ -223,4 +260,10 @@ export class Scheduler {
     this.#loadedVersion = version;
     this.totals.loadSeconds += (performance.now() - started) / 1000;
   }
+}
+
+/** How many of the first `most` ids are the same. */
+function commonLength(a: readonly number[], b: readonly number[], most: number): number {
+  for (let i = 0; i < most; i++) if (a[i] !== b[i]) return i;
+  return most;
 }

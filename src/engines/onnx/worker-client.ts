@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { type FromWorker, READY, type ToWorker, unpackError, type Verbs, type VerbTable } from './messages.ts';
 import { sharedGuard, waitForNativeCode } from './native-guard.ts';
+import { outOfMemory } from './out-of-memory.ts';
 
 interface Pending {
   resolve(value: unknown): void;
@@ -43,7 +44,8 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
     this.#worker.on('messageerror', (error) => this.#end(error));
     this.#worker.on('error', (error: unknown) => {
       this.#end(
-        new Error(`the ${name}'s thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
+        outOfMemory(error, name) ??
+          new Error(`the ${name}'s thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
       );
     });
     this.#worker.on('exit', (code) => {

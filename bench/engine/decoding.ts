@@ -1,0 +1,97 @@
+/** Sampling: many sequences of small models, ours and PyTorch's, and eight of Qwen2.5-0.5B's shape. Sampling is included. */
+import { streamKey } from '../../src/base/random.ts';
+import type { ModelConfig } from '../../src/checkpoint/config.ts';
+import { Decoder } from '../../src/engines/onnx/decoder.ts';
+import { openPolicy } from '../../src/engines/onnx/engine.ts';
+import { layoutOf, viewOf } from '../../src/engines/onnx/parameters.ts';
+import { median, type Row, seconds } from './measure.ts';
+import { halfBillion, randomSequences, randomWeights, small } from './shapes.ts';
+import { runTorch } from './torch.ts';
+
+const REPEATS = 3;
+/** Tokens of each prompt, all different, and new tokens of each sequence. */
+const [PROMPT, TOKENS] = [64, 192];
+
+/** The shape of the embedded world's base policy. */
+const world: ModelConfig = { ...small, vocabulary: 236, hidden: 128, headSize: 32, intermediate: 344 };
+const cases = [
+  { name: 'sample 64 x 192', config: small, sequences: 64 },
+  { name: 'sample 80 x 192, world model', config: world, sequences: 80 },
+] as const;
+
+export async function measureDecoding(threads: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { name, config, sequences } of cases) {
+    const tokensPerSecond = (times: readonly number[]) => (sequences * TOKENS) / median(times);
+    const times = await sampleAll(config, sequences, threads);
+    rows.push({ what: name, who: 'search-e1', tokensPerSecond: tokensPerSecond(times), seconds: times });
+    const spec = { config, threads, repeats: REPEATS, cases: [{ name, sequences, prompt: PROMPT, tokens: TOKENS }] };
+    for (const { version, results } of runTorch('torch_decoding.py', spec)) {
+      const [{ seconds: times }] = results.cases as [{ seconds: number[] }];
+      const note = `matrix products at ${Math.round(results.gigaflops as number)} GFLOP/s`;
+      rows.push({
+        what: name,
+        who: `PyTorch ${version}`,
+        tokensPerSecond: tokensPerSecond(times),
+        seconds: times,
+        note,
+      });
+    }
+  }
+  return rows;
+}
+
+/** Seconds of whole calls through the engine: prompts, threads and messages included. */
+async function sampleAll(config: ModelConfig, sequences: number, threads: number): Promise<number[]> {
+  const [layout, flat] = [layoutOf(config), randomWeights(config)];
+  const weights = new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
+  const policy = await openPolicy({ config, weights, pieces: [], threads });
+  const prompts = randomSequences(config, new Array(sequences).fill(PROMPT), streamKey('bench', 'prompts'));
+  let call = 0;
+  const times = await seconds(REPEATS, () => {
+    call += 1;
+    return Promise.all(
+      prompts.map((prompt, i) =>
+        policy.sample({ prompt, maxTokens: TOKENS, temperature: 1, stop: [], stopTokens: [], key: [call, i] }),
+      ),
+    );
+  });
+  await policy.close();
+  return times;
+}
+
+/** Steps of eight sequences, a median step a figure; loading is noted. Takes 8 GB. */
+export async function measureLargeDecoding(threads: number): Promise<Row[]> {
+  const [sequences, steps] = [8, 15];
+  const weights = randomWeights(halfBillion);
+  const prompts = randomSequences(halfBillion, new Array(sequences).fill(32), streamKey('bench', 'prompts'));
+  const rows: Row[] = [];
+  for (const bits of [4, 8, 32] as const) {
+    const decoder = new Decoder(halfBillion, { threads, bits });
+    const start = performance.now();
+    await decoder.load(weights);
+    const loading = (performance.now() - start) / 1000;
+    decoder.reserve(sequences, 32 + steps + 1);
+    for (let row = 0; row < sequences; row++) decoder.take(row);
+    await decoder.extend(
+      0,
+      prompts.map((ids) => ({ from: 0, ids })),
+    );
+    let position = 31;
+    let ids = prompts.map(() => 0);
+    const times = await seconds(steps, async () => {
+      position += 1;
+      const draws = await decoder.draw(ids.map((id, n) => ({ id, position, temperature: 1, uniform: n / sequences })));
+      ids = draws.map((draw) => draw.id);
+    });
+    await decoder.close();
+    rows.push({
+      what: `sample 8 sequences, Qwen2.5-0.5B shape, ${bits} bits`,
+      who: 'search-e1',
+      tokensPerSecond: sequences / median(times),
+      seconds: times,
+      note: `loaded in ${loading.toFixed(1)} s`,
+    });
+  }
+  return rows;
+}
