@@ -38,7 +38,11 @@ export { locateBenchmark, readBenchmark } from './benchmarks/read-benchmark.ts';
 export { type Score, type ScoreSummary, scorePrediction, summarizeScores } from './benchmarks/score.ts';
 export { benchmarks } from './benchmarks/suites/all.ts';
 // Checkpoints and tokenizers in Hugging Face's form.
-export { type Model, type ModelFiles, readModel, writeModel } from './checkpoint/model-directory.ts';
+export { type Adapter, readAdapter, writeAdapter } from './checkpoint/adapter-directory.ts';
+export type { ModelConfig, RopeScaling } from './checkpoint/config.ts';
+export { FAMILIES, type Family } from './checkpoint/families.ts';
+export { type DownloadProgress, type HubOptions, type LocatedModel, locateModel } from './checkpoint/hub-model.ts';
+export { type Model, type ModelFiles, readModel, type WriteOptions, writeModel } from './checkpoint/model-directory.ts';
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
 export { loadTokenizer } from './checkpoint/tokenizer.ts';
 export type { Tokenizer } from './checkpoint/tokenizer.types.ts';
@@ -83,6 +87,7 @@ export {
 } from './rollout/trajectory.ts';
 export { readTrajectories } from './rollout/trajectory-file.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
+export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';
 export { RunDirectory } from './runs/run-directory.ts';
 export { RunFiles } from './runs/run-files.ts';

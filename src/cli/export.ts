@@ -22,19 +22,22 @@ interface Options {
 
 const examples = `
 Examples:
-  search-e1 export runs/mine --out policy                              the newest checkpoint of a run
-  search-e1 export runs/mine/checkpoints/0012-e1-1 --out policy        a stage's end
+  search-e1 export runs/mine --out policy                              the training stage that ended last
+  search-e1 export 'runs/mine#e1-1' --out policy                       the stage named
   search-e1 export runs/mine --out policy --dtype bfloat16             half the size, rounded
   search-e1 export runs/mine/checkpoints/0011 --out lora --adapter-only
   search-e1 export hf:Qwen/Qwen2.5-0.5B --adapter lora --out merged    a PEFT adapter put into its base
 
-The result loads in transformers, PEFT, vLLM, llama.cpp's converter, and here as --model.
+Hugging Face's layout: for transformers, PEFT, vLLM, llama.cpp's converter, and here as --model.
 `;
 
 export function exportCommand(io: Io): Command {
   return new Command('export')
     .description('Write a trained policy as a Hugging Face directory: weights, configuration, tokenizer.')
-    .argument('<place>', 'a run, a checkpoint of one, a Hugging Face directory, or hf:OWNER/NAME[@REVISION]')
+    .argument(
+      '<place>',
+      'run (RUN or RUN#STAGE), checkpoint folder, Hugging Face directory, or hf:OWNER/NAME[@REVISION]',
+    )
     .requiredOption('--out <dir>', 'new or empty directory')
     .addOption(new Option('--dtype <type>', 'numbers of the weights').choices(Object.keys(DTYPES)).default('float32'))
     .option('--adapter-only', "the adapter alone, in PEFT's format (default: added to the weights)")

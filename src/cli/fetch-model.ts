@@ -24,8 +24,8 @@ export async function fetchModel(
           // What the cache had already says nothing about the speed.
           first ??= bytes;
           const speed = (bytes - first) / ((performance.now() - started) / 1000);
-          const left = speed > 0 ? `${clock((total - bytes) / speed)} left` : '';
-          const figures = `${megabytes(bytes)} of ${megabytes(total)} MB  ${(speed / 1e6).toFixed(1)} MB/s  ${left}`;
+          const pace = speed > 0 ? `  ${(speed / 1e6).toFixed(1)} MB/s  ${clock((total - bytes) / speed)} left` : '';
+          const figures = `${megabytes(bytes)} of ${megabytes(total)} MB${pace}`;
           area.show({
             lines: [`downloading ${name}`, `${bar(bytes / total, 32)}  ${figures}`],
             plain: `downloading ${name}: ${figures.replaceAll('  ', ', ')}`,

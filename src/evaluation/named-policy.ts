@@ -19,7 +19,7 @@ import { openServedModel } from '../engines/openai/served-model.ts';
 import { BASE_POLICY, hashWeights } from '../evolve/open.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { TextModel } from '../policy/text-model.ts';
-import { Checkpoints } from '../runs/checkpoints.ts';
+import { Checkpoints, splitStage } from '../runs/checkpoints.ts';
 import type { RunConfig } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { readManifest } from '../warmup/manifest.ts';
@@ -90,17 +90,12 @@ async function isOfWorld(folder: string): Promise<boolean> {
   return existsSync(path.join(folder, 'manifest.json')) && (await readManifest(folder)).source.kind === 'world';
 }
 
-/** A folder may have a "#" in its own name. */
-function splitStage(spec: string): [folder: string, stage?: string] {
-  const [, folder, stage] = /^(.+)#([^#/\\]+)$/.exec(spec) ?? [];
-  return folder === undefined || stage === undefined || existsSync(spec) ? [spec] : [folder, stage];
-}
-
 async function openRun(folder: string, name: string | undefined, options: NamedPolicyOptions): Promise<EnginePolicy> {
   const run = await new RunFiles(folder).config();
   const { stage, folder: checkpoint } = await new Checkpoints(path.join(folder, 'checkpoints')).trained(name);
   // A checkpoint holds weights; the tokenizer stayed where the run took it from.
-  const tokenizer = run.inputs.tokenizer ?? run.inputs.model ?? BASE_POLICY;
+  const hub = options.offline ? { offline: true } : {};
+  const tokenizer = run.inputs.tokenizer ?? (await locateModel(run.inputs.model ?? BASE_POLICY, hub)).folder;
   const title = `${path.basename(path.resolve(folder))}#${stage}`;
   return openFolder(checkpoint, title, options, { tokenizer, run, ofWorld: run.inputs.questions === null });
 }

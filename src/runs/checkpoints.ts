@@ -4,6 +4,7 @@
  * A checkpoint is made in a temporary folder, made durable, renamed, and only then named in latest.json; what latest.json
  * does not name is removed afterwards. Ended at any moment, the run has either the old checkpoint or the new one.
  */
+import { existsSync } from 'node:fs';
 import { open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
@@ -55,18 +56,13 @@ export class Checkpoints {
 
   /** Restores the newest checkpoint and returns its state; undefined when there is none yet. */
   async restoreLatest(policy: Policy): Promise<StoredState | undefined> {
-    const folder = await this.latest();
-    if (folder === undefined) return undefined;
+    const pointer = await this.#pointer();
+    if (pointer === undefined) return undefined;
+    const folder = path.join(this.folder, pointer.latest);
     const file = path.join(folder, STATE);
     const stored = parseAs(stateSchema, await readJson(file), file);
     await policy.restore(folder);
     return stored;
-  }
-
-  /** Folder of the newest checkpoint; undefined when there is none yet. */
-  async latest(): Promise<string | undefined> {
-    const pointer = await this.#pointer();
-    return pointer && path.join(this.folder, pointer.latest);
   }
 
   /** Folder of a kept checkpoint. Throws a UserError when there is none of that name. */
@@ -114,6 +110,12 @@ export class Checkpoints {
       await rm(path.join(this.folder, entry.name), { recursive: true, force: true });
     }
   }
+}
+
+/** "RUN" or "RUN#STAGE", as users name a run's policy. A folder may have a "#" in its own name. */
+export function splitStage(place: string): [folder: string, stage?: string] {
+  const [, folder, stage] = /^(.+)#([^#/\\]+)$/.exec(place) ?? [];
+  return folder === undefined || stage === undefined || existsSync(place) ? [place] : [folder, stage];
 }
 
 /** Makes a folder and all files in it durable. */

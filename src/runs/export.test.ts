@@ -40,12 +40,15 @@ let checkpoint: string;
 beforeAll(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'search-e1-export-'));
   run = path.join(root, 'run');
-  checkpoint = path.join(run, 'checkpoints', '0002');
+  checkpoint = path.join(run, 'checkpoints', '0002-e1-1');
   await mkdir(checkpoint, { recursive: true });
   const zeros = () => new Float32Array(adapter.values.length);
   const moments = { first: zeros(), second: zeros(), steps: 1 };
   await writeSnapshot(checkpoint, config, { weights, adapter, moments });
-  await writeFile(path.join(run, 'checkpoints', 'latest.json'), '{"schema": 1, "latest": "0002", "kept": {}}');
+  await writeFile(
+    path.join(run, 'checkpoints', 'latest.json'),
+    '{"schema": 1, "latest": "0002-e1-1", "kept": {"e1-1": "0002-e1-1"}}',
+  );
   await writeFile(path.join(run, 'config.json'), JSON.stringify(madeUpConfig()));
 });
 afterAll(() => rm(root, { recursive: true }));
@@ -62,9 +65,9 @@ async function flatOf(folder: string): Promise<Float32Array> {
 }
 
 describe('export', () => {
-  it("a run's newest checkpoint, merged, with the tokenizer of the run", async () => {
+  it("a run's last stage, merged, with the tokenizer of the run", async () => {
     const out = newFolder();
-    await exportMerged(await openExport(run), out, {});
+    await exportMerged(await openExport(`${run}#e1-1`), out, {});
     expect(largestDifference(await flatOf(out), truth)).toBeLessThan(1e-6);
     expect(largestDifference(weights, truth)).toBeGreaterThan(0.1);
     expect((await loadTokenizer(out)).hash).toBe((await loadTokenizer(BASE_POLICY)).hash);
@@ -111,6 +114,8 @@ describe('export', () => {
     await expect(openExport(path.join(root, 'none'))).rejects.toThrow(/config\.json: no such file/);
     const empty = newFolder();
     await mkdir(path.join(empty, 'checkpoints'), { recursive: true });
-    await expect(openExport(empty)).rejects.toThrow(/this run has no checkpoint yet/);
+    await expect(openExport(empty)).rejects.toThrow(/no stage has ended yet/);
+    await expect(openExport(`${run}#e1-2`)).rejects.toThrow(/no stage e1-2/);
+    await expect(openExport(`${plain}#e1-1`)).rejects.toThrow(/not a run directory, so it has no stage e1-1/);
   });
 });

@@ -16,12 +16,12 @@ import { AdapterMerge, type AdapterState } from '../engines/onnx/adapter.ts';
 import { adapterLayoutOf, layoutOf, viewOf } from '../engines/onnx/parameters.ts';
 import { named, readSnapshotModel } from '../engines/onnx/snapshot.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
-import { Checkpoints } from './checkpoints.ts';
+import { Checkpoints, splitStage } from './checkpoints.ts';
 import { RunFiles } from './run-files.ts';
 
 /** A model ready to be written. */
 export interface ExportSource {
-  /** Where it lies: for a run its newest checkpoint. */
+  /** Where it lies: for a run the checkpoint of the stage. */
   readonly folder: string;
   readonly config: ModelConfig;
   /** Flat, as `layoutOf(config)` says; without the adapter. */
@@ -33,7 +33,7 @@ export interface ExportSource {
 }
 
 /**
- * Opens a run directory (its newest checkpoint), a checkpoint's folder, a Hugging Face model directory or `hf:…`.
+ * Opens a run directory (`RUN` or `RUN#STAGE`), a checkpoint's folder, a Hugging Face model directory or `hf:…`.
  * @param adapter a PEFT folder, to be put on a model that brings none
  * @throws UserError for anything else, and for what the readers of these refuse
  */
@@ -103,13 +103,13 @@ function baseOf(folder: string, place: string): ExportSource['base'] {
   return name === undefined || revision === undefined ? { name: path.resolve(folder) } : { name, revision };
 }
 
-/** A run directory's newest checkpoint; any other folder as it is. */
-async function checkpointOf(folder: string): Promise<string> {
+/** The checkpoint of RUN or RUN#STAGE: the training stage that ended last, or the one named. Any other folder as it is. */
+async function checkpointOf(place: string): Promise<string> {
+  const [folder, stage] = splitStage(place);
   const checkpoints = new Checkpoints(path.join(folder, 'checkpoints'));
-  if (!(await exists(checkpoints.folder))) return folder;
-  const latest = await checkpoints.latest();
-  if (latest === undefined) throw new UserError(`${folder}: this run has no checkpoint yet`);
-  return latest;
+  if (await exists(checkpoints.folder)) return (await checkpoints.trained(stage)).folder;
+  if (stage === undefined) return folder;
+  throw new UserError(`${folder}: not a run directory, so it has no stage ${stage}`);
 }
 
 /** The tokenizer that the run of a checkpoint works with; undefined for a checkpoint that lies elsewhere. */
