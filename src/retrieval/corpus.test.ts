@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { corpusHash, loadCorpus, readCorpus } from './corpus.ts';
+import { readParquetRows } from './parquet-rows.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -93,6 +95,61 @@ describe('errors name file, line and field', () => {
   test('a missing file', async () => {
     const missing = path.join(folder, 'missing.jsonl.gz');
     await expect(loadCorpus([missing])).rejects.toThrow(`${missing}: no such file`);
+  });
+});
+
+describe('Parquet', () => {
+  /** Three rows in groups of two: id (int64), title (one of them null), text, and a column of numbers. */
+  const file = fileURLToPath(new URL('./testing/passages.parquet', import.meta.url));
+
+  test('rows are passages by their columns', async () => {
+    const read: number[] = [];
+    const passages = [];
+    for await (const passage of readCorpus([file], { onRead: (bytes) => read.push(bytes) })) passages.push(passage);
+    expect(passages).toEqual([
+      { id: '7', title: 'Oslo', text: 'Capital of Norway.' },
+      { id: '8', title: '', text: 'Zoë’s text' },
+      { id: '9', title: 'Rome', text: 'A city.' },
+    ]);
+    expect(read.at(-1)).toBe((await stat(file)).size);
+  });
+
+  test('a repeated id is named by its row', async () => {
+    await expect(loadCorpus([file, file])).rejects.toThrow(`${file}: row 1: the id "7" occurs a second time`);
+  });
+
+  test('a damaged file is refused', async () => {
+    const damaged = path.join(folder, 'damaged.parquet');
+    await writeFile(damaged, (await readFile(file)).subarray(0, 500));
+    await expect(loadCorpus([damaged])).rejects.toThrow(`${damaged}: cannot be read as Parquet`);
+    await expect(loadCorpus([path.join(folder, 'no.parquet')])).rejects.toThrow('no such file');
+  });
+
+  test('a file without any of the columns is refused, with those that it has', async () => {
+    const rows = readParquetRows(file, ['question']);
+    await expect(rows.next()).rejects.toThrow('none of the columns question; found id, title, text, extra');
+  });
+});
+
+describe('malformed lines passed over', () => {
+  test('each is told of, and the others are read', async () => {
+    const file = await corpusFile(OSLO, '{', { id: 'x' }, { ...OSLO, id: '2' });
+    const told: string[] = [];
+    const passages = [];
+    for await (const passage of readCorpus([file], { onBad: (error) => told.push(error.message) }))
+      passages.push(passage);
+    expect(passages.map(({ id }) => id)).toEqual(['1', '2']);
+    expect(told).toEqual([
+      expect.stringContaining(`${file}:2: not valid JSON`),
+      expect.stringContaining(`${file}:3: text`),
+    ]);
+  });
+
+  test('a repeated id is refused all the same', async () => {
+    const file = await corpusFile(OSLO, OSLO);
+    const corpus = readCorpus([file], { onBad: () => {} });
+    await corpus.next();
+    await expect(corpus.next()).rejects.toThrow('a second time');
   });
 });
 
