@@ -16,6 +16,7 @@ describe('english', () => {
     ['İstanbul ΟΔΥΣΣΕΎΣ Straße naïve cafés ﬁn', 'istanbul οδυσσεύσ straße naïv café ﬁn'],
     ['東京タワー ひらがな 한국어 단어 ภาษาไทย Привет мир', '東 京 タワー ひ ら が な 한국어 단어 ภาษาไทย привет мир'],
     ['© 2020 ™ 😀👍🏽 👩‍🚒 🇫🇷🇩🇪 half½ m² Ⅷ ８９', '© 2020 ™ 😀 👍🏽 👩‍🚒 🇫🇷 🇩🇪 half m ⅷ ８９'],
+    ['c♯ F♯m 人々 ★★ ☆ 🏴󠁧󠁢󠁥󠁮󠁧󠁿 צה"ל ג\'ורג ס׳איז "quoted"', 'c ♯ f ♯ m 人 々 ★ ★ 🏴󠁧󠁢󠁥󠁮󠁧󠁿 צה"ל ג\'ורג ס׳איז quot'],
     ["A x y is by ’s 's S's", 'x y s s s'],
     [
       'well-known co-operation generalizations 1990s 20th-century x1y2',

@@ -43,7 +43,7 @@ export class Bm25Index implements Retriever {
 
   /** The k best passages of one query, best first, ties by position in the corpus; only passages that share a term with it. */
   searchNow(query: string, k: number): Hit[] {
-    const { positions, scores } = this.#ranker.rank(this.#analyze(query), k);
+    const { positions, scores } = this.#ranker.rank(this.#ranker.queryTerms(this.#analyze(query)), k);
     return Array.from(positions, (position, i) => ({ passage: this.#passages[position]!, score: scores[i]! }));
   }
 

@@ -1,50 +1,142 @@
-/** An index directory as a retriever, searched in the calling thread: its arrays in memory, its passages read from disk. */
+/** BM25 over an index directory: ranking on threads or in turns of the event loop, a cache, passages read from disk. */
+import { availableParallelism } from 'node:os';
 import { type Analyzer, createAnalyzer } from './analyzer.ts';
 import { type LoadedIndex, loadIndex, type Scoring } from './index/load.ts';
 import { PassageStore } from './index/passage-store.ts';
-import { Ranker } from './ranking/ranker.ts';
-import type { Hit, Retriever, RetrieverInfo } from './retriever.ts';
+import type { QueryTerm } from './ranking/formula.ts';
+import { checkDepth, Ranker } from './ranking/ranker.ts';
+import { cacheKey, ResultCache } from './ranking/result-cache.ts';
+import { SearchPool } from './ranking/search-pool.ts';
+import type { Ranked } from './ranking/top.ts';
+import type { Hit, Retriever, RetrieverInfo, RetrieverStatistics } from './retriever.ts';
 
-/** Queries between two turns of the event loop, so that aborts and other work are not kept waiting. */
-const QUERIES_PER_TURN = 32;
+export interface DiskBm25Options extends Scoring {
+  /** Search threads; 0 = in this thread, in turns. Default: none below 200,000 passages, else one a core. */
+  readonly workers?: number;
+  /** Room for ranked lists; 0 = no cache. Default 64 MiB. */
+  readonly cacheBytes?: number;
+}
+
+/** Of a smaller index, a turn's queries take no longer than a message to a thread and back. */
+const MANY_PASSAGES = 200_000;
+const CACHE_BYTES = 64 << 20;
+/** The longest that a turn of the event loop is held, in milliseconds; one query more at most. */
+const TURN = 10;
 
 export class DiskBm25 implements Retriever {
   readonly info: RetrieverInfo;
   readonly #analyze: Analyzer;
   readonly #ranker: Ranker;
-  readonly #passages: PassageStore;
-
-  constructor({ manifest, arrays, impacts, table }: LoadedIndex) {
-    const { analyzer, passages, corpusHash } = manifest;
-    const { k1, b } = impacts;
-    this.info = { kind: 'bm25', passages, corpusHash, settings: { analyzer, k1, b, length: arrays.length } };
-    this.#analyze = createAnalyzer(analyzer);
-    this.#ranker = new Ranker(arrays, { k1, b }, impacts);
-    this.#passages = new PassageStore(table);
-  }
+  readonly #pool: SearchPool | undefined;
+  readonly #cache: ResultCache;
+  readonly #store: PassageStore;
+  readonly #counts = { queries: 0, cacheHits: 0 };
+  #closed = false;
 
   /** @throws UserError when the directory holds no index, or a damaged one */
-  static async open(folder: string, scoring?: Scoring): Promise<DiskBm25> {
-    return new DiskBm25(await loadIndex(folder, scoring));
+  static async open(folder: string, options: DiskBm25Options = {}): Promise<DiskBm25> {
+    return new DiskBm25(await loadIndex(folder, options), options);
   }
 
-  /** The k best passages of one query, best first, ties by position in the corpus; only passages that share a term with it. */
-  searchNow(query: string, k: number): Hit[] {
-    const { positions, scores } = this.#ranker.rank(this.#analyze(query), k);
-    return Array.from(positions, (position, i) => ({ passage: this.#passages.read(position), score: scores[i]! }));
+  private constructor({ manifest, arrays, impacts, table }: LoadedIndex, options: DiskBm25Options) {
+    const { k1, b } = impacts;
+    const workers = options.workers ?? (arrays.passages < MANY_PASSAGES ? 0 : availableParallelism());
+    this.info = {
+      kind: 'bm25',
+      passages: arrays.passages,
+      corpusHash: manifest.corpusHash,
+      settings: { analyzer: manifest.analyzer, k1, b, length: arrays.length },
+    };
+    this.#analyze = createAnalyzer(manifest.analyzer);
+    this.#ranker = new Ranker(arrays, { k1, b }, impacts);
+    this.#pool = workers > 0 ? new SearchPool({ arrays, impacts, settings: { k1, b } }, { workers }) : undefined;
+    this.#cache = new ResultCache(options.cacheBytes ?? CACHE_BYTES);
+    this.#store = new PassageStore(table);
   }
 
   async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
+    const lists = await this.rank(queries, k, signal);
+    const turn = new Turns(signal);
     const results: Hit[][] = [];
-    for (const [i, query] of queries.entries()) {
-      if (i > 0 && i % QUERIES_PER_TURN === 0) await new Promise((resume) => setImmediate(resume));
-      signal?.throwIfAborted();
-      results.push(this.searchNow(query, k));
+    for (const { positions, scores } of lists) {
+      await turn.next();
+      this.#refuseClosed();
+      results.push(Array.from(positions, (at, i) => ({ passage: this.#store.read(at), score: scores[i]! })));
     }
     return results;
   }
 
+  /** The positions and scores that `search` finds, without reading the passages. */
+  async rank(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Ranked[]> {
+    checkDepth(k);
+    this.#refuseClosed();
+    signal?.throwIfAborted();
+    const turn = new Turns(signal);
+    const keys: string[] = [];
+    const found = new Map<string, Ranked>();
+    const missing = new Map<string, QueryTerm[]>();
+    for (const query of queries) {
+      await turn.next();
+      const terms = this.#ranker.queryTerms(this.#analyze(query));
+      const key = cacheKey(terms, k);
+      keys.push(key);
+      if (found.has(key) || missing.has(key)) continue;
+      const cached = this.#cache.get(key);
+      if (cached) found.set(key, cached);
+      else missing.set(key, terms);
+    }
+    const ranked = await this.#rankTerms([...missing.values()], k, signal);
+    for (const [i, key] of [...missing.keys()].entries()) {
+      found.set(key, ranked[i]!);
+      this.#cache.set(key, ranked[i]!);
+    }
+    this.#counts.queries += queries.length;
+    this.#counts.cacheHits += queries.length - missing.size;
+    return keys.map((key) => found.get(key)!);
+  }
+
+  statistics(): RetrieverStatistics {
+    return { ...this.#counts, cacheBytes: this.#cache.bytes };
+  }
+
+  /** Ends the threads and closes the files; searches under way are rejected. */
   async close(): Promise<void> {
-    this.#passages.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#pool?.close();
+    this.#store.close();
+  }
+
+  async #rankTerms(queries: readonly QueryTerm[][], k: number, signal?: AbortSignal): Promise<Ranked[]> {
+    if (this.#pool) return this.#pool.rank(queries, k, signal);
+    const turn = new Turns(signal);
+    const lists: Ranked[] = [];
+    for (const terms of queries) {
+      await turn.next();
+      lists.push(this.#ranker.rank(terms, k));
+    }
+    return lists;
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new Error('the index is closed');
+  }
+}
+
+/** Gives the event loop a turn whenever the present one has lasted long enough. */
+class Turns {
+  readonly #signal: AbortSignal | undefined;
+  #since = performance.now();
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+  }
+
+  /** @throws the signal's reason once it is aborted */
+  async next(): Promise<void> {
+    if (performance.now() - this.#since < TURN) return;
+    await new Promise((resume) => setImmediate(resume));
+    this.#signal?.throwIfAborted();
+    this.#since = performance.now();
   }
 }

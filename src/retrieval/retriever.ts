@@ -20,6 +20,15 @@ export interface RetrieverInfo {
   readonly settings: Readonly<Record<string, number | string>>;
 }
 
+/** Counts since the retriever was opened. */
+export interface RetrieverStatistics {
+  readonly queries: number;
+  /** Queries answered without a search: by the cache, or by the same query of the same batch. */
+  readonly cacheHits: number;
+  /** What the cache holds now, in bytes. */
+  readonly cacheBytes: number;
+}
+
 export interface Retriever {
   readonly info: RetrieverInfo;
   /**
@@ -27,4 +36,6 @@ export interface Retriever {
    * Rejects when the signal is aborted or the retriever fails; never returns a partial batch.
    */
   search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]>;
+  /** Of retrievers that have a cache. */
+  statistics?(): RetrieverStatistics;
 }

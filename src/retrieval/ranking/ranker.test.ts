@@ -36,7 +36,7 @@ function rankAll(
     return hits(top.take());
   };
   return {
-    ranker: hits(ranker.rank(split(query), k)),
+    ranker: hits(ranker.rank(terms, k)),
     exhaustive: run((top) => exhaustive.search(terms, top)),
     maxScore: run((top) => skipping.search(terms, k, top)),
     // Working memory is left clean for the next search.
@@ -127,11 +127,12 @@ describe('settings and bad input', () => {
     expect(() => new Ranker(arrays, { k1: Number.POSITIVE_INFINITY, b: 0 })).toThrow('k1');
     expect(() => new Ranker(arrays, { k1: 1, b: Number.NaN })).toThrow('b must');
     expect(() => new Ranker(arrays, { k1: 1, b: 0.5 }, computeImpacts(arrays, 1, 0.4))).toThrow('impacts are those of');
-    expect(() => new Ranker(arrays, { k1: 1, b: 0.5 }).rank(['a'], 0)).toThrow(RangeError);
+    expect(() => new Ranker(arrays, { k1: 1, b: 0.5 }).rank([], 0)).toThrow(RangeError);
   });
 
   test('more passages than there are', () => {
-    expect(hits(new Ranker(arrays, { k1: 1, b: 0.5 }).rank(['b'], 1000))).toHaveLength(2);
+    const ranker = new Ranker(arrays, { k1: 1, b: 0.5 });
+    expect(hits(ranker.rank(ranker.queryTerms(['b']), 1000))).toHaveLength(2);
   });
 });
 

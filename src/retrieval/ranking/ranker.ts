@@ -39,15 +39,15 @@ export class Ranker {
     }
   }
 
-  /** The k best passages that share a term with the query, best first, ties by position; terms as the analyzer gives them. */
-  rank(terms: readonly string[], k: number): Ranked {
-    if (!Number.isInteger(k) || k < 1) throw new RangeError(`k must be a whole number of at least 1, not ${k}`);
+  /** The k best passages that share a term with the query, best first, ties by position. @throws RangeError for a bad k */
+  rank(terms: readonly QueryTerm[], k: number): Ranked {
+    checkDepth(k);
     const top = new Top(k);
-    this.#search(this.queryTerms(terms), k, top);
+    this.#search(terms, k, top);
     return top.take();
   }
 
-  /** The index's terms among those given, ascending. */
+  /** The index's terms among those that the analyzer gives, ascending: all that a query's list depends on besides k. */
   queryTerms(terms: readonly string[]): QueryTerm[] {
     const counts = new Map<number, number>();
     for (const term of terms) {
@@ -56,4 +56,9 @@ export class Ranker {
     }
     return [...counts].sort(([x], [y]) => x - y).map(([id, count]) => this.#formula.term(id, count));
   }
+}
+
+/** @throws RangeError when this is no number of passages to ask for */
+export function checkDepth(k: number): void {
+  if (!Number.isInteger(k) || k < 1) throw new RangeError(`k must be a whole number of at least 1, not ${k}`);
 }
