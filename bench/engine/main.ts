@@ -5,6 +5,8 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureDecoding, measureLargeDecoding } from './decoding.ts';
+import { measureGrpo } from './grpo.ts';
+import { measureLargeTraining } from './large-training.ts';
 import { type Row, table } from './measure.ts';
 import { measureTraining } from './training.ts';
 
@@ -12,6 +14,8 @@ const parts: Readonly<Record<string, (threads: number) => Promise<Row[]>>> = {
   training: measureTraining,
   decoding: measureDecoding,
   'large-decoding': measureLargeDecoding,
+  grpo: measureGrpo,
+  'large-training': measureLargeTraining,
 };
 
 const { values } = parseArgs({
