@@ -7,8 +7,9 @@ it('takes the KL on tokens that the student wrote, under both prompts, with one 
   const second = makeTrajectory({ ids: [7, 8], mask: [1, 1] });
   const batch = forwardKlBatch(
     [first, second].map((student) => ({
-      expert: makeTrajectory(),
+      shown: makeTrajectory(),
       student,
+      mask: student.mask,
       studentPrompt: [1],
       teacherPrompt: [1, 9, 9, 2],
     })),
@@ -20,4 +21,12 @@ it('takes the KL on tokens that the student wrote, under both prompts, with one 
     [1, 1],
   ]);
   expect(batch.pairs[0]).toMatchObject({ ids: [4, 5, 6], studentPrompt: [1], teacherPrompt: [1, 9, 9, 2] });
+});
+
+it('takes the KL on the masked tokens alone, and without a clip when there is none', () => {
+  const student = makeTrajectory({ ids: [4, 5, 6], mask: [1, 0, 1] });
+  const pair = { shown: null, student, mask: [0, 0, 1] as const, studentPrompt: [1], teacherPrompt: [1] };
+  const batch = forwardKlBatch([pair], { clip: null, teacherTemperature: 1 });
+  expect(batch).toMatchObject({ denominator: 1, clip: Number.POSITIVE_INFINITY });
+  expect([...batch.pairs[0]!.mask]).toEqual([0, 0, 1]);
 });

@@ -10,31 +10,34 @@
  * The engine computes l; this file says on which ids, under which prompts, and where m is 1: on tokens that the policy wrote.
  */
 import type { ForwardKlBatch, TokenIds } from '../policy/policy.ts';
-import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
 
 /** A pair with both prompts as token ids. */
 export interface PromptedPair {
-  readonly expert: Trajectory;
+  /** What the teacher is shown: the expert trajectory, or a control (controls.ts); null shows nothing. */
+  readonly shown: Trajectory | null;
   readonly student: Trajectory;
+  /** m over the student's ids: 1 where the loss is taken, on tokens that the policy wrote. */
+  readonly mask: readonly (0 | 1)[];
   readonly teacherPrompt: TokenIds;
   readonly studentPrompt: TokenIds;
 }
 
-/** One batch of pairs, the mean taken over all policy tokens of the batch. */
+/** One batch of pairs, the mean taken over all masked tokens of the batch. A clip of null is none. */
 export function forwardKlBatch(
   pairs: readonly PromptedPair[],
-  settings: { readonly clip: number; readonly teacherTemperature: number },
+  settings: { readonly clip: number | null; readonly teacherTemperature: number },
 ): ForwardKlBatch {
-  const tokens = pairs.reduce((sum, { student }) => sum + policyTokenCount(student), 0);
+  const tokens = pairs.reduce((sum, { mask }) => sum + mask.filter((m) => m === 1).length, 0);
   return {
     loss: 'forward-kl',
-    pairs: pairs.map(({ teacherPrompt, studentPrompt, student }) => ({
+    pairs: pairs.map(({ teacherPrompt, studentPrompt, student, mask }) => ({
       teacherPrompt,
       studentPrompt,
       ids: student.ids,
-      mask: Uint8Array.from(student.mask),
+      mask: Uint8Array.from(mask),
     })),
-    clip: settings.clip,
+    clip: settings.clip ?? Number.POSITIVE_INFINITY,
     teacherTemperature: settings.teacherTemperature,
     denominator: Math.max(1, tokens),
   };

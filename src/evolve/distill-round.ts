@@ -2,19 +2,30 @@
  * One distillation round: the pool's pairs, teacher and student prompts over the student's tokens, forward KL into a fresh
  * LoRA adapter (or all weights), merged at the end. Method §1.3-6.
  */
+import { shownToTeacher } from '../algorithms/controls.ts';
 import { forwardKlBatch, type PromptedPair } from '../algorithms/distill.ts';
+import { crossEntropyBatch } from '../algorithms/sft.ts';
 import { Random, streamKey } from '../base/random.ts';
-import { type LossResult, NonFiniteError, type StepResult } from '../policy/policy.ts';
+import {
+  type CrossEntropyBatch,
+  type ForwardKlBatch,
+  type LossResult,
+  NonFiniteError,
+  type StepResult,
+} from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
+import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import { expertIds, optimizerStep, type Run } from './run.ts';
+import type { Settings } from './settings.ts';
 
 type DistillStage = { readonly name: string; readonly cycle: number; readonly from: string };
 
 export async function distillRound(run: Run, stage: DistillStage, start: EvolveState): Promise<EvolveState> {
-  const { policy, tokenizer, template } = run.setup;
+  const { policy } = run.setup;
   const { distill, gate, seed } = run.settings;
   const ended = (outcome: Omit<StageOutcome, 'stage'>): EvolveState => ({
     ...start,
@@ -25,12 +36,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
   if (measured && !measured.open && gate.whenClosed === 'skip')
     return ended({ steps: 0, stoppedBy: 'gate', reason: 'the privileged prompt showed no gap to distil', keptStep: 0 });
 
-  const mined: PromptedPair[] = (await readPairs(run, stage.cycle)).map(({ question, expert, student }) => ({
-    expert,
-    student,
-    studentPrompt: studentPrompt(tokenizer, template, question.question),
-    teacherPrompt: teacherPrompt(tokenizer, template, question.question, expertIds(run, expert)),
-  }));
+  const mined = await promptedPairs(run, stage);
   // The teacher's prompt is longer than the one that the student trajectory was sampled under.
   const context = policy.info.contextLength;
   const pairs = mined.filter((p) => p.teacherPrompt.length + p.student.ids.length <= context);
@@ -64,17 +70,14 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
     const position = ((step - 1) % perEpoch) * distill.pairsPerStep;
     const batch = order.slice(position, position + distill.pairsPerStep);
 
-    const sequences = batch.flatMap((p) => [
-      { length: p.teacherPrompt.length + p.student.ids.length },
-      { length: p.studentPrompt.length + p.student.ids.length },
-    ]);
+    const loss = lossOf(batch, distill);
     let result: LossResult;
     let update: StepResult;
     try {
-      [result, update] = await run.training(sequences, async () => {
-        const loss = await policy.accumulate(forwardKlBatch(batch, distill));
-        return [loss, await policy.step(optimizerStep(distill, step, steps))] as const;
-      });
+      [result, update] = await run.training(
+        sequencesOf(loss),
+        async () => [await policy.accumulate(loss), await policy.step(optimizerStep(distill, step, steps))] as const,
+      );
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;
       run.emit({
@@ -96,9 +99,10 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       teacherEntropy: result.metrics.teacherEntropy ?? null,
       gradientNorm: update.gradientNorm,
       skipped: update.skipped ? 1 : 0,
+      ...(loss.loss === 'forward-kl' ? klByClass(run, batch, result) : {}),
     };
     await run.journal.metric(record);
-    if (epoch === 0)
+    if (epoch === 0 && loss.loss === 'forward-kl')
       await run.journal.writePairs(`${stage.name}-${String(step).padStart(4, '0')}`, pairRecords(batch, result));
     run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
     if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
@@ -107,15 +111,77 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
   return ended({ steps, stoppedBy: 'steps', keptStep: steps });
 }
 
+type DistillSettings = Settings['distill'];
+
+/** The pool's pairs with both prompts; those without anything to show to the teacher are left out. */
+async function promptedPairs(run: Run, stage: DistillStage): Promise<PromptedPair[]> {
+  const { tokenizer, template } = run.setup;
+  const { distill, seed } = run.settings;
+  const pairs = await readPairs(run, stage.cycle);
+  const shown = shownToTeacher(pairs, distill.teacherSees, (id) => streamKey(seed, stage.name, 'teacher-sees', id));
+  return pairs.flatMap(({ question: { question }, expert, student }, i): PromptedPair[] => {
+    const seen = shown[i];
+    if (seen === undefined) return [];
+    const ordinary = studentPrompt(tokenizer, template, question);
+    // Supervised training reads the expert where the method reads the student.
+    const learned = distill.objective === 'cross-entropy' ? expert : student;
+    return [
+      {
+        shown: seen,
+        student: learned,
+        mask: distill.tokens === 'all' ? learned.mask : queryMask(run, learned),
+        studentPrompt: ordinary,
+        teacherPrompt: seen === null ? ordinary : teacherPrompt(tokenizer, template, question, expertIds(run, seen)),
+      },
+    ];
+  });
+}
+
+/** 1 on tokens inside search tags that the policy wrote. */
+function queryMask(run: Run, trajectory: Trajectory): (0 | 1)[] {
+  return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
+}
+
+function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): ForwardKlBatch | CrossEntropyBatch {
+  if (distill.objective === 'forward-kl') return forwardKlBatch(batch, distill);
+  return crossEntropyBatch(
+    batch.map(({ studentPrompt: prompt, student, mask }) => ({ prompt, ids: student.ids, mask })),
+  );
+}
+
+/** What the engine reads for a batch, for the count of trained tokens. */
+function sequencesOf(loss: ForwardKlBatch | CrossEntropyBatch): { readonly length: number }[] {
+  if (loss.loss === 'cross-entropy') return loss.sequences.map(({ ids }) => ids);
+  return loss.pairs.flatMap(({ teacherPrompt: teacher, studentPrompt: student, ids }) => [
+    { length: teacher.length + ids.length },
+    { length: student.length + ids.length },
+  ]);
+}
+
+/** Mean KL of the masked tokens of each class, in nats; null where the batch has none of a class. */
+function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult): Record<string, number | null> {
+  const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
+  for (const [i, { student, mask }] of batch.entries())
+    for (const [n, name] of tokenClasses(run.setup.tokenizer, student).entries()) {
+      const total = sums.get(name);
+      if (total === undefined || mask[n] !== 1) continue;
+      total.sum += result.perToken?.[i]?.[n] ?? 0;
+      total.count += 1;
+    }
+  return Object.fromEntries(
+    [...sums].map(([name, { sum, count }]) => [`kl.${name}`, count === 0 ? null : sum / count]),
+  );
+}
+
 function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRecord[] {
-  return batch.map(({ expert, student, teacherPrompt, studentPrompt }, i) => ({
+  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
-    expert: { rollout: expert.rollout },
+    expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
     student: { rollout: student.rollout, correct: student.reward === 1 },
     teacherPrompt,
     studentPrompt,
     ids: student.ids,
-    mask: student.mask,
+    mask,
     kl: [...(result.perToken?.[i] ?? [])],
   }));
 }

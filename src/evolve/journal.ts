@@ -17,7 +17,8 @@ export interface MetricRecord {
 /** One pair used for distillation, with the per-token KL of its first use. */
 export interface PairRecord {
   readonly questionId: string;
-  readonly expert: { readonly rollout: number };
+  /** What the teacher was shown; null = nothing. */
+  readonly expert: { readonly questionId: string; readonly rollout: number } | null;
   readonly student: { readonly rollout: number; readonly correct: boolean };
   readonly teacherPrompt: readonly number[];
   readonly studentPrompt: readonly number[];

@@ -1,5 +1,6 @@
 /** The pool: the frozen policy rolls out on its own training questions, and pairs are mined from its groups. Method §1.2-3. */
-import { findExpert, minePair, type Pair } from '../algorithms/pairs.ts';
+import type { GroupedPair } from '../algorithms/controls.ts';
+import { findExpert, minePair } from '../algorithms/pairs.ts';
 import type { Question } from '../base/question.ts';
 import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
@@ -45,14 +46,14 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
   return { ...state, results: { ...state.results, pools: [...state.results.pools, measurement] } };
 }
 
-/** The pairs of a cycle's pool with their questions, in pool order. */
-export async function readPairs(run: Run, cycle: number): Promise<(Pair & { question: Question })[]> {
+/** The pairs of a cycle's pool with their questions and groups, in pool order. */
+export async function readPairs(run: Run, cycle: number): Promise<(GroupedPair & { question: Question })[]> {
   const byId = new Map(run.slices.training.map((q) => [q.id, q]));
   const groups = await readPool(run, cycle);
   return groups.flatMap((group) => {
     const pair = minePair(group, run.settings.pool.minExpertSearches);
     const question = byId.get(group[0]?.questionId ?? '');
-    return pair && question ? [{ ...pair, question }] : [];
+    return pair && question ? [{ ...pair, group, question }] : [];
   });
 }
 

@@ -1,9 +1,12 @@
 /** The rounds of a cycle over a policy without an engine: what they decide, keep and refuse. */
 import { describe, expect, it } from 'vitest';
+import { findExpert } from '../algorithms/pairs.ts';
+import { tokenizer } from '../rollout/testing/surroundings.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
 import { distillRound } from './distill-round.ts';
 import { measureGate } from './gate.ts';
 import { grpoRound } from './grpo-round.ts';
-import { rollOutPool } from './pool.ts';
+import { readPool, rollOutPool } from './pool.ts';
 import { presets, type Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';
 
@@ -110,6 +113,64 @@ describe('a distillation round', () => {
     expect(ended.results.outcomes).toEqual([{ stage: 'e1-1', steps: 3, stoppedBy: 'steps', keptStep: 3 }]);
     expect(toy.losses.every((batch) => batch.loss === 'forward-kl')).toBe(true);
     expect(toy.hasAdapter()).toBe(false);
+  });
+
+  describe('of a control', () => {
+    const trained = async (part: Partial<Settings['distill']>) => {
+      const { toy, state } = await pooled({ says, settings: { distill: { ...smoke.distill, ...part } } });
+      const { results } = await distillRound(toy.run, distill, state);
+      expect(results.outcomes[0]).toMatchObject({ steps: 3, stoppedBy: 'steps' });
+      const records = [...toy.journal.pairs.values()].flat();
+      const groups = new Map<string, Trajectory[]>();
+      for (const group of await readPool(toy.run, 1)) groups.set(group[0]!.questionId, group);
+      return { toy, records, groups };
+    };
+
+    it('shows nothing: the prompts are the same', async () => {
+      const { records } = await trained({ teacherSees: 'nothing' });
+      expect(records.length).toBeGreaterThan(8);
+      for (const { teacherPrompt, studentPrompt, expert } of records) {
+        expect(expert).toBeNull();
+        expect(teacherPrompt).toEqual(studentPrompt);
+      }
+    });
+
+    it('shows another question’s expert', async () => {
+      const { records } = await trained({ teacherSees: 'other-question' });
+      for (const { questionId, expert } of records) expect(expert!.questionId).not.toBe(questionId);
+    });
+
+    it('shows any correct sibling, or any at all', async () => {
+      for (const teacherSees of ['random-correct', 'any-sibling'] as const) {
+        const { records, groups } = await trained({ teacherSees });
+        for (const { questionId, expert, student } of records) {
+          const shown = groups.get(questionId)!.find(({ rollout }) => rollout === expert!.rollout)!;
+          expect(shown.rollout).not.toBe(student.rollout);
+          if (teacherSees === 'random-correct') expect(shown.reward).toBe(1);
+        }
+      }
+    });
+
+    it('learns the expert trajectories by cross-entropy', async () => {
+      const { toy, groups } = await trained({ objective: 'cross-entropy' });
+      const experts = new Set([...groups.values()].map((group) => findExpert(group)?.ids.join()));
+      for (const batch of toy.losses) {
+        if (batch.loss !== 'cross-entropy') throw new Error(`found ${batch.loss}`);
+        for (const { ids, weights } of batch.sequences) {
+          const start = weights.indexOf(1);
+          expect([...experts].some((expert) => ids.slice(start).join() === expert)).toBe(true);
+        }
+      }
+      expect(toy.hasAdapter()).toBe(false);
+    });
+
+    it('reads the queries alone', async () => {
+      const { toy, records } = await trained({ tokens: 'queries' });
+      // The one query that is ever made is "x".
+      for (const { ids, mask } of records)
+        expect(tokenizer.decode(ids.filter((_, i) => mask[i] === 1)).replaceAll(' ', '')).toMatch(/^x*$/);
+      expect(toy.losses.length).toBe(3);
+    });
   });
 
   it('is skipped behind a closed gate, and without pairs', async () => {

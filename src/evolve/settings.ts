@@ -78,13 +78,19 @@ const distillSettings = z.strictObject({
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
   maxSteps: natural,
-  /** τ, the pointwise upper clip of the forward KL. */
-  clip: positive,
+  /** τ, the pointwise upper clip of the forward KL; null takes none. */
+  clip: positive.nullable(),
   /** Divides the teacher's logits inside the KL. */
   teacherTemperature: positive,
   /** What of the expert trajectory the teacher is shown, within a budget of tokens. */
   expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
   expertTokens: count,
+  /** A control in place of the expert trajectory (algorithms/controls.ts). */
+  teacherSees: z.enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling']).default('expert'),
+  /** forward-kl: the method. cross-entropy: supervised training on the expert trajectories themselves, a control. */
+  objective: z.enum(['forward-kl', 'cross-entropy']).default('forward-kl'),
+  /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
+  tokens: z.enum(['all', 'queries']).default('all'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
   adapter: z.strictObject({ rank: count, alpha: positive }).nullable(),
   ...optimizer,
@@ -223,6 +229,9 @@ const embedded: Settings = {
     teacherTemperature: 0.3,
     expertView: 'policy',
     expertTokens: 120,
+    teacherSees: 'expert',
+    objective: 'forward-kl',
+    tokens: 'all',
     adapter: { rank: 64, alpha: 128 },
     learningRate: 3e-4,
     warmupSteps: 3,

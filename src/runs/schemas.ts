@@ -97,7 +97,7 @@ const pairLine = z
   .strictObject({
     schema: z.literal(1),
     questionId: z.string(),
-    expert: z.strictObject({ rollout: natural }),
+    expert: z.strictObject({ questionId: z.string(), rollout: natural }).nullable(),
     student: z.strictObject({ rollout: natural, correct: z.boolean() }),
     teacherPrompt: tokenIds,
     studentPrompt: tokenIds,

@@ -100,6 +100,7 @@ class MemoryJournal implements Journal {
   readonly kept = new Map<string, number>();
   readonly metrics: MetricRecord[] = [];
   readonly states: EvolveState[] = [];
+  readonly pairs = new Map<string, readonly PairRecord[]>();
   readonly #trajectories = new Map<string, readonly Trajectory[]>();
   readonly #weight: () => number;
   readonly #restore: (weight: number) => void;
@@ -119,9 +120,12 @@ class MemoryJournal implements Journal {
     const found = this.#trajectories.get(shard);
     return found && [...found];
   }
-  async writePairs() {}
-  async readPairs(): Promise<PairRecord[] | undefined> {
-    return undefined;
+  async writePairs(shard: string, pairs: readonly PairRecord[]) {
+    this.pairs.set(shard, pairs);
+  }
+  async readPairs(shard: string) {
+    const found = this.pairs.get(shard);
+    return found && [...found];
   }
   async checkpoint(state: EvolveState, _: Policy, keep?: string) {
     this.states.push(state);

@@ -9,10 +9,15 @@ export function pairView(title: string, pair: PairRecord, scale: number, tokeniz
   const sum = pair.kl.reduce((total, kl) => total + kl, 0);
   const mean = policyTokens === 0 ? 0 : sum / policyTokens;
   const student = pair.student.correct ? html`<span class="good">right</span>` : html`<span class="bad">wrong</span>`;
-  return html`<div class="case"><b>${title}</b> <span class="facts">expert: rollout ${pair.expert.rollout}, student: rollout ${pair.student.rollout} (</span>${student}<span class="facts">) · ${policyTokens} policy tokens · mean KL ${mean.toFixed(3)} nats</span>
+  return html`<div class="case"><b>${title}</b> <span class="facts">teacher sees ${shownText(pair)}, student: rollout ${pair.student.rollout} (</span>${student}<span class="facts">) · ${policyTokens} policy tokens · mean KL ${mean.toFixed(3)} nats</span>
 <div class="transcript tokens">${tokenGroups(pair, tokenizer).map((group) => tokenView(group, scale))}</div>
 <details><summary>The two prompts</summary><div class="prompts"><div><span class="facts">teacher, ${pair.teacherPrompt.length} tokens</span><div class="prompt">${tokenizer.decode(pair.teacherPrompt)}</div></div>
 <div><span class="facts">student, ${pair.studentPrompt.length} tokens</span><div class="prompt">${tokenizer.decode(pair.studentPrompt)}</div></div></div></details></div>`;
+}
+
+function shownText({ questionId, expert }: PairRecord): string {
+  if (expert === null) return 'nothing';
+  return `rollout ${expert.rollout}${expert.questionId === questionId ? '' : ` of ${expert.questionId}`}`;
 }
 
 interface TokenGroup {

@@ -142,7 +142,7 @@ export function madeUpTrajectory(questionId: string, rollout: number, reward: 0 
 export function madeUpPair(questionId: string): PairRecord {
   return {
     questionId,
-    expert: { rollout: 1 },
+    expert: { questionId, rollout: 1 },
     student: { rollout: 3, correct: false },
     teacherPrompt: [1, 2, 9, 9, 3, 4],
     studentPrompt: [1, 2, 3, 4],
