@@ -48,7 +48,9 @@ export function exportCommand(io: Io): Command {
     .action(async (place: string, options: Options) => {
       await refuseFilled(options.out);
       const located = await fetchModel(place, options, io);
-      const source = await openExport(located.place, options.adapter, { offline: true });
+      // What was just fetched is not asked for again; a run may still name a model that has to be.
+      const offline = place.startsWith('hf:') || options.offline === true;
+      const source = await openExport(located.place, options.adapter, offline ? { offline } : {});
       const dtype = DTYPES[options.dtype];
       if (options.adapterOnly) await exportAdapter(source, options.out, dtype);
       else await exportMerged(source, options.out, { dtype });

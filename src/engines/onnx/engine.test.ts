@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../base/errors.ts';
 import { Random } from '../../base/random.ts';
+import { writeModel } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
 import type { AdamWStep, PolicyGradientSequence, Sample, SampleRequest } from '../../policy/policy.ts';
 import { type OnnxPolicy, openPolicy, openPolicyDirectory } from './engine.ts';
@@ -27,10 +28,17 @@ const config: ModelConfig = {
   tiedHead: true,
   contextLength: 64,
 };
+const llama3 = {
+  type: 'llama3',
+  factor: 4,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 2,
+  originalContextLength: 16,
+} as const;
 const pieces = Array.from({ length: config.vocabulary }, (_, id) => String.fromCharCode(97 + id));
 
-function namedWeights(flat: Float32Array): Map<string, Tensor> {
-  const layout = layoutOf(config);
+function namedWeights(flat: Float32Array, model = config): Map<string, Tensor> {
+  const layout = layoutOf(model);
   return new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
 }
 
@@ -140,6 +148,39 @@ describe('the embedded engine', () => {
     expect(tokens).toBe(samples.reduce((sum, { ids }) => sum + ids.length, 0));
     expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
   });
+
+  it.each([
+    ['Qwen3', { family: 'qwen3' }],
+    ['Llama 3', { family: 'llama', tiedHead: false, ropeScaling: llama3 }],
+  ] as const)(
+    'trains %s from its directory: the first ratio is 1, and what was saved samples the same',
+    async (_, change) => {
+      const model = { ...config, ...change };
+      const [place, saved] = [path.join(folder, model.family), path.join(folder, `${model.family} saved`)];
+      await writeModel(place, { config: model, weights: namedWeights(randomWeights(model, [1, 1]), model) });
+      const openPlace = async (from: string) => {
+        policies.push(await openPolicyDirectory(from, { pieces, threads: 1 }));
+        return policies.at(-1)!;
+      };
+      const trained = await openPlace(place);
+      const asked = request({ maxTokens: 40 });
+      const before = await trained.sample(asked);
+      const { metrics } = await trained.accumulate({
+        loss: 'policy-gradient',
+        sequences: [praised(asked.prompt, before)],
+        clipLow: 0.2,
+        clipHigh: 0.2,
+        klCoefficient: 0,
+        denominator: 1,
+      });
+      expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
+      await trained.step(adamw);
+      const after = await trained.sample(asked);
+      expect(after).not.toEqual(before);
+      await trained.save(saved);
+      expect(await (await openPlace(saved)).sample(asked)).toEqual(after);
+    },
+  );
 
   it.each([8, 4] as const)('samples with %i-bit weights, and trains in float32', async (decodeBits) => {
     const weights = namedWeights(randomWeights(config, [1, 1]));
