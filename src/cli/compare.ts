@@ -42,7 +42,7 @@ async function compare(folders: readonly string[], { out, published, json }: Opt
     evaluations.push({ name: nameOf(folders, i), ...(await readEvaluation(folder)) });
   const comparison = compareEvaluations(evaluations, published);
   if (out !== undefined && render !== undefined) await writeFileAtomic(out, render(comparison));
-  const width = Math.min(140, Math.max(60, io.out.columns ?? 100));
+  const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
   io.out.write(json ? asJson(comparison) : comparisonText(comparison, width));
   if (out !== undefined) io.err.write(`written to ${out}\n`);
 }

@@ -33,6 +33,7 @@ interface Options {
   readonly temperature: number;
   readonly searches?: number;
   readonly passages?: number;
+  readonly tokens?: number;
   readonly concurrency: number;
   readonly threads?: number;
   readonly apiKeyEnv?: string;
@@ -75,6 +76,7 @@ export function evaluateCommand(io: Io): Command {
     .option('--temperature <number>', '0 = greedy', temperature, 0)
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
     .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
+    .option('--tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
     .option('--concurrency <number>', 'questions under way at a time', wholeNumber(1), 16)
     .option('--threads <number>', 'threads of the embedded engine (default: all cores)', wholeNumber(1))
     .option('--api-key-env <name>', 'variable that holds the key of a served model')
@@ -97,6 +99,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     limit: options.limit,
     searches: options.searches,
     passages: options.passages,
+    tokens: options.tokens,
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
@@ -192,7 +195,7 @@ function versionNotes(recorded: Readonly<Record<string, string>>, present: Reado
 }
 
 function finalText(folder: string, results: EvaluationResults, io: Io): string {
-  const width = Math.min(140, Math.max(60, io.out.columns ?? 100));
+  const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
   return (
     `${blockAsText(resultsTable(results), width)}\n${path.join(folder, 'results.json')}\n` +
     `Beside the published rows: search-e1 compare ${folder}\n`

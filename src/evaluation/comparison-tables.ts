@@ -5,7 +5,7 @@ import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
 import { blockAsMarkdown, blockAsText, type TableBlock } from '../runs/table.ts';
 import { type Comparison, macroOf } from './compare.ts';
-import { behaviour, behaviourNotes, cell, NOTHING, suiteOf, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, cell, NOTHING, score, signed, suiteOf, total } from './figures-text.ts';
 
 /** Long names would widen every column. */
 function short(suite: string): string {
@@ -35,19 +35,15 @@ function scoreTable(comparison: Comparison): TableBlock {
       ...rows.map((compared) => ({
         label: compared.label,
         cells: [
-          ...suites.map((suite) => cell(suiteOf(compared.row, suite)?.exactMatch, 3)),
-          cell(macroOf(compared, suites), 3),
-          cell(compared.row.micro.exactMatch, 3),
+          ...suites.map((suite) => score(suiteOf(compared.row, suite)?.exactMatch)),
+          score(macroOf(compared, suites)),
+          score(compared.row.micro.exactMatch),
         ],
         rule: false,
       })),
       ...published.map(({ label, exactMatch, macro }, i) => ({
-        label: `published: ${label}`,
-        cells: [
-          ...suites.map((suite) => exactMatch[suite]?.toFixed(3) ?? NOTHING),
-          macro === null ? NOTHING : macro.toFixed(3),
-          NOTHING,
-        ],
+        label: `${label} (published)`,
+        cells: [...suites.map((suite) => score(exactMatch[suite])), score(macro), NOTHING],
         rule: i === 0,
       })),
     ],
@@ -73,7 +69,6 @@ function behaviourTable(rows: Comparison['rows']): TableBlock {
 }
 
 function differenceTable({ suites, differences }: Comparison): TableBlock {
-  const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
   const shown = (d: Comparison['differences'][number]['all']) =>
     d === null ? NOTHING : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`;
   return {
@@ -109,7 +104,7 @@ export function comparisonHtml(comparison: Comparison): string {
     html`<html lang="en"><head><meta charset="utf-8"><title>${title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>${style}</style></head><body>
+<style>${style}</style></head><body class="wide">
 <h1>${title}</h1>
 <p class="soft">search-e1 ${packageVersion()}</p>
 ${

@@ -10,6 +10,20 @@ export function cell(figure: MeanFigure | null | undefined, decimals: number): s
   return `${figure.mean.toFixed(decimals)}${error}`;
 }
 
+/** A share as papers print it, ".384 ±.012": nine of them side by side still fit a terminal. */
+export function score(figure: MeanFigure | number | null | undefined): string {
+  return typeof figure === 'number' ? withoutZero(figure.toFixed(3)) : withoutZero(cell(figure, 3));
+}
+
+/** "+.030": a difference of shares. */
+export function signed(value: number): string {
+  return `${value < 0 ? '−' : '+'}${withoutZero(Math.abs(value).toFixed(3))}`;
+}
+
+function withoutZero(text: string): string {
+  return text.replace(/(?<!\d)0\./g, '.');
+}
+
 export const behaviour: readonly { label: string; figure: keyof Figures; decimals: number }[] = [
   { label: 'F1', figure: 'f1', decimals: 3 },
   { label: 'substring', figure: 'substring', decimals: 3 },

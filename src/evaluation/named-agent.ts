@@ -78,19 +78,26 @@ async function openSearched(
   return { retriever: Object.assign(index, { close: async () => {} }), world };
 }
 
-/** The limits alone, in a fixed order, of settings that may hold more. */
+/** The limits alone, in a fixed order, of settings that may hold more. More searches and longer turns make room for themselves. */
 function limitsOver(
   trained: RolloutLimits,
   asked: Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>,
 ): RolloutLimits {
   const limit = (name: keyof RolloutLimits) => asked[name] ?? trained[name];
+  const [searches, turnTokens, observationTokens] = [
+    limit('searches'),
+    limit('turnTokens'),
+    limit('observationTokens'),
+  ];
+  const moreSearches = Math.max(0, searches - trained.searches);
+  const moreWords = moreSearches * turnTokens + Math.max(0, turnTokens - trained.turnTokens) * (trained.searches + 1);
   return {
-    searches: limit('searches'),
+    searches,
     invalidTurns: limit('invalidTurns'),
-    turnTokens: limit('turnTokens'),
-    responseTokens: limit('responseTokens'),
-    observationTokens: limit('observationTokens'),
-    contextTokens: limit('contextTokens'),
+    turnTokens,
+    responseTokens: asked.responseTokens ?? trained.responseTokens + moreWords,
+    observationTokens,
+    contextTokens: asked.contextTokens ?? trained.contextTokens + moreWords + moreSearches * observationTokens,
     passages: limit('passages'),
   };
 }

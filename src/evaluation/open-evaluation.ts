@@ -30,6 +30,8 @@ export interface EvaluationInputs extends NamedAgentInputs {
   readonly temperature: number;
   readonly searches: number | undefined;
   readonly passages: number | undefined;
+  /** New tokens of one reply. */
+  readonly tokens: number | undefined;
 }
 
 export interface OpenedEvaluation {
@@ -43,8 +45,8 @@ export interface OpenedEvaluation {
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const { searches, passages } = inputs;
-  const agent = await openNamedAgent(inputs, { searches, passages });
+  const { searches, passages, tokens: turnTokens } = inputs;
+  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens });
   try {
     const { policy, retriever, world, template, limits } = agent;
     const suites = early ?? (await worldQuestions(inputs, world));

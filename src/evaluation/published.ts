@@ -2,7 +2,7 @@
  * Published exact match on the seven benchmarks, by the papers' own numbers, and the conditions they were measured under.
  *
  * Qwen2.5-3B throughout. Rows from Direct to Search-R1 are Search-R1's table (arXiv 2503.09516) as later papers repeat it; the
- * others come from Search-E1 (2605.22511) and the papers it compares with, each named with its protocol where that differs.
+ * others come from Search-E1 (2605.22511) and the papers it compares with, ZeroSearch by its own protocol.
  */
 import type { BenchmarkName } from '../benchmarks/benchmark.ts';
 
@@ -43,7 +43,7 @@ export const publishedRows: readonly PublishedRow[] = [
   row('Search-R1-Instruct, PPO', [0.341, 0.545, 0.378, 0.324, 0.319, 0.103, 0.264]),
   row('Search-R1-Instruct, GRPO', [0.397, 0.565, 0.391, 0.331, 0.31, 0.124, 0.232]),
   row('ReSearch-Instruct', [0.365, 0.571, 0.395, 0.351, 0.272, 0.095, 0.266]),
-  row('ZeroSearch-Instruct (own protocol)', [0.414, 0.574, 0.448, 0.274, 0.3, 0.098, 0.111]),
+  row('ZeroSearch-Instruct', [0.414, 0.574, 0.448, 0.274, 0.3, 0.098, 0.111]),
   row('StepSearch-Instruct', [null, null, null, 0.345, 0.32, 0.174, 0.344]),
   row('AutoRefine-Base', [0.467, 0.62, 0.45, 0.405, 0.393, 0.157, 0.344]),
   row('GiGPO-Instruct', [0.42, 0.595, 0.424, 0.369, 0.37, 0.126, 0.641]),

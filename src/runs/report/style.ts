@@ -10,6 +10,7 @@ export const style = new Html(`
   --heat: 232, 92, 52; --s1: #78aef8; --s2: #f0a06a; --s3: #6fd394; --s4: #cf9bea; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 68rem; font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+body.wide { max-width: 92rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; } p { margin: .4rem 0; } .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
 nav a { margin-right: 1rem; display: inline-block; } a { color: inherit; }
