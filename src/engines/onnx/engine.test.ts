@@ -288,6 +288,19 @@ describe('the embedded engine', () => {
     await expect(own.freeze()).rejects.toThrow('the engine is closed');
   });
 
+  it('gives the same samples with more threads, and closes them in the middle of their work', async () => {
+    const own = await openPolicy({ config, weights: namedWeights(randomWeights(config, [1, 1])), pieces, threads: 3 });
+    const requests = Array.from({ length: 12 }, (_, i) => request({ key: [8, i] }));
+    const all = (one: OnnxPolicy) => Promise.all(requests.map((each) => one.sample(each)));
+    expect(await all(own)).toEqual(await all(policy));
+    expect(await own.statistics()).toMatchObject({ sampledTokens: 12 * 12 });
+    const pending = Promise.allSettled(requests.map((each) => own.sample({ ...each, maxTokens: 60 })));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await own.close();
+    for (const result of await pending)
+      if (result.status === 'rejected') expect(String(result.reason)).toContain('the engine is closed');
+  });
+
   it('passes errors of training on', async () => {
     await expect(policy.logprobs([[1, 99]], 'present')).rejects.toThrow(/id 99/);
     await expect(policy.mergeAdapter()).rejects.toThrow(/no adapter/);

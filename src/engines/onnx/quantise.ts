@@ -48,12 +48,9 @@ export function quantise(matrix: Float32Array, columns: number, bits: WeightBits
     // Rounded by cutting off (x + ½): half the codes are added first, so that nothing is negative.
     const shift = half + 0.5;
     const target = (block * BLOCK) / perByte;
-    for (let i = 0; i < size; i++) {
-      const code = Math.min(highest, (matrix[start + i]! * inverse + shift) | 0);
-      if (bits === 8) codes[target + i] = code;
-      else if (i % 2 === 0) codes[target + (i >> 1)] = 0x80 | code;
-      else codes[target + (i >> 1)] = (codes[target + (i >> 1)]! & 15) | (code << 4);
-    }
+    const code = (i: number) => Math.min(highest, (matrix[start + i]! * inverse + shift) | 0);
+    if (bits === 8) for (let i = 0; i < size; i++) codes[target + i] = code(i);
+    else for (let i = 0; i < size; i += 2) codes[target + i / 2] = code(i) | ((i + 1 < size ? code(i + 1) : half) << 4);
   }
   return { codes, scales, blocks };
 }
