@@ -1,6 +1,7 @@
-/** `search-e1 index`: search indexes: building, looking inside, searching. One file for each subcommand. */
+/** `search-e1 index`: search indexes: building, looking inside, searching, evaluating. One file for each subcommand. */
 import { Command } from 'commander';
 import { indexBuildCommand } from './index-build.ts';
+import { indexEvalCommand } from './index-eval.ts';
 import { indexInfoCommand } from './index-info.ts';
 import { indexSearchCommand } from './index-search.ts';
 import type { Io } from './io.ts';
@@ -14,9 +15,9 @@ Examples:
 
 export function indexCommand(io: Io): Command {
   const group = new Command('index')
-    .description('Search indexes over your own passages: build, search, look inside.')
+    .description('Search indexes over your own passages: build, search, evaluate, look inside.')
     .addHelpText('after', examples);
-  for (const command of [indexBuildCommand(io), indexSearchCommand(io), indexInfoCommand(io)])
+  for (const command of [indexBuildCommand(io), indexSearchCommand(io), indexEvalCommand(io), indexInfoCommand(io)])
     group.addCommand(command);
   return group;
 }
