@@ -46,7 +46,7 @@ export class AskView {
         return;
       case 'found':
         for (const [i, { title }] of event.search.passages.entries())
-          this.#paragraphs.line(`${i + 1}  ${title === '' ? '(no title)' : title}`);
+          this.#paragraphs.line(`${i + 1}. ${title === '' ? '(no title)' : title}`);
         if (event.search.passages.length === 0) this.#paragraphs.line('nothing found', 'dim');
         return;
       case 'invalid':

@@ -109,13 +109,17 @@ function limitsOf({ searches, passages, turnTokens }: Options): Partial<RolloutL
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
-  if (!agent.knows(question)) io.err.write(worldNote(agent));
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify({ ...agent.about, ...asked }, null, 2)}\n`);
+  if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked }, null, 2)}\n`);
 }
 
 /** Asks and shows. The view is finished in any case. */
 async function answered(agent: Agent, question: string, view: AskView): Promise<Asked> {
+  const unknown = agent.world === undefined ? [] : agent.unknownWords(question);
+  if (unknown.length > 0)
+    throw new UserError(`this policy knows a small world of its own and has no word for ${unknown.join(', ')}`, {
+      hint: `Ask it, for example:\n${exampleLines(agent)}Or name another policy with --policy.`,
+    });
   const asked = await interruptible(
     'Nothing is lost: ask again.',
     async (signal) => {
@@ -145,7 +149,7 @@ async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
     (options.json ? io.err : io.out).write(`${question}\n`);
     try {
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify({ ...agent.about, ...asked })}\n`);
+      if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked })}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
@@ -162,7 +166,6 @@ async function session(agent: Agent, io: Io): Promise<void> {
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent)}`);
   io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
   await askInTurns(io, async (question) => {
-    if (!agent.knows(question)) io.out.write(worldNote(agent));
     try {
       await answered(agent, question, new AskView(io.out));
     } catch (error) {
@@ -173,11 +176,6 @@ async function session(agent: Agent, io: Io): Promise<void> {
     }
     io.out.write('\n');
   });
-}
-
-function worldNote(agent: Agent): string {
-  if (agent.world === undefined) return 'note: the policy has no word for a part of this question\n';
-  return `note: the embedded policy knows only the words of its own small world. Ask it, for example:\n${exampleLines(agent)}`;
 }
 
 /** A question of one hop, of two and of three. */

@@ -55,8 +55,8 @@ export interface Agent {
   };
   /** The embedded world that the agent searches in, if it is one. */
   readonly world: World | undefined;
-  /** False when the policy's own tokenizer has no word for a part of the text. */
-  knows(text: string): boolean;
+  /** The words of a question that a policy with a vocabulary of whole words does not have; it cannot read them. */
+  unknownWords(question: string): string[];
   /** The same question and seed bring the same answer, where the model can keep that promise. Failures are stop reasons. */
   ask(question: string, signal?: AbortSignal, onEvent?: (event: RolloutEvent) => void): Promise<Asked>;
   close(): Promise<void>;
@@ -76,6 +76,7 @@ export async function openAgent(options: AgentOptions = {}): Promise<Agent> {
       policy.kind === 'engine'
         ? askOnIds({ ...shared, ...policy }, seed)
         : askOnText({ ...shared, model: policy.model, mode, chatTemplate, seed });
+    const spoken = world === undefined ? (text: string) => text : inWorldSpelling;
     return {
       about: {
         policy: policy.kind === 'engine' ? policyOf(policy) : policy.model.info,
@@ -86,10 +87,10 @@ export async function openAgent(options: AgentOptions = {}): Promise<Agent> {
         seed,
       },
       world,
-      knows: (text) => policy.kind === 'served' || isKnown(policy.tokenizer, text),
+      unknownWords: (text) => (policy.kind === 'engine' ? unknownWords(policy.tokenizer, spoken(text)) : []),
       async ask(question, signal, onEvent) {
         const started = performance.now();
-        const asked = await ask(question, signal, onEvent);
+        const asked = await ask(spoken(question), signal, onEvent);
         return { question, ...asked, seconds: (performance.now() - started) / 1000 };
       },
       close: () => opened.close(),
@@ -104,10 +105,20 @@ function policyOf({ name, weights, policy }: EnginePolicy): TextModelInfo {
   return { engine: policy.info.engine, name, weights, deterministic: true };
 }
 
+/** Questions as the embedded world spells them: lower case, a space before "'s" and the last mark. */
+function inWorldSpelling(question: string): string {
+  return question
+    .toLowerCase()
+    .replace(/'s\b|[?.]/g, ' $&')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
 /** Word-level tokenizers have one id for whatever they do not know. */
-function isKnown(tokenizer: Tokenizer, text: string): boolean {
+function unknownWords(tokenizer: Tokenizer, text: string): string[] {
   const unknown = tokenizer.encode('<unk>');
-  return unknown.length > 1 || !tokenizer.encode(text).includes(unknown[0]!);
+  if (unknown.length > 1) return [];
+  return text.split(/\s+/).filter((word) => tokenizer.encode(word).includes(unknown[0]!));
 }
 
 type Ask = (

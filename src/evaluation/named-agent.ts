@@ -44,8 +44,11 @@ export async function openNamedAgent(
     const { retriever, world } = await openSearched(inputs.retriever, policy);
     try {
       const run = policy.kind === 'engine' ? policy.run : null;
-      const template = await openTemplate(inputs.template ?? run?.inputs.template ?? (world ? 'world' : 'search-r1'));
-      const trained = run?.settings.rollout ?? (world ? presets.default.rollout : defaultLimits);
+      // A served model may search the world, but it does not speak the world's language.
+      const speaksWorld = policy.kind === 'engine' && world !== undefined;
+      const usual = speaksWorld ? 'world' : 'search-r1';
+      const template = await openTemplate(inputs.template ?? run?.inputs.template ?? usual);
+      const trained = run?.settings.rollout ?? (speaksWorld ? presets.default.rollout : defaultLimits);
       const close = async () => {
         await policy.close();
         await retriever.close();
