@@ -88,14 +88,18 @@ function snapshotOf(storage: string, commit: string): string {
   return path.join(storage, 'snapshots', commit);
 }
 
-/** Some repositories hold the weights twice, in one file and in shards. */
+/** Weights last: a snapshot with weights is complete. Some repositories hold them twice, in one file and in shards. */
 function neededFiles(files: ReadonlyMap<string, HubFileInfo>, place: string): Map<string, HubFileInfo> {
-  const single = files.has('model.safetensors');
-  const wanted = (name: string) => FILES.includes(name) || (single ? name === 'model.safetensors' : SHARD.test(name));
-  const needed = new Map([...files].filter(([name]) => wanted(name)));
+  const single = 'model.safetensors';
+  const weights = files.has(single) ? [single] : [...files.keys()].filter((name) => SHARD.test(name));
+  const needed = new Map<string, HubFileInfo>();
+  for (const name of [...FILES, ...weights]) {
+    const info = files.get(name);
+    if (info) needed.set(name, info);
+  }
   for (const name of ['config.json', 'tokenizer.json'])
     if (!needed.has(name)) throw new UserError(`${place}: the repository has no ${name}`);
-  if (![...needed.keys()].some((name) => name.endsWith('.safetensors')))
+  if (weights.length === 0)
     throw new UserError(`${place}: the repository has no weights in safetensors (model.safetensors or shards of it)`);
   return needed;
 }
