@@ -30,6 +30,8 @@ describe('cutMicroBatches', () => {
           if (micro.work.length > 1) {
             expect(micro.work.length * micro.work[0]!.ids.length).toBeLessThanOrEqual(tokens);
             expect(micro.rows).toBeLessThanOrEqual(50);
+            const real = micro.work.reduce((sum, { ids }) => sum + ids.length, 0);
+            expect(real).toBeGreaterThanOrEqual((7 / 8) * micro.work.length * micro.work[0]!.ids.length);
           }
           const [ids, rows] = [paddedIds(micro), flatRows(micro)];
           forEachRow(micro, (row, index, token) => {

@@ -51,6 +51,9 @@ function work(index: number, ids: TokenIds, positions: readonly number[]): Work 
   return { index, ids: last === undefined ? [] : ids.slice(0, last + 1), positions };
 }
 
+/** Most of a micro-batch that may be padding: where lengths differ more, a smaller one wastes less. */
+const MOST_PADDING = 1 / 8;
+
 /** Longest first; sequences without positions are left out, since nothing depends on them. */
 export function cutMicroBatches(items: readonly Work[], limits: Limits): MicroBatch[] {
   const sorted = items
@@ -59,15 +62,20 @@ export function cutMicroBatches(items: readonly Work[], limits: Limits): MicroBa
   const batches: MicroBatch[] = [];
   let current: Work[] = [];
   let rows = 0;
+  let real = 0;
   const close = () => {
     if (current.length > 0) batches.push({ work: current, length: paddedLength(current), rows });
     current = [];
     rows = 0;
+    real = 0;
   };
   for (const item of sorted) {
     const longest = current[0]?.ids.length ?? item.ids.length;
-    if ((current.length + 1) * longest > limits.tokens || rows + item.positions.length > limits.rows) close();
+    const padded = (current.length + 1) * longest;
+    const tooLarge = padded > limits.tokens || rows + item.positions.length > limits.rows;
+    if (tooLarge || padded - real - item.ids.length > MOST_PADDING * padded) close();
     current.push(item);
+    real += item.ids.length;
     rows += item.positions.length;
   }
   close();
