@@ -1,0 +1,143 @@
+/**
+ * A connection to OpenSearch by its official client, which is not installed with this package: whoever wants it runs
+ * `npm install @opensearch-project/opensearch`. User and password come from the environment: OPENSEARCH_USERNAME and
+ * OPENSEARCH_PASSWORD.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Client } from '@opensearch-project/opensearch';
+import type { z } from 'zod';
+import { hasCode, messageOf, UserError } from '../../base/errors.ts';
+
+/** The longest wait for one answer, in seconds. */
+const SECONDS = 60;
+/** How often the client repeats what got no answer, and we what was rejected because the servers were busy. */
+const RETRIES = 5;
+const FIRST_PAUSE_MS = 200;
+
+/** A request under way; the client's promises can be aborted. */
+interface Request {
+  abort?(): void;
+  then: Promise<{ readonly body: unknown }>['then'];
+}
+
+export class Connection {
+  readonly url: string;
+  readonly #client: Client;
+
+  private constructor(url: string, client: Client) {
+    this.url = url;
+    this.#client = client;
+  }
+
+  /**
+   * @param url of one node, http://HOST:PORT; nothing is sent yet
+   * @throws UserError for another address, one with a password in it, and when the client is not installed
+   */
+  static async open(url: string, environment = process.env): Promise<Connection> {
+    const hint = { hint: 'Expected http://HOST:PORT, e.g. http://127.0.0.1:9200' };
+    if (!/^https?:\/\//.test(url) || !URL.canParse(url))
+      throw new UserError(`${url}: not the address of a server`, hint);
+    const { username: inUrl, origin, pathname } = new URL(url);
+    if (inUrl !== '')
+      throw new UserError(`${origin}: an address must not hold a password`, {
+        hint: 'Put them into the environment: OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD.',
+      });
+    const { OPENSEARCH_USERNAME: username, OPENSEARCH_PASSWORD: password } = environment;
+    const node = origin + pathname.replace(/\/+$/, '');
+    const { Client: Class } = await loadClient();
+    const client = new Class({
+      node,
+      maxRetries: RETRIES,
+      requestTimeout: 1000 * SECONDS,
+      ...(username && password ? { auth: { username, password } } : {}),
+    });
+    return new Connection(node, client);
+  }
+
+  /**
+   * Sends a request and reads its answer; asks again, after a growing pause, while the servers say that they are busy.
+   * @throws UserError naming the address: no answer, a refusal, an answer of another shape
+   */
+  async ask<T>(schema: z.ZodType<T>, send: (client: Client) => Request, signal?: AbortSignal): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      signal?.throwIfAborted();
+      try {
+        const body = await abortable(send(this.#client), signal);
+        const parsed = schema.safeParse(body);
+        if (parsed.success) return parsed.data;
+        const issue = parsed.error.issues[0]!;
+        throw new UserError(`${this.url}: an answer of another shape (${issue.path.join('.')}: ${issue.message})`, {
+          hint: 'Is this OpenSearch 2 or 3?',
+        });
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof UserError) throw error;
+        if (statusOf(error) !== 429 || attempt === RETRIES) throw this.#failure(error);
+      }
+      await pauseBefore(attempt, signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  #failure(error: unknown): UserError {
+    const status = statusOf(error);
+    const hint =
+      status === undefined
+        ? 'Is the server running? docs/opensearch.md has the commands that start one.'
+        : status === 401 || status === 403
+          ? 'Put user and password into the environment: OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD.'
+          : "Look at the server's log.";
+    return new UserError(
+      `${this.url}: ${status === undefined ? 'no answer' : `refused with status ${status}`} (${reasonOf(error)})`,
+      {
+        hint,
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Waits before another attempt: 0.2 s, doubled each time. */
+export async function pauseBefore(attempt: number, signal?: AbortSignal): Promise<void> {
+  await wait(FIRST_PAUSE_MS * 2 ** attempt, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+  signal?.throwIfAborted();
+}
+
+/** How often work that was rejected is tried again. */
+export { RETRIES };
+
+async function abortable(request: Request, signal?: AbortSignal): Promise<unknown> {
+  const abort = () => request.abort?.();
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    return (await request).body;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown }).statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** What the server says, which the client's own message leaves out. */
+function reasonOf(error: unknown): string {
+  const reason = (error as { body?: { error?: { reason?: unknown } } }).body?.error?.reason;
+  return typeof reason === 'string' ? reason : messageOf(error);
+}
+
+async function loadClient(): Promise<typeof import('@opensearch-project/opensearch')> {
+  try {
+    return await import('@opensearch-project/opensearch');
+  } catch (error) {
+    if (!hasCode(error, 'ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND')) throw error;
+    throw new UserError("OpenSearch's client is not installed", {
+      hint: 'Install it beside search-e1: npm install @opensearch-project/opensearch',
+      cause: error,
+    });
+  }
+}
