@@ -2,7 +2,7 @@
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import type { UserError } from '../base/errors.ts';
+import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import type { AnalyzerName } from '../retrieval/analyzer.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
@@ -10,6 +10,7 @@ import { type BuildEvent, buildIndex, partialFolder } from '../retrieval/index/b
 import type { Manifest } from '../retrieval/index/manifest.ts';
 import { acquireLock } from '../runs/lock.ts';
 import { byteSize, decimal, wholeNumber } from './arguments.ts';
+import { buildOther, type OtherOptions, otherOptions } from './index-build-other.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { bar, clock, LiveArea } from './live-area.ts';
@@ -36,12 +37,20 @@ Examples:
   search-e1 index build --corpus part-1.parquet part-2.parquet --out wiki --skip-bad
   search-e1 index build --corpus wiki-18.jsonl.gz --out wiki-18 --memory 4GB
   search-e1 index build --corpus beir/corpus.jsonl --out scifact --k1 1.2 --b 0.75 --length exact
+  search-e1 index build --kind dense --corpus passages.jsonl.gz --embedder models/e5-base-v2 --out wiki-e5
+  search-e1 index build --kind hybrid --legs wiki wiki-e5 --out wiki-hybrid
+  search-e1 index build --kind opensearch --corpus passages.jsonl.gz --url http://127.0.0.1:9200 --name wiki --out wiki-os
 `;
 
 export function indexBuildCommand(io: Io): Command {
-  return new Command('build')
-    .description('Build a search index from passages. Exact BM25, ranked as Lucene and Pyserini rank.')
-    .requiredOption('--corpus <file...>', 'JSONL, JSONL.gz or Parquet files, in this order')
+  const command = new Command('build')
+    .description(
+      'Build a search index from passages: exact BM25 as Lucene and Pyserini rank, dense, hybrid, or OpenSearch.',
+    )
+    .addOption(
+      new Option('--kind <kind>', 'what to build; each has options of its own, below').choices(kinds).default('bm25'),
+    )
+    .option('--corpus <file...>', 'JSONL, JSONL.gz or Parquet files, in this order')
     .requiredOption('--out <dir>', 'the directory to make')
     .addOption(
       new Option('--analyzer <name>', "english: Lucene's EnglishAnalyzer; words: lower case, nothing stemmed")
@@ -59,9 +68,61 @@ export function indexBuildCommand(io: Io): Command {
     .option('--memory <size>', 'what the build may take, e.g. 500MB or 4GB', byteSize, 2e9)
     .option('--skip-bad', 'pass over malformed lines, and count them')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
-    .addHelpText('after', examples)
-    .action((options: Options) => build(options, io));
+    .addHelpText('after', examples);
+  for (const option of otherOptions()) command.addOption(option);
+  return command.action((options: Options & OtherOptions) => {
+    refuseForeignOptions(command, options.kind);
+    return options.kind === 'bm25' ? build(options, io) : buildOther(options, io);
+  });
 }
+
+/** An option of another kind would be passed over in silence. */
+function refuseForeignOptions(command: Command, kind: Kind): void {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  for (const option of given) {
+    const own = optionKinds[option.attributeName()];
+    if (own === undefined || own.includes(kind)) continue;
+    throw new UserError(`${option.long} is an option of --kind ${own.join(' and ')}, not of ${kind}`);
+  }
+  const isGiven = (name: string) => given.some((option) => option.attributeName() === name);
+  const missing = required[kind].filter((name) => !isGiven(name));
+  if (missing.length > 0)
+    throw new UserError(`--kind ${kind} needs ${missing.map((name) => `--${name}`).join(' and ')}`, {
+      hint: 'search-e1 index build --help has examples.',
+    });
+}
+
+const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
+export type Kind = (typeof kinds)[number];
+
+const required: Record<Kind, readonly string[]> = {
+  bm25: ['corpus'],
+  dense: ['corpus', 'embedder'],
+  hybrid: ['legs'],
+  opensearch: ['corpus', 'url', 'name'],
+};
+
+/** Which kinds an option is for; those that are not named are for all. */
+const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
+  corpus: ['bm25', 'dense', 'opensearch'],
+  skipBad: ['bm25', 'dense', 'opensearch'],
+  analyzer: ['bm25'],
+  k1: ['bm25', 'opensearch'],
+  b: ['bm25', 'opensearch'],
+  length: ['bm25'],
+  workers: ['bm25'],
+  memory: ['bm25'],
+  embedder: ['dense'],
+  queryPrefix: ['dense'],
+  passagePrefix: ['dense'],
+  apiKeyEnv: ['dense'],
+  type: ['dense'],
+  store: ['dense'],
+  faiss: ['dense'],
+  legs: ['hybrid'],
+  url: ['opensearch'],
+  name: ['opensearch'],
+};
 
 async function build({ skipBad, json, ...options }: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, json !== true);

@@ -3,6 +3,8 @@
  * `npm install @opensearch-project/opensearch`. User and password come from the environment: OPENSEARCH_USERNAME and
  * OPENSEARCH_PASSWORD.
  */
+import { Agent } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
 import type { z } from 'zod';
@@ -10,23 +12,24 @@ import { hasCode, messageOf, UserError } from '../../base/errors.ts';
 
 /** The longest wait for one answer, in seconds. */
 const SECONDS = 60;
-/** How often the client repeats what got no answer, and we what was rejected because the servers were busy. */
+/** How often is repeated what was rejected because the servers were busy, and what got no answer at all. */
 const RETRIES = 5;
+const UNANSWERED_RETRIES = 2;
+const BUSY = [429, 502, 503, 504];
 const FIRST_PAUSE_MS = 200;
 
-/** A request under way; the client's promises can be aborted. */
-interface Request {
-  abort?(): void;
-  then: Promise<{ readonly body: unknown }>['then'];
-}
+/** A request under way. */
+type Request = PromiseLike<{ readonly body: unknown }>;
 
 export class Connection {
   readonly url: string;
   readonly #client: Client;
+  readonly #agent: Agent;
 
-  private constructor(url: string, client: Client) {
+  private constructor(url: string, client: Client, agent: Agent) {
     this.url = url;
     this.#client = client;
+    this.#agent = agent;
   }
 
   /**
@@ -45,13 +48,15 @@ export class Connection {
     const { OPENSEARCH_USERNAME: username, OPENSEARCH_PASSWORD: password } = environment;
     const node = origin + pathname.replace(/\/+$/, '');
     const { Client: Class } = await loadClient();
+    const agent = node.startsWith('https:') ? new SecureAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
     const client = new Class({
       node,
-      maxRetries: RETRIES,
+      agent: () => agent,
+      maxRetries: 0,
       requestTimeout: 1000 * SECONDS,
       ...(username && password ? { auth: { username, password } } : {}),
     });
-    return new Connection(node, client);
+    return new Connection(node, client, agent);
   }
 
   /**
@@ -72,13 +77,17 @@ export class Connection {
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof UserError) throw error;
-        if (statusOf(error) !== 429 || attempt === RETRIES) throw this.#failure(error);
+        const status = statusOf(error);
+        const retries = status === undefined ? UNANSWERED_RETRIES : BUSY.includes(status) ? RETRIES : 0;
+        if (attempt >= retries) throw this.#failure(error);
       }
       await pauseBefore(attempt, signal);
     }
   }
 
+  /** Ends what is under way: the client alone would wait for it. */
   async close(): Promise<void> {
+    this.#agent.destroy();
     await this.#client.close();
   }
 
@@ -109,14 +118,26 @@ export async function pauseBefore(attempt: number, signal?: AbortSignal): Promis
 /** How often work that was rejected is tried again. */
 export { RETRIES };
 
-async function abortable(request: Request, signal?: AbortSignal): Promise<unknown> {
-  const abort = () => request.abort?.();
-  signal?.addEventListener('abort', abort, { once: true });
-  try {
-    return (await request).body;
-  } finally {
-    signal?.removeEventListener('abort', abort);
-  }
+/**
+ * The body of an answer, or the signal's reason at once. The request itself is left to end on its own: aborting it, the
+ * client's 3.9.0 throws an error that nothing can catch.
+ */
+function abortable(request: Request, signal?: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const settle = () => signal?.removeEventListener('abort', abort);
+    request.then(
+      ({ body }) => {
+        settle();
+        resolve(body);
+      },
+      (error: unknown) => {
+        settle();
+        reject(error);
+      },
+    );
+  });
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,0 +1,36 @@
+/** The manifest of a hybrid: which two retrievers are fused. Whatever `openRetriever` takes can be a leg. */
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { readJson, writeFileAtomic } from '../base/files.ts';
+
+export const HYBRID_KIND = 'search-e1 hybrid index';
+
+const manifestSchema = z.strictObject({
+  kind: z.literal(HYBRID_KIND),
+  schema: z.literal(1),
+  /** URLs, or paths relative to the manifest's folder. */
+  legs: z.tuple([z.string().min(1), z.string().min(1)]),
+});
+
+/** @throws UserError when the manifest is damaged or of another version */
+export async function readLegs(folder: string): Promise<[string, string]> {
+  const file = path.join(folder, 'manifest.json');
+  const parsed = manifestSchema.safeParse(await readJson(file));
+  if (!parsed.success)
+    throw new UserError(`${file}: damaged or of another version (${z.prettifyError(parsed.error)})`, {
+      hint: 'Make the hybrid again: search-e1 index build --kind hybrid --legs DIR DIR --out DIR',
+    });
+  const [first, second] = parsed.data.legs.map((leg) => (isUrl(leg) ? leg : path.resolve(folder, leg)));
+  return [first!, second!];
+}
+
+export async function writeLegs(folder: string, legs: readonly [string, string]): Promise<void> {
+  const relative = legs.map((leg) => (isUrl(leg) ? leg : path.relative(folder, leg)));
+  const manifest = { kind: HYBRID_KIND, schema: 1, legs: relative };
+  await writeFileAtomic(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+function isUrl(spec: string): boolean {
+  return /^https?:\/\//.test(spec);
+}
