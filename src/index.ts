@@ -72,8 +72,14 @@ export { readTemplate, searchR1Template, worldTemplate } from './protocol/templa
 // Retrieval.
 export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
 export { loadCorpus, readCorpus } from './retrieval/corpus.ts';
+export { buildDenseIndex, type DenseBuild } from './retrieval/dense/build.ts';
+export { DenseRetriever } from './retrieval/dense/dense-retriever.ts';
+export type { Embedder } from './retrieval/dense/embedder.ts';
+export { openFaissFlat } from './retrieval/dense/faiss.ts';
+export { openEmbedder } from './retrieval/dense/open-embedder.ts';
 export { openHttpRetriever } from './retrieval/http/client.ts';
 export { serveRetriever } from './retrieval/http/server.ts';
+export { fuse, HybridRetriever } from './retrieval/hybrid.ts';
 export { openRetriever } from './retrieval/open-retriever.ts';
 export type { Hit, Passage, Retriever, RetrieverInfo } from './retrieval/retriever.ts';
 export type { Deadlines, RolloutLimits, RolloutTask, Surroundings } from './rollout/rollout.ts';

@@ -1,7 +1,9 @@
 /** `search-e1 index info`: what an index directory holds, and whether it is whole. */
 import { Command } from 'commander';
+import { UserError } from '../base/errors.ts';
 import { verifyIndex } from '../retrieval/index/load.ts';
-import { type Manifest, readManifest } from '../retrieval/index/manifest.ts';
+import { BM25_KIND, type Manifest, readManifest } from '../retrieval/index/manifest.ts';
+import { indexKind, openRetriever } from '../retrieval/open-retriever.ts';
 import { megabytes } from './index-build.ts';
 import type { Io } from './io.ts';
 
@@ -25,10 +27,29 @@ export function indexInfoCommand(io: Io): Command {
     .option('--json', 'print the manifest as one JSON document')
     .addHelpText('after', examples)
     .action(async (folder: string, { verify, json }: Options) => {
+      const kind = await indexKind(folder);
+      if (kind !== undefined && kind !== BM25_KIND) return otherInfo(folder, verify === true, json === true, io);
       const manifest = await readManifest(folder);
       if (verify) await verifyIndex(folder);
       io.out.write(json ? `${JSON.stringify(manifest, null, 2)}\n` : describe(folder, manifest, verify === true));
     });
+}
+
+/** Of dense, hybrid and OpenSearch indexes: what a score of theirs depends on. Opens the index, its model or server too. */
+async function otherInfo(folder: string, verify: boolean, json: boolean, io: Io): Promise<void> {
+  if (verify)
+    throw new UserError(`${folder}: --verify is for BM25 indexes`, {
+      hint: 'The others hold every block and line against its checksum when it is first read.',
+    });
+  const retriever = await openRetriever(folder);
+  const { kind, passages, corpusHash, settings } = retriever.info;
+  await retriever.close();
+  const rows = Object.entries({ kind, passages, ...settings, corpus: `sha256 ${corpusHash}` });
+  io.out.write(
+    json
+      ? `${JSON.stringify(retriever.info, null, 2)}\n`
+      : `${folder}\n${rows.map(([name, value]) => `  ${name.padEnd(16)}${value}\n`).join('')}`,
+  );
 }
 
 function describe(folder: string, manifest: Manifest, verified: boolean): string {

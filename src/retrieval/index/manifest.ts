@@ -6,7 +6,7 @@ import { fileError, readJson, sha256, writeFileAtomic } from '../../base/files.t
 import { ANALYZER_VERSION } from '../analyzer.ts';
 
 export const MANIFEST = 'manifest.json';
-const KIND = 'search-e1 bm25 index';
+export const BM25_KIND = 'search-e1 bm25 index';
 const SCHEMA = 1;
 
 /** The files, one array each; see `IndexArrays`, `Impacts` and `PassageTable` for what they mean. */
@@ -34,7 +34,7 @@ export type PassageFile = (typeof FILES)['passages' | 'passageEnds' | 'passageSu
 const count = z.int().nonnegative();
 
 const contentsSchema = z.strictObject({
-  kind: z.literal(KIND),
+  kind: z.literal(BM25_KIND),
   schema: z.literal(SCHEMA),
   analyzer: z.enum(['english', 'words']),
   analyzerVersion: z.int(),
@@ -64,7 +64,7 @@ export async function writeManifest(
   folder: string,
   contents: Omit<ManifestContents, 'kind' | 'schema'>,
 ): Promise<void> {
-  const whole = contentsSchema.parse({ kind: KIND, schema: SCHEMA, ...contents });
+  const whole = contentsSchema.parse({ kind: BM25_KIND, schema: SCHEMA, ...contents });
   const manifest = { ...whole, fingerprint: fingerprintOf(whole) };
   await writeFileAtomic(path.join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
 }
@@ -78,7 +78,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
       : fileError(error, file, 'read');
   });
   const head = z.looseObject({ kind: z.string(), schema: z.number() }).safeParse(value).data;
-  if (head?.kind !== KIND) throw new UserError(`${file}: this is not the manifest of a search index`, { hint });
+  if (head?.kind !== BM25_KIND) throw new UserError(`${file}: this is not the manifest of a search index`, { hint });
   if (head.schema !== SCHEMA)
     throw new UserError(`${file}: an index of schema ${head.schema}, this version reads schema ${SCHEMA}`, { hint });
   const parsed = contentsSchema.extend({ fingerprint: z.string() }).safeParse(value);
