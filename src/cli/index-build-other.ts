@@ -100,7 +100,7 @@ function corpusOf({ options, skipped }: Work) {
 async function buildDense(work: Work): Promise<void> {
   const { options, area, signal } = work;
   const { out, type, store, apiKeyEnv, faiss, queryPrefix: query, passagePrefix: passage } = options;
-  if (store === 'lancedb') await requireLance();
+  if (store === 'lancedb') requireLance();
   const local = !/^https?:/i.test(options.embedder);
   if (local && (query !== '' || passage !== ''))
     throw new UserError('prefixes are for served models: a local one is E5, which has its own');

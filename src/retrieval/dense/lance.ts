@@ -4,6 +4,7 @@
  * package (230 MB); whoever wants it runs `npm install @lancedb/lancedb`.
  */
 import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { hasCode, UserError } from '../../base/errors.ts';
 import type { Neighbour } from './flat-search.ts';
 import { fromHalf } from './float16.ts';
@@ -47,13 +48,12 @@ interface LanceQuery {
 }
 
 /** @throws UserError saying what to install */
-async function loadLance(): Promise<Lance> {
-  // A variable, since the compiler would look for a package that is not there.
-  const name = '@lancedb/lancedb';
+function loadLance(): Lance {
   try {
-    return (await import(name)) as Lance;
+    // Not by import, for which the compiler would look for a package that is not there.
+    return createRequire(import.meta.url)('@lancedb/lancedb') as Lance;
   } catch (error) {
-    if (!hasCode(error, 'ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND')) throw error;
+    if (!hasCode(error, 'MODULE_NOT_FOUND')) throw error;
     throw new UserError('LanceDB is not installed', {
       hint: 'Install it beside search-e1 (npm install @lancedb/lancedb), or build a flat index.',
       cause: error,
@@ -62,8 +62,8 @@ async function loadLance(): Promise<Lance> {
 }
 
 /** Says early whether LanceDB is there. @throws UserError saying what to install */
-export async function requireLance(): Promise<void> {
-  await loadLance();
+export function requireLance(): void {
+  loadLance();
 }
 
 /**
@@ -76,7 +76,7 @@ export async function buildLance(
   layout: VectorLayout,
   signal?: AbortSignal,
 ): Promise<number> {
-  const lance = await loadLance();
+  const lance = loadLance();
   await rm(folder, { recursive: true, force: true });
   const connection = await lance.connect(folder);
   const vectors = new VectorFile(file, layout, 0);
@@ -112,7 +112,7 @@ function rowsOf(vectors: VectorFile, block: number): Record<string, unknown>[] {
 
 /** @throws UserError when LanceDB is not installed */
 export async function openLance(folder: string, dimension: number, partitions: number): Promise<VectorIndex> {
-  const lance = await loadLance();
+  const lance = loadLance();
   const connection = await lance.connect(folder);
   const table = await connection.openTable(TABLE);
   const probes = Math.min(partitions, Math.max(LEAST_PROBES, Math.ceil(PROBED_SHARE * partitions)));
