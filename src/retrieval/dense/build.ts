@@ -56,6 +56,13 @@ export async function buildDenseIndex(build: DenseBuild): Promise<void> {
       `the vectors have the dimension ${faiss.dimension}, the model's have ${embedder.info.dimension}`,
       { hint: 'Give the model that made the vectors.' },
     );
+  if (store === 'lancedb' && embedder.info.dimension % 8 !== 0)
+    throw new UserError(
+      `LanceDB wants a dimension that is a multiple of 8, this model has ${embedder.info.dimension}`,
+      {
+        hint: 'Build a flat index.',
+      },
+    );
   await makeFolder(folder);
   const corpus = await writePassages(folder, build.corpus, build.signal);
   if (faiss !== undefined && faiss.count !== corpus.passages)

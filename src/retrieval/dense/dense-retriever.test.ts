@@ -226,7 +226,7 @@ describe('FAISS files', () => {
     ['something else', Buffer.from('PK\u0003\u0004 zip'), /no FAISS index/],
     ['empty', Buffer.alloc(0), /no FAISS index/],
     ['cut within the header', faissFile(vectors, 12).subarray(0, 44), /cut short within its header/],
-    ['cut short', faissFile(vectors, 12).subarray(0, 100), /has 100 bytes, its header promises 1485/],
+    ['cut short', faissFile(vectors, 12).subarray(0, 100), /has 100 bytes, its header promises 1965/],
     ['another number of numbers', Buffer.concat([faissFile(vectors, 12).subarray(0, 37), Buffer.alloc(8)]), /damaged/],
   ])('%s: refused by name', async (_name, bytes, message) => {
     const name = file();
@@ -289,6 +289,8 @@ const hasLance = existsSync('node_modules/@lancedb/lancedb');
 
 test.skipIf(hasLance)('without LanceDB: says what to install', async () => {
   await expect(build({ store: 'lancedb' })).rejects.toThrow('LanceDB is not installed');
+  const odd = { ...embedder, info: { ...embedder.info, dimension: 15 } };
+  await expect(build({ store: 'lancedb', embedder: odd })).rejects.toThrow('multiple of 8');
 });
 
 test.skipIf(!hasLance)(

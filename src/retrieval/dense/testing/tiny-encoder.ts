@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Random, streamKey } from '../../../base/random.ts';
 import { Graph } from '../../../engines/onnx/graph.ts';
 
-export const DIMENSION = 12;
+export const DIMENSION = 16;
 const POSITIONS = 300;
 const WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'query', 'passage', ':', 'oslo', 'fjord', 'paris', 'seine', 'the'];
 
