@@ -53,6 +53,12 @@ export {
   openPolicyDirectory,
   type PolicySource,
 } from './engines/onnx/engine.ts';
+// Models that others serve, and checkpoints behind the same contract.
+export { parseAddress, type ServedAddress } from './engines/openai/address.ts';
+export { openServedModel, type ServedModelSettings } from './engines/openai/served-model.ts';
+export { textPolicy } from './engines/text-policy.ts';
+// A search agent, ready to be asked.
+export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';
@@ -63,6 +69,7 @@ export { type PresetName, presets, type Settings, settingsSchema } from './evolv
 export type { Setup, Suite } from './evolve/setup.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
+export type * from './policy/text-model.ts';
 // The agent's language and its loop.
 export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
@@ -84,6 +91,7 @@ export { openRetriever } from './retrieval/open-retriever.ts';
 export type { Hit, Passage, Retriever, RetrieverInfo } from './retrieval/retriever.ts';
 export type { Deadlines, RolloutLimits, RolloutTask, Surroundings } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
+export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
 export {
   isFailure,
   policyTokenCount,
