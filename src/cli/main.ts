@@ -26,6 +26,7 @@ Examples:
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 index build --corpus FILE --out DIR   a search index over your own passages
+  search-e1 ask                             ask the embedded policy, or with --policy any other, and read along
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
