@@ -129,11 +129,12 @@ export class Decoder {
       this.#angles = rotaryAngles(this.#config, capacity);
   }
 
-  /** Puts known tokens into rows `first`, `first` + 1, ..., for which `reserve` has made room. */
+  /** Puts known tokens, perhaps none, into rows `first`, `first` + 1, ..., for which `reserve` has made room. */
   async extend(first: number, extensions: readonly Extension[]): Promise<void> {
     let done = 0;
     while (done < extensions.length) {
-      const rows = Math.max(1, Math.floor(RUN_TOKENS / Math.min(CHUNK, extensions[done]!.ids.length)));
+      const width = Math.max(1, ...extensions.slice(done).map(({ ids }) => ids.length));
+      const rows = Math.floor(RUN_TOKENS / Math.min(CHUNK, width));
       const batch = extensions.slice(done, done + rows);
       const longest = Math.max(...batch.map(({ ids }) => ids.length));
       for (let start = 0; start < longest; start += CHUNK) {

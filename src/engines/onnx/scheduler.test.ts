@@ -73,7 +73,10 @@ describe('Scheduler', () => {
     const narrow = open({ maxActive: 3 });
     const requests = fc.array(
       fc.record({
-        prompt: fc.array(fc.nat(25), { minLength: 1, maxLength: 20 }),
+        // Long enough beginnings in common to be shared, some prompts being the beginning of others.
+        prompt: fc
+          .tuple(fc.nat(30), fc.array(fc.nat(25), { maxLength: 8 }))
+          .map(([common, own]) => [3, ...Array.from({ length: common }, (_, i) => (i * i) % 26), ...own]),
         maxTokens: fc.integer({ min: 1, max: 25 }),
         temperature: fc.constantFrom(0, 0.5, 1),
         key: fc.tuple(fc.nat(100), fc.nat(100)),
@@ -193,6 +196,19 @@ describe('Scheduler', () => {
     // Of 22 tokens the last is computed with the first draw, which leaves one of each prompt's own.
     expect(own.totals.prefilledTokens).toBe(20 + 9);
     for (const [n, sample] of samples.entries()) expect(sample).toEqual(await scheduler.sample(requests[n]!));
+  });
+
+  it('leaves the rows of others alone when a sequence under way holds a whole prompt', async () => {
+    const own = open();
+    const template = Array.from({ length: 30 }, (_, i) => (i * i) % 26);
+    const whole = request({ prompt: template, key: [5, 1] });
+    const other = request({ prompt: [9, 8, 7, 6, 5, 4, 3], key: [5, 2] });
+    const underWay = own.sample(request({ prompt: [...template, 1], maxTokens: 29 }));
+    while (own.totals.sampledTokens === 0) await new Promise(setImmediate);
+    const samples = await Promise.all([own.sample(whole), own.sample(other), underWay]);
+    expect(samples[0]).toEqual(await scheduler.sample(whole));
+    expect(samples[1]).toEqual(await scheduler.sample(other));
+    expect(own.totals.prefilledTokens).toBe(30 + 6);
   });
 
   it('takes changed weights, and forgets what the old ones computed', async () => {

@@ -161,9 +161,7 @@ export class Scheduler {
     for (const [i, { session, sequence }] of extending.entries())
       this.#decoder.take(first + i, this.#sessions.get(session), sequence.cached);
     await this.#shareBeginnings(first, extending);
-    const extensions = extending
-      .filter((job) => missing(job) > 0)
-      .map(({ sequence: { ids, cached } }) => ({ from: cached, ids: ids.slice(cached, -1) }));
+    const extensions = extending.map(({ sequence: { ids, cached } }) => ({ from: cached, ids: ids.slice(cached, -1) }));
     await this.#decoder.extend(first, extensions);
     for (const { ids } of extensions) this.totals.prefilledTokens += ids.length;
     for (const [i, { sequence }] of copying.entries())
