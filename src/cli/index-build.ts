@@ -190,7 +190,8 @@ class BuildStatus {
         const rate = (passages - resumed) / seconds;
         const left = (seconds * (1 - fraction)) / (fraction - resumedFraction);
         const figures = `${passages.toLocaleString('en')} passages, ${Math.round(rate).toLocaleString('en')} passages/s`;
-        this.#show('analysing', fraction, Number.isFinite(left) ? left : undefined, figures);
+        // The first seconds go to starting threads and say little.
+        this.#show('analysing', fraction, fraction - resumedFraction > 0.02 ? left : undefined, figures);
         break;
       }
       case 'merged':

@@ -61,6 +61,7 @@ export async function analyseCorpus(
   };
   const store = new PassageWriter(indexFolder);
   const workers = new SegmentWorkers(options.workers, options.analyzer, progress);
+  const aborted = rejection(signal);
   let done = false;
   try {
     let feed: SegmentFeed | undefined;
@@ -80,9 +81,9 @@ export async function analyseCorpus(
     };
     for await (const passage of readCorpus(files, { onRead, ...(onBad && { onBad }) })) {
       if (feed === undefined) {
-        signal?.throwIfAborted();
         begun = store.bytes;
-        feed = await SegmentFeed.begin(segmentFolder, segments.length, store.passages, workers);
+        const beginning = SegmentFeed.begin(segmentFolder, segments.length, store.passages, workers);
+        feed = await Promise.race([beginning, aborted]);
       }
       store.add(passage);
       feed.add(searchedText(passage));
@@ -91,14 +92,23 @@ export async function analyseCorpus(
       feed = undefined;
     }
     if (feed !== undefined) end(feed);
-    const records = await Promise.all(segments);
-    signal?.throwIfAborted();
+    const records = await Promise.race([Promise.all(segments), aborted]);
     done = true;
     return { segments: records, passages: store.passages, corpusHash: store.hash(), files: store.finish() };
   } finally {
     if (!done) store.abandon();
     await workers.close();
   }
+}
+
+/** Rejects when the signal is aborted; a build may wait for seconds until a worker is free. */
+function rejection(signal: AbortSignal | undefined): Promise<never> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    if (signal?.aborted) reject(signal.reason);
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  return aborted;
 }
 
 /** Takes the texts of one segment to a worker, or to nobody when the segment is finished already. */
