@@ -35,7 +35,7 @@ interface Options {
 const examples = `
 Examples:
   search-e1 ask                                       a session with the embedded policy, in its own small world
-  search-e1 ask --policy runs/NAME                    the newest checkpoint of a run, where it was trained
+  search-e1 ask --policy runs/NAME                    the stage of a run that ended last, where it was trained
   search-e1 ask "who wrote Faust?" --policy http://127.0.0.1:8000/v1#qwen --retriever passages.jsonl.gz
   search-e1 ask "who wrote Faust?" --policy hf:OWNER/NAME --retriever my-index --json > trajectory.json
   search-e1 ask --json < questions.txt                a question a line, a JSON document a line
