@@ -25,6 +25,8 @@ export interface EvolveOptions {
   readonly onEvent?: (event: EvolveEvent) => void;
   /** Aborting it ends the run with `Cancelled`; what was checkpointed is continued by calling `evolve` again. */
   readonly signal?: AbortSignal;
+  /** Stops, resumably, before this stage of the plan. */
+  readonly before?: string;
 }
 
 /** Runs, or continues, to the end. The policy is left with the last stage's weights. */
@@ -32,7 +34,7 @@ export async function evolve(
   setup: Setup,
   settings: Settings,
   journal: Journal,
-  { onEvent = () => {}, signal = new AbortController().signal }: EvolveOptions = {},
+  { onEvent = () => {}, signal = new AbortController().signal, before }: EvolveOptions = {},
 ): Promise<{ results: Results; timing: Timing }> {
   const slices = sliceQuestions(setup.trainingQuestions, settings);
   const plan = planStages(settings);
@@ -48,7 +50,7 @@ export async function evolve(
   }
   progress.startAt(state.stage, state.step);
 
-  while (state.stage < plan.length) {
+  while (state.stage < plan.length && plan[state.stage]!.name !== before) {
     run.throwIfCancelled();
     const stage = plan[state.stage]!;
     run.stage = stage.name;

@@ -100,5 +100,10 @@ export interface Timing {
   readonly searches: number;
   readonly sampledTokens: number;
   readonly trainedTokens: number;
-  readonly byStage: readonly { readonly stage: string; readonly seconds: number }[];
+  readonly byStage: readonly {
+    readonly stage: string;
+    readonly seconds: number;
+    readonly sampledTokens: number;
+    readonly trainedTokens: number;
+  }[];
 }

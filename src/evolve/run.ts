@@ -138,8 +138,8 @@ export class Clock {
   readonly #start = performance.now();
   readonly #seconds = { samplingSeconds: 0, retrievalSeconds: 0, trainingSeconds: 0 };
   readonly #counts = { trajectories: 0, searches: 0, sampledTokens: 0, trainedTokens: 0 };
-  /** Stages of this sitting and when each began, in milliseconds; a stage lasts until the next one. */
-  readonly #begun: { stage: string; at: number }[] = [];
+  /** Stages of this sitting: when each began, in milliseconds (it lasts until the next one), and what it sampled and trained on. */
+  readonly #begun: { stage: string; at: number; sampledTokens: number; trainedTokens: number }[] = [];
 
   constructor(before: Timing) {
     this.#before = before;
@@ -157,25 +157,36 @@ export class Clock {
   count(trajectory: Trajectory): void {
     this.#counts.trajectories += 1;
     this.#counts.searches += trajectory.searches.length;
-    this.#counts.sampledTokens += policyTokenCount(trajectory);
+    const tokens = policyTokenCount(trajectory);
+    this.#counts.sampledTokens += tokens;
+    const stage = this.#begun.at(-1);
+    if (stage !== undefined) stage.sampledTokens += tokens;
   }
 
   trained(tokens: number): void {
     this.#counts.trainedTokens += tokens;
+    const stage = this.#begun.at(-1);
+    if (stage !== undefined) stage.trainedTokens += tokens;
   }
 
   begin(stage: string): void {
-    this.#begun.push({ stage, at: performance.now() });
+    this.#begun.push({ stage, at: performance.now(), sampledTokens: 0, trainedTokens: 0 });
   }
 
-  /** Seconds of each stage, those of earlier sittings added. */
+  /** Seconds and tokens of each stage, those of earlier sittings added. */
   #byStage(): Timing['byStage'] {
-    const seconds = new Map(this.#before.byStage.map((entry) => [entry.stage, entry.seconds]));
-    this.#begun.forEach(({ stage, at }, i) => {
+    const stages = new Map(this.#before.byStage.map((entry) => [entry.stage, entry]));
+    this.#begun.forEach(({ stage, at, sampledTokens, trainedTokens }, i) => {
       const until = this.#begun[i + 1]?.at ?? performance.now();
-      seconds.set(stage, (seconds.get(stage) ?? 0) + (until - at) / 1000);
+      const before = stages.get(stage);
+      stages.set(stage, {
+        stage,
+        seconds: (before?.seconds ?? 0) + (until - at) / 1000,
+        sampledTokens: (before?.sampledTokens ?? 0) + sampledTokens,
+        trainedTokens: (before?.trainedTokens ?? 0) + trainedTokens,
+      });
     });
-    return [...seconds].map(([stage, s]) => ({ stage, seconds: s }));
+    return [...stages.values()];
   }
 
   timing(): Timing {

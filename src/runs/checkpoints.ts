@@ -65,6 +65,14 @@ export class Checkpoints {
     return stored;
   }
 
+  /** Where the newest checkpoint stands; undefined when there is none yet. */
+  async latestState(): Promise<EvolveState | undefined> {
+    const pointer = await this.#pointer();
+    if (pointer === undefined) return undefined;
+    const file = path.join(this.folder, pointer.latest, STATE);
+    return parseAs(stateSchema, await readJson(file), file).state;
+  }
+
   /** Folder of a kept checkpoint. Throws a UserError when there is none of that name. */
   async kept(name: string): Promise<string> {
     const folder = (await this.#pointer())?.kept[name];

@@ -81,7 +81,15 @@ const timing = z.strictObject({
   searches: natural,
   sampledTokens: natural,
   trainedTokens: natural,
-  byStage: z.array(z.strictObject({ stage: z.string(), seconds: z.number() })),
+  byStage: z.array(
+    z.strictObject({
+      stage: z.string(),
+      seconds: z.number(),
+      // Runs recorded by 0.1.0 have seconds alone.
+      sampledTokens: natural.default(0),
+      trainedTokens: natural.default(0),
+    }),
+  ),
 });
 
 /** timing.json: Timing with a schema number. */

@@ -87,7 +87,12 @@ export const madeUpTiming: Timing = {
   searches: 18000,
   sampledTokens: 500000,
   trainedTokens: 240000,
-  byStage: madeUpStages.map((stage, index) => ({ stage, seconds: 100 + index })),
+  byStage: madeUpStages.map((stage, index) => ({
+    stage,
+    seconds: 100 + index,
+    sampledTokens: 5000,
+    trainedTokens: 7000,
+  })),
 };
 
 export function madeUpMetrics(): MetricRecord[] {

@@ -1,0 +1,82 @@
+/**
+ * A run that goes on from where another one stands, under other settings: both share every stage so far, bit for bit.
+ * This is how the arms of an experiment share what is the same in all of them.
+ */
+import { existsSync } from 'node:fs';
+import { cp, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { UserError } from '../base/errors.ts';
+import { fileError, makeFolder, syncFolder, writeFileAtomic } from '../base/files.ts';
+import { planStages } from '../evolve/plan.ts';
+import type { Settings } from '../evolve/settings.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { acquireLock } from './lock.ts';
+import { RunFiles } from './run-files.ts';
+
+/** What a run's past is made of; config.json is written anew, and the report at the fork's own end. */
+const PAST = ['metrics.jsonl', 'trajectories', 'pairs', 'checkpoints', 'results.json', 'timing.json'];
+
+/**
+ * Copies the run in `from`, which must stand between two stages, into the new folder `to`; there it is continued like any run.
+ * The folder appears whole or not at all.
+ * @throws UserError when the settings would have led to another past, the run is in use, or `to` exists
+ */
+export async function forkRun(from: string, to: string, settings: Settings): Promise<void> {
+  if (existsSync(to)) throw new UserError(`${to}: is there already`, { hint: 'Choose another directory.' });
+  const files = new RunFiles(from);
+  const temporary = `${to}.tmp`;
+  const lock = await acquireLock(from);
+  try {
+    const config = await files.config();
+    const state = await new Checkpoints(files.file('checkpoints')).latestState();
+    if (state === undefined || state.step !== 0)
+      throw new UserError(`${from}: stands in the middle of a stage; a run can be forked between stages`);
+    checkSamePast(config.settings, settings, state.stage, from);
+    await rm(temporary, { recursive: true, force: true });
+    await makeFolder(temporary);
+    for (const name of PAST)
+      if (existsSync(files.file(name))) await cp(files.file(name), path.join(temporary, name), { recursive: true });
+    await writeFileAtomic(path.join(temporary, 'config.json'), `${JSON.stringify({ ...config, settings }, null, 2)}\n`);
+    await rename(temporary, to);
+    await syncFolder(path.dirname(to));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw fileError(error, to, 'write');
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Refuses settings under which the first `stages` stages would not have been the same. */
+function checkSamePast(had: Settings, wanted: Settings, stages: number, from: string): void {
+  const past = planStages(had).slice(0, stages);
+  if (!isDeepStrictEqual(past, planStages(wanted).slice(0, stages)))
+    throw new UserError(`${from}: its first ${stages} stages are not those of the forked run's plan`);
+  const [a, b] = [decisive(had, past), decisive(wanted, past)];
+  for (const name of Object.keys(a))
+    if (!isDeepStrictEqual(a[name], b[name]))
+      throw new UserError(`${from}: ${name} differs from the forked run's, which has been used already`);
+}
+
+/** The settings that the stages of a past depend on, by name. */
+function decisive(
+  settings: Settings,
+  past: readonly { readonly kind: string; readonly cycle?: number }[],
+): Record<string, unknown> {
+  const { seed, world, trainingQuestions, rollout, evaluation, guards, gate, grpo, pool, distill, sft } = settings;
+  const ran = (kind: string) => past.filter((stage) => stage.kind === kind).length;
+  const { steps, ...grpoRest } = grpo;
+  const stepsOf = (cycle: number) => steps[Math.min(cycle, steps.length) - 1];
+  return {
+    ...{ seed, world, trainingQuestions, rollout, evaluation, 'gate.questions': gate.questions },
+    'guards.heldOutQuestions': guards.heldOutQuestions,
+    ...(ran('grpo') > 0 ? { grpo: grpoRest, guards } : {}),
+    ...Object.fromEntries(
+      past.flatMap(({ kind, cycle }) => (kind === 'grpo' ? [[`grpo.steps of cycle ${cycle}`, stepsOf(cycle!)]] : [])),
+    ),
+    ...(ran('pool') > 0 ? { pool } : {}),
+    ...(ran('gate') > 0 || ran('distill') > 0 ? { pool, gate, distill } : {}),
+    ...(ran('sft') > 0 ? { sft } : {}),
+  };
+}
