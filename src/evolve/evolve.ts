@@ -39,7 +39,7 @@ export async function evolve(
   const slices = sliceQuestions(setup.trainingQuestions, settings);
   const plan = planStages(settings);
   const stored = await journal.restoreLatest(setup.policy);
-  const clock = new Clock(stored?.timing ?? noTime);
+  const clock = new Clock(stored?.timing ?? noTime, setup.retriever);
   const progress = new Progress(plan, setup, settings, onEvent);
   const run = new Run({ setup, settings, slices, journal, signal, clock, emit: (event) => progress.see(event) });
 

@@ -98,6 +98,8 @@ export interface Timing {
   readonly otherSeconds: number;
   readonly trajectories: number;
   readonly searches: number;
+  /** Those that the retriever answered from its cache; divided by `searches`, its hit rate. */
+  readonly cachedSearches: number;
   readonly sampledTokens: number;
   readonly trainedTokens: number;
   readonly byStage: readonly {

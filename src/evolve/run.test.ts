@@ -34,6 +34,15 @@ describe('Clock', () => {
     const parts = timing.samplingSeconds + timing.retrievalSeconds + timing.trainingSeconds + timing.otherSeconds;
     expect(parts).toBeCloseTo(timing.totalSeconds, 6);
   });
+
+  it("counts what the retriever's cache answers from now on", () => {
+    let cacheHits = 5;
+    const retriever = { statistics: () => ({ queries: 20, cacheHits, cacheBytes: 0 }) };
+    const clock = new Clock({ ...noTime, searches: 9, cachedSearches: 2 }, retriever);
+    cacheHits = 8;
+    expect(clock.timing().cachedSearches).toBe(5);
+    expect(new Clock(noTime).timing().cachedSearches).toBe(0);
+  });
 });
 
 it('meanOf is null for nothing', () => {

@@ -141,8 +141,14 @@ export class Clock {
   /** Stages of this sitting: when each began, in milliseconds (it lasts until the next one), and what it sampled and trained on. */
   readonly #begun: { stage: string; at: number; sampledTokens: number; trainedTokens: number }[] = [];
 
-  constructor(before: Timing) {
+  /** What the retriever's cache has answered since it was opened. */
+  readonly #cacheHits: () => number;
+  readonly #cacheHitsBefore: number;
+
+  constructor(before: Timing, retriever: Pick<Retriever, 'statistics'> = {}) {
     this.#before = before;
+    this.#cacheHits = () => retriever.statistics?.().cacheHits ?? 0;
+    this.#cacheHitsBefore = this.#cacheHits();
   }
 
   async time<T>(activity: Activity, work: () => Promise<T>): Promise<T> {
@@ -205,6 +211,7 @@ export class Clock {
       otherSeconds: Math.max(0, totalSeconds - samplingSeconds - retrievalSeconds - trainingSeconds),
       trajectories: b.trajectories + this.#counts.trajectories,
       searches: b.searches + this.#counts.searches,
+      cachedSearches: b.cachedSearches + this.#cacheHits() - this.#cacheHitsBefore,
       sampledTokens: b.sampledTokens + this.#counts.sampledTokens,
       trainedTokens: b.trainedTokens + this.#counts.trainedTokens,
       byStage: this.#byStage(),
@@ -220,6 +227,7 @@ export const noTime: Timing = {
   otherSeconds: 0,
   trajectories: 0,
   searches: 0,
+  cachedSearches: 0,
   sampledTokens: 0,
   trainedTokens: 0,
   byStage: [],

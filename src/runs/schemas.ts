@@ -79,6 +79,8 @@ const timing = z.strictObject({
   otherSeconds: z.number(),
   trajectories: natural,
   searches: natural,
+  /** Absent in runs of 0.1. */
+  cachedSearches: natural.default(0),
   sampledTokens: natural,
   trainedTokens: natural,
   byStage: z.array(

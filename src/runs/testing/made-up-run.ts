@@ -85,6 +85,7 @@ export const madeUpTiming: Timing = {
   otherSeconds: 27.7,
   trajectories: 9000,
   searches: 18000,
+  cachedSearches: 4500,
   sampledTokens: 500000,
   trainedTokens: 240000,
   byStage: madeUpStages.map((stage, index) => ({
