@@ -26,10 +26,17 @@ export {
   zeroVarianceShare,
 } from './algorithms/grpo.ts';
 export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pairs.ts';
+export { acceptedTrajectories, crossEntropyBatch, type Response } from './algorithms/sft.ts';
 // Ground: errors, questions, random streams.
 export { UserError } from './base/errors.ts';
 export type { Question } from './base/question.ts';
 export { Random, type StreamKey, streamKey, uniformAt } from './base/random.ts';
+// Baselines over any text model.
+export { type BaselineName, baselineNames, promptedBaselines } from './baselines/all.ts';
+export type { Attempt } from './baselines/attempt.ts';
+export { attemptQuestion } from './baselines/attempt-question.ts';
+export type { Baseline } from './baselines/baseline.ts';
+export { AttemptEnded, Desk, type DeskOptions } from './baselines/desk.ts';
 export type { Benchmark, BenchmarkName } from './benchmarks/benchmark.ts';
 // Questions and their scores.
 export { exactMatch, f1, normalizeAnswer, substringMatch } from './benchmarks/exact-match.ts';
@@ -59,6 +66,12 @@ export { openServedModel, type ServedModelSettings } from './engines/openai/serv
 export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
 export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
+// Evaluation: questions asked, answers kept, results compared.
+export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
+export type { Conditions } from './evaluation/conditions.ts';
+export { readEvaluation } from './evaluation/evaluation-directory.ts';
+export { publishedRows } from './evaluation/published.ts';
+export type { EvaluationResults } from './evaluation/results.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';

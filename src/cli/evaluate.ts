@@ -71,7 +71,11 @@ export function evaluateCommand(io: Io): Command {
     .option('--suites <names>', `some of ${benchmarkNames.join(', ')}; or world`)
     .addOption(repeatable('--questions <name=file>', 'questions from a file; may be repeated'))
     .option('--data <dir>', 'where benchmarks lie', 'data')
-    .option('--limit <number>', 'questions of each suite, a choice by --seed (default: all)', wholeNumber(1))
+    .option(
+      '--limit <number>',
+      'questions of each suite, a choice by --seed (default: all; 100 of the embedded world)',
+      wholeNumber(1),
+    )
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
     .option('--temperature <number>', '0 = greedy', temperature, 0)
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
