@@ -76,7 +76,7 @@ export class EvaluateStatus {
     this.#area.show({
       lines: [
         joined('  ', bar(this.#done / this.#total, 32), counted, left, `${clock(gone)} gone`, failed),
-        joined('  ', title, ...scores),
+        ...rowsOf(scores, 4).map((some) => joined('  ', title, ...some)),
       ],
       plain: joined(', ', `[${clock(gone)}] ${counted}`, left, failed, joined(': ', title, scores.join(' · '))),
       milestone: this.#baseline,
@@ -91,6 +91,14 @@ export class EvaluateStatus {
     this.#done += 1;
     if (isFailure(stop)) this.#failed += 1;
   }
+}
+
+/** In rows of so many; one empty row of none. */
+function rowsOf(texts: readonly string[], count: number): (readonly string[])[] {
+  const rows = Array.from({ length: Math.ceil(texts.length / count) }, (_, i) =>
+    texts.slice(i * count, (i + 1) * count),
+  );
+  return rows.length === 0 ? [[]] : rows;
 }
 
 function joined(separator: string, ...parts: readonly string[]): string {
