@@ -150,8 +150,10 @@ function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undef
   return place;
 }
 
+/** The schema within "or null" and "by default". */
 function unwrap(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodNullable ? unwrap(schema.unwrap() as z.ZodType) : schema;
+  if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return unwrap(schema.unwrap() as z.ZodType);
+  return schema;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
