@@ -65,7 +65,7 @@ export function indexBuildCommand(io: Io): Command {
         .default('lucene'),
     )
     .option('--workers <number>', 'threads that analyse (default: one a core, as memory allows)', wholeNumber(1))
-    .option('--memory <size>', 'what the build may take, e.g. 500MB or 4GB', byteSize, 2e9)
+    .option('--memory <size>', 'what the build aims to stay within, e.g. 500MB or 4GB', byteSize, 2e9)
     .option('--skip-bad', 'pass over malformed lines, and count them')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples);

@@ -32,7 +32,7 @@ export interface BuildOptions {
   readonly length: LengthForm;
   /** Worker threads; as many as the memory allows up to the number of cores when not given. */
   readonly workers?: number;
-  /** Bytes that the process is to stay below. */
+  /** Bytes that workers and segments are sized for; a target that has been exceeded by up to 43 % (docs/retrieval.md). */
   readonly memory: number;
   /** Takes the error of each malformed line, which is passed over; without it the first one ends the build. */
   readonly onBad?: (error: UserError) => void;

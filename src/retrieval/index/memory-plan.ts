@@ -1,17 +1,17 @@
-/** How many workers a build has and how large its segments are, so that it stays within a stated memory. */
+/** How many workers a build has and how large its segments are, aiming at a stated memory; see docs/retrieval.md for how well that is met. */
 import { availableParallelism } from 'node:os';
 import { UserError } from '../../base/errors.ts';
 
 const MB = 1e6;
 
-// Measured (docs/retrieval.md): resident memory of a build, by what it depends on.
+// Estimates of resident memory. They do not explain all of what was measured: see bench/results.md.
 /** Node, reading, and the buffers of files. */
 const PROCESS_BYTES = 220 * MB;
 /** A worker with its own JavaScript heap and the words that its analyzer remembers. */
 const WORKER_BYTES = 150 * MB;
 /**
  * For each byte of passages in a segment: its text on the way, its postings twice while they are sorted, its dictionary,
- * and what the collector of garbage leaves lying about meanwhile, which is most of it.
+ * and what is not given back meanwhile.
  */
 const BYTES_PER_SEGMENT_BYTE = 28;
 /** The set of ids while it grows (id-set.ts). */
