@@ -46,6 +46,8 @@ export interface Formula {
     matched: Uint32Array,
     matches: number,
   ): number;
+  /** Adds the scores of postings start ... end−1 to the sums that are not zero, and leaves the others alone. */
+  addMatched(term: QueryTerm, start: number, end: number, base: number, sums: Float64Array): void;
   /** The sum with one posting's score added. */
   add(sum: number, term: QueryTerm, posting: number): number;
   /** The score that a passage with this sum has. */
@@ -104,6 +106,19 @@ class LuceneFormula implements Formula {
     return matches;
   }
 
+  addMatched({ weight }: QueryTerm, start: number, end: number, base: number, sums: Float64Array): void {
+    const { positions, frequencies, lengthCodes } = this.#arrays;
+    const inverses = this.#inverses;
+    for (let i = start; i < end; i++) {
+      const position = positions[i]!;
+      const before = sums[position - base]!;
+      if (before === 0) continue;
+      let tf = frequencies[i]!;
+      if (tf === 255) tf = frequencyOf(this.#arrays, i);
+      sums[position - base] = before + f(weight - f(weight / f(1 + f(tf * inverses[lengthCodes[position]!]!))));
+    }
+  }
+
   add(sum: number, { weight }: QueryTerm, posting: number): number {
     const { positions, lengthCodes } = this.#arrays;
     const tf = frequencyOf(this.#arrays, posting);
@@ -154,6 +169,14 @@ class ExactFormula implements Formula {
       sums[position - base] = sum;
     }
     return matches;
+  }
+
+  addMatched(term: QueryTerm, start: number, end: number, base: number, sums: Float64Array): void {
+    const { positions } = this.#arrays;
+    for (let i = start; i < end; i++) {
+      const place = positions[i]! - base;
+      if (sums[place] !== 0) sums[place] = this.add(sums[place]!, term, i);
+    }
   }
 
   add(sum: number, { idf, count }: QueryTerm, posting: number): number {

@@ -3,7 +3,8 @@
  *
  * A window's postings of a term add at most its bound, weight · the largest of its blocks' maxima. The terms are sorted by
  * bound; the first ones, whose bounds together cannot lift a passage into the k best, are not essential: passages are
- * collected from the essential terms alone, and looked up in the others only while they can still get there.
+ * collected from the essential terms alone, and the other terms are added, the highest bound first, to those that can
+ * still get there.
  *
  *   essential: the fewest terms such that Σ bounds of all others < threshold
  *
@@ -17,6 +18,9 @@ import type { Top } from './top.ts';
 
 /** Passages a window: its sums stay in the processor's cache, and the bounds of its few blocks are close. */
 const WINDOW = 1 << 13;
+
+/** A look-up takes as long as so many postings gone through. */
+const LOOK_UP = 16;
 
 /** A term of the query on its way through its postings. */
 interface Cursor {
@@ -99,7 +103,7 @@ export class MaxScore {
     threshold: number,
     top: Top,
   ): number {
-    const [formula, sums, matched, positions] = [this.#formula, this.#sums, this.#matched, this.#arrays.positions];
+    const [formula, sums, matched] = [this.#formula, this.#sums, this.#matched];
     const sorted = present.toSorted((x, y) => x.bound - y.bound);
     let essential = 0;
     let rest = 0;
@@ -110,22 +114,49 @@ export class MaxScore {
       const { term, next, windowEnd } = sorted[i]!;
       matches = formula.addAll(term, next, windowEnd, base, sums, matched, matches);
     }
+    matches = this.#keep(matches, threshold - rest);
+    for (let i = essential - 1; i >= 0 && matches > 0; i--) {
+      this.#addTo(matches, sorted[i]!, base);
+      rest -= sorted[i]!.bound;
+      matches = this.#keep(matches, threshold - rest);
+    }
+
     for (let match = 0; match < matches; match++) {
       const place = matched[match]!;
-      let sum = sums[place]!;
+      const sum = sums[place]!;
       sums[place] = 0;
-      let open = rest;
-      for (let i = essential - 1; i >= 0 && sum + open >= threshold; i--) {
-        const cursor = sorted[i]!;
-        open -= cursor.bound;
-        const posting = find(positions, cursor, base + place);
-        if (posting >= 0) sum = formula.add(sum, cursor.term, posting);
-      }
-      if (sum + open < threshold) continue;
+      if (sum < threshold) continue;
       top.offer(base + place, this.#score(cursors, base + place));
       if (top.full) threshold = Math.max(threshold, lowered(top.worst));
     }
     return threshold;
+  }
+
+  /** Keeps those of the first `matches` whose sum is at least `least`; returns how many. The others' sums are cleared. */
+  #keep(matches: number, least: number): number {
+    const [sums, matched] = [this.#sums, this.#matched];
+    let kept = 0;
+    for (let match = 0; match < matches; match++) {
+      const place = matched[match]!;
+      if (sums[place]! >= least) matched[kept++] = place;
+      else sums[place] = 0;
+    }
+    return kept;
+  }
+
+  /** Adds a term's scores to the passages kept: by going through its postings, or by looking up the few passages. */
+  #addTo(matches: number, cursor: Cursor, base: number): void {
+    const [formula, sums, matched] = [this.#formula, this.#sums, this.#matched];
+    const { term, next, windowEnd } = cursor;
+    if (windowEnd - next < matches * LOOK_UP) {
+      formula.addMatched(term, next, windowEnd, base, sums);
+      return;
+    }
+    for (let match = 0; match < matches; match++) {
+      const place = matched[match]!;
+      const posting = find(this.#arrays.positions, cursor, base + place);
+      if (posting >= 0) sums[place] = formula.add(sums[place]!, term, posting);
+    }
   }
 
   /** The score, its terms added in ascending order. */
