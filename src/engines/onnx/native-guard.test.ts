@@ -47,4 +47,19 @@ describe('native-guard', () => {
     while (Atomics.load(ended, 0) === 0) await new Promise(setImmediate);
     await worker.terminate();
   });
+
+  it('does not count what a thread that ended by itself will never run', async () => {
+    const guard = sharedGuard();
+    const module = JSON.stringify(new URL('./native-guard.ts', import.meta.url).href);
+    const script = `
+      import { workerData } from 'node:worker_threads';
+      const { guarded, useGuard } = await import(${module});
+      useGuard(workerData.guard);
+      guarded(() => new Promise(() => {}));
+      process.exit();`;
+    const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`);
+    const worker = new Worker(url, { workerData: { guard }, execArgv: [] });
+    await new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject));
+    expect(Atomics.load(guard, 0)).toBe(0);
+  });
 });

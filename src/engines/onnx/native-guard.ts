@@ -6,6 +6,7 @@
  * So the thread counts its calls in shared memory, and the process, before it ends, forbids new ones and waits for the
  * running one: a fraction of a second.
  */
+import { isMainThread } from 'node:worker_threads';
 
 /** Layout of the shared memory. */
 const RUNNING = 0;
@@ -15,26 +16,38 @@ const PATIENCE_MS = 10_000;
 
 /** In the thread: its memory. Alone until `useGuard`. */
 let guard = sharedGuard();
+/** In the thread: how many of the running calls are its own. */
+let own = 0;
 
 export function sharedGuard(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
 }
 
-/** In the thread, before its first call: count in the memory shared with the process. */
+/**
+ * In the thread, before its first call and before it starts threads of its own: count in the memory shared with the process.
+ * When the thread ends by itself, its calls still counted have not begun and never will: without taking them back, whoever
+ * waits (the thread itself, for its own threads) would wait in vain.
+ */
 export function useGuard(shared: Int32Array): void {
   guard = shared;
+  if (!isMainThread) process.on('exit', () => count(-own));
+}
+
+function count(calls: number): void {
+  own += calls;
+  Atomics.add(guard, RUNNING, calls);
+  Atomics.notify(guard, RUNNING);
 }
 
 /** In the thread: runs native code, counted. Once calls are forbidden it never settles, the thread being about to end. */
 export async function guarded<T>(call: () => Promise<T>): Promise<T> {
   // Counted first, looked second: the process forbids first and looks at the count second.
-  Atomics.add(guard, RUNNING, 1);
+  count(1);
   const forbidden = Atomics.load(guard, FORBIDDEN) === 1;
   try {
     if (!forbidden) return await call();
   } finally {
-    Atomics.sub(guard, RUNNING, 1);
-    Atomics.notify(guard, RUNNING);
+    count(-1);
   }
   return new Promise<never>(() => {});
 }

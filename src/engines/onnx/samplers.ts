@@ -126,16 +126,22 @@ export class Samplers {
 function remotePlace(source: WeightSource, setup: SamplerInput): Place {
   let client: WorkerClient<SamplerVerbs> | undefined;
   let version: number | undefined;
+  let taken: Promise<void> | undefined;
   return {
     prompts: [],
     async sample(request, signal) {
       client ??= startThread(setup);
       if (version !== source.version) {
         version = source.version;
-        // Messages arrive in order, so the sample finds these weights. A copy is sent.
-        client.call('take', [version, source.effectiveWeights()]).catch(ignore);
+        // A copy is sent. Where there is no memory for it, nothing may be sampled from the old weights.
+        taken = client.call('take', [version, source.effectiveWeights()]);
+        taken.catch(() => {
+          version = undefined;
+        });
       }
-      return client.call('sample', [request], signal);
+      // Messages arrive in order, so the sample finds these weights without waiting for the reply.
+      const [sample] = await Promise.all([client.call('sample', [request], signal), taken]);
+      return sample;
     },
     release: (session) => client?.post({ kind: 'release', session }),
     totals: async () =>
