@@ -91,7 +91,7 @@ describe('search-e1 ask', () => {
       answer: 'Goethe',
       grounded: true,
       wellFormed: true,
-      limits: { turnTokens: 1000, responseTokens: 5000, contextTokens: 8000 },
+      limits: { turnTokens: 1000, responseTokens: 5000, contextTokens: 6596 },
       segments: [{ author: 'policy' }, { author: 'environment' }, { author: 'policy' }],
     });
   });
@@ -111,7 +111,7 @@ describe('search-e1 ask', () => {
 
   it.each([
     ['an empty question', ['  '], /the question is empty/],
-    ['a served model without passages', ['why?', '--policy', 'http://127.0.0.1:1/v1#m'], /--retriever is missing/],
+    ['a server that is not there', ['why?', '--policy', 'http://127.0.0.1:1/v1#m'], /no connection/],
     ['a policy that is nowhere', ['why?', '--policy', 'nowhere'], /nowhere/],
     ['a temperature that is none', ['why?', '--temperature', 'warm'], /number of at least 0/],
     [

@@ -1,14 +1,13 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
 import { stdin } from 'node:process';
 import { createInterface } from 'node:readline';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
-import type { RolloutLimits } from '../rollout/turns.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { wholeNumber } from './arguments.ts';
+import { decimal, wholeNumber } from './arguments.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -56,7 +55,7 @@ export function askCommand(io: Io): Command {
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--searches <number>', 'searches at most', wholeNumber(0))
     .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
-    .option('--temperature <number>', '0 = greedy', temperature, 0)
+    .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
     .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
     .option('--raw', 'continue a raw text by /completions, in place of a chat (served models)')
@@ -71,9 +70,10 @@ export function askCommand(io: Io): Command {
     .addHelpText('after', examples)
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
+      const { searches, passages, turnTokens } = options;
       const agent = await openAgent({
         ...options,
-        limits: limitsOf(options),
+        limits: { searches, passages, turnTokens },
         locate: (place) => fetchModel(place, options, io),
       });
       try {
@@ -84,26 +84,6 @@ export function askCommand(io: Io): Command {
         await agent.close();
       }
     });
-}
-
-function temperature(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
-    throw new InvalidArgumentError('Expected a number of at least 0.');
-  return value;
-}
-
-/** Longer turns need a longer response and context: the default's proportions are kept. */
-function limitsOf({ searches, passages, turnTokens }: Options): Partial<RolloutLimits> {
-  return {
-    ...(searches !== undefined && { searches }),
-    ...(passages !== undefined && { passages }),
-    ...(turnTokens !== undefined && {
-      turnTokens,
-      responseTokens: 5 * turnTokens,
-      contextTokens: Math.max(4096, 8 * turnTokens),
-    }),
-  };
 }
 
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */

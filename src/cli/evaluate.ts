@@ -1,6 +1,6 @@
 /** `search-e1 evaluate`: asks a policy the questions of benchmarks, by any of the baselines, and keeps every answer. */
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { type BaselineName, baselineNames } from '../baselines/all.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
@@ -12,7 +12,7 @@ import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { blockAsText } from '../runs/table.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { decimal, repeatable, wholeNumber } from './arguments.ts';
 import { EvaluateStatus } from './evaluate-status.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
@@ -33,7 +33,9 @@ interface Options {
   readonly temperature: number;
   readonly searches?: number;
   readonly passages?: number;
-  readonly tokens?: number;
+  readonly turnTokens?: number;
+  readonly raw?: boolean;
+  readonly tokenizer?: string;
   readonly concurrency: number;
   readonly threads?: number;
   readonly apiKeyEnv?: string;
@@ -77,10 +79,15 @@ export function evaluateCommand(io: Io): Command {
       wholeNumber(1),
     )
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
-    .option('--temperature <number>', '0 = greedy', temperature, 0)
+    .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
     .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
-    .option('--tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
+    .option('--turn-tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
+    .option('--raw', 'ask a served model by /completions: one text that is continued, in place of a chat')
+    .option(
+      '--tokenizer <dir|file>',
+      "in place of the model's own; with --raw, its chat template is put around prompts",
+    )
     .option('--concurrency <number>', 'questions under way at a time', wholeNumber(1), 16)
     .option('--threads <number>', 'threads of the embedded engine (default: all cores)', wholeNumber(1))
     .option('--api-key-env <name>', 'variable that holds the key of a served model')
@@ -103,7 +110,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     limit: options.limit,
     searches: options.searches,
     passages: options.passages,
-    tokens: options.tokens,
+    turnTokens: options.turnTokens,
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
@@ -117,7 +124,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
-      io.out.write(options.json ? jsonText(folder, results) : finalText(folder, results, io));
+      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, io));
       refuseManyFailures(folder, results, directory);
     } finally {
       await directory.close();
@@ -185,23 +192,16 @@ function questionFile(text: string): { name: string; file: string } {
   return { name, file };
 }
 
-function temperature(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
-    throw new InvalidArgumentError('Expected a number of at least 0.');
-  return value;
-}
-
 function versionNotes(recorded: Readonly<Record<string, string>>, present: Readonly<Record<string, string>>): string[] {
   return Object.keys(present)
     .filter((name) => recorded[name] !== present[name])
     .map((name) => `begun with ${name} ${recorded[name]}, this is ${present[name]}: answers may differ`);
 }
 
-function finalText(folder: string, results: EvaluationResults, io: Io): string {
+function finalText({ folder, answers }: EvaluationDirectory, results: EvaluationResults, io: Io): string {
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
   return (
-    `${blockAsText(resultsTable(results), width)}\n${path.join(folder, 'results.json')}\n` +
+    `${blockAsText(resultsTable(results, answers), width)}\n${path.join(folder, 'results.json')}\n` +
     `Beside the published rows: search-e1 compare ${folder}\n`
   );
 }

@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { streamKey } from '../base/random.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy, SampleRequest } from '../policy/policy.ts';
-import type { ChatMessage, TextModel, TextReply, TextRequest } from '../policy/text-model.ts';
+import type { TextModel, TextReply, TextRequest } from '../policy/text-model.ts';
+import { asOneText } from './by-completions.ts';
 import { sampleInSlices, textTeller } from './slices.ts';
 import { endOfStop } from './stop-strings.ts';
 
 /**
- * Messages are put into the model's chat template; into a plain text with blank lines between them when it has none.
+ * Messages are put into the model's chat template, if it has one.
  * `close` leaves the policy open: it belongs to whoever opened it.
  * @param about for the record: the directory's name and the hash of its weights
  */
@@ -32,7 +33,7 @@ async function complete(
 ): Promise<TextReply> {
   const session = randomUUID();
   const request: SampleRequest = {
-    prompt: tokenizer.encode(typeof prompt === 'string' ? prompt : inChat(tokenizer, prompt)),
+    prompt: tokenizer.encode(asOneText(prompt, tokenizer)),
     maxTokens,
     temperature,
     topP,
@@ -60,8 +61,4 @@ async function complete(
   } finally {
     policy.release(session);
   }
-}
-
-function inChat(tokenizer: Tokenizer, messages: readonly ChatMessage[]): string {
-  return tokenizer.chat(messages) ?? messages.map(({ content }) => content).join('\n\n');
 }

@@ -2,7 +2,6 @@
 
 import { sha256 } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { TextModelInfo } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
@@ -13,18 +12,16 @@ import { rollOutText, type TextSegment, type TextSurroundings } from '../rollout
 import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
 import { defaultDeadlines, type RolloutEvent, type RolloutLimits } from '../rollout/turns.ts';
 import type { World } from '../world/generate.ts';
-import { type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
+import { type AskedLimits, modeOf, type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
 import type { EnginePolicy } from './named-policy.ts';
 
 export interface AgentOptions extends Partial<NamedAgentInputs> {
   /** Over the limits that the policy was trained with. */
-  readonly limits?: Partial<RolloutLimits>;
+  readonly limits?: AskedLimits;
   /** 0 = greedy. Default 0. */
   readonly temperature?: number;
   /** Default 1. */
   readonly seed?: number;
-  /** For a served model: continue a raw text by /completions, in place of a chat. Default false. */
-  readonly raw?: boolean;
 }
 
 /** One question's work, from prompt to answer. */
@@ -64,18 +61,16 @@ export interface Agent {
 
 /** @throws UserError naming what cannot be opened, and why */
 export async function openAgent(options: AgentOptions = {}): Promise<Agent> {
-  const { temperature = 0, seed = 1, raw = false, tokenizer } = options;
+  const { temperature = 0, seed = 1 } = options;
   const inputs = { policy: undefined, retriever: undefined, template: undefined, concurrency: 1, ...options };
   const opened = await openNamedAgent(inputs, options.limits ?? {});
   try {
     const { policy, retriever, world, template, limits } = opened;
     const shared = { retriever, template, limits, deadlines: defaultDeadlines, temperature };
-    const chatTemplate = raw && tokenizer !== undefined ? await loadTokenizer(tokenizer) : undefined;
-    const mode = raw || !template.chat ? 'raw' : 'chat';
     const ask =
       policy.kind === 'engine'
         ? askOnIds({ ...shared, ...policy }, seed)
-        : askOnText({ ...shared, model: policy.model, mode, chatTemplate, seed });
+        : askOnText({ ...shared, ...policy, mode: modeOf(policy, template), seed });
     const spoken = world === undefined ? (text: string) => text : inWorldSpelling;
     return {
       about: {

@@ -101,6 +101,7 @@ describe('warnings', () => {
         name: 'Qwen/Qwen2.5-3B-Instruct',
         weights: null,
         tokenizer: null,
+        mode: 'chat',
         deterministic: false,
       },
       retriever: { kind: 'dense', passages: 21_015_324, corpusHash: 'c', settings: { model: 'e5-base-v2' } },
@@ -119,6 +120,10 @@ describe('warnings', () => {
     const comparison = compareEvaluations([made('x', makeSuites({ nq: 375, bamboogle: 125 }), 1)]);
     expect(comparison.warnings.at(-1)).toBe(
       "Bamboogle's 125 questions are 50.0 % of the mean of suites and 25.0 % of the mean of questions; one of them moves the former by 0.0040.",
+    );
+    // Both means are the same then.
+    expect(compareEvaluations([made('x', makeSuites({ nq: 40, bamboogle: 40 }), 1)]).warnings.join()).not.toContain(
+      'Bamboogle',
     );
   });
 });
@@ -175,9 +180,10 @@ describe('tables', () => {
   });
 
   it('of one evaluation have suites down and baselines across', () => {
-    const { results } = made('a', makeSuites({ one: 4 }), 1, {}, ['rag', 'agent']);
-    const block = resultsTable(results);
+    const { results, answers } = made('a', makeSuites({ one: 4 }), 1, {}, ['rag', 'agent']);
+    const block = resultsTable(results, answers);
     expect(block.header).toEqual(['RAG', 'Agent']);
     expect(block.rows[0]).toMatchObject({ label: 'one', cells: ['0.250 ±0.250', '0.250 ±0.250'] });
+    expect(block.rows.find(({ label }) => label === 'seconds')!.cells).toEqual(['1.00 ±0.00', '1.00 ±0.00']);
   });
 });

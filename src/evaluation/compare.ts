@@ -9,6 +9,7 @@ import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
+import { secondsOf } from './measure.ts';
 import { publishedRows } from './published.ts';
 import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
@@ -25,6 +26,8 @@ export interface ComparedRow {
   readonly label: string;
   readonly evaluation: string;
   readonly row: ResultRow;
+  /** A question was under way, mean of suites. */
+  readonly seconds: MeanFigure | null;
 }
 
 export interface PublishedCells {
@@ -67,11 +70,12 @@ export function compareEvaluations(evaluations: readonly NamedEvaluation[], with
     ...benchmarkNames.filter((name) => present.includes(name)),
     ...present.filter((name) => !isBenchmark(name)),
   ];
-  const rows = evaluations.flatMap(({ name, results }) =>
+  const rows = evaluations.flatMap(({ name, results, answers }) =>
     results.rows.map((row) => ({
       label: results.rows.length === 1 && evaluations.length > 1 ? name : labelOf(evaluations, name, row),
       evaluation: name,
       row,
+      seconds: secondsOf(row, answers),
     })),
   );
   const published = withPublished && suites.some(isBenchmark) ? publishedCells(suites) : [];

@@ -3,7 +3,7 @@ import { packageVersion } from '../runs/config-record.ts';
 import { html } from '../runs/report/html.ts';
 import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
-import { blockAsMarkdown, blockAsText, type TableBlock } from '../runs/table.ts';
+import { blockAsMarkdown, blockAsText, indented, type TableBlock } from '../runs/table.ts';
 import { type Comparison, macroOf } from './compare.ts';
 import { behaviour, behaviourNotes, cell, NOTHING, score, signed, suiteOf, total } from './figures-text.ts';
 
@@ -54,11 +54,12 @@ function scoreTable(comparison: Comparison): TableBlock {
 function behaviourTable(rows: Comparison['rows']): TableBlock {
   return {
     title: 'Behaviour, means of suites',
-    header: [...behaviour.map(({ label }) => label), 'no answer', 'failed'],
+    header: [...behaviour.map(({ label }) => label), 'seconds', 'no answer', 'failed'],
     rows: rows.map((compared) => ({
       label: compared.label,
       cells: [
         ...behaviour.map(({ figure, decimals }) => cell(compared.row.macro[figure], decimals)),
+        cell(compared.seconds, 2),
         String(total(compared.row, 'unanswered')),
         String(total(compared.row, 'failures')),
       ],
@@ -85,7 +86,7 @@ function differenceTable({ suites, differences }: Comparison): TableBlock {
 
 export function comparisonText(comparison: Comparison, width: number): string {
   const tables = comparisonTables(comparison).map((block) => blockAsText(block, width));
-  const warnings = comparison.warnings.map((warning) => `  ! ${warning}`);
+  const warnings = comparison.warnings.map((warning) => indented('  ! ', warning, width));
   return [...tables, ...(warnings.length > 0 ? [`Read with care\n${warnings.join('\n')}\n`] : [])].join('\n');
 }
 

@@ -14,8 +14,11 @@ export const conditionsSchema = z.strictObject({
   model: z.strictObject({
     engine: z.string(),
     name: z.string(),
+    /** ids: token ids, on our own engine. chat, raw: a server's /chat/completions or /completions. */
+    mode: z.enum(['ids', 'chat', 'raw']),
     /** Of the weights; null where they are not at hand: then the score rests on the name. */
     weights: hash.nullable(),
+    /** Null for a served model, unless its chat template was given. */
     tokenizer: hash.nullable(),
     deterministic: z.boolean(),
   }),

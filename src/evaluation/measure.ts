@@ -8,7 +8,7 @@ import { macroMean, meanOf } from '../benchmarks/score.ts';
 import { wilsonInterval } from '../benchmarks/statistics.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { ScoredAnswer } from './answer.ts';
-import type { Figures, MeanFigure, SuiteResult } from './results.ts';
+import type { Figures, MeanFigure, ResultRow, SuiteResult } from './results.ts';
 
 /** The mean of the values that are there; null of none. */
 function figure(values: readonly (number | null)[]): MeanFigure | null {
@@ -66,4 +66,15 @@ export function meanOfSuites(suites: readonly SuiteResult[]): Figures {
 /** Every question weighs the same. */
 export function meanOfQuestions(answers: readonly ScoredAnswer[]): Figures {
   return figuresOf(answers);
+}
+
+/** How long a question of a row was under way, mean of suites; kept out of results.json, where nothing may hang on a clock. */
+export function secondsOf(
+  { baseline, suites }: ResultRow,
+  answers: ReadonlyMap<string, ScoredAnswer>,
+): MeanFigure | null {
+  const valid = [...answers.values()].filter((a) => a.baseline === baseline && !isFailure(a.stop));
+  const bySuite = suites.map(({ suite }) => figure(valid.filter((a) => a.suite === suite).map((a) => a.seconds)));
+  const there = bySuite.filter((each) => each !== null);
+  return there.length === 0 ? null : macroMean(there);
 }

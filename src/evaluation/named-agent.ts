@@ -7,7 +7,7 @@ import { Bm25Index } from '../retrieval/bm25.ts';
 import { type OpenRetriever, openRetriever } from '../retrieval/open-retriever.ts';
 import { defaultLimits, type RolloutLimits } from '../rollout/turns.ts';
 import { generateWorld, type World } from '../world/generate.ts';
-import { type NamedPolicy, type NamedPolicyOptions, openNamedPolicy } from './named-policy.ts';
+import { type NamedPolicy, type NamedPolicyOptions, openNamedPolicy, type ServedPolicy } from './named-policy.ts';
 
 export interface NamedAgentInputs extends NamedPolicyOptions {
   /** See named-policy.ts; undefined = the embedded base policy. */
@@ -29,16 +29,16 @@ export interface NamedAgent {
   close(): Promise<void>;
 }
 
+/** What a user says about limits; undefined = as the policy was trained. */
+export type AskedLimits = Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>;
+
 const WORLD = 'world';
 
 /**
  * @param limits over those that the policy was trained with
  * @throws UserError that names what cannot be opened, and why
  */
-export async function openNamedAgent(
-  inputs: NamedAgentInputs,
-  limits: Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>,
-): Promise<NamedAgent> {
+export async function openNamedAgent(inputs: NamedAgentInputs, limits: AskedLimits): Promise<NamedAgent> {
   const policy = await openNamedPolicy(inputs.policy, inputs);
   try {
     const { retriever, world } = await openSearched(inputs.retriever, policy);
@@ -64,6 +64,11 @@ export async function openNamedAgent(
   }
 }
 
+/** A template that is no chat message is a text to be continued. */
+export function modeOf({ raw }: ServedPolicy, template: Template): 'chat' | 'raw' {
+  return raw || !template.chat ? 'raw' : 'chat';
+}
+
 async function openSearched(
   spec: string | undefined,
   policy: NamedPolicy,
@@ -82,10 +87,7 @@ async function openSearched(
 }
 
 /** The limits alone, in a fixed order, of settings that may hold more. More searches and longer turns make room for themselves. */
-function limitsOver(
-  trained: RolloutLimits,
-  asked: Readonly<Partial<Record<keyof RolloutLimits, number | undefined>>>,
-): RolloutLimits {
+function limitsOver(trained: RolloutLimits, asked: AskedLimits): RolloutLimits {
   const limit = (name: keyof RolloutLimits) => asked[name] ?? trained[name];
   const [searches, turnTokens, observationTokens] = [
     limit('searches'),

@@ -12,6 +12,7 @@ import { UserError } from '../base/errors.ts';
 import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import { byCompletions } from '../engines/by-completions.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { isAddress, parseAddress } from '../engines/openai/address.ts';
 import { apiKeyFor } from '../engines/openai/api-key.ts';
@@ -45,6 +46,10 @@ export interface EnginePolicy {
 export interface ServedPolicy {
   readonly kind: 'served';
   readonly model: TextModel;
+  /** Everything goes to it as one text by /completions, in place of messages. */
+  readonly raw: boolean;
+  /** Puts messages into the model's own chat template before they are sent as a raw text. */
+  readonly chatTemplate: Tokenizer | undefined;
   close(): Promise<void>;
 }
 
@@ -56,8 +61,10 @@ export interface NamedPolicyOptions {
   readonly offline?: boolean | undefined;
   /** Finds a model of the Hub, in place of `locateModel`: for a command that shows the download. */
   readonly locate?: ((place: string) => Promise<LocatedModel>) | undefined;
-  /** A tokenizer.json, or the folder that holds one, in place of the model's own. */
+  /** A tokenizer.json, or the folder that holds one: in place of the model's own; of a served model with `raw`, its chat template. */
   readonly tokenizer?: string | undefined;
+  /** Ask a served model by /completions. */
+  readonly raw?: boolean | undefined;
   /** The environment's variable that holds the key of a served model. */
   readonly apiKeyEnv?: string | undefined;
 }
@@ -66,10 +73,18 @@ export interface NamedPolicyOptions {
 export async function openNamedPolicy(spec: string | undefined, options: NamedPolicyOptions): Promise<NamedPolicy> {
   if (spec !== undefined && isAddress(spec)) {
     const address = parseAddress(spec);
-    const apiKey = apiKeyFor(address.url, options.apiKeyEnv);
-    const model = await openServedModel(address, { apiKey, concurrency: options.concurrency });
-    return { kind: 'served', model, close: () => model.close() };
+    const { raw = false, tokenizer, concurrency, apiKeyEnv } = options;
+    if (tokenizer !== undefined && !raw)
+      throw new UserError('--tokenizer: a served chat model uses its own', { hint: 'It goes with --raw.' });
+    const chatTemplate = tokenizer === undefined ? undefined : await loadTokenizer(tokenizer);
+    const served = await openServedModel(address, { apiKey: apiKeyFor(address.url, apiKeyEnv), concurrency });
+    const model = raw ? byCompletions(served, chatTemplate) : served;
+    return { kind: 'served', model, raw, chatTemplate, close: () => model.close() };
   }
+  if (options.raw)
+    throw new UserError('--raw: only a served model is asked by /completions', {
+      hint: 'Leave it out: a model of the embedded engine is given its very tokens.',
+    });
   if (spec?.startsWith('hf:')) {
     const locate = options.locate ?? ((name) => locateModel(name, options.offline ? { offline: true } : {}));
     const { folder, place } = await locate(spec);
@@ -77,6 +92,10 @@ export async function openNamedPolicy(spec: string | undefined, options: NamedPo
   }
   if (spec === undefined) return openFolder(BASE_POLICY, 'base', options, { ofWorld: true });
   const [folder, stage] = splitStage(spec);
+  if (!existsSync(folder))
+    throw new UserError(`--policy ${spec}: there is no directory ${folder}`, {
+      hint: 'Expected a model directory, RUN or RUN#STAGE, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL.',
+    });
   if (existsSync(path.join(folder, 'checkpoints', 'latest.json'))) return openRun(folder, stage, options);
   if (stage !== undefined)
     throw new UserError(`${folder}: not a run directory, so it has no stage ${stage}`, {

@@ -13,7 +13,7 @@ import { presentVersions } from '../runs/config-record.ts';
 import type { World } from '../world/generate.ts';
 import type { Conditions } from './conditions.ts';
 import type { Solver } from './evaluate.ts';
-import { type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
+import { modeOf, type NamedAgentInputs, openNamedAgent } from './named-agent.ts';
 import type { NamedPolicy } from './named-policy.ts';
 import { type OpenedSuite, openQuestions } from './questions.ts';
 import { solveByRollout } from './solve-by-rollout.ts';
@@ -31,7 +31,7 @@ export interface EvaluationInputs extends NamedAgentInputs {
   readonly searches: number | undefined;
   readonly passages: number | undefined;
   /** New tokens of one reply. */
-  readonly tokens: number | undefined;
+  readonly turnTokens: number | undefined;
 }
 
 export interface OpenedEvaluation {
@@ -45,7 +45,7 @@ export interface OpenedEvaluation {
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const { searches, passages, tokens: turnTokens } = inputs;
+  const { searches, passages, turnTokens } = inputs;
   const agent = await openNamedAgent(inputs, { searches, passages, turnTokens });
   try {
     const { policy, retriever, world, template, limits } = agent;
@@ -85,7 +85,16 @@ function solver(
   const model = named.kind === 'served' ? named.model : textPolicy(named.policy, named.tokenizer, named);
   const agent =
     named.kind === 'served'
-      ? solveByText({ model, retriever, template, limits, deadlines, temperature, seed, mode: 'chat' })
+      ? solveByText({
+          ...named,
+          mode: modeOf(named, template),
+          retriever,
+          template,
+          limits,
+          deadlines,
+          temperature,
+          seed,
+        })
       : solveByRollout({ ...named, retriever, template, limits, deadlines, temperature }, seed);
   return (task, signal) =>
     task.baseline === 'agent'
@@ -118,9 +127,14 @@ function conditionsOf(
     schema: 1,
     model:
       policy.kind === 'served'
-        ? { ...policy.model.info, tokenizer: null }
+        ? {
+            ...policy.model.info,
+            mode: modeOf(policy, template),
+            tokenizer: policy.chatTemplate?.hash ?? null,
+          }
         : {
             engine: policy.policy.info.engine,
+            mode: 'ids',
             name: policy.name,
             weights: policy.weights,
             tokenizer: policy.tokenizer.hash,

@@ -1,11 +1,17 @@
 /** One evaluation as a table: suites down, baselines across. */
 import { baselineTitle } from '../baselines/all.ts';
 import type { TableBlock } from '../runs/table.ts';
+import type { ScoredAnswer } from './answer.ts';
 import { behaviour, behaviourNotes, cell, suiteOf, total } from './figures-text.ts';
+import { secondsOf } from './measure.ts';
 import type { EvaluationResults } from './results.ts';
 import { weightNote } from './warnings.ts';
 
-export function resultsTable({ rows, conditions }: EvaluationResults): TableBlock {
+/** @param answers for the seconds, which results do not hold */
+export function resultsTable(
+  { rows, conditions }: EvaluationResults,
+  answers: ReadonlyMap<string, ScoredAnswer>,
+): TableBlock {
   const sizes = conditions.suites.map(({ questions, of }) =>
     questions === of ? `${questions}` : `${questions} of ${of}`,
   );
@@ -26,6 +32,7 @@ export function resultsTable({ rows, conditions }: EvaluationResults): TableBloc
         cells: rows.map((row) => cell(row.macro[figure], decimals)),
         rule: i === 0,
       })),
+      { label: 'seconds', cells: rows.map((row) => cell(secondsOf(row, answers), 2)), rule: false },
       { label: 'no answer', cells: rows.map((row) => String(total(row, 'unanswered'))), rule: false },
       { label: 'failed', cells: rows.map((row) => String(total(row, 'failures'))), rule: false },
     ],

@@ -48,8 +48,8 @@ export function warnAmongOurs(evaluations: readonly NamedEvaluation[]): string[]
 }
 
 /** All but the model and the prompts of baselines, which are what is compared. */
-function comparable({ retriever, suites, decoding, limits }: Conditions) {
-  return { retriever, suites, decoding, limits };
+function comparable({ model: { mode }, retriever, suites, decoding, limits }: Conditions) {
+  return { model: { mode }, retriever, suites, decoding, limits };
 }
 
 /** How much one suite's questions weigh in the two means, where that is far apart: Bamboogle's, in the seven benchmarks. */
@@ -57,10 +57,12 @@ export function weightNote(row: ResultRow): string[] {
   const all = row.suites.reduce((sum, { questions }) => sum + questions, 0);
   const bamboogle = row.suites.find(({ suite }) => suite === 'bamboogle');
   if (bamboogle === undefined || row.suites.length < 2) return [];
+  const shares = [1 / row.suites.length, bamboogle.questions / all] as const;
+  if (shares[0] < 1.5 * shares[1]) return [];
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   return [
-    `Bamboogle's ${number(bamboogle.questions)} questions are ${percent(1 / row.suites.length)} of the mean of suites and ` +
-      `${percent(bamboogle.questions / all)} of the mean of questions; one of them moves the former by ` +
+    `Bamboogle's ${number(bamboogle.questions)} questions are ${percent(shares[0])} of the mean of suites and ` +
+      `${percent(shares[1])} of the mean of questions; one of them moves the former by ` +
       `${(1 / bamboogle.questions / row.suites.length).toFixed(4)}.`,
   ];
 }

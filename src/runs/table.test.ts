@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { renderMarkdown, renderTable, stageLabel, tableBlocks } from './table.ts';
+import { indented, renderMarkdown, renderTable, stageLabel, tableBlocks } from './table.ts';
 import { madeUpResults, madeUpSuites } from './testing/made-up-run.ts';
 
 const results = madeUpResults();
@@ -78,5 +78,12 @@ describe('the results table', () => {
 
   it('names stages as people do', () => {
     expect(['base', 'grpo-1', 'e1-2', 'control-x'].map(stageLabel)).toEqual(['base', 'GRPO 1', 'E1 2', 'control-x']);
+  });
+});
+
+describe('indented', () => {
+  it('keeps to the width, below its first word', () => {
+    expect(indented('  ! ', 'one two three', 11)).toBe('  ! one two\n    three');
+    expect(indented('  ', 'unbreakable', 5)).toBe('  unbreakable');
   });
 });

@@ -144,7 +144,19 @@ export function blockAsText(block: TableBlock, width: number): string {
       lines.push(line(row.label, row.cells));
     }
   }
-  return [...lines, ...block.notes.map((note) => `  ${note}`), ''].join('\n');
+  return [...lines, ...block.notes.map((note) => indented('  ', note, width)), ''].join('\n');
+}
+
+/** A sentence behind a mark, at most `width` columns where its words allow it; further lines stand below the first. */
+export function indented(mark: string, text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const longer = lines.length === 0 ? mark + word : `${lines.at(-1)} ${word}`;
+    if (lines.length === 0) lines.push(longer);
+    else if (longer.length <= width) lines[lines.length - 1] = longer;
+    else lines.push(' '.repeat(mark.length) + word);
+  }
+  return lines.join('\n');
 }
 
 /** Markdown for a README or an issue. */

@@ -27,8 +27,8 @@ export function titleReader({ messages, prompt }: Asked): string {
       ? ` I have read it.\nAction: Finish[${title ?? 'unknown'}]`
       : ` I have to look it up.\nAction: Search[${questionIn(prompt).replaceAll(/[[\]]/g, '')}]`;
   if (prompt.includes('<search>'))
-    // The first message only tells of such blocks.
-    return messages.length > 1 && last.includes('<information>')
+    // The first message only tells of such blocks; a raw text has no messages, but shows what was found.
+    return title !== undefined || (messages.length > 1 && last.includes('<information>'))
       ? `<think> read </think> <answer> ${title ?? 'unknown'} </answer>`
       : `<think> look </think> <search> ${questionIn(prompt)} </search>`;
   if (prompt.includes('Think step by step')) return 'I do not know. So the answer is: unknown';

@@ -146,7 +146,8 @@ describe('a served model', () => {
 
   it.concurrent.each(mended)('fails in the end when it is always %s', async (_, fault) => {
     const server = await scriptedServer(() => fault);
-    const model = await openServedModel(parseAddress(server.url), { silenceSeconds: 0.3, retries: 1 });
+    const named = { ...parseAddress(server.url), model: 'scripted' };
+    const model = await openServedModel(named, { silenceSeconds: 0.3, retries: 1 });
     const error = await model.complete(request).catch((thrown: unknown) => thrown);
     await server.close();
     expect(error).toBeInstanceOf(UserError);

@@ -35,8 +35,11 @@ const defaults: ServedModelSettings = {
   totalSeconds: 1200,
 };
 
+/** A busy server may take longer to say which models it has; that is no reason to refuse it. */
+const PROBE_MILLISECONDS = 10_000;
+
 /**
- * Opens a served model. Asks the server for its models when the address names none.
+ * Opens a served model. Asks the server for its models: for the name when the address has none, else to see that it is there.
  * @throws UserError when no server answers there, or it serves several models and none was named
  */
 export async function openServedModel(
@@ -57,7 +60,16 @@ export async function openServedModel(
     // It would print requests, and broken events on standard output.
     logLevel: 'off',
   });
+  if (model !== undefined) await refuseAbsent(client, settings);
   return new ServedModel(client, model ?? (await onlyModel(client, settings)), settings);
+}
+
+/** A server that lists no models may still serve the one that was named; a server that is not there cannot. */
+async function refuseAbsent(client: OpenAI, settings: ServedModelSettings): Promise<void> {
+  await client.get('/models', { maxRetries: 0, timeout: PROBE_MILLISECONDS }).catch((error: unknown) => {
+    const absent = error instanceof APIConnectionError && !(error instanceof APIConnectionTimeoutError);
+    if (absent) throw failure(error, client, settings);
+  });
 }
 
 const modelList = z.looseObject({ data: z.array(z.looseObject({ id: z.string() })) });

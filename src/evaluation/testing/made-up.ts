@@ -24,7 +24,7 @@ export function makeSuites(sizes: Readonly<Record<string, number>>): EvaluationS
 export function makeConditions(suites: readonly EvaluationSuite[], changes: Partial<Conditions> = {}): Conditions {
   return {
     schema: 1,
-    model: { engine: 'fake', name: 'fake', weights: null, tokenizer: null, deterministic: true },
+    model: { engine: 'fake', mode: 'ids', name: 'fake', weights: null, tokenizer: null, deterministic: true },
     retriever: { kind: 'bm25', passages: 700, corpusHash: sha256('corpus'), settings: { k1: 0.9 } },
     prompts: { agent: sha256('prompt') },
     suites: suites.map(({ name, questions }) => ({
