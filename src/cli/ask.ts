@@ -121,10 +121,11 @@ async function answered(agent: Agent, question: string, view: AskView): Promise<
 
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
-  let failures = 0;
+  let [questions, failures] = [0, 0];
   for await (const line of createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
     const question = line.trim();
     if (question === '') continue;
+    questions += 1;
     const view = new AskView(options.json ? io.err : io.out);
     (options.json ? io.err : io.out).write(`${question}\n`);
     try {
@@ -136,6 +137,10 @@ async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
       io.err.write(`search-e1: ${error.message}\n`);
     }
   }
+  if (questions === 0)
+    throw new UserError('no question: standard input is empty', {
+      hint: 'For example: search-e1 ask "who wrote Faust?"',
+    });
   if (failures > 0) throw new UserError(`${failures} ${failures === 1 ? 'question' : 'questions'} failed`);
 }
 

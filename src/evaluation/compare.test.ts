@@ -114,6 +114,9 @@ describe('warnings', () => {
     const retriever = { ...makeConditions(suites).retriever, settings: { k1: 1.2 } };
     const [a, b] = [made('a', suites, 1), made('b', suites, 1, { retriever, prompts: {} })];
     expect(compareEvaluations([a, b]).warnings).toEqual(['a and b differ in retriever.settings.k1 (0.9 and 1.2).']);
+
+    const wider = made('c', makeSuites({ mine: 2, yours: 1, theirs: 1 }), 1);
+    expect(compareEvaluations([a, wider]).warnings).toEqual(['Only c asks yours, theirs.']);
   });
 
   it('say what Bamboogle weighs', () => {

@@ -108,11 +108,11 @@ export function comparisonHtml(comparison: Comparison): string {
 <style>${style}</style></head><body class="wide">
 <h1>${title}</h1>
 <p class="soft">search-e1 ${packageVersion()}</p>
+<section><h2>Results</h2>${comparisonTables(comparison).map(blockAsHtml)}</section>
 ${
   comparison.warnings.length > 0 &&
   html`<section><h2>Read with care</h2><ul>${comparison.warnings.map((warning) => html`<li>${warning}</li>`)}</ul></section>`
 }
-<section><h2>Results</h2>${comparisonTables(comparison).map(blockAsHtml)}</section>
 </body></html>`.text
   }\n`;
 }

@@ -36,7 +36,7 @@ export const behaviour: readonly { label: string; figure: keyof Figures; decimal
 export const behaviourNotes: readonly string[] = [
   'Recall: a gold answer occurs in a retrieved passage, of questions that searched.',
   'Seconds: how long a question was under way, others beside it.',
-  'All these leave failed questions out, F1 and substring excepted: there they count as 0.',
+  'Recall, searches, tokens, form and seconds leave failed questions out; in scores these count as 0.',
 ];
 
 /** One suite of a row. */

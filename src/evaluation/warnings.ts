@@ -40,16 +40,28 @@ export function warnBesidePublished({ name, results: { conditions } }: NamedEval
 export function warnAmongOurs(evaluations: readonly NamedEvaluation[]): string[] {
   const [first, ...others] = evaluations;
   return others.flatMap((other) => {
-    const found = differences(comparable(first!.results.conditions), comparable(other.results.conditions));
-    if (found.length === 0) return [];
+    const names = new Set(first!.results.conditions.suites.map(({ name }) => name));
+    const [there, here] = [first!, other].map(({ results }) => results.conditions) as [Conditions, Conditions];
+    const shared = here.suites.filter(({ name }) => names.has(name)).map(({ name }) => name);
+    const found = differences(comparable(there, shared), comparable(here, shared));
     const listed = found.map(({ field, there, here }) => `${field} (${there} and ${here})`);
-    return [`${first!.name} and ${other.name} differ in ${listed.join(', ')}.`];
+    return [
+      ...(listed.length > 0 ? [`${first!.name} and ${other.name} differ in ${listed.join(', ')}.`] : []),
+      ...onlyIn(first!, shared),
+      ...onlyIn(other, shared),
+    ];
   });
 }
 
-/** All but the model and the prompts of baselines, which are what is compared. */
-function comparable({ model: { mode }, retriever, suites, decoding, limits }: Conditions) {
-  return { model: { mode }, retriever, suites, decoding, limits };
+function onlyIn({ name, results }: NamedEvaluation, shared: readonly string[]): string[] {
+  const suites = results.conditions.suites.filter((suite) => !shared.includes(suite.name));
+  return suites.length === 0 ? [] : [`Only ${name} asks ${suites.map((suite) => suite.name).join(', ')}.`];
+}
+
+/** All but the model and the prompts of baselines, which are what is compared; of the suites those that both have. */
+function comparable({ model, retriever, suites, decoding, limits }: Conditions, shared: readonly string[]) {
+  const both = suites.filter(({ name }) => shared.includes(name));
+  return { model: { mode: model.mode }, retriever, suites: both, decoding, limits };
 }
 
 /** How much one suite's questions weigh in the two means, where that is far apart: Bamboogle's, in the seven benchmarks. */

@@ -128,7 +128,7 @@ export function blockAsText(block: TableBlock, width: number): string {
   const labelWidth = Math.max(...block.rows.map((row) => row.label.length)) + 2;
   const cellWidth = 2 + Math.max(...block.header.map(length), ...block.rows.flatMap((row) => row.cells.map(length)));
   const perPart = Math.max(1, Math.floor((width - labelWidth) / cellWidth));
-  const lines = [block.title];
+  const lines = [indented('', block.title, width)];
   for (let from = 0; from < block.header.length; from += perPart) {
     const line = (label: string, cells: readonly string[]) =>
       `  ${label}`.padEnd(labelWidth) +

@@ -10,13 +10,14 @@ export const style = new Html(`
   --heat: 232, 92, 52; --s1: #78aef8; --s2: #f0a06a; --s3: #6fd394; --s4: #cf9bea; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 68rem; font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
-body.wide { max-width: 92rem; }
+body.wide { max-width: 92rem; } li { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; } p { margin: .4rem 0; } .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
 nav a { margin-right: 1rem; display: inline-block; } a { color: inherit; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .3rem 0; } caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .18rem .7rem; text-align: right; white-space: nowrap; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
+.wide th, .wide td { padding: .18rem .5rem; } .wide td:first-child { padding-left: 0; white-space: normal; min-width: 9rem; }
 thead th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--line); } tr.rule > * { border-top: 1px solid var(--line); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; } figure { margin: 0; break-inside: avoid; }
 figcaption { font-weight: 600; font-size: .9rem; } svg { width: 100%; height: auto; display: block; }
