@@ -1,6 +1,7 @@
 /**
- * `npm run bench:retrieval [-- --only wiki|gold|synthetic] [--passages 1000000] [--rounds 5] [--work DIR] [--json]`: BM25
- * on this machine, beside Lucene where it is installed. `wiki` and `gold` need the shared data (SEARCH_E1_SHARED).
+ * `npm run bench:retrieval [-- --only wiki|gold|synthetic|http] [--passages 1000000] [--rounds 5] [--work DIR] [--json]`: BM25
+ * on this machine, beside Lucene where it is installed, and over HTTP. `wiki` and `gold` need the shared data
+ * (SEARCH_E1_SHARED); `gold` and `http` search the indexes that `wiki` and `synthetic` leave in the work folder.
  */
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { readQuestions } from '../../src/benchmarks/questions.ts';
 import { DiskBm25 } from '../../src/retrieval/disk-bm25.ts';
 import { evaluateRetriever, type RetrievalScores } from '../../src/retrieval/evaluation/evaluate-retriever.ts';
 import { readJudgedQueries } from '../../src/retrieval/evaluation/judgements.ts';
+import { type HttpSpeed, measureHttp } from './http.ts';
 import { type Comparison, compare } from './side-by-side.ts';
 import { syntheticPassages, syntheticQueries } from './synthetic.ts';
 
@@ -45,7 +47,11 @@ async function measureSynthetic(): Promise<Comparison> {
   return compare(workload, work, Number(values.rounds));
 }
 
-/** On the index that `wiki` leaves behind. */
+async function measureServed(): Promise<HttpSpeed> {
+  const folder = path.join(work, `synthetic-${Number(values.passages)}.own`);
+  return measureHttp(folder, syntheticQueries(Number.POSITIVE_INFINITY), Number(values.rounds));
+}
+
 async function measureGold(): Promise<RetrievalScores> {
   const index = await DiskBm25.open(path.join(work, 'wiki.own'));
   try {
@@ -55,10 +61,11 @@ async function measureGold(): Promise<RetrievalScores> {
   }
 }
 
+const median = (figures: readonly number[]) => figures.toSorted((x, y) => x - y)[Math.floor(figures.length / 2)]!;
+const speed = (figures: readonly number[]) =>
+  `${figures.map((f) => Math.round(f)).join(' ')} (median ${Math.round(median(figures))})`;
+
 function rows({ name, k, build, open, searchRss, rank, read, lucene }: Comparison): string[] {
-  const median = (figures: readonly number[]) => figures.toSorted((x, y) => x - y)[Math.floor(figures.length / 2)]!;
-  const speed = (figures: readonly number[]) =>
-    `${figures.map((f) => Math.round(f)).join(' ')} (median ${Math.round(median(figures))})`;
   return [
     `${name}, k = ${k}`,
     `  build                 ${build.seconds.toFixed(1)} s, peak ${build.peakRss} MB${lucene ? ` (Lucene ${lucene.buildSeconds.toFixed(1)} s)` : ''}`,
@@ -76,7 +83,7 @@ function rows({ name, k, build, open, searchRss, rank, read, lucene }: Compariso
 }
 
 await mkdir(work, { recursive: true });
-const parts = values.only ?? ['wiki', 'gold', 'synthetic'];
+const parts = values.only ?? ['wiki', 'gold', 'synthetic', 'http'];
 const comparisons: Comparison[] = [];
 let gold: RetrievalScores | undefined;
 if (existsSync(wiki)) {
@@ -84,6 +91,7 @@ if (existsSync(wiki)) {
   if (parts.includes('gold')) gold = await measureGold();
 } else process.stderr.write(`without wiki and gold: ${wiki} is not there\n`);
 if (parts.includes('synthetic')) comparisons.push(await measureSynthetic());
+const http = parts.includes('http') ? await measureServed() : undefined;
 
 const machine = {
   cpu: os.cpus()[0]?.model,
@@ -91,7 +99,7 @@ const machine = {
   load: os.loadavg()[0],
   node: process.version,
 };
-if (values.json) process.stdout.write(`${JSON.stringify({ machine, comparisons, gold }, null, 2)}\n`);
+if (values.json) process.stdout.write(`${JSON.stringify({ machine, comparisons, gold, http }, null, 2)}\n`);
 else {
   process.stdout.write(
     `${machine.cpu}, ${machine.cores} cores, load ${machine.load?.toFixed(1)}, Node ${machine.node}; one thread, k1 0.9, b 0.4\n`,
@@ -101,6 +109,12 @@ else {
     const recalls = gold.recall.map(({ k, recall }) => `@${k} ${recall.toFixed(4)}`).join('  ');
     process.stdout.write(
       `nq.test, ${gold.queries} questions: gold recall ${recalls}; nDCG@10 ${gold.ndcg10.toFixed(4)}, MRR@10 ${gold.mrr10.toFixed(4)}\n`,
+    );
+  }
+  if (http) {
+    process.stdout.write(
+      `over HTTP, synthetic-${values.passages}, k = ${http.k}, batches of ${http.batch} over ${http.connections} connections, queries/s: ${speed(http.queries)}\n` +
+        `  serving after ${http.startSeconds.toFixed(2)} s; server ${http.rss} MB; answered by its cache ${(100 * http.cacheHitRate).toFixed(1)} %\n`,
     );
   }
 }

@@ -2,12 +2,16 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 
-/** A whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** A whole number of at least `least`, and at most `most`. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+    if (!/^\d+$/.test(text) || !(value >= least && value <= most))
+      throw new InvalidArgumentError(
+        most === Number.MAX_SAFE_INTEGER
+          ? `Expected a whole number of at least ${least}.`
+          : `Expected a whole number from ${least} to ${most}.`,
+      );
     return value;
   };
 }

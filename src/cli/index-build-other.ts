@@ -1,9 +1,11 @@
 /** `search-e1 index build --kind dense|hybrid|opensearch`. */
 
 import { existsSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { makeFolder } from '../base/files.ts';
 import { readCorpus } from '../retrieval/corpus.ts';
 import { buildDenseIndex } from '../retrieval/dense/build.ts';
 import { openFaissFlat } from '../retrieval/dense/faiss.ts';
@@ -14,6 +16,7 @@ import { writeLegs } from '../retrieval/hybrid-manifest.ts';
 import { openHybrid, openRetriever } from '../retrieval/open-retriever.ts';
 import { Connection } from '../retrieval/opensearch/connection.ts';
 import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
+import { acquireLock } from '../runs/lock.ts';
 import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
@@ -64,8 +67,8 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
   try {
     await interruptible('Continue with the same command.', (signal) => {
       const work = { options, area, signal, skipped };
-      if (options.kind === 'dense') return buildDense(work);
-      return options.kind === 'hybrid' ? buildHybrid(options) : loadOpenSearch(work);
+      if (options.kind === 'hybrid') return buildHybrid(options);
+      return locked(options.out, () => (options.kind === 'dense' ? buildDense(work) : loadOpenSearch(work)));
     });
   } finally {
     area.finish();
@@ -81,6 +84,18 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
         }\nSearch it with: search-e1 index search ${options.out} "your question"\n`,
   );
+}
+
+/** One process at a time builds in a folder. Of a build that was refused nothing stays behind. */
+export async function locked<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  await makeFolder(folder);
+  const lock = await acquireLock(folder);
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+    await rmdir(folder).catch(() => {});
+  }
 }
 
 interface Work {

@@ -1,16 +1,13 @@
 /** `search-e1 index build`: from corpus files to an index directory. */
-import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { makeFolder } from '../base/files.ts';
 import type { AnalyzerName } from '../retrieval/analyzer.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
 import { type BuildEvent, buildIndex, partialFolder } from '../retrieval/index/build.ts';
 import type { Manifest } from '../retrieval/index/manifest.ts';
-import { acquireLock } from '../runs/lock.ts';
 import { byteSize, decimal, wholeNumber } from './arguments.ts';
-import { buildOther, type OtherOptions, otherOptions } from './index-build-other.ts';
+import { buildOther, locked, type OtherOptions, otherOptions } from './index-build-other.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { bar, clock, LiveArea } from './live-area.ts';
@@ -129,17 +126,16 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
   const skipped = new Skipped();
   const status = new BuildStatus(area);
   const start = performance.now();
-  const work = partialFolder(options.out);
-  await makeFolder(work);
-  const lock = await acquireLock(work);
   try {
     const manifest = await interruptible('Continue with the same command.', (signal) =>
-      buildIndex({
-        ...options,
-        ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
-        onEvent: (event) => status.see(event),
-        signal,
-      }),
+      locked(partialFolder(options.out), () =>
+        buildIndex({
+          ...options,
+          ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
+          onEvent: (event) => status.see(event),
+          signal,
+        }),
+      ),
     );
     area.finish();
     const seconds = (performance.now() - start) / 1000;
@@ -150,9 +146,6 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
     );
   } finally {
     area.finish();
-    await lock.release();
-    // Of a build that was refused nothing stays behind.
-    await rmdir(work).catch(() => {});
   }
 }
 

@@ -30,10 +30,15 @@ export function serveRetrieverCommand(io: Io): Command {
   const { host, port, limits } = defaultServerOptions;
   return new Command('serve-retriever')
     .description('Serve an index or a corpus over HTTP, in the format that existing trainers speak.')
-    .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL or JSONL.gz')
+    .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL, JSONL.gz or Parquet')
     .option('--host <address>', 'address to listen on', host)
-    .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0), port)
-    .option('-k, --k <number>', 'passages for a query that names no number', wholeNumber(1), limits.defaultPassages)
+    .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)
+    .option(
+      '-k, --k <number>',
+      'passages for a query that names no number',
+      wholeNumber(1, limits.maxPassages),
+      limits.defaultPassages,
+    )
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
     .action((source: string, options: Options) => serve(source, options, io));

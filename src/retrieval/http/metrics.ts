@@ -1,4 +1,5 @@
 /** What the server counts, in Prometheus' text format (version 0.0.4). */
+import type { RetrieverStatistics } from '../retriever.ts';
 
 /** Upper ends of the latency buckets, in seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -22,8 +23,11 @@ export class ServerMetrics {
     if (bucket >= 0) this.#latency[bucket]!++;
   }
 
-  /** @param gauges - further values, by name without the prefix */
-  text(gauges: Readonly<Record<string, number>>): string {
+  /**
+   * @param gauges further values, by name without the prefix
+   * @param retriever what it counted, where it has a cache
+   */
+  text(gauges: Readonly<Record<string, number>>, retriever?: RetrieverStatistics): string {
     const lines: string[] = [];
     const family = (name: string, type: string, help: string, samples: readonly string[]) =>
       lines.push(`# HELP search_e1_${name} ${help}`, `# TYPE search_e1_${name} ${type}`, ...samples);
@@ -44,6 +48,25 @@ export class ServerMetrics {
       `search_e1_retrieve_seconds_sum ${this.#seconds}`,
       `search_e1_retrieve_seconds_count ${this.#timed}`,
     ]);
+    if (retriever !== undefined) {
+      const { queries, cacheHits, cacheBytes } = retriever;
+      const one = (name: string, type: string, help: string, value: number) =>
+        family(name, type, help, [`search_e1_${name} ${value}`]);
+      one(
+        'cache_hits_total',
+        'counter',
+        'Queries answered without a search: the same words were asked before.',
+        cacheHits,
+      );
+      one('cache_misses_total', 'counter', 'Queries that were searched.', queries - cacheHits);
+      one(
+        'cache_hit_ratio',
+        'gauge',
+        'Share of all queries that were hits; 0 before the first.',
+        cacheHits / (queries || 1),
+      );
+      one('cache_bytes', 'gauge', 'What the cache holds.', cacheBytes);
+    }
     for (const [name, value] of Object.entries({ in_flight: this.inFlight, ...gauges }))
       family(name, 'gauge', `${name.replaceAll('_', ' ')}.`, [`search_e1_${name} ${value}`]);
     return `${lines.join('\n')}\n`;

@@ -124,6 +124,22 @@ describe('the other pages', () => {
     await own.close();
   });
 
+  it('count what the cache of the retriever answered', async () => {
+    const cached: Retriever = {
+      ...{ info: index.info, search: index.search.bind(index) },
+      statistics: () => ({ queries: 8, cacheHits: 6, cacheBytes: 1234 }),
+    };
+    const own = await serveRetriever(cached, local);
+    const text = await (await fetch(`${own.url}/metrics`)).text();
+    expect(text).toMatch(/# TYPE search_e1_cache_hits_total counter\nsearch_e1_cache_hits_total 6\n/);
+    expect(text).toContain('\nsearch_e1_cache_misses_total 2\n');
+    expect(text).toContain('\nsearch_e1_cache_hit_ratio 0.75\n');
+    expect(text).toContain('\nsearch_e1_cache_bytes 1234\n');
+    await own.close();
+    // A retriever without a cache has none of them.
+    expect(await (await fetch(`${server.url}/metrics`)).text()).not.toContain('cache');
+  });
+
   it('refuse what they do not know', async () => {
     expect((await fetch(`${server.url}/retrieve`)).status).toBe(405);
     expect((await fetch(`${server.url}/elsewhere`)).status).toBe(404);

@@ -111,11 +111,11 @@ function application(retriever: Retriever, metrics: ServerMetrics, { limits, max
     metrics.count(200, 0, 0);
     return context.json({ status: 'ok', retriever: retriever.info });
   });
-  app.get('/metrics', (context) =>
-    context.body(metrics.text({ passages: retriever.info.passages, resident_bytes: process.memoryUsage.rss() }), 200, {
-      'Content-Type': 'text/plain; version=0.0.4',
-    }),
-  );
+  app.get('/metrics', (context) => {
+    const gauges = { passages: retriever.info.passages, resident_bytes: process.memoryUsage.rss() };
+    const text = metrics.text(gauges, retriever.statistics?.());
+    return context.body(text, 200, { 'Content-Type': 'text/plain; version=0.0.4' });
+  });
   app.all('/retrieve', (context) => refuse(context, 405, 'expected POST'));
   app.notFound((context) => refuse(context, 404, 'expected POST /retrieve, GET /healthz or GET /metrics'));
   app.onError((error, context) => refuse(context, 500, messageOf(error)));

@@ -73,7 +73,7 @@ export async function writeManifest(
 export async function readManifest(folder: string): Promise<Manifest> {
   const file = path.join(folder, MANIFEST);
   const value = await readJson(file).catch((error: unknown) => {
-    throw hasCode((error as Error).cause, 'ENOENT')
+    throw hasCode((error as Error).cause, 'ENOENT', 'ENOTDIR')
       ? new UserError(`${folder}: not a search index (no ${MANIFEST})`, { hint })
       : fileError(error, file, 'read');
   });
