@@ -86,7 +86,7 @@ describe('search-e1 serve-retriever', () => {
   it.each([
     [['nowhere'], /nowhere: no such file/],
     [[], /missing required argument 'source'/],
-    [['x', '--port', 'y'], /whole number of at least 0/],
+    [['x', '--port', 'y'], /whole number from 0 to 65535/],
   ])('%j is refused', async (argv, message) => {
     const { code, err } = await capture('serve-retriever', ...argv);
     expect(code).toBe(2);

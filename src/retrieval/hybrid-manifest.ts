@@ -1,8 +1,7 @@
 /** The manifest of a hybrid: which two retrievers are fused. Whatever `openRetriever` takes can be a leg. */
 import path from 'node:path';
 import { z } from 'zod';
-import { UserError } from '../base/errors.ts';
-import { readJson, writeFileAtomic } from '../base/files.ts';
+import { readRecord, writeRecord } from './record.ts';
 
 export const HYBRID_KIND = 'search-e1 hybrid index';
 
@@ -16,19 +15,19 @@ const manifestSchema = z.strictObject({
 /** @throws UserError when the manifest is damaged or of another version */
 export async function readLegs(folder: string): Promise<[string, string]> {
   const file = path.join(folder, 'manifest.json');
-  const parsed = manifestSchema.safeParse(await readJson(file));
-  if (!parsed.success)
-    throw new UserError(`${file}: damaged or of another version (${z.prettifyError(parsed.error)})`, {
-      hint: 'Make the hybrid again: search-e1 index build --kind hybrid --legs DIR DIR --out DIR',
-    });
-  const [first, second] = parsed.data.legs.map((leg) => (isUrl(leg) ? leg : path.resolve(folder, leg)));
+  const { legs } = await readRecord(
+    file,
+    manifestSchema,
+    'Make the hybrid again: search-e1 index build --kind hybrid --legs DIR DIR --out DIR',
+  );
+  const [first, second] = legs.map((leg) => (isUrl(leg) ? leg : path.resolve(folder, leg)));
   return [first!, second!];
 }
 
 export async function writeLegs(folder: string, legs: readonly [string, string]): Promise<void> {
   const relative = legs.map((leg) => (isUrl(leg) ? leg : path.relative(folder, leg)));
   const manifest = { kind: HYBRID_KIND, schema: 1, legs: relative };
-  await writeFileAtomic(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  await writeRecord(path.join(folder, 'manifest.json'), manifest);
 }
 
 function isUrl(spec: string): boolean {

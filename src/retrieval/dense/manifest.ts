@@ -1,8 +1,7 @@
 /** The manifest of a dense index: what made the vectors, what they are of, and checksums. Written last. */
 import path from 'node:path';
 import { z } from 'zod';
-import { UserError } from '../../base/errors.ts';
-import { readJson, writeFileAtomic } from '../../base/files.ts';
+import { readRecord, writeRecord } from '../record.ts';
 import type { EmbedderInfo } from './embedder.ts';
 import { passageFilesSchema } from './passage-files.ts';
 import { vectorLayoutSchema } from './vector-file.ts';
@@ -44,35 +43,24 @@ export type DenseProgress = Readonly<z.infer<typeof progressSchema>>;
 export const MANIFEST_FILE = 'manifest.json';
 export const PROGRESS_FILE = 'building.json';
 
+const HINT = 'Build the index again with this version.';
+
 /** @throws UserError when the manifest is missing, damaged, or of another version */
 export function readDenseManifest(folder: string): Promise<DenseManifest> {
-  return read(path.join(folder, MANIFEST_FILE), manifestSchema);
+  return readRecord(path.join(folder, MANIFEST_FILE), manifestSchema, HINT);
 }
 
 export async function writeDenseManifest(
   folder: string,
   contents: Omit<DenseManifest, 'kind' | 'schema'>,
 ): Promise<void> {
-  await write(path.join(folder, MANIFEST_FILE), { kind: DENSE_KIND, schema: SCHEMA, ...contents });
+  await writeRecord(path.join(folder, MANIFEST_FILE), { kind: DENSE_KIND, schema: SCHEMA, ...contents });
 }
 
 export function readProgress(folder: string): Promise<DenseProgress> {
-  return read(path.join(folder, PROGRESS_FILE), progressSchema);
+  return readRecord(path.join(folder, PROGRESS_FILE), progressSchema, HINT);
 }
 
 export async function writeProgress(folder: string, contents: Omit<DenseProgress, 'schema'>): Promise<void> {
-  await write(path.join(folder, PROGRESS_FILE), { schema: SCHEMA, ...contents });
-}
-
-async function read<T>(file: string, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(await readJson(file));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new UserError(`${file}: damaged or of another version (${issue.path.join('.')}: ${issue.message})`, {
-    hint: 'Build the index again with this version.',
-  });
-}
-
-async function write(file: string, value: unknown): Promise<void> {
-  await writeFileAtomic(file, `${JSON.stringify(value)}\n`);
+  await writeRecord(path.join(folder, PROGRESS_FILE), { schema: SCHEMA, ...contents });
 }

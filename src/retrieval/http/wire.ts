@@ -49,14 +49,17 @@ export function parseRequest(body: unknown, limits: RetrieveLimits): RetrieveReq
 
 /** The answer's JSON. */
 export function responseText(results: readonly (readonly Hit[])[], scores: boolean): string {
-  const result = results.map((hits) =>
-    hits.map(({ passage, score }) => (scores ? { document: toDocument(passage), score } : toDocument(passage))),
-  );
-  return JSON.stringify({ result });
+  const entry = ({ passage, score }: Hit) =>
+    scores ? `{"document":${documentText(passage)},"score":${JSON.stringify(score)}}` : documentText(passage);
+  return `{"result":[${results.map((hits) => `[${hits.map(entry).join()}]`).join()}]}`;
 }
 
-function toDocument({ id, title, text }: Passage) {
-  return { id, title, text, contents: `"${title}"\n${text}` };
+/** `contents` repeats title and text: what JSON escapes in them is looked for once. */
+function documentText(passage: Passage): string {
+  const [id, title, text] = [passage.id, passage.title, passage.text].map((field) =>
+    JSON.stringify(field).slice(1, -1),
+  );
+  return `{"id":"${id}","title":"${title}","text":"${text}","contents":"\\"${title}\\"\\n${text}"}`;
 }
 
 const identifier = z.union([z.string(), z.number().transform(String)]).nullish();

@@ -1,0 +1,22 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { responseText } from './wire.ts';
+
+test('an answer is written as JSON.stringify writes it', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'binary' }),
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.boolean(),
+      (title, text, score, scores) => {
+        const document = { id: `a "${title}`, title: `${title}\ud800`, text: `${text}\n"\u2028\\` };
+        const expected = { ...document, contents: `"${document.title}"\n${document.text}` };
+        expect(responseText([[{ passage: document, score }], []], scores)).toBe(
+          JSON.stringify({ result: [[scores ? { document: expected, score } : expected], []] }),
+        );
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
