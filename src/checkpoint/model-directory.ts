@@ -87,6 +87,11 @@ export async function weightFiles(folder: string): Promise<string[]> {
   return [...new Set(Object.values(parsed.data.weight_map))].sort().map((name) => path.join(folder, name));
 }
 
+/** Whether a model directory holds weights, or the index of shards. */
+export async function hasWeights(folder: string): Promise<boolean> {
+  return (await exists(path.join(folder, WEIGHTS))) || (await exists(path.join(folder, INDEX)));
+}
+
 async function exists(file: string): Promise<boolean> {
   return stat(file).then(
     () => true,

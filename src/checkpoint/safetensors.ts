@@ -11,7 +11,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
-import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from './half-floats.ts';
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from '../base/half-floats.ts';
 
 /** A dense array in row-major order. */
 export interface Tensor {

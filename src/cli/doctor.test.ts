@@ -1,7 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BASE_POLICY } from '../evolve/open.ts';
 import { capture } from './testing/capture.ts';
 
 let folder: string;
@@ -21,6 +22,21 @@ describe('search-e1 doctor', () => {
       expect(parts.reduce((sum: number, part: { bytes: number }) => sum + part.bytes, 0)).toBe(bytes);
     for (const pace of Object.values(diagnosis.pace)) expect(pace).toBeGreaterThan(0);
     expect(diagnosis.atMost.stages[0].name).toBe('evaluate-base');
+  });
+
+  it('needs no more than config.json for the memory, and shows the sampling defaults that are not used', async () => {
+    const model = path.join(folder, 'config-only');
+    await mkdir(model);
+    await copyFile(path.join(BASE_POLICY, 'config.json'), path.join(model, 'config.json'));
+    await writeFile(path.join(model, 'generation_config.json'), '{"do_sample": true, "top_p": 0.8, "eos_token_id": 1}');
+    const { code, out, err } = await capture('doctor', '--model', model, '--preset', 'smoke');
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain('not used: do_sample true, top_p 0.8 (generation_config.json)');
+    expect(out).toMatch(/Memory, GRPO\n {2}weights/);
+    expect(out).toMatch(/It fits\.\nThere are no weights in the directory: speed and time were not measured\.\n$/);
+    await writeFile(path.join(model, 'generation_config.json'), '{"top_p": "high"}');
+    const refused = await capture('doctor', '--model', model, '--preset', 'smoke');
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('generation_config.json: top_p: ')]);
   });
 
   it('opens nothing where a run would not fit, and says what to change', async () => {

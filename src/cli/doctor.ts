@@ -2,7 +2,8 @@
 import os from 'node:os';
 import { Command, Option } from 'commander';
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { readConfig } from '../checkpoint/model-directory.ts';
+import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
+import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { type ComputationPlan, planComputation } from '../engines/onnx/memory.ts';
 import { layoutOf } from '../engines/onnx/parameters.ts';
@@ -31,12 +32,14 @@ interface Options {
 interface Diagnosis {
   readonly machine: { readonly cores: number; readonly memory: number; readonly available: number };
   readonly model: { readonly folder: string; readonly parameters: number } & ModelConfig;
+  /** What its generation_config.json says; not used. */
+  readonly samplingDefaults: SamplingDefaults | null;
   readonly computation: ComputationPlan;
   readonly memory: readonly StageMemory[];
   readonly fits: boolean;
   /** Settings that lower the need, each together with those before it. */
   readonly remedies: readonly Remedy[];
-  /** Null when the run does not fit: nothing was opened. */
+  /** Null when the run does not fit, or the directory has no weights: nothing was opened. */
   readonly pace: Pace | null;
   /** Every rollout as long as the settings allow. */
   readonly atMost: { readonly seconds: number; readonly stages: readonly { name: string; seconds: number }[] } | null;
@@ -45,7 +48,8 @@ interface Diagnosis {
 const examples = `
 Examples:
   search-e1 doctor                                        the embedded world's policy
-  search-e1 doctor --model path/to/Qwen2.5-0.5B --preset paper
+  search-e1 doctor --model path/to/Qwen2.5-0.5B           memory, speed and time; with config.json alone, memory
+  search-e1 doctor --model hf:Qwen/Qwen2.5-0.5B --preset paper
   search-e1 doctor --model base --set rollout.contextTokens=2048 --json
 `;
 
@@ -76,11 +80,13 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const memory = memoryOfRun(config, settings);
   const available = process.availableMemory();
   const fits = peakOf(memory).bytes <= available;
-  if (fits) io.err.write('measuring speed on random tokens …\n');
-  const pace = fits ? await measure(folder, config, settings, options.threads) : null;
+  const measurable = fits && (await hasWeights(folder));
+  if (measurable) io.err.write('measuring speed on random tokens …\n');
+  const pace = measurable ? await measure(folder, config, settings, options.threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
     model: { folder, parameters: layoutOf(config).total, ...config },
+    samplingDefaults: await readSamplingDefaults(folder),
     computation: planComputation(config),
     memory,
     fits,
@@ -123,7 +129,8 @@ function longest(settings: Settings, config: ModelConfig, pace: Pace): NonNullab
   return { seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0), stages };
 }
 
-function diagnosisText({ machine, model, computation, memory, fits, remedies, pace, atMost }: Diagnosis): string {
+function diagnosisText(diagnosis: Diagnosis): string {
+  const { machine, model, samplingDefaults, computation, memory, fits, remedies, pace, atMost } = diagnosis;
   const peak = peakOf(memory);
   const rate = (tokens: number) => `${Math.round(tokens).toLocaleString('en')} tokens/s`;
   const { family, layers, hidden, vocabulary } = model;
@@ -132,6 +139,11 @@ function diagnosisText({ machine, model, computation, memory, fits, remedies, pa
     `Model     ${model.folder}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
     `Training  ${computation.mode === 'whole' ? 'the whole model as one graph' : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
   ];
+  const defaults = Object.entries(samplingDefaults ?? {}).map(([name, value]) => `${name} ${value}`);
+  if (defaults.length > 0)
+    lines.push(
+      `Sampling  at temperature 1 in training, greedy in evaluation; not used: ${defaults.join(', ')} (generation_config.json)`,
+    );
   for (const { stage, parts, bytes } of memory) {
     lines.push('', `Memory, ${stage}`);
     for (const part of parts) lines.push(`  ${part.name.padEnd(26)}${size(part.bytes).padStart(9)}`);
@@ -141,6 +153,7 @@ function diagnosisText({ machine, model, computation, memory, fits, remedies, pa
   if (!fits)
     for (const { option, bytes } of remedies) lines.push(`  ${size(bytes).padStart(9)} with --set '${option}'`);
   if (!fits && remedies.length > 1) lines.push('  (each together with those above it)');
+  if (fits && !pace) lines.push('There are no weights in the directory: speed and time were not measured.');
   if (pace && atMost) {
     lines.push(
       '',

@@ -58,7 +58,10 @@ export function peakOf(stages: readonly StageMemory[]): StageMemory {
   return stages.reduce((most, stage) => (stage.bytes > most.bytes ? stage : most));
 }
 
-/** Changes that lower the peak, those of least harm first; together with all before it in the list. */
+/** Smallest share of the need that a change has to free to be worth its name: 8 bits do little for a small model. */
+const WORTHWHILE = 0.01;
+
+/** Changes that lower the peak noticeably, those of least harm first; together with all before it in the list. */
 export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
   const steps: { option: string; change: (s: Settings) => Settings }[] = [
     {
@@ -87,7 +90,7 @@ export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
   for (const { option, change } of steps) {
     const next = change(changed);
     const lower = peakOf(memoryOfRun(config, next)).bytes;
-    if (lower >= bytes) continue;
+    if (lower > (1 - WORTHWHILE) * bytes) continue;
     found.push({ option, bytes: lower });
     [changed, bytes] = [next, lower];
   }

@@ -4,10 +4,10 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
+import { fromHalf, toHalf } from '../../base/half-floats.ts';
 import { Random, streamKey } from '../../base/random.ts';
 import { openFlatIndex } from './flat-index.ts';
 import { FlatSearch, type Neighbour } from './flat-search.ts';
-import { fromHalf, toHalf } from './float16.ts';
 import { emptyLayout, VectorFile, type VectorLayout, type VectorType, VectorWriter } from './vector-file.ts';
 
 let folder: string;

@@ -1,8 +1,8 @@
 /** The thread of a flat index: ONNX Runtime blocks the thread that runs it. */
 import { workerData } from 'node:worker_threads';
 import { useGuard } from '../../engines/onnx/native-guard.ts';
+import { serve } from '../../engines/onnx/serve.ts';
 import { FlatSearch, type Neighbour } from './flat-search.ts';
-import { serveVerbs } from './serve-verbs.ts';
 import { VectorFile, type VectorLayout } from './vector-file.ts';
 
 export interface FlatWorkerSetup {
@@ -19,4 +19,4 @@ export interface FlatVerbs {
 const { file, layout, threads, memory, guard } = workerData as FlatWorkerSetup & { readonly guard: Int32Array };
 useGuard(guard);
 const flat = await FlatSearch.open(new VectorFile(file, layout, memory), threads);
-serveVerbs<FlatVerbs>({ search: (queries, k, signal) => flat.search(queries, k, signal) });
+serve<FlatVerbs>({ search: (queries, k, signal) => flat.search(queries, k, signal) }, { inTurn: true });

@@ -6,8 +6,8 @@
 import { rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { hasCode, UserError } from '../../base/errors.ts';
+import { fromHalf } from '../../base/half-floats.ts';
 import type { Neighbour } from './flat-search.ts';
-import { fromHalf } from './float16.ts';
 import { VectorFile, type VectorLayout } from './vector-file.ts';
 import type { VectorIndex } from './vector-index.ts';
 

@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/files.ts';
-import { fromHalf, toHalf } from './float16.ts';
+import { fromHalf, toHalf } from '../../base/half-floats.ts';
 
 export const vectorTypes = ['float32', 'float16'] as const;
 export type VectorType = (typeof vectorTypes)[number];

@@ -1,6 +1,14 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Random } from '../base/random.ts';
-import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from './half-floats.ts';
+import {
+  bfloat16ToFloat32,
+  float16ToFloat32,
+  float32ToBfloat16,
+  float32ToFloat16,
+  fromHalf,
+  toHalf,
+} from './half-floats.ts';
+import { Random } from './random.ts';
 
 const all = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
 const widened = (widen: (from: Uint16Array, to: Float32Array) => void) => {
@@ -46,8 +54,36 @@ describe('float16', () => {
 
   it('is narrowed to what it was', () => {
     const bits = narrowed(float32ToFloat16, exact);
-    for (const [i, value] of exact.entries()) if (!Number.isNaN(value)) expect(bits[i]).toBe(i);
+    for (const [i, value] of exact.entries())
+      if (!Number.isNaN(value) && bits[i] !== i) expect([i, bits[i]]).toEqual([i, i]);
     expect(exact[bits[0x7e01]!]).toBeNaN();
+  });
+
+  it.each([
+    [65519, 65504],
+    [65520, Number.POSITIVE_INFINITY],
+    [-1e30, Number.NEGATIVE_INFINITY],
+    [2 ** -25, 0],
+    [1.5 * 2 ** -24, 2 ** -23],
+    [1 + 2 ** -11, 1],
+    [1 + 3 * 2 ** -11, 1 + 2 ** -9],
+  ])('%s is rounded to %s', (value, expected) => {
+    expect(fromHalf(toHalf(value))).toBe(expected);
+  });
+
+  it('is the nearest of all, ties to the even pattern', () => {
+    // Finite ones in ascending order.
+    const grid = exact.subarray(0, 0x7c00);
+    fc.assert(
+      fc.property(fc.float({ min: 0, max: 65000, noNaN: true }), (value) => {
+        const above = grid.findIndex((half) => half >= value);
+        const below = Math.max(0, above - 1);
+        const [down, up] = [value - grid[below]!, grid[above]! - value];
+        const expected = down < up || (down === up && below % 2 === 0) ? below : above;
+        expect(fromHalf(toHalf(value))).toBe(grid[expected]);
+        expect(fromHalf(toHalf(-value))).toBe(-grid[expected]!);
+      }),
+    );
   });
 
   // Newer engines have the type; the package's own Node 24 among them.
@@ -69,7 +105,8 @@ describe('bfloat16', () => {
 
   it('is narrowed to what it was', () => {
     const bits = narrowed(float32ToBfloat16, exact);
-    for (const [i, value] of exact.entries()) if (!Number.isNaN(value)) expect(bits[i]).toBe(i);
+    for (const [i, value] of exact.entries())
+      if (!Number.isNaN(value) && bits[i] !== i) expect([i, bits[i]]).toEqual([i, i]);
     expect(exact[bits[0x7f81]!]).toBeNaN();
   });
 
@@ -86,7 +123,7 @@ describe('bfloat16', () => {
       const above = at >= 0x7f7f ? finite + 2 ** 120 : exact[at + 1]!;
       const own = at === 0x7f80 ? finite + 2 ** 120 : exact[at]!;
       const even = at % 2 === 0;
-      expect(Math.sign(rounded) === Math.sign(value) || rounded === 0).toBe(true);
+      if (Math.sign(rounded) !== Math.sign(value) && rounded !== 0) expect([value, rounded]).toBe('of another sign');
       const [low, high] = [(below + own) / 2, (own + above) / 2];
       if (!(size > low || (size === low && even) || at === 0)) expect([value, rounded]).toBe('too large');
       if (at !== 0x7f80 && !(size < high || (size === high && even))) expect([value, rounded]).toBe('too small');
