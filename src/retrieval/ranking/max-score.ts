@@ -62,11 +62,13 @@ export class MaxScore {
       const [start, end] = [starts[term.id]!, starts[term.id + 1]!];
       return { term, start, end, next: start, windowEnd: start, hint: start, bound: 0 };
     });
+    // By bound, the lowest first; from one window to the next little changes.
+    const sorted = [...cursors];
     let threshold = this.#startThreshold(terms, k);
     for (let base = 0; base < passages; base += this.#window) {
-      const present = cursors.filter((cursor) => this.#enterWindow(cursor, base + this.#window));
-      threshold = this.#searchWindow(cursors, present, base, threshold, top);
-      for (const cursor of present) cursor.next = cursor.windowEnd;
+      for (const cursor of cursors) this.#enterWindow(cursor, base + this.#window);
+      sortByBound(sorted);
+      threshold = this.#searchWindow(cursors, sorted, base, threshold, top);
     }
   }
 
@@ -79,32 +81,32 @@ export class MaxScore {
     return lowered(threshold);
   }
 
-  /** Finds the cursor's postings before passage `until`, and their bound; false when there are none. */
-  #enterWindow(cursor: Cursor, until: number): boolean {
+  /** Moves the cursor on to its postings before passage `until`, and finds their bound. */
+  #enterWindow(cursor: Cursor, until: number): void {
     const { positions, blockStarts } = this.#arrays;
-    const { start, end, next, term } = cursor;
-    if (next === end || positions[next]! >= until) return false;
-    cursor.windowEnd = gallop(positions, next, end, until);
+    const { start, end, windowEnd: next, term } = cursor;
+    cursor.next = next;
     cursor.hint = next;
+    cursor.bound = 0;
+    if (next === end || positions[next]! >= until) return;
+    cursor.windowEnd = gallop(positions, next, end, until);
     const blocks = blockStarts[term.id]!;
     const lastBlock = blocks + Math.floor((cursor.windowEnd - 1 - start) / BLOCK);
     let impact = 0;
     for (let block = blocks + Math.floor((next - start) / BLOCK); block <= lastBlock; block++)
       impact = Math.max(impact, this.#impacts.blockMaxima[block]!);
     cursor.bound = term.weight * (impact + TERM_ERROR);
-    return true;
   }
 
   /** Offers the window's passages that may belong to the best; returns the new threshold. */
   #searchWindow(
     cursors: readonly Cursor[],
-    present: readonly Cursor[],
+    sorted: readonly Cursor[],
     base: number,
     threshold: number,
     top: Top,
   ): number {
     const [formula, sums, matched] = [this.#formula, this.#sums, this.#matched];
-    const sorted = present.toSorted((x, y) => x.bound - y.bound);
     let essential = 0;
     let rest = 0;
     while (essential < sorted.length && rest + sorted[essential]!.bound < threshold) rest += sorted[essential++]!.bound;
@@ -167,6 +169,16 @@ export class MaxScore {
       if (posting >= 0) sum = this.#formula.add(sum, cursor.term, posting);
     }
     return this.#formula.total(sum);
+  }
+}
+
+/** In place, by insertion. */
+function sortByBound(cursors: Cursor[]): void {
+  for (let i = 1; i < cursors.length; i++) {
+    const cursor = cursors[i]!;
+    let at = i;
+    for (; at > 0 && cursors[at - 1]!.bound > cursor.bound; at--) cursors[at] = cursors[at - 1]!;
+    cursors[at] = cursor;
   }
 }
 
