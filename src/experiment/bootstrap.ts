@@ -12,7 +12,7 @@ import { type Interval, mean } from '../benchmarks/statistics.ts';
 /** One value a question, by seed, suite and question; NaN where there is none (a rollout failed). */
 export type Values = readonly (readonly Float64Array[])[];
 
-export const RESAMPLES = 2_000;
+export const RESAMPLES = 1_000;
 
 /** Mean over a seed's suites (each weighs the same) of the mean over questions. NaN when nothing has a value. */
 export function seedMean(suites: readonly Float64Array[]): number {

@@ -3,7 +3,7 @@ import { mean } from '../benchmarks/statistics.ts';
 import { evaluationModes } from '../evolve/evaluate.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
 import { planStages } from '../evolve/plan.ts';
-import type { EvaluationMode, MeanMeasurement, Results, Timing } from '../evolve/results.ts';
+import type { EvaluationMode, MeanMeasurement, Results, StageMeasurement, Timing } from '../evolve/results.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
 import type { RunFiles } from '../runs/run-files.ts';
@@ -17,6 +17,8 @@ export type SuiteScores = ReadonlyMap<string, ReadonlyMap<string, Score>>;
 export interface CollectedRun {
   readonly summary: RunSummary;
   readonly settings: Settings;
+  /** The evaluations of the last stage. */
+  readonly last: readonly StageMeasurement[];
   /** Of the last stage, by `modeKey`. */
   readonly scores: ReadonlyMap<string, SuiteScores>;
 }
@@ -39,8 +41,9 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
   const scores = new Map<string, SuiteScores>();
   for (const mode of modes)
     scores.set(modeKey(mode), scoresOf((await files.trajectories(`${last}-${modeKey(mode)}`)) ?? []));
-  const summary = summarizeRun(results, last, await files.metrics(), await files.timing());
-  return { summary: { seed, arm, ...summary }, settings, scores };
+  const summary = summarizeRun(results, await files.metrics(), await files.timing());
+  const ended = results.measurements.filter(({ stage }) => stage === last);
+  return { summary: { seed, arm, ...summary }, settings, last: ended, scores };
 }
 
 /** Means over the samples of each question; rollouts that failed for outside reasons are left out. */
@@ -63,7 +66,6 @@ export function scoresOf(trajectories: readonly Trajectory[]): SuiteScores {
 
 function summarizeRun(
   { measurements, gates, pools, outcomes }: Results,
-  last: string,
   metrics: readonly MetricRecord[],
   timing: Timing | undefined,
 ): Omit<RunSummary, 'seed' | 'arm'> {
@@ -75,11 +77,6 @@ function summarizeRun(
     trainingSeconds: total(({ seconds }) => seconds),
     trainingTokens: total(({ sampledTokens, trainedTokens }) => sampledTokens + trainedTokens),
     stages: measurements.map(({ stage, mode, mean: measured }) => ({ stage, mode, mean: meansOf(measured) })),
-    suites: measurements
-      .filter(({ stage }) => stage === last)
-      .flatMap(({ mode, suites }) =>
-        suites.map((one) => ({ suite: one.suite, mode, questions: one.questions, mean: meansOf(one) })),
-      ),
     gates: gates.map(({ stage, exactMatchGap, searchesSaved, open }) => ({
       stage,
       exactMatchGap: round(exactMatchGap.mean),

@@ -16,7 +16,7 @@ import { forestPlot } from './report/forest.ts';
 import { learningCurves } from './report/learning-curves.ts';
 import { lawPlot, lawSentence, searchesAgainstExactMatch } from './report/scatter.ts';
 import { experimentStyle } from './report/style.ts';
-import { armsBlock, blocksAsHtml, suitesBlock, trainingBlock } from './report/tables.ts';
+import { armsBlock, blocksAsHtml, suitesBlock, trainingBlocks } from './report/tables.ts';
 import type { Measure, Summary, Verdict } from './schema.ts';
 import { summarizeExperiment, summaryText } from './summary.ts';
 
@@ -74,7 +74,11 @@ const verdictClass: Readonly<Record<Verdict['verdict'], string>> = {
 
 function verdictSection({ verdicts, resamples }: Summary): Html {
   if (verdicts.length === 0) return html`<p>The experiment has no two arms that a claim is about.</p>`;
-  return html`<ul class="verdicts">${verdicts.map(
+  const tally = (['supported', 'not supported', 'undecided', 'not run'] as const)
+    .map((verdict) => [verdict, verdicts.filter((one) => one.verdict === verdict).length] as const)
+    .filter(([, count]) => count > 0);
+  return html`<p>${tally.map(([verdict, count]) => `${count} ${verdict}`).join(', ')}.</p>
+<ul class="verdicts">${verdicts.map(
     ({ claim, verdict, sentence }) =>
       html`<li class="${verdictClass[verdict]}"><b>${claim}: ${verdict}.</b><br>${sentence}</li>`,
   )}</ul>
@@ -84,35 +88,38 @@ function verdictSection({ verdicts, resamples }: Summary): Html {
 function armSection(summary: Summary): Html {
   const [main, ...others] = modesByWeight(summary);
   const { length } = summary.seeds;
-  return html`${blocksAsHtml([armsBlock(summary, main!), suitesBlock(summary, main!), trainingBlock(summary)])}
+  return html`${blocksAsHtml([armsBlock(summary, main!), suitesBlock(summary, main!), ...trainingBlocks(summary)])}
 <p class="soft">Means over ${counted(length, 'seed')} of the mean over suites; in brackets the 95 % interval${length === 1 && ', over questions alone'}.</p>
 ${others.length > 0 && html`<details><summary>Other budgets, sampled and greedy</summary>${others.map((mode) => blocksAsHtml([armsBlock(summary, mode), suitesBlock(summary, mode)]))}</details>`}`;
 }
 
 function differenceSection(summary: Summary): Html {
   const reference = referenceOf(summary);
-  const plots = (measure: Measure, name: string, decimals: number) =>
-    modesByWeight(summary).map((mode) =>
+  const plots = (decoding: Decoding, measure: Measure, name: string, decimals: number) =>
+    modesOf(summary, decoding).map((mode) =>
       forestPlot(
         `${name}: ${modeLabel(mode)}`,
         summary.differences.filter((one) => one.measure === measure && modeKey(one.mode) === modeKey(mode)),
         decimals,
       ),
     );
+  const both = (decoding: Decoding) =>
+    html`<div class="charts">${plots(decoding, 'exactMatch', 'Exact match', 3)}</div><div class="charts">${plots(decoding, 'searches', 'Searches', 2)}</div>`;
   return html`<p class="soft">Every arm minus ${reference}: mean and 95 % interval; small dots are single seeds. Intervals that contain zero are grey.</p>
-<div class="charts">${plots('exactMatch', 'Exact match', 3)}</div><div class="charts">${plots('searches', 'Searches', 2)}</div>`;
+${both('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${both('greedy')}</details>`}`;
 }
 
 function stageSection(summary: Summary): Html {
-  const sampled = modesByWeight(summary).filter(({ decoding }) => decoding === 'sampled');
+  const sampled = modesOf(summary, 'sampled');
   const modes = sampled.length > 1 ? [sampled[0]!, sampled.at(-1)!] : modesByWeight(summary).slice(0, 1);
   return html`<p class="soft">Exact match, mean over suites.</p>${learningCurves(summary, modes, referenceOf(summary))}`;
 }
 
 function searchesSection(summary: Summary): Html {
-  const plots = modesByWeight(summary).map((mode) => searchesAgainstExactMatch(summary, mode));
-  return html`${armNumbers(summary)}<div class="charts">${plots}</div>
-<p class="soft">The last stage of every arm; crosses are 95 % intervals. Up and to the left is better.</p>`;
+  const plots = (decoding: Decoding) =>
+    html`<div class="charts">${modesOf(summary, decoding).map((mode) => searchesAgainstExactMatch(summary, mode))}</div>`;
+  return html`<p class="soft">The last stage of every arm; crosses are 95 % intervals. Up and to the left is better.</p>
+${armNumbers(summary)}${plots('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${plots('greedy')}</details>`}`;
 }
 
 function lawSection(summary: Summary): Html {
@@ -121,6 +128,16 @@ function lawSection(summary: Summary): Html {
     const drawn = lawPlot(law, summary.arms);
     return drawn && html`<div>${drawn}<p class="facts">${lawSentence(law)}</p></div>`;
   })}</div>`;
+}
+
+type Decoding = EvaluationMode['decoding'];
+
+function modesOf(summary: Summary, decoding: Decoding): EvaluationMode[] {
+  return modesByWeight(summary).filter((mode) => mode.decoding === decoding);
+}
+
+function has(summary: Summary, decoding: Decoding): boolean {
+  return modesOf(summary, decoding).length > 0;
 }
 
 /** The numbers that stand for arms in the charts. */

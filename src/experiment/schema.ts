@@ -16,11 +16,11 @@ const means = z.strictObject({
   grounded: z.number().nullable(),
 });
 
-/** An estimate with its 95 % bootstrap interval, and the estimate of each seed alone. */
+/** An estimate with its 95 % bootstrap interval. */
+const range = z.strictObject({ estimate: z.number(), low: z.number(), high: z.number() });
+/** And the estimate of each seed alone. */
 const interval = z.strictObject({
-  estimate: z.number(),
-  low: z.number(),
-  high: z.number(),
+  ...range.shape,
   bySeed: z.array(z.strictObject({ seed: z.string(), value: z.number() })),
 });
 
@@ -48,8 +48,6 @@ const run = z.strictObject({
   trainingSeconds: z.number().nullable(),
   trainingTokens: z.number().nullable(),
   stages: z.array(z.strictObject({ stage: z.string(), mode, mean: means })),
-  /** The last stage by suite. */
-  suites: z.array(z.strictObject({ suite: z.string(), mode, questions: count, mean: means })),
   gates: z.array(
     z.strictObject({ stage: z.string(), exactMatchGap: z.number(), searchesSaved: z.number(), open: z.boolean() }),
   ),
@@ -78,7 +76,9 @@ export const summarySchema = z.strictObject({
   resamples: count,
   runs: z.array(run),
   /** The last stage of each arm over its seeds. */
-  means: z.array(z.strictObject({ arm: z.string(), mode, measure: z.enum(measures), ...interval.shape })),
+  means: z.array(z.strictObject({ arm: z.string(), mode, measure: z.enum(measures), seeds: count, ...range.shape })),
+  /** Exact match of the last stage by suite, mean over seeds. */
+  suites: z.array(z.strictObject({ arm: z.string(), mode, suite: z.string(), exactMatch: z.number() })),
   /** arm − reference, paired by seed and question, over the seeds that have both. */
   differences: z.array(
     z.strictObject({

@@ -8,7 +8,7 @@ import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { RESAMPLES } from './bootstrap.ts';
 import { type CollectedRun, collectRun, modeKey } from './collect.ts';
-import { compareArms } from './compare.ts';
+import { compareArms, suitesOfArms } from './compare.ts';
 import { predictedLaw } from './law.ts';
 import { type Summary, summarySchema } from './schema.ts';
 import { decideClaims } from './verdicts.ts';
@@ -44,8 +44,7 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
 
   const modes = modesOf(runs);
   const reference = arms.includes(REFERENCE) ? REFERENCE : arms[0]!;
-  const compared = modes.map((mode) => compareArms(runs, arms, reference, mode));
-  const differences = compared.flatMap((one) => one.differences);
+  const { means, differences } = compareArms(runs, arms, reference, modes);
   const summaries = runs.map(({ summary }) => summary);
   return {
     schema: 1,
@@ -55,7 +54,8 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     missing,
     resamples: RESAMPLES,
     runs: summaries,
-    means: compared.flatMap(({ means }) => means),
+    means,
+    suites: modes.flatMap((mode) => suitesOfArms(runs, arms, mode)),
     differences,
     laws: modes.filter(({ decoding }) => decoding === 'sampled').map((mode) => predictedLaw(runs, mode)),
     verdicts: decideClaims(arms, summaries, differences),

@@ -104,6 +104,6 @@ function decideNothing(
   const steps = stages.reduce((sum, stage) => sum + stage.steps, 0);
   const moved = stages.reduce((sum, stage) => sum + stage.steps - stage.skippedSteps, 0);
   const largest = Math.max(...stages.map(({ largestLoss }) => largestLoss ?? Number.POSITIVE_INFINITY));
-  const sentence = `${steps} steps of ${stages.length} rounds: the largest loss is ${largest === 0 ? 'exactly 0' : largest.toExponential(1)}, ${moved === 0 ? 'no step' : `${moved} steps`} moved a weight.`;
+  const sentence = `${steps} steps of ${stages.length} rounds: the largest loss is ${largest === 0 ? 'exactly 0' : largest.toExponential(1)}, ${moved === 0 ? 'no step' : moved === 1 ? '1 step' : `${moved} steps`} moved a weight.`;
   return { claim: says, verdict: largest === 0 && moved === 0 ? 'supported' : 'not supported', sentence };
 }

@@ -5,7 +5,7 @@ import type { Difference } from '../schema.ts';
 
 const WIDTH = 420;
 const EDGE = { left: 112, right: 406, top: 8 };
-const ROW = 20;
+const ROW = 22;
 
 /** Undefined without differences. */
 export function forestPlot(title: string, differences: readonly Difference[], decimals: number): Html | undefined {
@@ -20,7 +20,7 @@ export function forestPlot(title: string, differences: readonly Difference[], de
     const label = `${arm}: ${signed(estimate)}, 95 % interval ${signed(low)} to ${signed(high)}, ${bySeed.length} ${bySeed.length === 1 ? 'seed' : 'seeds'}`;
     const colour = low > 0 || high < 0 ? 's1' : 'unsure';
     return html`<g><title>${label}</title><text x="${EDGE.left - 8}" y="${y}" dy=".32em" text-anchor="end">${arm}</text>
-${bySeed.map(({ value }) => html`<circle class="seed" cx="${x(value)}" cy="${y}" r="2"/>`)}
+${bySeed.map(({ value }) => html`<circle class="seed" cx="${x(value)}" cy="${y + 6.5}" r="1.8"/>`)}
 <line class="interval ${colour}" x1="${x(low)}" x2="${x(high)}" y1="${y}" y2="${y}"/><rect class="${colour}" x="${x(estimate) - 3}" y="${y - 3}" width="6" height="6"/></g>`;
   });
   return html`<figure><figcaption>${title}</figcaption>

@@ -33,9 +33,9 @@ export function plot({ title, x, y, xTitle, yTitle, xPlaces }: PlotOptions, draw
   return html`<figure><figcaption>${title}</figcaption>
 <svg viewBox="0 0 ${SIZE.width} ${SIZE.height}" role="img" aria-label="${title}">
 ${yTicks.map((tick) => html`<line class="grid" x1="${EDGE.left}" x2="${EDGE.right}" y1="${toY(tick)}" y2="${toY(tick)}"/><text x="${EDGE.left - 5}" y="${toY(tick)}" dy=".32em" text-anchor="end">${tickText(tick)}</text>`)}
-${xLabels.map(({ at, label }) => html`<text x="${toX(at)}" y="${EDGE.bottom + 14}" text-anchor="middle">${label}</text>`)}
+${xLabels.map(({ at, label }) => html`<text x="${toX(at)}" y="${EDGE.bottom + 17}" text-anchor="middle">${label}</text>`)}
 ${yTitle && html`<text x="2" y="11">${yTitle}</text>`}
-${xTitle && html`<text x="${EDGE.right}" y="${EDGE.bottom + 30}" text-anchor="end">${xTitle}</text>`}
+${xTitle && html`<text x="${EDGE.right}" y="${EDGE.bottom + 33}" text-anchor="end">${xTitle}</text>`}
 ${draw(toX, toY)}
 </svg></figure>`;
 }

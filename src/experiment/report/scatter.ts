@@ -78,12 +78,13 @@ export function lawSentence({ points, fit }: Law): string {
   if (fit === null)
     return `${points.length} ${points.length === 1 ? 'run' : 'runs'}: too few, or too alike, for a line.`;
   const { slope, intercept, correlation, correlationInterval: interval } = fit;
+  const signed = (value: number, decimals: number) => (value < 0 ? '−' : '') + Math.abs(value).toFixed(decimals);
   const sign = intercept < 0 ? '−' : '+';
   const sure =
     interval === null
       ? 'no interval with fewer than three seeds'
-      : `95 % interval over seeds ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`;
-  return `gain = ${slope.toFixed(3)} · gap ${sign} ${Math.abs(intercept).toFixed(3)}; correlation ${correlation.toFixed(2)} (${sure}; ${points.length} runs).`;
+      : `95 % interval over seeds ${signed(interval.low, 2)} to ${signed(interval.high, 2)}`;
+  return `gain = ${signed(slope, 3)} · gap ${sign} ${Math.abs(intercept).toFixed(3)}; correlation ${signed(correlation, 2)} (${sure}; ${points.length} runs).`;
 }
 
 function marker(number: number, x: number, y: number, label: string): Html {

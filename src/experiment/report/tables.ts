@@ -28,7 +28,7 @@ export function armsBlock({ arms, means }: Summary, mode: EvaluationMode): Table
       : `${found.estimate.toFixed(decimals)} [${found.low.toFixed(decimals)}, ${found.high.toFixed(decimals)}]`;
   };
   const seedsOf = (arm: string) =>
-    means.find((one) => one.arm === arm && modeKey(one.mode) === modeKey(mode))?.bySeed.length ?? 0;
+    means.find((one) => one.arm === arm && modeKey(one.mode) === modeKey(mode))?.seeds ?? 0;
   return {
     title: `Last stage: ${modeLabel(mode)}`,
     header: ['seeds', ...measures.map((measure) => labels[measure].label)],
@@ -42,16 +42,11 @@ export function armsBlock({ arms, means }: Summary, mode: EvaluationMode): Table
 }
 
 /** Exact match of the last stage by suite, mean over seeds. */
-export function suitesBlock({ arms, runs }: Summary, mode: EvaluationMode): TableBlock {
-  const here = runs.flatMap(({ arm, suites }) =>
-    suites.filter((one) => modeKey(one.mode) === modeKey(mode)).map((one) => ({ arm, ...one })),
-  );
+export function suitesBlock({ arms, suites: all }: Summary, mode: EvaluationMode): TableBlock {
+  const here = all.filter((one) => modeKey(one.mode) === modeKey(mode));
   const suites = [...new Set(here.map(({ suite }) => suite))];
   const cell = (arm: string, suite: string) =>
-    figure(
-      here.filter((one) => one.arm === arm && one.suite === suite).map((one) => one.mean.exactMatch),
-      3,
-    );
+    here.find((one) => one.arm === arm && one.suite === suite)?.exactMatch.toFixed(3) ?? NOTHING;
   return {
     title: `Exact match by suite: ${modeLabel(mode)}`,
     header: suites,
@@ -60,78 +55,98 @@ export function suitesBlock({ arms, runs }: Summary, mode: EvaluationMode): Tabl
   };
 }
 
-/** What the gates, pools and rounds of each arm showed: means over its rounds and seeds. */
-export function trainingBlock({ arms, runs }: Summary): TableBlock {
-  const columns: readonly { readonly label: string; readonly of: (runs: readonly RunSummary[]) => string }[] = [
-    {
-      label: 'first teacher gap',
-      of: (all) =>
-        figure(
-          all.flatMap(({ gates }) => gates.slice(0, 1)).map((gate) => gate.exactMatchGap),
-          3,
-        ),
-    },
-    {
-      label: 'searches saved by privilege',
-      of: (all) =>
-        figure(
-          all.flatMap(({ gates }) => gates.slice(0, 1)).map((gate) => gate.searchesSaved),
-          2,
-        ),
-    },
-    { label: 'open gates', of: (all) => shareText(all.flatMap(({ gates }) => gates.map(({ open }) => Number(open)))) },
-    {
-      label: 'questions with a pair',
-      of: (all) => shareText(all.flatMap(({ pools }) => pools.map((pool) => pool.pairs / pool.questions))),
-    },
-    {
-      label: 'students wrong',
-      of: (all) => shareText(all.flatMap(({ pools }) => pools.map((pool) => pool.wrongStudents / pool.pairs))),
-    },
-    ...(
-      [
-        ['KL think', 'klThink'],
-        ['KL search', 'klSearch'],
-        ['KL answer', 'klAnswer'],
-        ['KL tags', 'klTag'],
-      ] as const
-    ).map(([label, name]) => ({ label, of: (all: readonly RunSummary[]) => figure(distilled(all, name), 3) })),
-    { label: 'clipped', of: (all) => shareText(distilled(all, 'clipFraction')) },
-    { label: 'entropy', of: (all) => figure(distilled(all, 'entropy'), 3) },
-    {
-      label: 'training tokens (million)',
-      of: (all) =>
-        figure(
-          present(all.map((run) => run.trainingTokens)).map((n) => n / 1e6),
-          2,
-        ),
-    },
-    {
-      label: 'training minutes',
-      of: (all) =>
-        figure(
-          present(all.map((run) => run.trainingSeconds)).map((s) => s / 60),
-          1,
-        ),
-    },
-  ];
-  return {
-    title: 'Training: means over rounds and seeds',
+interface Column {
+  readonly label: string;
+  readonly of: (runs: readonly RunSummary[]) => string;
+}
+
+const firstGates = (runs: readonly RunSummary[]) => runs.flatMap(({ gates }) => gates.slice(0, 1));
+const pools = (runs: readonly RunSummary[]) => runs.flatMap((run) => run.pools);
+
+const budgetColumns: readonly Column[] = [
+  {
+    label: 'million tokens',
+    of: (runs) =>
+      figure(
+        present(runs.map((run) => run.trainingTokens)).map((n) => n / 1e6),
+        2,
+      ),
+  },
+  {
+    label: 'minutes',
+    of: (runs) =>
+      figure(
+        present(runs.map((run) => run.trainingSeconds)).map((s) => s / 60),
+        1,
+      ),
+  },
+  {
+    label: 'questions with a pair',
+    of: (runs) => shareText(pools(runs).map(({ pairs, questions }) => pairs / questions)),
+  },
+  {
+    label: 'students wrong',
+    of: (runs) => shareText(pools(runs).map(({ wrongStudents, pairs }) => wrongStudents / pairs)),
+  },
+  {
+    label: 'first teacher gap',
+    of: (runs) =>
+      figure(
+        firstGates(runs).map((gate) => gate.exactMatchGap),
+        3,
+      ),
+  },
+  {
+    label: 'searches saved',
+    of: (runs) =>
+      figure(
+        firstGates(runs).map((gate) => gate.searchesSaved),
+        2,
+      ),
+  },
+  { label: 'open gates', of: (runs) => shareText(runs.flatMap(({ gates }) => gates.map(({ open }) => Number(open)))) },
+];
+
+const distillColumns: readonly Column[] = [
+  { label: 'loss', of: (runs) => figure(distilled(runs, 'loss'), 4) },
+  { label: 'KL think', of: (runs) => figure(distilled(runs, 'klThink'), 3) },
+  { label: 'KL search', of: (runs) => figure(distilled(runs, 'klSearch'), 3) },
+  { label: 'KL answer', of: (runs) => figure(distilled(runs, 'klAnswer'), 3) },
+  { label: 'KL tags', of: (runs) => figure(distilled(runs, 'klTag'), 3) },
+  { label: 'clipped', of: (runs) => shareText(distilled(runs, 'clipFraction'), 1) },
+  { label: 'entropy', of: (runs) => figure(distilled(runs, 'entropy'), 3) },
+];
+
+/** What the arms spent, and what their gates, pools and distillation rounds showed: means over rounds and seeds. */
+export function trainingBlocks({ arms, runs }: Summary): TableBlock[] {
+  const block = (title: string, columns: readonly Column[], note: string): TableBlock => ({
+    title,
     header: columns.map(({ label }) => label),
-    rows: arms.map((arm) => {
-      const own = runs.filter((run) => run.arm === arm);
-      return { label: arm, cells: columns.map(({ of }) => of(own)), rule: false };
-    }),
-    notes: [
-      'KL in nats by what a token is for, clip rate and entropy are of the distillation rounds. Tokens are generated and trained ones, without evaluation.',
-    ],
-  };
+    rows: arms.map((arm) => ({
+      label: arm,
+      cells: columns.map(({ of }) => of(runs.filter((run) => run.arm === arm))),
+      rule: false,
+    })),
+    notes: [note],
+  });
+  return [
+    block(
+      'Budgets, pools and gates',
+      budgetColumns,
+      'Tokens are generated and trained ones; tokens and minutes are without evaluation. Gap and searches saved: held-out training questions under the privileged prompt against the ordinary one.',
+    ),
+    block(
+      'Distillation rounds',
+      distillColumns,
+      'KL in nats, before the clip, by what a token is for. The loss of supervised training is its cross-entropy.',
+    ),
+  ];
 }
 
 /** Of the distillation rounds. */
 function distilled(
   runs: readonly RunSummary[],
-  name: 'klThink' | 'klSearch' | 'klAnswer' | 'klTag' | 'clipFraction' | 'entropy',
+  name: 'loss' | 'klThink' | 'klSearch' | 'klAnswer' | 'klTag' | 'clipFraction' | 'entropy',
 ): number[] {
   return present(
     runs.flatMap(({ training }) => training.filter(({ stage }) => stage.startsWith('e1-')).map((stage) => stage[name])),
@@ -147,9 +162,9 @@ function figure(values: readonly number[], decimals: number): string {
   return finite.length === 0 ? NOTHING : mean(finite).toFixed(decimals);
 }
 
-function shareText(values: readonly number[]): string {
+function shareText(values: readonly number[], decimals = 0): string {
   const finite = values.filter(Number.isFinite);
-  return finite.length === 0 ? NOTHING : `${(100 * mean(finite)).toFixed(0)} %`;
+  return finite.length === 0 ? NOTHING : `${(100 * mean(finite)).toFixed(decimals)} %`;
 }
 
 /** Blocks without any figure are left out. */
