@@ -81,6 +81,11 @@ export { memoryOfRun, type Remedy, refuseUnfit, remedies, type StageMemory } fro
 export type * from './evolve/results.ts';
 export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
 export type { Setup, Suite } from './evolve/setup.ts';
+export { findPairExamples, type PairExamples } from './experiment/report/examples.ts';
+// Experiments: the figures and verdicts of many runs.
+export { renderExperimentReport, writeExperimentReport } from './experiment/report.ts';
+export type { Summary, Verdict } from './experiment/schema.ts';
+export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
 export type * from './policy/text-model.ts';

@@ -87,10 +87,12 @@ function verdictSection({ verdicts, resamples }: Summary): Html {
 
 function armSection(summary: Summary): Html {
   const [main, ...others] = modesByWeight(summary);
+  const ofMode = (mode: EvaluationMode) => blocksAsHtml([armsBlock(summary, mode), suitesBlock(summary, mode)]);
   const { length } = summary.seeds;
-  return html`${blocksAsHtml([armsBlock(summary, main!), suitesBlock(summary, main!), ...trainingBlocks(summary)])}
-<p class="soft">Means over ${counted(length, 'seed')} of the mean over suites; in brackets the 95 % interval${length === 1 && ', over questions alone'}.</p>
-${others.length > 0 && html`<details><summary>Other budgets, sampled and greedy</summary>${others.map((mode) => blocksAsHtml([armsBlock(summary, mode), suitesBlock(summary, mode)]))}</details>`}`;
+  return html`<p class="soft">Means over seeds of the mean over suites; in brackets the 95 % interval${length === 1 && ', over questions alone'}.</p>
+${ofMode(main!)}
+${others.length > 0 && html`<details><summary>Other budgets, sampled and greedy</summary>${others.map(ofMode)}</details>`}
+${blocksAsHtml(trainingBlocks(summary))}`;
 }
 
 function differenceSection(summary: Summary): Html {

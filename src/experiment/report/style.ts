@@ -9,7 +9,7 @@ export const experimentStyle = new Html(`
 .verdicts { list-style: none; padding: 0; } .verdicts li { margin: .55rem 0; padding-left: .7rem; border-left: 4px solid var(--line); break-inside: avoid; }
 .verdicts .supported { border-color: var(--good); } .verdicts .refuted { border-color: var(--bad); }
 .numbers { padding-left: 0; list-style: none; columns: 9rem; font-size: .88rem; } .numbers b { display: inline-block; min-width: 1.8em; }
-.example { margin: .6rem 0 1.6rem; } td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
+.charts + .charts, .charts + p { margin-top: 1rem; } .example { margin: .6rem 0 1.6rem; } td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
 @media (max-width: 40rem) { body { padding: .9rem; } svg text { font-size: 12.5px; } .marker text { font-size: 10px; } }
 @media print { td:first-child, th:first-child { position: static; } .charts { grid-template-columns: 1fr 1fr; } .scroll { overflow: visible; } }
