@@ -1,4 +1,5 @@
 /** One finished run of an experiment: its figures by stage, and its last stage's scores by question. */
+import { UserError } from '../base/errors.ts';
 import { mean } from '../benchmarks/statistics.ts';
 import { evaluationModes } from '../evolve/evaluate.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
@@ -27,7 +28,10 @@ export function modeKey({ decoding, searches }: EvaluationMode): string {
   return `${decoding}-${searches}`;
 }
 
-/** Undefined while the run is not finished: when an evaluation of its plan is missing. */
+/**
+ * Undefined while the run is not finished: when an evaluation of its plan is missing.
+ * @throws UserError when files of a finished run are missing or damaged
+ */
 export async function collectRun(files: RunFiles, seed: string, arm: string): Promise<CollectedRun | undefined> {
   const results = await files.results();
   if (results === undefined) return undefined;
@@ -39,8 +43,15 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
 
   const last = stages.at(-1)!;
   const scores = new Map<string, SuiteScores>();
-  for (const mode of modes)
-    scores.set(modeKey(mode), scoresOf((await files.trajectories(`${last}-${modeKey(mode)}`)) ?? []));
+  for (const mode of modes) {
+    const shard = `${last}-${modeKey(mode)}`;
+    const trajectories = await files.trajectories(shard);
+    if (trajectories === undefined)
+      throw new UserError(`${files.folder}: trajectories/${shard}.jsonl.gz is missing, though the run is finished`, {
+        hint: 'Bring it back; answers are compared question by question.',
+      });
+    scores.set(modeKey(mode), scoresOf(trajectories));
+  }
   const summary = summarizeRun(results, await files.metrics(), await files.timing());
   const ended = results.measurements.filter(({ stage }) => stage === last);
   return { summary: { seed, arm, ...summary }, settings, last: ended, scores };

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -89,6 +89,13 @@ describe('the summary of an experiment', () => {
   it('is the same when it is made again, and reads back as it was', async () => {
     expect(await summarizeExperiment(folder)).toEqual(summary);
     expect(await readSummary(path.join(folder, 'summary.json'))).toEqual(summary);
+  });
+
+  it('refuses a finished run that has lost its answers', async () => {
+    const shard = path.join(folder, 'seed-001', 'e1', 'trajectories', 'e1-2-greedy-2.jsonl.gz');
+    await rename(shard, `${shard}.away`);
+    await expect(summarizeExperiment(folder)).rejects.toThrow('trajectories/e1-2-greedy-2.jsonl.gz is missing');
+    await rename(`${shard}.away`, shard);
   });
 
   it('refuses what is no experiment, and one without a finished run', async () => {

@@ -70,6 +70,11 @@ describe('sentences', () => {
     expect(missing).toMatchObject({ verdict: 'not run' });
   });
 
+  it('say when a sure difference is a small one', () => {
+    const [small] = decideClaims(['e1', 'grpo-tokens'], [], [difference('grpo-tokens', 4, -0.015, -0.005, [0, -0.02])]);
+    expect(small).toMatchObject({ verdict: 'supported', sentence: expect.stringContaining('is smaller than 0.02.') });
+  });
+
   it('are of arms in the experiment alone', () => {
     expect(decideClaims(['e1', 'grpo-tokens'], [], [])).toHaveLength(3);
     expect(decideClaims(['e1'], [], [])).toEqual([]);
