@@ -106,3 +106,5 @@ export function checkDefinition({ arms, preset, settings }: Definition): void {
       );
   if (settings.cycles < 1) throw new UserError('settings: cycles is 0, but every arm needs a first round');
 }
+
+export type ExperimentFile = z.infer<typeof fileSchema>;
