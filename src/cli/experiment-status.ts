@@ -21,11 +21,11 @@ export class ExperimentStatus {
     switch (event.kind) {
       case 'began':
         this.#running.set(event.task.folder, 'begins');
-        break;
+        return;
       case 'ended':
         this.#running.delete(event.task.folder);
         this.#area.print(`${event.task.folder.padEnd(28)} ${clock(event.seconds)}`);
-        break;
+        return;
       case 'note':
         this.#area.print(`note: ${event.text}`);
         break;
