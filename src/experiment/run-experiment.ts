@@ -1,7 +1,7 @@
 /**
  * Runs an experiment, or what is left of it: tasks that are ready, so many at a time. What is finished is not repeated, what was
- * broken off is continued; the files are the same however often that happens and however many run at once (but for those of
- * `grpo-seconds`, whose steps follow from the clock).
+ * broken off is continued; the files are the same however often that happens (but for those of `grpo-seconds`, whose steps follow
+ * from the clock).
  */
 
 import { makeFolder } from '../base/files.ts';
@@ -18,7 +18,7 @@ export interface ExperimentOptions {
   readonly folder: string;
   /** Tasks at the same time, each with an engine of its own. */
   readonly jobs: number;
-  /** Threads of all engines together, shared out evenly. */
+  /** Threads of all engines together, shared out evenly. A seed that has begun keeps its own. */
   readonly threads: number;
   readonly base: { readonly model: string | null; readonly weights: string };
   readonly signal: AbortSignal;

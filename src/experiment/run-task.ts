@@ -23,7 +23,7 @@ export interface TaskOptions {
   readonly preset: string;
   /** Directory of the base policy; null = the embedded one. */
   readonly model: string | null;
-  /** Threads of this task's engine. The results do not depend on them. */
+  /** Threads of the engine of a run that begins; one that is forked or continued keeps its own. */
   readonly threads: number;
   readonly signal: AbortSignal;
   /** `share` of the task's own work that is done, in [0, 1], after each of evolve's events. */
@@ -52,9 +52,9 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
   }
   const begun = existsSync(files.file('config.json')) ? await files.config() : undefined;
   const settings = begun?.settings ?? task.settings;
-  // How many threads an engine has belongs to the machine and the hour; whoever continues the run by hand takes all.
-  const inputs: Inputs = { ...embedded, model: options.model };
-  const { setup, hashes, close } = await openSetup({ ...inputs, threads: options.threads }, settings);
+  // A run keeps the threads that it began with, and so do its forks: training on other threads may differ in the last bits.
+  const inputs: Inputs = begun?.inputs ?? { ...embedded, model: options.model, threads: options.threads };
+  const { setup, hashes, close } = await openSetup(inputs, settings);
   try {
     if (begun) checkSameInputs(begun, hashes, folder);
     const { preset } = options;

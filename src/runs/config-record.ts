@@ -28,7 +28,11 @@ const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
   weights: hash,
 });
 
-export const versionsSchema = z.strictObject({ 'search-e1': z.string(), node: z.string(), 'onnxruntime-node': z.string() });
+export const versionsSchema = z.strictObject({
+  'search-e1': z.string(),
+  node: z.string(),
+  'onnxruntime-node': z.string(),
+});
 
 export const runConfigSchema = z.strictObject({
   schema: z.literal(1),
