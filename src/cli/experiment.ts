@@ -113,7 +113,7 @@ async function dryRun(definition: Definition, model: string | null, options: Opt
   const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
   io.out.write(
     [
-      `${definition.name}: ${definition.arms.length} arms × ${definition.seeds.length} seeds, ${tasks.length} runs`,
+      `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)}, ${tasks.length} runs`,
       ...definition.seeds.map(({ name, seed, world }) => `  ${name}  seed ${seed}, world ${world}`),
       '',
       'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',
@@ -133,7 +133,7 @@ async function run(definition: Definition, model: string | null, options: Option
   const area = new LiveArea(io.err, options.json !== true);
   const status = new ExperimentStatus(area);
   area.print(
-    `experiment ${definition.name}: ${definition.arms.length} arms × ${definition.seeds.length} seeds in ${options.out}`,
+    `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)} in ${options.out}`,
   );
   const ticking = setInterval(() => status.draw(), 1000);
   try {
@@ -155,9 +155,15 @@ async function run(definition: Definition, model: string | null, options: Option
     })),
   );
   const { name, settings } = definition;
+  const directory = path.resolve(options.out);
+  const report = path.join(options.out, 'report.html');
   io.out.write(
     options.json
-      ? `${JSON.stringify({ name, directory: path.resolve(options.out), settings, versions: presentVersions(), runs }, null, 2)}\n`
-      : `${runs.map(({ directory }) => path.relative('', directory)).join('\n')}\n`,
+      ? `${JSON.stringify({ name, directory, report: path.resolve(report), settings, versions: presentVersions(), runs }, null, 2)}\n`
+      : `${runs.map((each) => path.relative('', each.directory)).join('\n')}\nReport: ${report}\n`,
   );
+}
+
+function counted(seeds: number): string {
+  return `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
 }
