@@ -4,7 +4,7 @@
  *   higher, lower   supported: the whole interval is on the claimed side of 0
  *                   not supported: it is wholly on the other side, or within ± margin
  *   not-lower       supported: the whole interval is above −margin; not supported: it is wholly below
- *   else            undecided
+ *   else            undecided, and always with a single seed
  *
  * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else not supported.
  */
@@ -24,7 +24,7 @@ export function decideClaims(
       if (claim.kind === 'teaches-nothing') return decideNothing(claim, runs);
       const found = findDifference(differences, claim);
       if (found === undefined) return { claim: claim.says, verdict: 'not run', sentence: notRun(claim) };
-      const verdict = decide(claim.kind, found, claim.margin);
+      const verdict = found.bySeed.length < 2 ? 'undecided' : decide(claim.kind, found, claim.margin);
       return { claim: claim.says, verdict, sentence: sentenceOf(claim, found, verdict) };
     });
 }
@@ -71,7 +71,7 @@ function sentenceOf({ kind, arm, reference, measure, margin }: Comparison, found
     ...(small ? [`The whole interval is smaller than ${margin}.`] : []),
     ...(verdict === 'not supported' && withinMargin(kind, found, margin) ? [`It lies within ±${margin}.`] : []),
     ...(kind === 'not-lower' ? [`A loss of up to ${margin} is allowed.`] : []),
-    ...(seeds === 1 ? ['With one seed the interval is over questions alone and says nothing about other seeds.'] : []),
+    ...(seeds === 1 ? ['With one seed the interval is over questions alone, and nothing is decided.'] : []),
   ].join(' ');
 }
 
@@ -104,6 +104,6 @@ function decideNothing(
   const steps = stages.reduce((sum, stage) => sum + stage.steps, 0);
   const moved = stages.reduce((sum, stage) => sum + stage.steps - stage.skippedSteps, 0);
   const largest = Math.max(...stages.map(({ largestLoss }) => largestLoss ?? Number.POSITIVE_INFINITY));
-  const sentence = `${steps} steps of ${stages.length} rounds: the largest loss is ${largest === 0 ? 'exactly 0' : largest.toExponential(1)}, ${moved === 0 ? 'no step' : moved === 1 ? '1 step' : `${moved} steps`} moved a weight.`;
+  const sentence = `${steps} steps of ${stages.length} ${stages.length === 1 ? 'round' : 'rounds'}: the largest loss is ${largest === 0 ? 'exactly 0' : largest.toExponential(1)}, ${moved === 0 ? 'no step' : moved === 1 ? '1 step' : `${moved} steps`} moved a weight.`;
   return { claim: says, verdict: largest === 0 && moved === 0 ? 'supported' : 'not supported', sentence };
 }
