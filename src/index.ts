@@ -81,6 +81,15 @@ export { memoryOfRun, type Remedy, refuseUnfit, remedies, type StageMemory } fro
 export type * from './evolve/results.ts';
 export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
 export type { Setup, Suite } from './evolve/setup.ts';
+// Experiments: arms and seeds over a shared base.
+export { type Arm, type ArmName, armNames, armOf } from './experiment/arms.ts';
+export { type Definition, experimentSettings, seedsOf } from './experiment/definition.ts';
+export { type ExperimentRecord, readExperiment } from './experiment/record.ts';
+export { findPairExamples, type PairExamples } from './experiment/report/examples.ts';
+export { renderExperimentReport, writeExperimentReport } from './experiment/report.ts';
+export { type ExperimentEvent, type ExperimentOptions, runExperiment } from './experiment/run-experiment.ts';
+export type { Summary, Verdict } from './experiment/schema.ts';
+export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
 export type * from './policy/text-model.ts';

@@ -20,7 +20,7 @@ const rooms = [
     'baselines',
     'algorithms',
   ],
-  ...['warmup', 'evolve', 'runs', 'evaluation', 'cli'],
+  ...['warmup', 'evolve', 'runs', 'evaluation', 'experiment', 'cli'],
 ];
 
 it('rooms import only from rooms below them', () => {

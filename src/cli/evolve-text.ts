@@ -30,7 +30,7 @@ export function timingText(timing: Timing): string {
 }
 
 /** "1.2 GB". */
-function bytes(count: number): string {
+export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   const power = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
   return `${(count / 1000 ** power).toPrecision(3)} ${units[power]}`;

@@ -8,6 +8,7 @@ import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
+import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { indexCommand } from './index-group.ts';
 import { Interrupted } from './interrupt.ts';
@@ -21,6 +22,7 @@ Examples:
   search-e1 evolve                          train on the embedded world, a few minutes on two cores
   search-e1 evolve --preset smoke           all parts at toy size, under a minute
   search-e1 evolve --dry-run                print settings, time and memory, and stop
+  search-e1 experiment claims --out DIR     put the method's claims to the test: arms x seeds
   search-e1 doctor --model DIR              what a run will take, and whether it fits
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
@@ -47,6 +49,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .showHelpAfterError('(--help lists what there is)');
   const commands = [
     evolveCommand(io),
+    experimentCommand(io),
     doctorCommand(io),
     warmupCommand(io),
     exportCommand(io),

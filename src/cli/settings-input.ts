@@ -17,6 +17,8 @@ interface Layer {
 export interface SettingsInput {
   /** A JSON file with some of the settings. */
   readonly file?: string | undefined;
+  /** The same, read already; `source` names it in messages. */
+  readonly part?: { readonly source: string; readonly value: Record<string, unknown> } | undefined;
   /** `a.b=c`, later ones win. */
   readonly set?: readonly string[] | undefined;
   readonly seed?: number | undefined;
@@ -31,6 +33,7 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
       throw new UserError(`${input.file}: an object with settings was expected, found ${show(value)}`);
     layers.push(...flatten(value, input.file));
   }
+  if (input.part !== undefined) layers.push(...flatten(input.part.value, input.part.source));
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 

@@ -28,7 +28,11 @@ const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
   weights: hash,
 });
 
-const versionsSchema = z.strictObject({ 'search-e1': z.string(), node: z.string(), 'onnxruntime-node': z.string() });
+export const versionsSchema = z.strictObject({
+  'search-e1': z.string(),
+  node: z.string(),
+  'onnxruntime-node': z.string(),
+});
 
 export const runConfigSchema = z.strictObject({
   schema: z.literal(1),
@@ -73,7 +77,7 @@ export function checkSameInputs(config: RunConfig, found: SetupHashes, folder: s
 }
 
 /** One line for each version that differs from the recorded one: results may then differ in the last bits. */
-export function versionNotes(config: RunConfig, present = presentVersions()): string[] {
+export function versionNotes(config: Pick<RunConfig, 'versions'>, present = presentVersions()): string[] {
   return (Object.keys(present) as (keyof RunConfig['versions'])[])
     .filter((name) => config.versions[name] !== present[name])
     .map((name) => `the run began with ${name} ${config.versions[name]}, this is ${present[name]}: results may differ`);

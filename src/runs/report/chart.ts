@@ -65,7 +65,7 @@ ${series.map((one, i) => drawSeries(one, `s${i + 1}`, x, y))}
 </svg>${series.length > 1 && legend(series)}</figure>`;
 }
 
-type Scale = (value: number) => number;
+export type Scale = (value: number) => number;
 
 function drawSeries({ points }: Series, colour: string, x: Scale, y: Scale): Html {
   const path = points.map((point, i) => `${i === 0 ? 'M' : 'L'}${x(point.x)},${y(point.y)}`).join('');
@@ -86,7 +86,7 @@ function legend(series: readonly Series[]): Html {
   return html`<div class="legend">${series.map(({ name }, i) => html`<span><i style="background:var(--s${i + 1})"></i>${name}</span>`)}</div>`;
 }
 
-function scale([from, to]: readonly [number, number], start: number, end: number): Scale {
+export function scale([from, to]: readonly [number, number], start: number, end: number): Scale {
   const span = to - from || 1;
   return (value) => Math.round((start + ((value - from) / span) * (end - start)) * 10) / 10;
 }
@@ -103,7 +103,7 @@ export function niceTicks(from: number, to: number, count: number, least = 0): n
   return Array.from({ length: steps + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-function tickText(value: number): string {
+export function tickText(value: number): string {
   if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5))
     return value.toExponential().replace('e+', 'e');
   return String(value);

@@ -1,0 +1,140 @@
+/**
+ * A whole experiment at toy size, by the real command: killed and continued, it leaves the files of an undisturbed one and repeats
+ * nothing; its arms share their past; what cannot be run is refused.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sha256 } from '../base/files.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { capture } from './testing/capture.ts';
+
+const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url));
+
+const toy = {
+  arms: ['e1', 'grpo-tokens', 'same-prompt'],
+  preset: 'smoke',
+  worlds: [12],
+  settings: {
+    world: { trainingQuestions: 40 },
+    rollout: { concurrency: 32 },
+    grpo: { steps: [1], questionsPerStep: 3, groupSize: 3 },
+    pool: { questions: 10, rollouts: 4 },
+    gate: { questions: 2 },
+    distill: { pairsPerStep: 2, maxSteps: 1, adapter: { rank: 4, alpha: 8 } },
+    evaluation: { questions: 1, searches: [2], decoding: ['greedy'] },
+    guards: { heldOutQuestions: 2, every: 2 },
+  },
+};
+
+let folder: string;
+const at = (...names: string[]) => path.join(folder, ...names);
+const experiment = (out: string, ...args: string[]) =>
+  capture('experiment', at('toy.json'), '--jobs', '2', '--out', at(out), ...args);
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'experiment-'));
+  await writeFile(at('toy.json'), JSON.stringify(toy));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The same in a process of its own, which is killed so many milliseconds after `when` was printed. */
+function killed(out: string, when: string, after: number): Promise<string | null> {
+  const args = [command, 'experiment', at('toy.json'), '--jobs', '2', '--out', at(out)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let [err, waiting] = ['', true];
+  child.stderr.on('data', (data) => {
+    err += String(data);
+    if (!waiting || !err.includes(when)) return;
+    waiting = false;
+    setTimeout(() => child.kill('SIGKILL'), after);
+  });
+  return new Promise((resolve) => child.on('close', (_, signal) => resolve(signal)));
+}
+
+/** Files below a folder of the experiment, without those that hold times and the lock of whoever was killed. */
+async function filesOf(...names: string[]): Promise<string[]> {
+  const passing = ['timing.json', 'state.json', 'report.html', 'summary.json', 'lock.json'];
+  const entries = await readdir(at(...names), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && !passing.includes(entry.name))
+    .map((entry) => path.relative(at(...names), path.join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+async function contents(name: string): Promise<Record<string, string>> {
+  const hash = async (file: string) => [file, sha256(await readFile(at(name, file)))] as const;
+  return Object.fromEntries(await Promise.all((await filesOf(name)).map(hash)));
+}
+
+async function writtenAt(...names: string[]): Promise<Record<string, number>> {
+  const time = async (file: string) => [file, (await stat(at(...names, file))).mtimeMs] as const;
+  return Object.fromEntries(await Promise.all((await filesOf(...names)).map(time)));
+}
+
+it('killed and continued, it repeats nothing and leaves the files of an undisturbed one', async () => {
+  expect(await killed('broken', 'seed-001/grpo-tokens: grpo-2', 0)).toBe('SIGKILL');
+  const shared = await writtenAt('broken', 'seed-001', 'shared');
+  const e1 = await writtenAt('broken', 'seed-001', 'e1');
+
+  const [continued, whole] = [await experiment('broken', '--json'), await experiment('whole')];
+  expect([continued.code, whole.code], continued.err + whole.err).toEqual([0, 0]);
+  expect(await writtenAt('broken', 'seed-001', 'shared')).toEqual(shared);
+  expect(await writtenAt('broken', 'seed-001', 'e1')).toEqual(e1);
+  expect(await contents('broken')).toEqual(await contents('whole'));
+  expect(JSON.parse(continued.out)).toMatchObject({
+    name: 'toy',
+    runs: toy.arms.map((arm) => ({ seed: 'seed-001', arm, directory: at('broken', 'seed-001', arm) })),
+  });
+
+  // Forks share their past; the same prompt teaches nothing.
+  const metrics = async (arm: string) => new RunFiles(at('whole', 'seed-001', arm)).metrics();
+  const past = async (arm: string) =>
+    (await metrics(arm)).filter(({ stage }) => ['evaluate-base', 'grpo-1', 'evaluate-grpo-1'].includes(stage));
+  expect((await past('e1')).length).toBe(3);
+  for (const arm of ['grpo-tokens', 'same-prompt']) expect(await past(arm)).toEqual(await past('e1'));
+  const losses = async (arm: string) => (await metrics(arm)).filter(({ stage }) => stage === 'e1-1').map((m) => m.loss);
+  expect(await losses('same-prompt')).toEqual([0]);
+  expect(await losses('e1')).not.toEqual([0]);
+  // The budget of e1, in steps of a later round.
+  const { settings } = await new RunFiles(at('whole', 'seed-001', 'grpo-tokens')).config();
+  expect(settings.grpo.steps).toEqual([1, expect.any(Number)]);
+}, 120_000);
+
+it.each([
+  ['other arms', { arms: ['e1'] }, /holds another experiment \(arms differ\)/],
+  ['other settings', { settings: { ...toy.settings, cycles: 2 } }, /holds another experiment \(settings differ\)/],
+  ['another world', { worlds: [13] }, /holds another experiment \(worlds differ\)/],
+])('another experiment in the same folder is refused: %s', async (_, change, message) => {
+  await writeFile(at('toy.json'), JSON.stringify({ ...toy, ...change }));
+  const { code, err } = await experiment('whole');
+  expect(code).toBe(2);
+  expect(err).toMatch(message);
+});
+
+it.each([
+  ['an unknown arm', { arms: ['e2'] }, /arms\.0/],
+  ['an arm twice', { arms: ['e1', 'e1'] }, /e1 is named twice/],
+  ['a budget without e1', { arms: ['grpo-tokens'] }, /grpo-tokens needs e1/],
+  ['a seed of its own', { settings: { seed: 4 } }, /seed is 4, but the experiment sets it/],
+  ['an unknown setting', { settings: { cycle: 1 } }, /unknown setting cycle, did you mean cycles/],
+  ['too few worlds', { seeds: 2 }, /worlds: 1 given for 2 seeds/],
+  ['an unknown field', { arm: 'e1' }, /arm/],
+])('a file is refused with %s', async (_, change, message) => {
+  await writeFile(at('toy.json'), JSON.stringify({ ...toy, ...change }));
+  const { code, err } = await experiment('refused');
+  expect(code).toBe(2);
+  expect(err).toMatch(message);
+  expect(await readdir(folder)).not.toContain('refused');
+});
+
+it('is refused by a name that is none, and in a folder with something else', async () => {
+  const unknown = await capture('experiment', 'claim', '--out', at('refused'));
+  expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining('claims, claims-all')]);
+  await writeFile(at('toy.json'), JSON.stringify(toy));
+  const used = await capture('experiment', at('toy.json'), '--out', folder);
+  expect([used.code, used.err]).toEqual([2, expect.stringContaining('is not empty')]);
+});

@@ -1,0 +1,169 @@
+/** `search-e1 experiment`: arms × seeds over a shared base, resumable at any point. */
+import { existsSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import { UserError } from '../base/errors.ts';
+import { readJson } from '../base/files.ts';
+import { locateModel } from '../checkpoint/hub-model.ts';
+import { BASE_POLICY, hashWeights, openSetup } from '../evolve/open.ts';
+import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
+import { armOf } from '../experiment/arms.ts';
+import {
+  builtIn,
+  checkDefinition,
+  type Definition,
+  type ExperimentFile,
+  experimentSettings,
+  fileSchema,
+  seedsOf,
+} from '../experiment/definition.ts';
+import { estimateExperiment } from '../experiment/estimate.ts';
+import { runExperiment } from '../experiment/run-experiment.ts';
+import { armFolder, tasksOf } from '../experiment/tasks.ts';
+import { presentVersions } from '../runs/config-record.ts';
+import { parseAs } from '../runs/schemas.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
+import { bytes } from './evolve-text.ts';
+import { ExperimentStatus } from './experiment-status.ts';
+import { fetchModel } from './fetch-model.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+import { clock, LiveArea } from './live-area.ts';
+import { resolveSettings } from './settings-input.ts';
+
+interface Options {
+  readonly out: string;
+  readonly seeds?: number;
+  readonly jobs: number;
+  readonly preset?: PresetName;
+  readonly set: readonly string[];
+  readonly model?: string;
+  readonly offline?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+const SEEDS = 5;
+
+const examples = `
+Experiments: ${Object.keys(builtIn).join(', ')}, or a JSON file: {"arms": ["e1", "grpo-tokens"], "seeds": 3, "settings": {"cycles": 1}}
+Arms, and how to read what comes out: docs/evidence.md. The same command continues what was broken off; more seeds may be added.
+
+Examples:
+  search-e1 experiment claims --dry-run --out claims
+  search-e1 experiment claims --seeds 5 --out claims
+  search-e1 experiment claims --preset smoke --out trial
+  search-e1 experiment mine.json --jobs 2 --out mine
+`;
+
+export function experimentCommand(io: Io): Command {
+  return new Command('experiment')
+    .description(
+      'Put the method to the test: arms that differ in one thing, over several seeds, from shared first rounds.',
+    )
+    .argument('<experiment>', `${Object.keys(builtIn).join(', ')}, or a JSON file`)
+    .requiredOption('--out <dir>', 'directory of the experiment')
+    .option('--seeds <number>', `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`, wholeNumber(1))
+    .option('--jobs <number>', 'runs at the same time, which share the cores', wholeNumber(1), 1)
+    .addOption(new Option('--preset <name>', 'settings to start from (default: default)').choices(Object.keys(presets)))
+    .addOption(
+      repeatable('--set <key=value>', 'one setting of all arms, e.g. evaluation.questions=40; may be repeated'),
+    )
+    .option('--model <dir|hf:name>', 'base policy of all arms (default: the embedded one)')
+    .option('--offline', 'take an hf: model from the cache, never from the network')
+    .option('--dry-run', 'print the grid with an estimate of its time, and stop')
+    .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .addHelpText('after', examples)
+    .action(async (source: string, options: Options) => {
+      const definition = await define(source, options);
+      const place = options.model && (await fetchModel(options.model, options, io)).place;
+      const model = place === undefined ? null : place.startsWith('hf:') ? place : path.resolve(place);
+      await (options.dryRun ? dryRun(definition, model, options, io) : run(definition, model, options, io));
+    });
+}
+
+async function define(source: string, options: Options): Promise<Definition> {
+  const arms = Object.hasOwn(builtIn, source) ? builtIn[source] : undefined;
+  if (arms === undefined && !existsSync(source))
+    throw new UserError(`${source}: neither a file nor one of the experiments ${Object.keys(builtIn).join(', ')}`);
+  const file: ExperimentFile = arms ? { arms: [...arms] } : parseAs(fileSchema, await readJson(source), source);
+  const preset = options.preset ?? file.preset ?? 'default';
+  const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
+    part: file.settings && { source, value: file.settings },
+    set: options.set,
+  });
+  const seeds = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
+  const name = arms ? source : path.basename(source, '.json');
+  const definition = { name, arms: file.arms, seeds: seedsOf(seeds, file.worlds), preset, settings };
+  checkDefinition(definition);
+  return definition;
+}
+
+async function dryRun(definition: Definition, model: string | null, options: Options, io: Io): Promise<void> {
+  const tasks = tasksOf(definition);
+  const inputs = { questions: null, corpus: null, tokenizer: null, model, template: null, evaluate: [], threads: null };
+  const { setup, close } = await openSetup(inputs, tasks[0]!.settings, { offline: true });
+  const estimate = await estimateExperiment(setup, tasks).finally(close);
+  if (options.json) {
+    io.out.write(`${JSON.stringify({ ...definition, estimate }, null, 2)}\n`);
+    return;
+  }
+  const firstSeed = estimate.tasks.filter((_, i) => tasks[i]!.seed === tasks[0]!.seed);
+  const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
+  io.out.write(
+    [
+      `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)}, ${tasks.length} runs`,
+      ...definition.seeds.map(({ name, seed, world }) => `  ${name}  seed ${seed}, world ${world}`),
+      '',
+      'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',
+      ...firstSeed.map(
+        ({ folder, seconds }) =>
+          `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
+      ),
+      `All seeds: ${(estimate.seconds / 3600).toFixed(1)} hours, checkpoints ${bytes(estimate.diskForCheckpoints)} on disk`,
+      '',
+    ].join('\n'),
+  );
+}
+
+async function run(definition: Definition, model: string | null, options: Options, io: Io): Promise<void> {
+  const { folder: weightsFolder } = await locateModel(model ?? BASE_POLICY, { offline: true });
+  const weights = await hashWeights(weightsFolder);
+  const area = new LiveArea(io.err, options.json !== true);
+  const status = new ExperimentStatus(area);
+  area.print(
+    `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)} in ${options.out}`,
+  );
+  const ticking = setInterval(() => status.draw(), 1000);
+  try {
+    await interruptible('The same command continues.', (signal) =>
+      runExperiment(definition, {
+        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base: { model, weights } },
+        ...{ signal, onEvent: (event) => status.see(event) },
+      }),
+    );
+  } finally {
+    clearInterval(ticking);
+    area.finish();
+  }
+  const runs = definition.seeds.flatMap((seed) =>
+    definition.arms.map((arm) => ({
+      seed: seed.name,
+      arm,
+      directory: path.resolve(options.out, armFolder(seed, arm)),
+    })),
+  );
+  const { name, settings } = definition;
+  const directory = path.resolve(options.out);
+  const report = path.join(options.out, 'report.html');
+  io.out.write(
+    options.json
+      ? `${JSON.stringify({ name, directory, report: path.resolve(report), settings, versions: presentVersions(), runs }, null, 2)}\n`
+      : `${runs.map((each) => path.relative('', each.directory)).join('\n')}\nReport: ${report}\n`,
+  );
+}
+
+function counted(seeds: number): string {
+  return `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
+}

@@ -1,0 +1,62 @@
+/** Each arm changes one thing of the settings, and its run can be forked where it says. */
+import { expect, it } from 'vitest';
+import { planStages } from '../evolve/plan.ts';
+import { presets } from '../evolve/settings.ts';
+import { type ArmName, armNames, armOf } from './arms.ts';
+
+const base = presets.default;
+
+/** Dotted paths at which two values differ; what is no object on both sides is compared whole. */
+function differences(a: unknown, b: unknown, at = ''): string[] {
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (isObject(a) && isObject(b))
+    return [...new Set([...Object.keys(a), ...Object.keys(b)])].flatMap((key) =>
+      differences(a[key], b[key], at === '' ? key : `${at}.${key}`),
+    );
+  return JSON.stringify(a) === JSON.stringify(b) ? [] : [at];
+}
+
+const changed: Record<ArmName, readonly string[]> = {
+  e1: [],
+  // Two cycles is the default already: only the method differs, and the steps, which follow from e1's timing.
+  'grpo-tokens': ['method'],
+  'grpo-seconds': ['method'],
+  // The same prompt at another temperature would be another teacher.
+  'same-prompt': ['distill.teacherSees', 'distill.teacherTemperature'],
+  sharpen: ['distill.teacherSees'],
+  'other-question': ['distill.teacherSees'],
+  'random-correct': ['distill.teacherSees'],
+  unprivileged: ['distill.teacherSees'],
+  'sft-expert': ['distill.objective'],
+  skeleton: ['distill.expertView'],
+  'queries-only': ['distill.tokens'],
+  'no-clip': ['distill.clip'],
+  'full-weights': ['distill.adapter'],
+  'one-cycle': ['cycles'],
+  'three-cycles': ['cycles'],
+};
+
+it.each(armNames)('%s changes what it names and nothing else', (name) => {
+  expect(differences(base, armOf(name).change(base)).sort()).toEqual(changed[name]);
+});
+
+it('no two arms but those of different budgets are the same', () => {
+  const settings = armNames
+    .filter((name) => name !== 'grpo-seconds')
+    .map((name) => JSON.stringify(armOf(name).change(base)));
+  expect(new Set(settings).size).toBe(settings.length);
+});
+
+it.each(armNames)('%s shares its plan with e1 up to the point where it forks', (name) => {
+  const { change, forksAt } = armOf(name);
+  const plan = planStages(base);
+  const shared = plan.findIndex((stage) => stage.name === forksAt);
+  expect(shared).toBeGreaterThan(0);
+  expect(planStages(change(base)).slice(0, shared)).toEqual(plan.slice(0, shared));
+});
+
+it('GRPO alone has a second round to spend the budget in, even where e1 has one cycle', () => {
+  expect(armOf('grpo-tokens').change({ ...base, cycles: 1 }).cycles).toBe(2);
+  expect(armOf('grpo-tokens').change({ ...base, cycles: 3 }).cycles).toBe(3);
+});

@@ -1,0 +1,129 @@
+/**
+ * The arms of an experiment: Search-E1 as it is by default, and the same with one thing changed. Each can prove a part of
+ * the method's explanation wrong (docs/evidence.md).
+ */
+import type { Settings } from '../evolve/settings.ts';
+
+/** The stage of the first cycle before which an arm leaves the run that it shares with the others of its seed. */
+export type ForkPoint = 'pool-1' | 'gate-1';
+
+/** What the later GRPO rounds of an arm may spend: what `e1` of the same seed spent, evaluation left out. */
+export type Budget = 'tokens' | 'seconds';
+
+export interface Arm {
+  readonly name: string;
+  /** What is changed, in one sentence. */
+  readonly says: string;
+  readonly forksAt: ForkPoint;
+  readonly change: (base: Settings) => Settings;
+  /** The steps of later rounds follow from `e1`'s timing (budget.ts), so `e1` of the same seed runs first. */
+  readonly budget?: Budget;
+}
+
+const distilling = (change: Partial<Settings['distill']>) => (base: Settings) => ({
+  ...base,
+  distill: { ...base.distill, ...change },
+});
+
+/** At least two rounds: the budget of distillation goes into those after the first. */
+const grpoAlone = (base: Settings): Settings => ({ ...base, method: 'grpo', cycles: Math.max(2, base.cycles) });
+
+export const E1 = 'e1';
+
+export const arms = [
+  { name: E1, says: 'Search-E1 as it is.', forksAt: 'gate-1', change: (base) => base },
+  {
+    name: 'grpo-tokens',
+    says: 'GRPO alone, its later rounds as long as generated and trained tokens equal those of e1.',
+    forksAt: 'pool-1',
+    change: grpoAlone,
+    budget: 'tokens',
+  },
+  {
+    name: 'grpo-seconds',
+    says: 'GRPO alone, its later rounds as long as seconds equal those of e1.',
+    forksAt: 'pool-1',
+    change: grpoAlone,
+    budget: 'seconds',
+  },
+  {
+    name: 'same-prompt',
+    says: 'The teacher is given the prompt and the temperature of the student: nothing can be learned.',
+    forksAt: 'gate-1',
+    change: distilling({ teacherSees: 'nothing', teacherTemperature: 1 }),
+  },
+  {
+    name: 'sharpen',
+    says: 'The teacher is given the prompt of the student, at the teacher temperature of e1: sharpening alone.',
+    forksAt: 'gate-1',
+    change: distilling({ teacherSees: 'nothing' }),
+  },
+  {
+    name: 'other-question',
+    says: 'The teacher is shown the expert trajectory of another question.',
+    forksAt: 'gate-1',
+    change: distilling({ teacherSees: 'other-question' }),
+  },
+  {
+    name: 'random-correct',
+    says: 'The teacher is shown any correct sibling, efficient or not.',
+    forksAt: 'gate-1',
+    change: distilling({ teacherSees: 'random-correct' }),
+  },
+  {
+    name: 'unprivileged',
+    says: 'The teacher is shown any sibling, right or wrong.',
+    forksAt: 'gate-1',
+    change: distilling({ teacherSees: 'any-sibling' }),
+  },
+  {
+    name: 'sft-expert',
+    says: 'Cross-entropy on the expert trajectories in place of the KL.',
+    forksAt: 'gate-1',
+    change: distilling({ objective: 'cross-entropy' }),
+  },
+  {
+    name: 'skeleton',
+    says: 'Of the expert trajectory the teacher is shown searches and answer alone; the gate too.',
+    forksAt: 'gate-1',
+    change: distilling({ expertView: 'searches-and-answer' }),
+  },
+  {
+    name: 'queries-only',
+    says: 'The KL is taken inside search tags alone.',
+    forksAt: 'gate-1',
+    change: distilling({ tokens: 'queries' }),
+  },
+  {
+    name: 'no-clip',
+    says: 'The pointwise KL is not clipped.',
+    forksAt: 'gate-1',
+    change: distilling({ clip: null }),
+  },
+  {
+    name: 'full-weights',
+    says: 'All weights are distilled against a frozen copy, without an adapter.',
+    forksAt: 'gate-1',
+    change: distilling({ adapter: null }),
+  },
+  {
+    name: 'one-cycle',
+    says: 'One cycle.',
+    forksAt: 'gate-1',
+    change: (base) => ({ ...base, cycles: 1 }),
+  },
+  {
+    name: 'three-cycles',
+    says: 'Three cycles.',
+    forksAt: 'gate-1',
+    change: (base) => ({ ...base, cycles: 3 }),
+  },
+] as const satisfies readonly Arm[];
+
+export type ArmName = (typeof arms)[number]['name'];
+
+export const armNames = arms.map(({ name }) => name) as readonly ArmName[];
+
+export function armOf(name: ArmName): Arm {
+  return arms.find((arm) => arm.name === name)!;
+}

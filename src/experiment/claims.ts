@@ -1,0 +1,65 @@
+/** What the experiment puts to the test. The rule that decides is in verdicts.ts; margins were set before any run. */
+import type { EvaluationMode } from '../evolve/results.ts';
+import type { Measure } from './schema.ts';
+
+export type Claim =
+  | {
+      /** higher, lower: `arm` against `reference`. not-lower: by no more than the margin. */
+      readonly kind: 'higher' | 'lower' | 'not-lower';
+      readonly says: string;
+      readonly arm: string;
+      readonly reference: string;
+      readonly measure: Measure;
+      readonly mode: EvaluationMode;
+      /** Differences within ± margin count as none. */
+      readonly margin: number;
+    }
+  | { readonly kind: 'teaches-nothing'; readonly says: string; readonly arm: string };
+
+/** A fiftieth of exact match: about the spread of repeated small runs (docs/evidence.md). */
+const EXACT_MATCH_MARGIN = 0.02;
+/** A tenth of a search. */
+const SEARCHES_MARGIN = 0.1;
+
+const sampled = (searches: number): EvaluationMode => ({ decoding: 'sampled', searches });
+
+function exactMatch(
+  kind: 'higher' | 'not-lower',
+  says: string,
+  arm: string,
+  reference: string,
+  searches: number,
+): Claim {
+  const full = `${says} (exact match, at most ${searches} searches)`;
+  const mode = sampled(searches);
+  return { kind, says: full, arm, reference, measure: 'exactMatch', mode, margin: EXACT_MATCH_MARGIN };
+}
+
+function fewerSearches(says: string, arm: string, reference: string): Claim {
+  const mode = sampled(4);
+  return { kind: 'lower', says, arm, reference, measure: 'searches', mode, margin: SEARCHES_MARGIN };
+}
+
+/** At the full budget, and at one that binds. */
+const atBothBudgets = (kind: 'higher' | 'not-lower', says: string, arm: string, reference: string): Claim[] =>
+  [4, 2].map((searches) => exactMatch(kind, says, arm, reference, searches));
+
+export const claims: readonly Claim[] = [
+  ...atBothBudgets('higher', 'Self-distillation beats GRPO of equal tokens', 'e1', 'grpo-tokens'),
+  ...atBothBudgets('higher', 'Self-distillation beats GRPO of equal seconds', 'e1', 'grpo-seconds'),
+  fewerSearches('Self-distillation saves searches against GRPO of equal tokens', 'e1', 'grpo-tokens'),
+  fewerSearches('Self-distillation saves searches against GRPO of equal seconds', 'e1', 'grpo-seconds'),
+  ...atBothBudgets('higher', 'It takes the expert of the same question', 'e1', 'other-question'),
+  ...atBothBudgets('higher', 'It takes an efficient expert, not any correct one', 'e1', 'random-correct'),
+  fewerSearches('An efficient expert saves more searches than any correct one', 'e1', 'random-correct'),
+  ...atBothBudgets('higher', 'It takes a privileged context, not any rollout', 'e1', 'unprivileged'),
+  ...atBothBudgets('higher', "It takes the teacher's distribution, not the expert's words", 'e1', 'sft-expert'),
+  ...atBothBudgets('higher', 'It is more than sharpening', 'e1', 'sharpen'),
+  ...atBothBudgets('not-lower', "The expert's searches and answer are enough, without its thoughts", 'skeleton', 'e1'),
+  ...atBothBudgets('not-lower', 'The tokens of queries are enough, without those of answers', 'queries-only', 'e1'),
+  ...atBothBudgets('higher', 'The clip matters', 'e1', 'no-clip'),
+  ...atBothBudgets('not-lower', 'An adapter does as well as all weights', 'e1', 'full-weights'),
+  ...atBothBudgets('higher', 'A second cycle adds to the first', 'e1', 'one-cycle'),
+  ...atBothBudgets('higher', 'A third cycle adds to the second', 'three-cycles', 'e1'),
+  { kind: 'teaches-nothing', says: 'The same prompt on both sides teaches nothing', arm: 'same-prompt' },
+];

@@ -1,0 +1,26 @@
+/** What an experiment will take, from a few seconds of the real thing on this machine. */
+import { estimateRun, estimateStages } from '../evolve/estimate.ts';
+import type { Setup } from '../evolve/setup.ts';
+import { questionCounts, type Task } from './tasks.ts';
+
+export interface ExperimentEstimate {
+  /** With all cores at work, however they are shared out. */
+  readonly seconds: number;
+  readonly tasks: readonly { readonly folder: string; readonly seconds: number }[];
+  /** Of all checkpoints, in bytes. Every run keeps its own. */
+  readonly diskForCheckpoints: number;
+}
+
+/** `setup` is that of any of the tasks; its engine has all threads. The policy's weights stay as they are. */
+export async function estimateExperiment(setup: Setup, tasks: readonly Task[]): Promise<ExperimentEstimate> {
+  const run = await estimateRun(setup, tasks[0]!.settings);
+  const times = tasks.map(({ folder, settings, begin, end }) => {
+    const stages = estimateStages(questionCounts(settings), settings, run).slice(begin, end);
+    return { folder, seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0) };
+  });
+  return {
+    seconds: times.reduce((sum, { seconds }) => sum + seconds, 0),
+    tasks: times,
+    diskForCheckpoints: run.diskForCheckpoints * tasks.length,
+  };
+}

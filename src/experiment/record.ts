@@ -1,0 +1,83 @@
+/** experiment.json: what is being run in a folder, so that it is continued as it began, and its results can be read. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { readJson, writeFileAtomic } from '../base/files.ts';
+import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
+import { presentVersions, versionNotes, versionsSchema } from '../runs/config-record.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { parseAs } from '../runs/schemas.ts';
+import { armNames } from './arms.ts';
+import type { Definition } from './definition.ts';
+
+const FILE = 'experiment.json';
+
+const recordSchema = z.strictObject({
+  schema: z.literal(1),
+  name: z.string(),
+  arms: z.array(z.enum(armNames)),
+  seeds: z.array(z.strictObject({ name: z.string(), seed: z.int(), world: z.int() })),
+  preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]),
+  settings: settingsSchema,
+  /** Directory of the base policy; null = the embedded one. */
+  model: z.string().nullable(),
+  /** SHA-256 of its weights. */
+  weights: z.string(),
+  versions: versionsSchema,
+});
+
+export type ExperimentRecord = z.infer<typeof recordSchema>;
+
+/** @throws UserError when the folder holds no experiment */
+export async function readExperiment(folder: string): Promise<ExperimentRecord> {
+  const file = path.join(folder, FILE);
+  if (!existsSync(file))
+    throw new UserError(`${folder}: not an experiment (it has no ${FILE})`, {
+      hint: 'Give the directory that `search-e1 experiment` wrote to.',
+    });
+  return parseAs(recordSchema, await readJson(file), file);
+}
+
+/**
+ * Begins an experiment in a new or empty folder, or goes on with the one that stands there; seeds may be added to it.
+ * @returns notes on versions that have changed since
+ * @throws UserError when something else is in the folder
+ */
+export async function recordExperiment(
+  folder: string,
+  definition: Definition,
+  base: { readonly model: string | null; readonly weights: string },
+): Promise<string[]> {
+  const { seeds, ...rest } = definition;
+  const record: ExperimentRecord = recordSchema.parse({
+    ...{ schema: 1, ...rest, seeds, ...base, versions: presentVersions() },
+  });
+  const file = path.join(folder, FILE);
+  if (!existsSync(file)) {
+    const entries = (await new RunFiles(folder).entries()) ?? [];
+    if (entries.some((name) => name !== 'lock.json' && !name.endsWith('.tmp')))
+      throw new UserError(`${folder}: is not empty`, { hint: 'Choose another directory with --out.' });
+    await writeFileAtomic(file, `${JSON.stringify(record, null, 2)}\n`);
+    return [];
+  }
+  const had = await readExperiment(folder);
+  for (const name of ['name', 'arms', 'preset', 'settings', 'weights'] as const)
+    if (!isDeepStrictEqual(had[name], record[name]))
+      throw new UserError(`${folder}: holds another experiment (${name} differ${name.endsWith('s') ? '' : 's'})`, {
+        hint: 'Repeat the command that it was begun with, or choose another directory with --out.',
+      });
+  const common = Math.min(had.seeds.length, record.seeds.length);
+  if (!isDeepStrictEqual(had.seeds.slice(0, common), record.seeds.slice(0, common)))
+    throw new UserError(`${folder}: holds another experiment (worlds differ)`, {
+      hint: 'Choose another directory with --out.',
+    });
+  if (record.seeds.length < had.seeds.length)
+    throw new UserError(`${folder}: was begun with ${had.seeds.length} seeds, ${record.seeds.length} were asked for`, {
+      hint: `Continue with --seeds ${had.seeds.length} or more.`,
+    });
+  if (record.seeds.length > had.seeds.length)
+    await writeFileAtomic(file, `${JSON.stringify({ ...had, seeds: record.seeds }, null, 2)}\n`);
+  return versionNotes(had);
+}

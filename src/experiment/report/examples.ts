@@ -1,0 +1,69 @@
+/** Pairs to look at: of the questions that the pool answered most often, and of those that it answered least often. */
+import { mean } from '../../benchmarks/statistics.ts';
+import type { PairRecord } from '../../evolve/journal.ts';
+import type { Trajectory } from '../../rollout/trajectory.ts';
+import type { Decoder } from '../../runs/report/decode.ts';
+import { type Html, html } from '../../runs/report/html.ts';
+import { pairView } from '../../runs/report/pair-view.ts';
+import { trajectoryView } from '../../runs/report/trajectory-view.ts';
+import type { RunFiles } from '../../runs/run-files.ts';
+
+export interface PairExample {
+  readonly pair: PairRecord;
+  /** What the teacher was shown; undefined when it is not in the pool. */
+  readonly expert: Trajectory | undefined;
+  /** Share of the question's pool rollouts that were right. */
+  readonly solved: number;
+}
+
+export interface PairExamples {
+  readonly best: readonly PairExample[];
+  readonly worst: readonly PairExample[];
+}
+
+/** Two of each, from the first distillation round of a run. */
+export async function findPairExamples(files: RunFiles): Promise<PairExamples> {
+  const pool = await readAll(files, await files.trajectoryShards(), /^pool-1-\d+$/);
+  const groups = Map.groupBy(pool, ({ questionId }) => questionId);
+  const pairs: PairRecord[] = [];
+  for (const shard of (await files.pairShards()).filter((name) => /^e1-1-\d+$/.test(name)))
+    pairs.push(...((await files.pairs(shard)) ?? []));
+  return choosePairs(pairs, groups);
+}
+
+async function readAll(files: RunFiles, shards: readonly string[], wanted: RegExp): Promise<Trajectory[]> {
+  const all: Trajectory[] = [];
+  for (const shard of shards.filter((name) => wanted.test(name)))
+    all.push(...((await files.trajectories(shard)) ?? []));
+  return all;
+}
+
+/** A question is in one list at most. */
+export function choosePairs(
+  pairs: readonly PairRecord[],
+  pool: ReadonlyMap<string, readonly Trajectory[]>,
+): PairExamples {
+  const examples = pairs.flatMap((pair): PairExample[] => {
+    const group = pool.get(pair.questionId);
+    if (group === undefined) return [];
+    const expert =
+      pair.expert && pool.get(pair.expert.questionId)?.find(({ rollout }) => rollout === pair.expert!.rollout);
+    return [{ pair, expert: expert ?? undefined, solved: mean(group.map(({ reward }) => reward)) }];
+  });
+  const sorted = examples.sort((a, b) => b.solved - a.solved || (a.pair.questionId < b.pair.questionId ? -1 : 1));
+  const half = Math.min(2, Math.floor(sorted.length / 2));
+  return { best: sorted.slice(0, sorted.length === 1 ? 1 : half), worst: half === 0 ? [] : sorted.slice(-half) };
+}
+
+export function pairExamples({ best, worst }: PairExamples, tokenizer: Decoder): Html {
+  const all = [...best, ...worst];
+  if (all.length === 0) return html`<p>No pairs are in the run directories.</p>`;
+  const kl = all.flatMap(({ pair }) => pair.kl.filter((_, t) => pair.mask[t] === 1)).sort((a, b) => a - b);
+  const scale = kl[Math.floor(0.98 * (kl.length - 1))] || 1;
+  const view = ({ pair, expert, solved }: PairExample) =>
+    html`<div class="example"><p class="facts">Question ${pair.questionId}: ${Math.round(100 * solved)} % of its pool rollouts were right.</p>
+${expert && trajectoryView('Expert', expert, tokenizer)}${pairView('Student', pair, scale, tokenizer)}</div>`;
+  return html`<p class="soft">Each pair is one question: the expert that the teacher was shown, and the student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher disagrees with the student there (forward KL; full colour from ${scale.toFixed(2)} nats).</p>
+<h3>Questions that the pool answered most often</h3>${best.map(view)}
+${worst.length > 0 && html`<h3>Questions that it answered least often</h3>${worst.map(view)}`}`;
+}

@@ -1,0 +1,77 @@
+/** Exact match over the stages, a small chart an arm: mean and range over seeds, the reference arm dashed beside it. */
+import { mean } from '../../benchmarks/statistics.ts';
+import type { EvaluationMode } from '../../evolve/results.ts';
+import type { Scale } from '../../runs/report/chart.ts';
+import { type Html, html } from '../../runs/report/html.ts';
+import { stageLabel } from '../../runs/table.ts';
+import { modeKey } from '../collect.ts';
+import type { Summary } from '../schema.ts';
+import { plot } from './plot.ts';
+
+interface Spread {
+  readonly x: number;
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+  readonly label: string;
+}
+
+/** At most two modes, so that two colours tell them apart. */
+export function learningCurves(summary: Summary, modes: readonly EvaluationMode[], reference: string): Html {
+  const stages = stageOrder(summary);
+  const shown = modes.slice(0, 2);
+  const ofArm = new Map(
+    summary.arms.map((arm) => [arm, shown.map((mode) => spreads(summary, arm, mode, stages))] as const),
+  );
+  const all = [...ofArm.values()].flat(2);
+  if (all.length === 0) return html``;
+  const places = stages.map((stage, at) => ({ at, label: stageLabel(stage) }));
+  const y = all.flatMap(({ low, high }) => [low, high]);
+  const charts = [...ofArm].map(([arm, lines]) =>
+    lines.every((line) => line.length === 0)
+      ? null
+      : plot({ title: arm, x: places.map(({ at }) => at), y, xPlaces: places }, (toX, toY) => {
+          const beside = arm === reference ? [] : ofArm.get(reference)!;
+          return html`${lines.map((line, i) => drawBand(line, `s${i + 1}`, toX, toY))}${beside.map((line, i) => html`<path class="curve beside s${i + 1}" d="${path(line, toX, toY)}"/>`)}${lines.map((line, i) => drawLine(line, `s${i + 1}`, toX, toY))}`;
+        }),
+  );
+  return html`<div class="legend">${shown.map((mode, i) => html`<span><i style="background:var(--s${i + 1})"></i>${mode.decoding}, at most ${mode.searches} searches</span>`)}<span>band: lowest to highest seed</span><span>dashed: ${reference}</span></div>
+<div class="charts">${charts}</div>`;
+}
+
+/** All stages of all runs in the order of a run; arms without a stage leave its place empty. */
+function stageOrder({ runs }: Summary): string[] {
+  const stages = [...new Set(runs.flatMap((run) => run.stages.map(({ stage }) => stage)))];
+  const rank = (stage: string) => {
+    const [, kind, cycle] = /^(.*)-(\d+)$/.exec(stage) ?? [];
+    return kind === undefined ? 0 : Number(cycle) * 2 + (kind === 'grpo' ? 0 : 1);
+  };
+  return stages.sort((a, b) => rank(a) - rank(b));
+}
+
+function spreads({ runs }: Summary, arm: string, mode: EvaluationMode, stages: readonly string[]): Spread[] {
+  return stages.flatMap((stage, x) => {
+    const values = runs
+      .filter((run) => run.arm === arm)
+      .flatMap((run) => run.stages.filter((one) => one.stage === stage && modeKey(one.mode) === modeKey(mode)))
+      .map((one) => one.mean.exactMatch);
+    if (values.length === 0) return [];
+    const center = mean(values);
+    const label = `${stageLabel(stage)}: ${center.toFixed(3)}, ${values.length} ${values.length === 1 ? 'seed' : 'seeds'}`;
+    return [{ x, mean: center, low: Math.min(...values), high: Math.max(...values), label }];
+  });
+}
+
+function drawBand(line: readonly Spread[], colour: string, x: Scale, y: Scale): Html {
+  const upper = line.map((at) => `${x(at.x)},${y(at.high)}`);
+  const lower = line.map((at) => `${x(at.x)},${y(at.low)}`).reverse();
+  return html`<polygon class="band ${colour}" points="${[...upper, ...lower].join(' ')}"/>`;
+}
+
+function drawLine(line: readonly Spread[], colour: string, x: Scale, y: Scale): Html {
+  return html`<path class="curve ${colour}" d="${path(line, x, y)}"/>${line.map((at) => html`<circle class="${colour}" cx="${x(at.x)}" cy="${y(at.mean)}" r="2.6"><title>${at.label}</title></circle>`)}`;
+}
+
+function path(line: readonly Spread[], x: Scale, y: Scale): string {
+  return line.map((at, i) => `${i === 0 ? 'M' : 'L'}${x(at.x)},${y(at.mean)}`).join('');
+}

@@ -1,0 +1,173 @@
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { BASE_POLICY } from '../evolve/open.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { scoresOf, summarizeTraining } from './collect.ts';
+import { writeExperimentReport } from './report.ts';
+import type { Summary } from './schema.ts';
+import { readSummary, summarizeExperiment } from './summary.ts';
+import { madeUpArms, writeMadeUpExperiment } from './testing/made-up-experiment.ts';
+
+let root: string;
+let folder: string;
+let summary: Summary;
+let page: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'experiment-'));
+  folder = path.join(root, 'out');
+  const tokenizer = await loadTokenizer(BASE_POLICY);
+  await writeMadeUpExperiment(folder, { tokenizer, arms: madeUpArms.slice(0, 3), seeds: 2, questions: 6 });
+  await rm(path.join(folder, 'seed-002', 'same-prompt', 'results.json'));
+  summary = await writeExperimentReport(folder);
+  page = await readFile(path.join(folder, 'report.html'), 'utf8');
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+/** Paired difference of e1 − other from the trajectories, the plain way. */
+async function plainDifference(other: string, shard: [string, string], seed: string): Promise<number> {
+  const [of, against] = await Promise.all(
+    ['e1', other].map(async (arm, i) => {
+      const read = await new RunFiles(path.join(folder, seed, arm)).trajectories(shard[i]!);
+      return new Map(read!.map((t) => [`${t.dataset} ${t.questionId} ${t.rollout}`, t.reward]));
+    }),
+  );
+  const suites = [...new Set([...of!.keys()].map((name) => name.split(' ')[0]!))];
+  let sum = 0;
+  for (const suite of suites) {
+    const names = [...of!.keys()].filter((name) => name.startsWith(`${suite} `));
+    for (const name of names) sum += (of!.get(name)! - against!.get(name)!) / names.length / suites.length;
+  }
+  return sum;
+}
+
+describe('the summary of an experiment', () => {
+  it('pairs arms by seed and question', async () => {
+    const found = summary.differences.find(
+      ({ arm, measure, mode }) =>
+        arm === 'grpo-tokens' && measure === 'exactMatch' && mode.decoding === 'sampled' && mode.searches === 4,
+    )!;
+    for (const { seed, value } of found.bySeed)
+      expect(value).toBeCloseTo(
+        -(await plainDifference('grpo-tokens', ['e1-2-sampled-4', 'grpo-2-sampled-4'], seed)),
+        4,
+      );
+    expect(found.bySeed.map(({ seed }) => seed)).toEqual(['seed-001', 'seed-002']);
+    expect(found.estimate).toBeCloseTo((found.bySeed[0]!.value + found.bySeed[1]!.value) / 2, 4);
+    expect(found.low).toBeLessThan(found.estimate);
+  });
+
+  it('agrees with the means that the runs recorded', () => {
+    const { estimate, seeds } = summary.means.find(
+      ({ arm, measure, mode }) =>
+        arm === 'e1' && measure === 'searches' && mode.decoding === 'greedy' && mode.searches === 2,
+    )!;
+    const recorded = summary.runs
+      .filter(({ arm }) => arm === 'e1')
+      .map(
+        ({ stages }) => stages.findLast(({ mode }) => mode.decoding === 'greedy' && mode.searches === 2)!.mean.searches,
+      );
+    expect(estimate).toBeCloseTo((recorded[0]! + recorded[1]!) / 2, 4);
+    expect(seeds).toBe(2);
+  });
+
+  it('counts only finished runs', () => {
+    expect(summary.missing).toEqual(['seed-002/same-prompt']);
+    expect(summary.runs).toHaveLength(5);
+    const alone = summary.differences.find(({ arm }) => arm === 'same-prompt')!;
+    expect(alone.bySeed.map(({ seed }) => seed)).toEqual(['seed-001']);
+  });
+
+  it('draws the law through runs whose teacher the gate asked', () => {
+    expect(summary.laws.map(({ mode }) => mode.searches)).toEqual([4, 2]);
+    expect(summary.laws[0]!.points.map(({ arm }) => arm)).toEqual(['e1', 'e1']);
+  });
+
+  it('is the same when it is made again, and reads back as it was', async () => {
+    expect(await summarizeExperiment(folder)).toEqual(summary);
+    expect(await readSummary(path.join(folder, 'summary.json'))).toEqual(summary);
+  });
+
+  it('refuses a finished run that has lost its answers', async () => {
+    const shard = path.join(folder, 'seed-001', 'e1', 'trajectories', 'e1-2-greedy-2.jsonl.gz');
+    await rename(shard, `${shard}.away`);
+    await expect(summarizeExperiment(folder)).rejects.toThrow('trajectories/e1-2-greedy-2.jsonl.gz is missing');
+    await rename(`${shard}.away`, shard);
+  });
+
+  it('refuses what is no experiment, and one without a finished run', async () => {
+    await expect(summarizeExperiment(root)).rejects.toThrow('experiment.json: no such file');
+    const record = { name: 'new', arms: ['e1'], seeds: [{ name: 'seed-001' }] };
+    await writeFile(path.join(root, 'experiment.json'), JSON.stringify(record));
+    await expect(summarizeExperiment(root)).rejects.toThrow('no run is finished yet');
+    await writeFile(path.join(root, 'experiment.json'), JSON.stringify({ ...record, arms: [] }));
+    await expect(summarizeExperiment(root)).rejects.toThrow('experiment.json at arms');
+  });
+});
+
+describe('figures of a run', () => {
+  it('leave out failed rollouts and what cannot be asked', () => {
+    const rollout = (questionId: string, reward: number, stop: 'answered' | 'deadline') => ({
+      ...{
+        questionId,
+        dataset: 'nq',
+        rollout: 0,
+        prompt: [1],
+        ids: [2, 3],
+        mask: [1, 0] as (0 | 1)[],
+        logprobs: [-1, 0],
+      },
+      ...{ searches: [], stop, answer: null, reward, wellFormed: false, grounded: null },
+    });
+    const scores = scoresOf([rollout('a', 1, 'answered'), rollout('a', 0, 'answered'), rollout('b', 0, 'deadline')]);
+    expect(scores.get('nq')!.get('a')).toEqual({
+      ...{ exactMatch: 0.5, searches: 0, policyTokens: 1, wellFormed: 0, grounded: Number.NaN },
+    });
+    expect(scores.get('nq')!.get('b')!.exactMatch).toBeNaN();
+  });
+
+  it('average a training stage over the steps that have a metric', () => {
+    const found = summarizeTraining('e1-1', [
+      { stage: 'e1-1', step: 1, loss: 0.2, skipped: 0, 'kl.answer': 0.5 },
+      { stage: 'e1-1', step: 2, loss: -0.4, skipped: 1, 'kl.answer': null },
+      { stage: 'grpo-1', step: 1, loss: 9 },
+    ]);
+    expect(found).toMatchObject({
+      steps: 2,
+      skippedSteps: 1,
+      loss: -0.1,
+      largestLoss: 0.4,
+      klAnswer: 0.5,
+      entropy: null,
+    });
+  });
+});
+
+describe('report.html', () => {
+  it('holds verdicts, tables, plots and pairs, and asks nothing of the network', () => {
+    for (const { claim, sentence } of summary.verdicts) {
+      expect(page).toContain(`${claim}: `);
+      expect(page).toContain(sentence);
+    }
+    expect(page).toContain('Not finished, and counted nowhere:</b> seed-002/same-prompt');
+    // Two budgets, sampled and greedy: forests of two measures, three curves, scatter; the law at two budgets.
+    expect(page.match(/<svg /g)).toHaveLength(2 * 4 + 3 + 4 + 2);
+    expect(page).toContain('80 % of its pool rollouts were right');
+    expect(page).toContain('20 % of its pool rollouts were right');
+    expect(page).toContain('title="KL 0.4000 nats"');
+    expect(page).not.toMatch(/<script|https?:|\bsrc=|url\(|@import|NaN|undefined|Infinity/);
+  });
+
+  it('is well formed: every element is closed where it was opened', () => {
+    const open: string[] = [];
+    const body = page.replace(/<style>[\s\S]*?<\/style>/, '').replace('<!doctype html>', '');
+    for (const [, slash, name, selfClosed] of body.matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+      if (slash === '/') expect(open.pop()).toBe(name);
+      else if (selfClosed !== '/' && !['meta', 'br'].includes(name!)) open.push(name!);
+    }
+    expect(open).toEqual([]);
+  });
+});

@@ -1,0 +1,86 @@
+/** From the run directories of an experiment to its figures and verdicts: `DIR/experiment.json`, `DIR/seed-NNN/ARM/`. */
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { readJson } from '../base/files.ts';
+import type { EvaluationMode } from '../evolve/results.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { parseAs } from '../runs/schemas.ts';
+import { RESAMPLES } from './bootstrap.ts';
+import { type CollectedRun, collectRun, modeKey } from './collect.ts';
+import { compareArms, suitesOfArms } from './compare.ts';
+import { predictedLaw } from './law.ts';
+import { type Summary, summarySchema } from './schema.ts';
+import { decideClaims } from './verdicts.ts';
+
+/** What the summary needs of experiment.json. */
+const experimentSchema = z.looseObject({
+  name: z.string(),
+  arms: z.array(z.string()).min(1),
+  seeds: z.array(z.looseObject({ name: z.string() })).min(1),
+});
+
+/** Every arm is compared with this one, or with the first where it is not among them. */
+const REFERENCE = 'e1';
+
+/**
+ * Reads the finished runs of an experiment. Runs that are not finished are listed as missing.
+ * @throws UserError when `folder` holds no experiment, or no run of it is finished
+ */
+export async function summarizeExperiment(folder: string): Promise<Summary> {
+  const file = path.join(folder, 'experiment.json');
+  const { name, arms, ...rest } = parseAs(experimentSchema, await readJson(file), file);
+  const seeds = rest.seeds.map((seed) => seed.name);
+  const missing: string[] = [];
+  const runs: CollectedRun[] = [];
+  for (const seed of seeds)
+    for (const arm of arms) {
+      const run = await collectRun(new RunFiles(path.join(folder, seed, arm)), seed, arm);
+      if (run === undefined) missing.push(`${seed}/${arm}`);
+      else runs.push(run);
+    }
+  if (runs.length === 0)
+    throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });
+
+  const modes = modesOf(runs);
+  const reference = arms.includes(REFERENCE) ? REFERENCE : arms[0]!;
+  const { means, differences } = compareArms(runs, arms, reference, modes);
+  const summaries = runs.map(({ summary }) => summary);
+  return {
+    schema: 1,
+    name,
+    arms,
+    seeds,
+    missing,
+    resamples: RESAMPLES,
+    runs: summaries,
+    means,
+    suites: modes.flatMap((mode) => suitesOfArms(runs, arms, mode)),
+    differences,
+    laws: modes.filter(({ decoding }) => decoding === 'sampled').map((mode) => predictedLaw(runs, mode)),
+    verdicts: decideClaims(arms, summaries, differences),
+  };
+}
+
+/** All modes in the order of evaluation. */
+function modesOf(runs: readonly CollectedRun[]): EvaluationMode[] {
+  const all = runs.flatMap(({ summary }) => summary.stages.map(({ mode }) => mode));
+  return [...new Map(all.map((mode) => [modeKey(mode), mode])).values()];
+}
+
+/** One record a line, so that two summaries can be compared line by line. */
+export function summaryText(summary: Summary): string {
+  const fields = Object.entries(summary).map(([name, value]) => {
+    const records = Array.isArray(value) && typeof value[0] === 'object';
+    const text = records
+      ? `[\n${value.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]`
+      : JSON.stringify(value);
+    return ` ${JSON.stringify(name)}: ${text}`;
+  });
+  return `{\n${fields.join(',\n')}\n}\n`;
+}
+
+/** Throws a UserError that names the field when the file is no summary. */
+export async function readSummary(file: string): Promise<Summary> {
+  return parseAs(summarySchema, await readJson(file), file);
+}

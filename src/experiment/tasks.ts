@@ -1,0 +1,94 @@
+/**
+ * The grid as tasks. Of each seed one run goes ahead to each point where arms leave it; it is forked there:
+ *
+ *     shared/pool-1: base, GRPO 1 ──► shared/gate-1: pool 1 ──► e1, same-prompt, …
+ *                              └────► grpo-tokens, grpo-seconds   (after e1, whose budget they spend)
+ */
+import path from 'node:path';
+import { planStages, type Stage } from '../evolve/plan.ts';
+import { type QuestionCounts, stageWork } from '../evolve/progress.ts';
+import type { Settings } from '../evolve/settings.ts';
+import { SUITES } from '../world/suites.ts';
+import { type Arm, armOf, E1, type ForkPoint } from './arms.ts';
+import { withBudgetOf } from './budget.ts';
+import type { Definition, Seed } from './definition.ts';
+
+export interface Task {
+  readonly seed: Seed;
+  /** Below the experiment's folder: "seed-001/e1", "seed-001/shared/pool-1". */
+  readonly folder: string;
+  /** Undefined: what arms share. */
+  readonly arm?: Arm;
+  /** Of an arm with a budget: at the steps to be expected, until `e1` has ended. */
+  readonly settings: Settings;
+  /** The task whose run is forked; undefined where a seed begins. */
+  readonly from?: string;
+  /** Tasks that end before this one begins. */
+  readonly after: readonly string[];
+  /** The stages that it runs: from this one of the plan to before that one. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Where arms fork, as an index into the plan: all plans are the same up to there. */
+const stageIndex = (point: ForkPoint) =>
+  planStages({ method: 'search-e1', cycles: 1 }).findIndex(({ name }) => name === point);
+
+/** Seed after seed, and of each seed in an order in which no task waits for a later one. */
+export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'arms' | 'settings'>): Task[] {
+  return seeds.flatMap((seed): Task[] => {
+    const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
+    const [pool, gate] = [stageIndex('pool-1'), stageIndex('gate-1')];
+    const first = { seed, folder: sharedFolder(seed, 'pool-1'), settings: base, after: [], begin: 0, end: pool };
+    const second = {
+      ...{ seed, folder: sharedFolder(seed, 'gate-1'), settings: base, begin: pool, end: gate },
+      ...{ from: first.folder, after: [first.folder] },
+    };
+    const ofArms = arms.map((name) => armTask(seed, armOf(name), base));
+    const usesSecond = ofArms.some(({ from }) => from === second.folder);
+    return [first, ...(usesSecond ? [second] : []), ...ofArms.sort((a, b) => a.after.length - b.after.length)];
+  });
+}
+
+/** Where the run of an arm stands, below the experiment's folder. */
+export function armFolder(seed: Seed, arm: string): string {
+  return path.posix.join(seed.name, arm);
+}
+
+function sharedFolder(seed: Seed, point: ForkPoint): string {
+  return path.posix.join(seed.name, 'shared', point);
+}
+
+function armTask(seed: Seed, arm: Arm, base: Settings): Task {
+  const from = sharedFolder(seed, arm.forksAt);
+  const changed = arm.change(base);
+  const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base), changed, 'seconds');
+  return {
+    ...{ seed, arm, settings, from, folder: armFolder(seed, arm.name) },
+    after: arm.budget === undefined ? [from] : [from, armFolder(seed, E1)],
+    begin: stageIndex(arm.forksAt),
+    end: planStages(settings).length,
+  };
+}
+
+/** What `e1` will spend, in units of work in place of seconds. */
+function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
+  const byStage = planStages(base).map((stage) => ({
+    ...{ stage: stage.name, seconds: unitsOf(stage, base), sampledTokens: 0, trainedTokens: 0 },
+  }));
+  return { byStage, firstSteps: base.grpo.steps[0]! };
+}
+
+/** Rollouts and trained trajectories of a stage, which take about the same time each. */
+export function unitsOf(stage: Stage, settings: Settings): number {
+  const { rollouts, trained } = stageWork(stage, questionCounts(settings), settings);
+  return rollouts + trained;
+}
+
+/** Those of the embedded world. */
+export function questionCounts({ evaluation, world }: Settings): QuestionCounts {
+  return {
+    suites: SUITES.map((name) => ({ name, questions: evaluation.questions })),
+    trainingQuestions: world.trainingQuestions,
+  };
+}
