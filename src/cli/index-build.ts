@@ -61,8 +61,8 @@ export function indexBuildCommand(io: Io): Command {
         .choices(['lucene', 'exact'])
         .default('lucene'),
     )
-    .option('--workers <number>', 'threads that analyse (default: one a core, as memory allows)', wholeNumber(1))
-    .option('--memory <size>', 'what the build aims to stay within, e.g. 500MB or 4GB', byteSize, 2e9)
+    .option('--workers <number>', 'processes that analyse (default: one a core, as memory allows)', wholeNumber(1))
+    .option('--memory <size>', 'what all processes of the build together stay within, e.g. 500MB or 4GB', byteSize, 2e9)
     .option('--skip-bad', 'pass over malformed lines, and count them')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples);
@@ -173,8 +173,8 @@ class BuildStatus {
     switch (event.kind) {
       case 'start': {
         const { workers, continued } = event;
-        const threads = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
-        this.#area.print(continued ? `continuing an interrupted build, ${threads}` : `building with ${threads}`);
+        const processes = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
+        this.#area.print(continued ? `continuing an interrupted build, ${processes}` : `building with ${processes}`);
         this.#start = performance.now();
         break;
       }
@@ -183,7 +183,7 @@ class BuildStatus {
         const rate = (passages - resumed) / seconds;
         const left = (seconds * (1 - fraction)) / (fraction - resumedFraction);
         const figures = `${passages.toLocaleString('en')} passages, ${Math.round(rate).toLocaleString('en')} passages/s`;
-        // The first seconds go to starting threads and say little.
+        // The first seconds go to starting processes and say little.
         this.#show('analysing', fraction, fraction - resumedFraction > 0.02 ? left : undefined, figures);
         break;
       }

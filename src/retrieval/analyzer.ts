@@ -9,7 +9,7 @@ import { porterStem } from './porter.ts';
 export type AnalyzerName = 'english' | 'words';
 
 /** Changes when the same text gives other terms: an index is only of use with the analyzer that made it. */
-export const ANALYZER_VERSION = 1;
+export const ANALYZER_VERSION = 2;
 
 /** The terms of a text in order of occurrence, repeated ones included. */
 export type Analyzer = (text: string) => string[];

@@ -1,17 +1,19 @@
 /**
- * The first half of a build: reads the corpus once, writes its passages, and has worker threads make segments of their
- * texts. Segments that an interrupted build left finished are not made again; that they are of the same passages is seen
- * from the hash of all lines up to their end.
+ * The first half of a build: reads the corpus once, writes its passages, and has worker processes make segments of them,
+ * which they read from what has been written: no text waits in memory. Segments that an interrupted build left finished
+ * are not made again; that they are of the same passages is seen from the hash of all lines up to their end.
  */
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import type { AnalyzerName } from '../analyzer.ts';
-import { readCorpus, searchedText } from '../corpus.ts';
+import { readCorpus } from '../corpus.ts';
 import type { FileSum } from './array-files.ts';
+import type { SegmentTask } from './build-worker.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import type { PassageFile } from './manifest.ts';
 import { PassageWriter } from './passage-writer.ts';
 import { readFinishedSegment, type SegmentRecord, segmentFile, writeSegmentRecord } from './segment.ts';
-import { type SegmentWorker, SegmentWorkers } from './segment-workers.ts';
+import { SegmentWorkers } from './segment-workers.ts';
 
 export interface AnalyseOptions {
   readonly files: readonly string[];
@@ -43,9 +45,6 @@ export interface Analysed {
   readonly files: Record<PassageFile, FileSum>;
 }
 
-/** Characters of text sent to a worker at a time. */
-const BATCH_CHARACTERS = 1 << 18;
-
 /** Writes segments into the folder `segmentFolder` and the passages into `indexFolder`. */
 export async function analyseCorpus(
   segmentFolder: string,
@@ -62,36 +61,47 @@ export async function analyseCorpus(
   const store = new PassageWriter(indexFolder);
   const workers = new SegmentWorkers(options.workers, options.analyzer, progress);
   const aborted = rejection(signal);
+  let failure: { readonly error: unknown } | undefined;
   let done = false;
   try {
-    let feed: SegmentFeed | undefined;
-    let begun = 0;
-    const end = (last: SegmentFeed) => {
-      if (last.finished !== undefined) {
-        resumed += last.finished.passages;
-        progress(last.finished.passages);
+    let begin = { bytes: 0, passages: 0 };
+    const endSegment = async () => {
+      const [index, { bytes: from, passages: first }] = [segments.length, begin];
+      const to = store.bytes;
+      begin = { bytes: to, passages: store.passages };
+      const [passages, prefixHash] = [store.passages - first, store.hash()];
+      store.flush();
+      const finished = await readFinishedSegment(segmentFolder, index);
+      if (finished !== undefined) {
+        refuseOtherCorpus(finished, { first, passages, prefixHash }, segmentFolder);
+        resumed += passages;
+        progress(passages);
       }
-      const segment = last.end(store);
-      // A failure is met by the next wait for a worker, or at the end.
-      segment.catch(() => {});
+      const made = finished ?? makeSegment(index, { passages: store.file, from, to, first }, prefixHash);
+      const segment = Promise.resolve(made);
+      segment.catch((error: unknown) => {
+        failure ??= { error };
+      });
       segments.push(segment);
+      collectGarbage();
+    };
+    const makeSegment = async (index: number, range: Omit<SegmentTask, 'file'>, prefixHash: string) => {
+      const written = await workers.make({ ...range, file: segmentFile(segmentFolder, index) });
+      const record = { ...written, prefixHash };
+      await writeSegmentRecord(segmentFolder, index, record);
+      return record;
     };
     const onRead = (soFar: number) => {
       read = soFar;
     };
     for await (const passage of readCorpus(files, { onRead, ...(onBad && { onBad }) })) {
-      if (feed === undefined) {
-        begun = store.bytes;
-        const beginning = SegmentFeed.begin(segmentFolder, segments.length, store.passages, workers);
-        feed = await Promise.race([beginning, aborted]);
-      }
       store.add(passage);
-      feed.add(searchedText(passage));
-      if (store.bytes - begun < segmentBytes(segments.length)) continue;
-      end(feed);
-      feed = undefined;
+      if (store.bytes - begin.bytes < segmentBytes(segments.length)) continue;
+      await endSegment();
+      signal?.throwIfAborted();
+      if (failure !== undefined) throw failure.error;
     }
-    if (feed !== undefined) end(feed);
+    if (store.bytes > begin.bytes) await endSegment();
     const records = await Promise.race([Promise.all(segments), aborted]);
     done = true;
     return { segments: records, passages: store.passages, corpusHash: store.hash(), files: store.finish() };
@@ -101,7 +111,20 @@ export async function analyseCorpus(
   }
 }
 
-/** Rejects when the signal is aborted; a build may wait for seconds until a worker is free. */
+/** A finished segment is of use when its passages are those that have just been read. */
+function refuseOtherCorpus(
+  finished: SegmentRecord,
+  read: Pick<SegmentRecord, 'first' | 'passages' | 'prefixHash'>,
+  folder: string,
+): void {
+  const { first, passages, prefixHash } = read;
+  if (finished.prefixHash !== prefixHash || finished.first !== first || finished.passages !== passages)
+    throw new UserError('the corpus has changed since this build was interrupted', {
+      hint: `Delete ${path.dirname(folder)} to begin anew.`,
+    });
+}
+
+/** Rejects when the signal is aborted; a build may wait for seconds for the last workers. */
 function rejection(signal: AbortSignal | undefined): Promise<never> {
   const aborted = new Promise<never>((_resolve, reject) => {
     if (signal?.aborted) reject(signal.reason);
@@ -109,66 +132,4 @@ function rejection(signal: AbortSignal | undefined): Promise<never> {
   });
   aborted.catch(() => {});
   return aborted;
-}
-
-/** Takes the texts of one segment to a worker, or to nobody when the segment is finished already. */
-class SegmentFeed {
-  readonly #folder: string;
-  readonly #index: number;
-  readonly #first: number;
-  readonly #worker: SegmentWorker | undefined;
-  readonly finished: SegmentRecord | undefined;
-  #texts: string[] = [];
-  #characters = 0;
-
-  private constructor(
-    folder: string,
-    index: number,
-    first: number,
-    to: { readonly finished: SegmentRecord } | { readonly worker: SegmentWorker },
-  ) {
-    this.#folder = folder;
-    this.#index = index;
-    this.#first = first;
-    this.finished = 'finished' in to ? to.finished : undefined;
-    this.#worker = 'worker' in to ? to.worker : undefined;
-  }
-
-  static async begin(folder: string, index: number, first: number, workers: SegmentWorkers): Promise<SegmentFeed> {
-    const finished = await readFinishedSegment(folder, index);
-    const to = finished === undefined ? { worker: await workers.free() } : { finished };
-    return new SegmentFeed(folder, index, first, to);
-  }
-
-  add(text: string): void {
-    if (this.#worker === undefined) return;
-    this.#texts.push(text);
-    this.#characters += text.length;
-    if (this.#characters >= BATCH_CHARACTERS) this.#send(this.#worker);
-  }
-
-  #send(worker: SegmentWorker): void {
-    worker.send(this.#texts);
-    this.#texts = [];
-    this.#characters = 0;
-  }
-
-  /** The store has taken the segment's last passage. */
-  async end(store: PassageWriter): Promise<SegmentRecord> {
-    const prefixHash = store.hash();
-    if (this.finished !== undefined) {
-      const { first, passages } = this.finished;
-      if (this.finished.prefixHash !== prefixHash || first !== this.#first || first + passages !== store.passages)
-        throw new UserError('the corpus has changed since this build was interrupted', {
-          hint: `Delete ${path.dirname(this.#folder)} to begin anew.`,
-        });
-      return this.finished;
-    }
-    const worker = this.#worker!;
-    this.#send(worker);
-    const written = await worker.end(segmentFile(this.#folder, this.#index), this.#first);
-    const record = { ...written, prefixHash };
-    await writeSegmentRecord(this.#folder, this.#index, record);
-    return record;
-  }
 }

@@ -34,22 +34,22 @@ export class FileWriter {
   }
 
   u8(value: number): void {
-    if (this.#filled === BUFFER_BYTES) this.#flush();
+    if (this.#filled === BUFFER_BYTES) this.flush();
     this.#buffer[this.#filled++] = value;
   }
 
   u32(value: number): void {
-    if (this.#filled + 4 > BUFFER_BYTES) this.#flush();
+    if (this.#filled + 4 > BUFFER_BYTES) this.flush();
     this.#filled = this.#buffer.writeUInt32LE(value, this.#filled);
   }
 
   f32(value: number): void {
-    if (this.#filled + 4 > BUFFER_BYTES) this.#flush();
+    if (this.#filled + 4 > BUFFER_BYTES) this.flush();
     this.#filled = this.#buffer.writeFloatLE(value, this.#filled);
   }
 
   f64(value: number): void {
-    if (this.#filled + 8 > BUFFER_BYTES) this.#flush();
+    if (this.#filled + 8 > BUFFER_BYTES) this.flush();
     this.#filled = this.#buffer.writeDoubleLE(value, this.#filled);
   }
 
@@ -62,7 +62,7 @@ export class FileWriter {
   array(values: Uint8Array | Uint32Array): void {
     const bytes = bytesOf(values);
     for (let from = 0; from < bytes.length; ) {
-      if (this.#filled === BUFFER_BYTES) this.#flush();
+      if (this.#filled === BUFFER_BYTES) this.flush();
       const part = bytes.subarray(from, from + BUFFER_BYTES - this.#filled);
       this.#buffer.set(part, this.#filled);
       this.#filled += part.length;
@@ -70,9 +70,18 @@ export class FileWriter {
     }
   }
 
+  /** Makes all that has been taken readable in the file. */
+  flush(): void {
+    const part = this.#buffer.subarray(0, this.#filled);
+    this.#crc32 = crc32(part, this.#crc32);
+    for (let from = 0; from < part.length; ) from += this.#doing(() => writeSync(this.#fd, part, from));
+    this.#bytes += part.length;
+    this.#filled = 0;
+  }
+
   /** Makes the file durable and closes it. */
   finish(): FileSum {
-    this.#flush();
+    this.flush();
     this.#doing(() => fsyncSync(this.#fd));
     closeSync(this.#fd);
     return { bytes: this.#bytes, crc32: this.#crc32 };
@@ -81,14 +90,6 @@ export class FileWriter {
   /** Closes an unfinished file; without effect on the disk. */
   abandon(): void {
     closeSync(this.#fd);
-  }
-
-  #flush(): void {
-    const part = this.#buffer.subarray(0, this.#filled);
-    this.#crc32 = crc32(part, this.#crc32);
-    for (let from = 0; from < part.length; ) from += this.#doing(() => writeSync(this.#fd, part, from));
-    this.#bytes += part.length;
-    this.#filled = 0;
   }
 
   #doing<T>(work: () => T): T {

@@ -1,7 +1,7 @@
 /**
  * Builds an index directory from corpus files:
  *
- *   corpus ─► passages on disk, and segments by worker threads (analyse-corpus.ts) ─► files of the index (merge.ts) ─► manifest
+ *   corpus ─► passages on disk, and segments by worker processes (analyse-corpus.ts) ─► files of the index (merge.ts) ─► manifest
  *
  * All of it happens in a folder beside the target, named like it with `.partial`; the finished directory appears by a
  * rename. The bytes of the result depend on corpus, analyzer, k1, b and length form alone: not on the number of workers,
@@ -30,9 +30,9 @@ export interface BuildOptions {
   /** In [0, 1]. */
   readonly b: number;
   readonly length: LengthForm;
-  /** Worker threads; as many as the memory allows up to the number of cores when not given. */
+  /** Worker processes; as many as the memory allows up to the number of cores when not given. */
   readonly workers?: number;
-  /** Bytes that workers and segments are sized for; a target that has been exceeded by up to 43 % (docs/retrieval.md). */
+  /** Bytes that all processes together stay within; workers and segments are sized for it (docs/retrieval.md). */
   readonly memory: number;
   /** Takes the error of each malformed line, which is passed over; without it the first one ends the build. */
   readonly onBad?: (error: UserError) => void;

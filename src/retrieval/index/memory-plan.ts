@@ -1,19 +1,16 @@
-/** How many workers a build has and how large its segments are, aiming at a stated memory; see docs/retrieval.md for how well that is met. */
+/** How many workers a build has and how large its segments are, so that all its processes together stay within a stated memory. */
 import { availableParallelism } from 'node:os';
 import { UserError } from '../../base/errors.ts';
 
 const MB = 1e6;
 
-// Estimates of resident memory. They do not explain all of what was measured: see bench/results.md.
-/** Node, reading, and the buffers of files. */
-const PROCESS_BYTES = 220 * MB;
-/** A worker with its own JavaScript heap and the words that its analyzer remembers. */
-const WORKER_BYTES = 150 * MB;
-/**
- * For each byte of passages in a segment: its text on the way, its postings twice while they are sorted, its dictionary,
- * and what is not given back meanwhile.
- */
-const BYTES_PER_SEGMENT_BYTE = 28;
+// Bounds on resident memory, from what was measured: bench/results.md.
+/** The main process: Node, reading with its garbage, and the buffers of files. */
+const PROCESS_BYTES = 280 * MB;
+/** A worker process: Node, and the words that its analyzer remembers. */
+const WORKER_BYTES = 95 * MB;
+/** For each byte of passages in a segment: its postings twice while they are sorted, its dictionary, and garbage. */
+const BYTES_PER_SEGMENT_BYTE = 10;
 /** The set of ids while it grows (id-set.ts). */
 const BYTES_PER_ID = 36;
 /** Shorter passages would need more for their ids than is set aside. */

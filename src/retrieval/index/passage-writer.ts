@@ -1,5 +1,6 @@
 /** Writes the passages of an index as they are read: their lines, where these end, and the corpus hash. */
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { passageLine } from '../corpus.ts';
 import type { Passage } from '../retriever.ts';
@@ -7,6 +8,8 @@ import { type FileSum, FileWriter } from './array-files.ts';
 import { FILES, type PassageFile } from './manifest.ts';
 
 export class PassageWriter {
+  /** The file of the lines. */
+  readonly file: string;
   readonly #hash = createHash('sha256');
   readonly #lines: FileWriter;
   readonly #ends: FileWriter;
@@ -14,6 +17,7 @@ export class PassageWriter {
   passages = 0;
 
   constructor(folder: string) {
+    this.file = path.join(folder, FILES.passages);
     this.#lines = new FileWriter(folder, FILES.passages);
     this.#ends = new FileWriter(folder, FILES.passageEnds);
     this.#sums = new FileWriter(folder, FILES.passageSums);
@@ -31,6 +35,11 @@ export class PassageWriter {
     this.#ends.f64(this.#lines.bytes);
     this.#sums.u32(crc32(line));
     this.passages += 1;
+  }
+
+  /** Makes the lines so far readable in the file. */
+  flush(): void {
+    this.#lines.flush();
   }
 
   /** The corpus hash of what has been added so far. */

@@ -80,6 +80,8 @@ class Section {
   #from: number;
   readonly #to: number;
   #buffer = Buffer.alloc(0);
+  /** What of the buffer has been read from the file, and what of that has been taken. */
+  #filled = 0;
   #at = 0;
 
   constructor(file: string, fd: number, from: number, to: number) {
@@ -90,7 +92,7 @@ class Section {
   }
 
   u32(): number {
-    if (this.#at + 4 > this.#buffer.length) this.#fill(4);
+    if (this.#at + 4 > this.#filled) this.#fill(4);
     const buffer = this.#buffer;
     const at = this.#at;
     this.#at += 4;
@@ -98,12 +100,12 @@ class Section {
   }
 
   u8(): number {
-    if (this.#at === this.#buffer.length) this.#fill(1);
+    if (this.#at === this.#filled) this.#fill(1);
     return this.#buffer[this.#at++]!;
   }
 
   text(bytes: number): string {
-    if (this.#at + bytes > this.#buffer.length) this.#fill(bytes);
+    if (this.#at + bytes > this.#filled) this.#fill(bytes);
     this.#at += bytes;
     return this.#buffer.toString('utf8', this.#at - bytes, this.#at);
   }
@@ -115,17 +117,17 @@ class Section {
 
   /** Makes at least `needed` unread bytes stand in the buffer. */
   #fill(needed: number): void {
-    const rest = this.#buffer.subarray(this.#at);
-    const wanted = Math.min(Math.max(BUFFER_BYTES, needed), rest.length + this.#to - this.#from);
-    const buffer = Buffer.allocUnsafe(wanted);
-    rest.copy(buffer);
-    for (let filled = rest.length; filled < wanted; ) {
-      const read = readSync(this.#fd, buffer, filled, wanted - filled, this.#from);
+    const rest = this.#filled - this.#at;
+    const wanted = Math.min(Math.max(BUFFER_BYTES, needed), rest + this.#to - this.#from);
+    const before = this.#buffer;
+    if (wanted > before.length) this.#buffer = Buffer.alloc(wanted);
+    before.copy(this.#buffer, 0, this.#at, this.#filled);
+    for (this.#filled = rest; this.#filled < wanted; ) {
+      const read = readSync(this.#fd, this.#buffer, this.#filled, wanted - this.#filled, this.#from);
       if (read === 0) throw new Error(`${this.#file}: ended before its time`);
-      filled += read;
+      this.#filled += read;
       this.#from += read;
     }
-    this.#buffer = buffer;
     this.#at = 0;
   }
 }

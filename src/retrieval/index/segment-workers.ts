@@ -1,74 +1,109 @@
-/** The worker threads of the build: each makes one segment at a time from the texts that it is sent. */
-import { Worker } from 'node:worker_threads';
+/**
+ * The worker processes of the build: each makes one segment at a time. They are processes and not threads so that their
+ * memory goes back to the system with them, and so that heap and allocator have settings of their own.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { UserError } from '../../base/errors.ts';
 import type { AnalyzerName } from '../analyzer.ts';
-import type { FromBuildWorker, ToBuildWorker } from './build-worker.ts';
+import type { FromBuildWorker, SegmentTask } from './build-worker.ts';
 import type { SegmentRecord } from './segment.ts';
 
 type Segment = Omit<SegmentRecord, 'prefixHash'>;
 
 const script = new URL(import.meta.url.endsWith('.ts') ? './build-worker.ts' : './build-worker.js', import.meta.url);
 
+/** Young objects within 3 · 4 MB instead of 3 · 16 MB. */
+const heap = ['--max-semi-space-size=4'];
+/** The same for glibc, which by default keeps arrays that were freed, and an arena for each thread; other systems pass over it. */
+const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
+
 export class SegmentWorkers {
-  readonly #workers: SegmentWorker[];
+  readonly #start: () => SegmentWorker;
+  readonly #most: number;
+  readonly #workers: SegmentWorker[] = [];
+  readonly #idle: SegmentWorker[] = [];
+  readonly #waiting: ((worker: SegmentWorker) => void)[] = [];
 
-  /** @param onAnalysed told how many more passages have been analysed */
-  constructor(count: number, analyzer: AnalyzerName, onAnalysed: (passages: number) => void) {
-    this.#workers = Array.from({ length: count }, () => new SegmentWorker(analyzer, onAnalysed));
+  /** At most `most` processes, started when they are needed. @param onAnalysed told how many more passages have been analysed */
+  constructor(most: number, analyzer: AnalyzerName, onAnalysed: (passages: number) => void) {
+    this.#most = most;
+    this.#start = () => new SegmentWorker(analyzer, onAnalysed);
   }
 
-  /** A worker that has nothing to do, as soon as there is one. Rejects when a worker has failed. */
-  async free(): Promise<SegmentWorker> {
-    return Promise.race(this.#workers.map((worker) => worker.idle.then(() => worker)));
+  /** Has a segment made, in the order of the calls, as soon as a worker has nothing else to do. Rejects when the worker fails. */
+  async make(task: SegmentTask): Promise<Segment> {
+    const worker = await this.#free();
+    const segment = await worker.make(task);
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(worker);
+    else next(worker);
+    return segment;
   }
 
+  #free(): SegmentWorker | Promise<SegmentWorker> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#workers.length === this.#most) return new Promise((resolve) => this.#waiting.push(resolve));
+    const started = this.#start();
+    this.#workers.push(started);
+    return started;
+  }
+
+  /** Ends all processes, whatever they are doing. */
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 }
 
-export class SegmentWorker {
-  readonly #worker: Worker;
+class SegmentWorker {
+  readonly #process: ChildProcess;
+  readonly #exit: Promise<void>;
   readonly #failure: Promise<never>;
-  /** Resolves when the worker's last segment is written. */
-  idle: Promise<unknown>;
   #written: ((segment: Segment) => void) | undefined;
 
   constructor(analyzer: AnalyzerName, onAnalysed: (passages: number) => void) {
-    // The process's own options may not fit a file, e.g. those of `node -e`.
-    this.#worker = new Worker(script, { workerData: { analyzer }, execArgv: [] });
-    this.#worker.on('message', (message: FromBuildWorker) => {
-      if (message.kind === 'analysed') onAnalysed(message.passages);
-      else this.#written?.(message.segment);
-    });
-    this.#failure = new Promise((_resolve, reject) => {
-      this.#worker.on('error', reject);
-      this.#worker.on('exit', (code) => reject(new Error(`a thread of the build ended unexpectedly (code ${code})`)));
-    });
+    // The parent's own options may not fit a file, e.g. those of `node -e`.
+    this.#process = fork(script, [analyzer], { execArgv: heap, env: { ...process.env, ...allocator } });
+    const failure = Promise.withResolvers<never>();
+    this.#failure = failure.promise;
     this.#failure.catch(() => {});
-    this.idle = Promise.resolve();
+    const exit = Promise.withResolvers<void>();
+    this.#exit = exit.promise;
+    this.#process.on('message', (message: FromBuildWorker) => {
+      if (message.kind === 'analysed') onAnalysed(message.passages);
+      else if (message.kind === 'written') this.#written?.(message.segment);
+      else failure.reject(errorOf(message));
+    });
+    this.#process.on('error', (error) => {
+      failure.reject(error);
+      exit.resolve();
+    });
+    this.#process.on('exit', (code, signal) => {
+      const how = signal === null ? `code ${code}` : `by ${signal}`;
+      failure.reject(
+        new UserError(`a worker process of the build ended unexpectedly (${how})`, {
+          hint: 'The system may have been short of memory: give less --memory or fewer --workers, or continue with the same command.',
+        }),
+      );
+      exit.resolve();
+    });
   }
 
-  /** Sends the next texts of the present segment. */
-  send(texts: readonly string[]): void {
-    this.#post({ kind: 'texts', texts });
-  }
-
-  /** Ends the segment: resolves when its file is written. Rejects when the worker fails. */
-  end(file: string, first: number): Promise<Segment> {
+  make(task: SegmentTask): Promise<Segment> {
     const written = new Promise<Segment>((resolve) => {
       this.#written = resolve;
     });
-    this.#post({ kind: 'end', file, first });
-    const ended = Promise.race([written, this.#failure]);
-    this.idle = ended;
-    return ended;
+    // A process that has ended already is reported by its exit.
+    this.#process.send(task, () => {});
+    return Promise.race([written, this.#failure]);
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    this.#process.kill('SIGKILL');
+    await this.#exit;
   }
+}
 
-  #post(message: ToBuildWorker): void {
-    this.#worker.postMessage(message);
-  }
+function errorOf({ user, message, hint }: Extract<FromBuildWorker, { kind: 'failed' }>): Error {
+  return user ? new UserError(message, hint === undefined ? {} : { hint }) : new Error(message);
 }
