@@ -68,7 +68,7 @@ const speed = (figures: readonly number[]) =>
 function rows({ name, k, build, open, searchRss, rank, read, lucene }: Comparison): string[] {
   return [
     `${name}, k = ${k}`,
-    `  build                 ${build.seconds.toFixed(1)} s, peak ${build.peakRss} MB${lucene ? ` (Lucene ${lucene.buildSeconds.toFixed(1)} s)` : ''}`,
+    `  build                 ${build.seconds.toFixed(1)} s, peak ${build.peakRss} MB in the main process${lucene ? ` (Lucene ${lucene.buildSeconds.toFixed(1)} s)` : ''}`,
     `  open                  ${open.seconds.toFixed(3)} s; ${searchRss} MB resident after all searches`,
     `  ranking, queries/s    ${speed(rank)}`,
     `  ... and passages      ${speed(read)}`,
