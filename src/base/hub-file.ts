@@ -20,6 +20,7 @@ import {
 } from '@huggingface/hub';
 import { messageOf, UserError } from './errors.ts';
 import { fileError, makeFolder, syncFolder } from './files.ts';
+import { pause } from './pause.ts';
 
 export interface HubFile {
   readonly type: 'model' | 'dataset';
@@ -145,7 +146,7 @@ export async function downloadHubFile(
       const now = await sizeOf(partial);
       failures = now > have ? 0 : failures + 1;
       if (failures >= ATTEMPTS) throw hubError(error, nameOf(file), signal);
-      await pause(backOff * 2 ** failures, signal);
+      await pause((backOff / 1000) * 2 ** failures, signal);
     }
   }
   const found = await checksumOf(partial, info);
@@ -237,19 +238,6 @@ export function guardedFetch(signal: AbortSignal | undefined): typeof fetch {
   const deadline = () => AbortSignal.timeout(SILENCE);
   return (input, init) =>
     fetch(input, { ...init, signal: signal === undefined ? deadline() : AbortSignal.any([signal, deadline()]) });
-}
-
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(done, milliseconds);
-    function done() {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      if (signal?.aborted) reject(signal.reason);
-      else resolve();
-    }
-    signal?.addEventListener('abort', done);
-  });
 }
 
 /** The server said no; asking again will not change that. */

@@ -5,14 +5,8 @@
 import { shownToTeacher } from '../algorithms/controls.ts';
 import { forwardKlBatch, type PromptedPair } from '../algorithms/distill.ts';
 import { crossEntropyBatch } from '../algorithms/sft.ts';
-import { Random, streamKey } from '../base/random.ts';
-import {
-  type CrossEntropyBatch,
-  type ForwardKlBatch,
-  type LossResult,
-  NonFiniteError,
-  type StepResult,
-} from '../policy/policy.ts';
+import { streamKey } from '../base/random.ts';
+import type { CrossEntropyBatch, ForwardKlBatch, LossResult } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -21,6 +15,7 @@ import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import { expertIds, optimizerStep, type Run } from './run.ts';
 import type { Settings } from './settings.ts';
+import { batchOfStep, trainStep } from './train-step.ts';
 
 type DistillStage = { readonly name: string; readonly cycle: number; readonly from: string };
 
@@ -65,28 +60,14 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();
-    const epoch = Math.floor((step - 1) / perEpoch);
-    const order = new Random(streamKey(seed, stage.name, 'epoch', epoch)).shuffle(pairs);
-    const position = ((step - 1) % perEpoch) * distill.pairsPerStep;
-    const batch = order.slice(position, position + distill.pairsPerStep);
-
+    const batch = batchOfStep(pairs, step, distill.pairsPerStep, (epoch) =>
+      streamKey(seed, stage.name, 'epoch', epoch),
+    );
     const loss = lossOf(batch, distill);
-    let result: LossResult;
-    let update: StepResult;
-    try {
-      [result, update] = await run.training(
-        sequencesOf(loss),
-        async () => [await policy.accumulate(loss), await policy.step(optimizerStep(distill, step, steps))] as const,
-      );
-    } catch (error) {
-      if (!(error instanceof NonFiniteError)) throw error;
-      run.emit({
-        kind: 'note',
-        text: `${stage.name} stopped at step ${step}: ${error.message}; ${stage.from} is kept`,
-      });
-      await run.journal.restoreKept(stage.from, policy);
-      return ended({ steps: step - 1, stoppedBy: 'guard', reason: error.message, keptStep: 0 });
-    }
+    const trained = await trainStep(run, stage, step, loss, optimizerStep(distill, step, steps));
+    if ('stopped' in trained)
+      return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
+    const { result, update } = trained;
 
     const record: MetricRecord = {
       stage: stage.name,
@@ -102,7 +83,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       ...(loss.loss === 'forward-kl' ? klByClass(run, batch, result) : {}),
     };
     await run.journal.metric(record);
-    if (epoch === 0 && loss.loss === 'forward-kl')
+    if (step <= perEpoch && loss.loss === 'forward-kl')
       await run.journal.writePairs(`${stage.name}-${String(step).padStart(4, '0')}`, pairRecords(batch, result));
     run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
     if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
@@ -147,15 +128,6 @@ function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): Forwa
   return crossEntropyBatch(
     batch.map(({ studentPrompt: prompt, student, mask }) => ({ prompt, ids: student.ids, mask })),
   );
-}
-
-/** What the engine reads for a batch, for the count of trained tokens. */
-function sequencesOf(loss: ForwardKlBatch | CrossEntropyBatch): { readonly length: number }[] {
-  if (loss.loss === 'cross-entropy') return loss.sequences.map(({ ids }) => ids);
-  return loss.pairs.flatMap(({ teacherPrompt: teacher, studentPrompt: student, ids }) => [
-    { length: teacher.length + ids.length },
-    { length: student.length + ids.length },
-  ]);
 }
 
 /** Mean KL of the masked tokens of each class, in nats; null where the batch has none of a class. */

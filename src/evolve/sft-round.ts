@@ -5,14 +5,14 @@
  *   sft                 question and gold answer, without reasoning or search
  */
 import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algorithms/sft.ts';
-import { Random, streamKey } from '../base/random.ts';
-import { type LossResult, NonFiniteError, type StepResult } from '../policy/policy.ts';
+import { streamKey } from '../base/random.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
 import type { SftStage } from './plan.ts';
 import { readPool } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import { optimizerStep, type Run } from './run.ts';
+import { batchOfStep, trainStep } from './train-step.ts';
 
 export async function sftRound(run: Run, stage: SftStage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
@@ -42,24 +42,13 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();
-    const epoch = Math.floor((step - 1) / perEpoch);
-    const order = new Random(streamKey(seed, stage.name, 'epoch', epoch)).shuffle(responses);
-    const position = ((step - 1) % perEpoch) * sft.sequencesPerStep;
-    const batch = crossEntropyBatch(order.slice(position, position + sft.sequencesPerStep));
-    let result: LossResult;
-    let update: StepResult;
-    try {
-      [result, update] = await run.training(
-        batch.sequences.map(({ ids }) => ids),
-        async () => [await policy.accumulate(batch), await policy.step(optimizerStep(sft, step, steps))] as const,
-      );
-    } catch (error) {
-      if (!(error instanceof NonFiniteError)) throw error;
-      const text = `${stage.name} stopped at step ${step}: ${error.message}; ${stage.from} is kept`;
-      run.emit({ kind: 'note', text });
-      await run.journal.restoreKept(stage.from, policy);
-      return ended({ steps: step - 1, stoppedBy: 'guard', reason: error.message, keptStep: 0 });
-    }
+    const batch = batchOfStep(responses, step, sft.sequencesPerStep, (epoch) =>
+      streamKey(seed, stage.name, 'epoch', epoch),
+    );
+    const trained = await trainStep(run, stage, step, crossEntropyBatch(batch), optimizerStep(sft, step, steps));
+    if ('stopped' in trained)
+      return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
+    const { result, update } = trained;
     const record: MetricRecord = {
       stage: stage.name,
       step,

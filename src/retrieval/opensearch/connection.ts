@@ -5,10 +5,10 @@
  */
 import { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
 import type { z } from 'zod';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
+import { pause } from '../../base/pause.ts';
 
 /** The longest wait for one answer, in seconds. */
 const SECONDS = 60;
@@ -16,7 +16,8 @@ const SECONDS = 60;
 const RETRIES = 5;
 const UNANSWERED_RETRIES = 2;
 const BUSY = [429, 502, 503, 504];
-const FIRST_PAUSE_MS = 200;
+/** In seconds. */
+const FIRST_PAUSE = 0.2;
 
 /** A request under way. */
 type Request = PromiseLike<{ readonly body: unknown }>;
@@ -110,9 +111,8 @@ export class Connection {
 }
 
 /** Waits before another attempt: 0.2 s, doubled each time. */
-export async function pauseBefore(attempt: number, signal?: AbortSignal): Promise<void> {
-  await wait(FIRST_PAUSE_MS * 2 ** attempt, undefined, signal === undefined ? {} : { signal }).catch(() => {});
-  signal?.throwIfAborted();
+export function pauseBefore(attempt: number, signal?: AbortSignal): Promise<void> {
+  return pause(FIRST_PAUSE * 2 ** attempt, signal);
 }
 
 /** How often work that was rejected is tried again. */
