@@ -82,8 +82,7 @@ async function openSearched(
     });
   if (searched !== WORLD) return { retriever: await openRetriever(searched) };
   const world = generateWorld((run?.settings ?? presets.default).world.seed);
-  const index = new Bm25Index(world.passages, { analyzer: 'words' });
-  return { retriever: Object.assign(index, { close: async () => {} }), world };
+  return { retriever: new Bm25Index(world.passages, { analyzer: 'words' }), world };
 }
 
 /** The limits alone, in a fixed order, of settings that may hold more. More searches and longer turns make room for themselves. */

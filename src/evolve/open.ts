@@ -72,7 +72,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
   };
   try {
     const data = embedded ? openWorld(settings) : await openFiles(inputs);
-    if ('close' in data.retriever) opened.push(data.retriever as OpenRetriever);
+    opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
     const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
     refuseUnfit(await readConfig(folder), settings);
@@ -104,7 +104,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
   }
 }
 
-type Data = Pick<Setup, 'retriever' | 'trainingQuestions' | 'suites'>;
+type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };
 
 function openWorld(settings: Settings): Data {
   const world = generateWorld(settings.world.seed);

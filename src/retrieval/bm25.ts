@@ -56,4 +56,7 @@ export class Bm25Index implements Retriever {
     }
     return results;
   }
+
+  /** Holds nothing open; here so that every retriever is closed alike. */
+  async close(): Promise<void> {}
 }

@@ -29,8 +29,7 @@ export async function openRetriever(spec: string): Promise<OpenRetriever> {
     throw fileError(error, spec, 'read');
   });
   if (found.isDirectory()) return openDirectory(spec);
-  const index = new Bm25Index(await loadCorpus([spec]), { analyzer: 'english' });
-  return Object.assign(index, { close: async () => {} });
+  return new Bm25Index(await loadCorpus([spec]), { analyzer: 'english' });
 }
 
 async function openDirectory(folder: string): Promise<OpenRetriever> {
