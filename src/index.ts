@@ -17,7 +17,7 @@
  */
 
 // The algorithms, as pure functions.
-export { forwardKlBatch, type PromptedPair } from './algorithms/distill.ts';
+export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
   groupAdvantages,
   policyGradientBatch,

@@ -7,9 +7,9 @@
  *   l(n,v)   = p_T(v|n) · (log p_T(v|n) − log p_S(v|n))
  *   L(φ)     = Σ_n m_n Σ_v min(l(n,v), τ) / Σ_n m_n
  *
- * The engine computes l; this file says on which ids, under which prompts, and where m is 1: on tokens that the policy wrote.
+ * Two other divergences may stand in place of l (policy/policy.ts). The engine computes it; this file says on which ids, under which prompts, and where m is 1: on tokens that the policy wrote.
  */
-import type { ForwardKlBatch, TokenIds } from '../policy/policy.ts';
+import type { Divergence, DivergenceBatch, TokenIds } from '../policy/policy.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 
 /** A pair with both prompts as token ids. */
@@ -24,13 +24,14 @@ export interface PromptedPair {
 }
 
 /** One batch of pairs, the mean taken over all masked tokens of the batch. A clip of null is none. */
-export function forwardKlBatch(
+export function divergenceBatch(
+  loss: Divergence,
   pairs: readonly PromptedPair[],
   settings: { readonly clip: number | null; readonly teacherTemperature: number },
-): ForwardKlBatch {
+): DivergenceBatch {
   const tokens = pairs.reduce((sum, { mask }) => sum + mask.filter((m) => m === 1).length, 0);
   return {
-    loss: 'forward-kl',
+    loss,
     pairs: pairs.map(({ teacherPrompt, studentPrompt, student, mask }) => ({
       teacherPrompt,
       studentPrompt,

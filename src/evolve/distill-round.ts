@@ -1,12 +1,12 @@
 /**
- * One distillation round: the pool's pairs, teacher and student prompts over the student's tokens, forward KL into a fresh
- * LoRA adapter (or all weights), merged at the end. Method §1.3-6.
+ * One distillation round: the pool's pairs, teacher and student prompts over the student's tokens, forward KL (or a control in
+ * its place) into a fresh LoRA adapter (or all weights), merged at the end. Method §1.3-6.
  */
 import { shownToTeacher } from '../algorithms/controls.ts';
-import { forwardKlBatch, type PromptedPair } from '../algorithms/distill.ts';
+import { divergenceBatch, type PromptedPair } from '../algorithms/distill.ts';
 import { crossEntropyBatch } from '../algorithms/sft.ts';
 import { streamKey } from '../base/random.ts';
-import type { CrossEntropyBatch, ForwardKlBatch, LossResult } from '../policy/policy.ts';
+import type { CrossEntropyBatch, DivergenceBatch, LossResult } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -74,16 +74,16 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       step,
       steps,
       loss: result.loss,
-      kl: result.metrics.unclippedKl ?? null,
+      kl: result.metrics.divergence ?? null,
       clipFraction: result.metrics.clipFraction ?? null,
       entropy: result.metrics.entropy ?? null,
       teacherEntropy: result.metrics.teacherEntropy ?? null,
       gradientNorm: update.gradientNorm,
       skipped: update.skipped ? 1 : 0,
-      ...(loss.loss === 'forward-kl' ? klByClass(run, batch, result) : {}),
+      ...(loss.loss !== 'cross-entropy' ? klByClass(run, batch, result) : {}),
     };
     await run.journal.metric(record);
-    if (step <= perEpoch && loss.loss === 'forward-kl')
+    if (step <= perEpoch && loss.loss !== 'cross-entropy')
       await run.journal.writePairs(`${stage.name}-${String(step).padStart(4, '0')}`, pairRecords(batch, result));
     run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
     if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
@@ -123,14 +123,15 @@ function queryMask(run: Run, trajectory: Trajectory): (0 | 1)[] {
   return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
 }
 
-function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): ForwardKlBatch | CrossEntropyBatch {
-  if (distill.objective === 'forward-kl') return forwardKlBatch(batch, distill);
+function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): DivergenceBatch | CrossEntropyBatch {
+  const { objective } = distill;
+  if (objective !== 'cross-entropy') return divergenceBatch(objective, batch, distill);
   return crossEntropyBatch(
     batch.map(({ studentPrompt: prompt, student, mask }) => ({ prompt, ids: student.ids, mask })),
   );
 }
 
-/** Mean KL of the masked tokens of each class, in nats; null where the batch has none of a class. */
+/** Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class. */
 function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult): Record<string, number | null> {
   const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
   for (const [i, { student, mask }] of batch.entries())

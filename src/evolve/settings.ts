@@ -78,17 +78,20 @@ const distillSettings = z.strictObject({
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
   maxSteps: natural,
-  /** τ, the pointwise upper clip of the forward KL; null takes none. */
+  /** τ, the upper clip of each vocabulary entry of the divergence; null takes none. */
   clip: positive.nullable(),
-  /** Divides the teacher's logits inside the KL. */
+  /** Divides the teacher's logits inside the divergence. */
   teacherTemperature: positive,
   /** What of the expert trajectory the teacher is shown, within a budget of tokens. */
   expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
   expertTokens: count,
   /** A control in place of the expert trajectory (algorithms/controls.ts). */
   teacherSees: z.enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling']).default('expert'),
-  /** forward-kl: the method. cross-entropy: supervised training on the expert trajectories themselves, a control. */
-  objective: z.enum(['forward-kl', 'cross-entropy']).default('forward-kl'),
+  /**
+   * forward-kl: the method. Controls: reverse-kl and jsd, other divergences from the teacher (policy/policy.ts); cross-entropy,
+   * supervised training on the expert trajectories themselves.
+   */
+  objective: z.enum(['forward-kl', 'reverse-kl', 'jsd', 'cross-entropy']).default('forward-kl'),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */

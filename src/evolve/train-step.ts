@@ -3,7 +3,7 @@ import { Random, type StreamKey } from '../base/random.ts';
 import {
   type AdamWStep,
   type CrossEntropyBatch,
-  type ForwardKlBatch,
+  type DivergenceBatch,
   type LossResult,
   NonFiniteError,
   type StepResult,
@@ -30,7 +30,7 @@ export async function trainStep(
   run: Run,
   stage: { readonly name: string; readonly from: string },
   step: number,
-  batch: ForwardKlBatch | CrossEntropyBatch,
+  batch: DivergenceBatch | CrossEntropyBatch,
   adamW: AdamWStep,
 ): Promise<Trained> {
   const { policy } = run.setup;
@@ -49,7 +49,7 @@ export async function trainStep(
 }
 
 /** What the engine reads for a batch, for the count of trained tokens. */
-function sequencesOf(batch: ForwardKlBatch | CrossEntropyBatch): { readonly length: number }[] {
+function sequencesOf(batch: DivergenceBatch | CrossEntropyBatch): { readonly length: number }[] {
   if (batch.loss === 'cross-entropy') return batch.sequences.map(({ ids }) => ids);
   return batch.pairs.flatMap(({ teacherPrompt: teacher, studentPrompt: student, ids }) => [
     { length: teacher.length + ids.length },

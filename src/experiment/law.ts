@@ -22,7 +22,7 @@ export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode
     const here = stages.filter((stage) => modeKey(stage.mode) === modeKey(mode));
     const first = here.find(({ stage }) => stage === 'grpo-1');
     const gate = gates[0];
-    const asked = distill.teacherSees === 'expert' && distill.objective === 'forward-kl';
+    const asked = distill.teacherSees === 'expert' && distill.objective !== 'cross-entropy';
     if (!asked || gate === undefined || first === undefined) return [];
     const gain = round(here.at(-1)!.mean.exactMatch - first.mean.exactMatch);
     return [{ seed, arm, gap: gate.exactMatchGap, gain }];

@@ -96,29 +96,38 @@ export interface CrossEntropyBatch {
 }
 
 /** One student continuation under two prompts. */
-export interface ForwardKlPair {
+export interface DivergencePair {
   readonly teacherPrompt: TokenIds;
   readonly studentPrompt: TokenIds;
   readonly ids: TokenIds;
-  /** Over ids (not the prompts): 1 where the KL is taken. Entry 0 counts here: its context is the prompt. */
+  /** Over ids (not the prompts): 1 where the divergence is taken. Entry 0 counts here: its context is the prompt. */
   readonly mask: Uint8Array;
 }
 
 /**
- * loss = 1/denominator Σ_n mask_n Σ_v min(l(n,v), clip),  l = p_T (log p_T − log p_S).
+ * How far the student's distribution is from the teacher's, a sum of l(v) over the vocabulary; each is 0 where both are equal.
+ *
+ *   forward-kl   l = p_T (log p_T − log p_S)
+ *   reverse-kl   l = p_S (log p_S − log p_T)
+ *   jsd          l = ½ p_T (log p_T − log m) + ½ p_S (log p_S − log m),  m = ½ (p_T + p_S);  never above ½ ln 2
+ */
+export type Divergence = 'forward-kl' | 'reverse-kl' | 'jsd';
+
+/**
+ * loss = 1/denominator Σ_n mask_n Σ_v min(l(n,v), clip).
  * Teacher: the frozen weights with the adapter switched off (see `freeze`), logits divided by teacherTemperature, no gradient.
  * Student: the present weights with the adapter on.
  */
-export interface ForwardKlBatch {
-  readonly loss: 'forward-kl';
-  readonly pairs: readonly ForwardKlPair[];
-  /** Pointwise upper clip τ; Infinity switches it off. */
+export interface DivergenceBatch {
+  readonly loss: Divergence;
+  readonly pairs: readonly DivergencePair[];
+  /** Pointwise upper clip τ: an entry above it counts τ and has no gradient. Infinity switches it off. */
   readonly clip: number;
   readonly teacherTemperature: number;
   readonly denominator: number;
 }
 
-export type LossBatch = PolicyGradientBatch | CrossEntropyBatch | ForwardKlBatch;
+export type LossBatch = PolicyGradientBatch | CrossEntropyBatch | DivergenceBatch;
 
 export interface LossResult {
   /** The loss as defined above, over the whole batch. */
@@ -131,16 +140,16 @@ export interface LossResult {
     readonly entropy?: number;
     /** policy-gradient: mean k3 KL to the reference. */
     readonly referenceKl?: number;
-    /** policy-gradient: share of tokens whose clipped branch was taken. forward-kl: share of tokens with an entry cut at τ. */
+    /** policy-gradient: share of tokens whose clipped branch was taken. Divergences: share of tokens with an entry cut at τ. */
     readonly clipFraction?: number;
     /** policy-gradient: largest |ρ − 1|. */
     readonly maxRatioDeviation?: number;
-    /** forward-kl: mean KL without the clip. */
-    readonly unclippedKl?: number;
-    /** forward-kl: mean entropy of the teacher, in nats. */
+    /** Divergences: mean without the clip, in nats. */
+    readonly divergence?: number;
+    /** Divergences: mean entropy of the teacher, in nats. */
     readonly teacherEntropy?: number;
   };
-  /** forward-kl: the unclipped KL of each token of each pair (0 where masked); cross-entropy: log-probabilities. */
+  /** Divergences: that of each token of each pair without the clip (0 where masked); cross-entropy: log-probabilities. */
   readonly perToken?: readonly Float32Array[];
 }
 

@@ -5,7 +5,7 @@
 import type { Tensor } from 'onnxruntime-node';
 import {
   type CrossEntropyBatch,
-  type ForwardKlBatch,
+  type DivergenceBatch,
   type LossResult,
   NonFiniteError,
   type PolicyGradientBatch,
@@ -25,7 +25,7 @@ import {
 import type { Feeds, Outputs, Teacher } from './model-runner.ts';
 import { floats, integers } from './session.ts';
 
-/** Runs a loss with the present weights on a micro-batch and adds its gradient. Forward KL has a teacher. */
+/** Runs a loss with the present weights on a micro-batch and adds its gradient. Divergences have a teacher. */
 export type RunLoss = (
   loss: LossName,
   micro: MicroBatch,
@@ -110,7 +110,7 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function forwardKl(run: RunLoss, batch: ForwardKlBatch, limits: Limits): Promise<LossResult> {
+export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
   const { pairs } = batch;
   const students: Work[] = [];
   const teachers: Work[] = [];
@@ -131,10 +131,10 @@ export async function forwardKl(run: RunLoss, batch: ForwardKlBatch, limits: Lim
       inverseTemperature: scalar(1 / batch.teacherTemperature),
     };
     const feeds = { clip: scalar(batch.clip), scale: scalar(1 / batch.denominator) };
-    const outputs = await run('forward-kl', micro, feeds, teacher);
+    const outputs = await run(batch.loss, micro, feeds, teacher);
     totals.add(micro, outputs);
     forEachRow(micro, (row, index, token) => {
-      perToken[index]![token - pairs[index]!.studentPrompt.length] = outputs.kls![row]!;
+      perToken[index]![token - pairs[index]!.studentPrompt.length] = outputs.divergences![row]!;
     });
   }
   const { loss, tokens, mean } = totals.finish(batch.denominator);
@@ -144,7 +144,7 @@ export async function forwardKl(run: RunLoss, batch: ForwardKlBatch, limits: Lim
     metrics: {
       entropy: mean('entropies'),
       clipFraction: mean('clipped'),
-      unclippedKl: mean('kls'),
+      divergence: mean('divergences'),
       teacherEntropy: mean('teacherEntropies'),
     },
     perToken,

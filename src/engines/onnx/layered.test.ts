@@ -52,18 +52,20 @@ const batches: LossBatch[] = [
     sequences: lengths.map((length) => ({ ids: ids(length), weights: floats(length) })),
     denominator: 20,
   },
-  {
-    loss: 'forward-kl',
-    pairs: lengths.map((length) => ({
-      teacherPrompt: ids(7),
-      studentPrompt: ids(3),
-      ids: ids(length),
-      mask: mask(length),
-    })),
-    clip: 0.05,
-    teacherTemperature: 0.7,
-    denominator: 20,
-  },
+  ...(['forward-kl', 'reverse-kl', 'jsd'] as const).map(
+    (loss): LossBatch => ({
+      loss,
+      pairs: lengths.map((length) => ({
+        teacherPrompt: ids(7),
+        studentPrompt: ids(3),
+        ids: ids(length),
+        mask: mask(length),
+      })),
+      clip: 0.05,
+      teacherTemperature: 0.7,
+      denominator: 20,
+    }),
+  ),
 ];
 
 const trainers: Trainer[] = [];
@@ -108,7 +110,7 @@ describe.each(models)('layer by layer: %s', (_, config) => {
         expect(result.metrics[name as keyof typeof truth.metrics], name).toBeCloseTo(value, 4);
       for (const [n, stream] of (truth.perToken ?? []).entries())
         expect(largestDifference(result.perToken![n]!, stream)).toBeLessThan(1e-5);
-      // Gradients add up over the three losses.
+      // Gradients add up over the losses.
       for (const { name } of layout.entries) {
         const error = relativeError(viewOf(layout, other.gradient(), name), viewOf(layout, one.gradient(), name));
         expect(error, `${batch.loss}: ${name}`).toBeLessThan(1e-5);

@@ -1,7 +1,7 @@
 /**
  * A large model, layer by layer. Forward keeps each layer's input alone; backward computes a layer again from its input and
- * differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: cross-entropy,
- * policy gradient and forward KL (teacher included) are sums over rows, so the chunks change nothing but rounding.
+ * differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
+ * (divergences with their teacher) are sums over rows, so the chunks change nothing but rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { checkFinite } from './accumulate.ts';

@@ -1,5 +1,5 @@
 /**
- * What is read off the logits of selected rows: the three losses with their gradient by the logits, log-probabilities, and
+ * What is read off the logits of selected rows: the losses with their gradient by the logits, log-probabilities, and
  * the teacher's distribution; and the graphs of a whole model with one of them at its end.
  *
  * All work on selected rows: row r of the logits predicts one token of a loss, so that nothing of size vocabulary is
@@ -8,7 +8,9 @@
  */
 import type { LossBatch } from '../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
+import { divergence } from './divergences.ts';
 import type { Graph, TensorName } from './graph.ts';
+import { distribution, output, rowInput, scalarInput } from './loss-rows.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { adapterShapes, type Trained, transformer } from './transformer.ts';
 
@@ -57,7 +59,13 @@ export function outputGradients(
 
 /** A loss gives out its rows and returns its gradient by the logits. */
 export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName, vocabulary: number) => TensorName>> =
-  { 'policy-gradient': policyGradient, 'cross-entropy': crossEntropy, 'forward-kl': forwardKl };
+  {
+    'policy-gradient': policyGradient,
+    'cross-entropy': crossEntropy,
+    'forward-kl': (...head) => divergence('forward-kl', ...head),
+    'reverse-kl': (...head) => divergence('reverse-kl', ...head),
+    jsd: (...head) => divergence('jsd', ...head),
+  };
 
 export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: TensorName, vocabulary: number) => void>> = {
   /** Input: targets [R]. Outputs [R]: logprobs, entropies. */
@@ -114,42 +122,6 @@ function crossEntropy(graph: Graph, logits: TensorName): TensorName {
   return targetGradient(graph, p, targets, coefficients);
 }
 
-/**
- * Inputs: teacherLogprobs [R, V] (of the teacher's readout), clip τ (may be ∞) and scale.
- * Outputs, each [R]: losses, kls (without the clip), entropies, teacherEntropies, clipped (1 where an entry was cut).
- */
-function forwardKl(graph: Graph, logits: TensorName, vocabulary: number): TensorName {
-  const clip = scalarInput(graph, 'clip');
-  const scale = scalarInput(graph, 'scale');
-  const logT = graph.input('teacherLogprobs', 'float32', ['R', vocabulary]);
-  const { p: pS, logp: logS } = distribution(graph, logits);
-  const pT = graph.op('Exp', [logT]);
-
-  // l = p_T (log p_T − log p_S); both logarithms are finite, so an entry whose p_T underflows to 0 adds 0
-  const l = graph.op('Mul', [pT, graph.op('Sub', [logT, logS])]);
-  output(graph, 'losses', rowSum(graph, graph.op('Min', [l, clip])));
-  output(graph, 'kls', rowSum(graph, l));
-  output(graph, 'teacherEntropies', graph.op('Neg', [rowSum(graph, graph.op('Mul', [pT, logT]))]));
-  const isClipped = graph.op('Greater', [l, clip]);
-  const highest = graph.op('ReduceMax', [graph.op('Cast', [isClipped], { to: 1 }), graph.integers([1])], {
-    keepdims: 0,
-  });
-  output(graph, 'clipped', highest);
-
-  // U the uncut entries, P_U = Σ_{v∈U} p_T(v): dL/dlogit_u = p_S(u) P_U − p_T(u) [u ∈ U]
-  const uncut = graph.op('Where', [isClipped, graph.float(0), pT]);
-  const mass = graph.op('ReduceSum', [uncut, graph.integers([1])]);
-  return graph.op('Mul', [graph.op('Sub', [graph.op('Mul', [pS, mass]), uncut]), scale]);
-}
-
-/** log π and π [R, V]; the entropy of each row is given out. */
-function distribution(graph: Graph, logits: TensorName): { p: TensorName; logp: TensorName } {
-  const logp = graph.op('LogSoftmax', [logits], { axis: -1 });
-  const p = graph.op('Exp', [logp]);
-  output(graph, 'entropies', graph.op('Neg', [rowSum(graph, graph.op('Mul', [p, logp]))]));
-  return { p, logp };
-}
-
 /** log π of one token a row; it is given out. */
 function targetLogprobs(
   graph: Graph,
@@ -168,20 +140,4 @@ function targetGradient(graph: Graph, p: TensorName, targets: TensorName, coeffi
   const column = graph.op('Unsqueeze', [coefficients, graph.integers([1])]);
   const spread = graph.op('Mul', [p, graph.op('Neg', [column])]);
   return graph.op('ScatterElements', [spread, targets, column], { axis: 1, reduction: 'add' });
-}
-
-function rowInput(graph: Graph, name: string): TensorName {
-  return graph.input(name, 'float32', ['R']);
-}
-
-function scalarInput(graph: Graph, name: string): TensorName {
-  return graph.input(name, 'float32', []);
-}
-
-function rowSum(graph: Graph, x: TensorName): TensorName {
-  return graph.op('ReduceSum', [x, graph.integers([1])], { keepdims: 0 });
-}
-
-function output(graph: Graph, name: string, tensor: TensorName): void {
-  graph.output(name, 'float32', ['R'], tensor);
 }

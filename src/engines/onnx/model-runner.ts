@@ -32,7 +32,7 @@ export interface Teacher {
 }
 
 export interface ModelRunner {
-  /** Forward and backward; adds to `model.gradient`. Forward KL needs a teacher. */
+  /** Forward and backward; adds to `model.gradient`. A divergence needs a teacher. */
   loss(loss: LossName, micro: MicroBatch, feeds: Feeds, model: TrainedModel, teacher?: Teacher): Promise<Outputs>;
   /** Forward alone: log π of the fed `targets`. */
   logprobs(micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs>;

@@ -4,7 +4,7 @@
  */
 
 import { Random, type StreamKey } from '../../base/random.ts';
-import type { TokenIds } from '../../policy/policy.ts';
+import type { Divergence, TokenIds } from '../../policy/policy.ts';
 import { adapterLayoutOf, type LinearLayer, layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
 
 /** Parameters in float64, flat, as `layoutOf` lays them out. */
@@ -88,6 +88,17 @@ export function logSoftmax(logits: Float64Array, temperature = 1): Float64Array 
   const logSum = highest + Math.log(scaled.reduce((sum, value) => sum + Math.exp(value - highest), 0));
   return scaled.map((value) => value - logSum);
 }
+
+/** One vocabulary entry of each divergence, from the logarithms of the teacher's and the student's probability of it. */
+export const referenceDivergence: Readonly<Record<Divergence, (logq: number, logp: number) => number>> = {
+  'forward-kl': (logq, logp) => Math.exp(logq) * (logq - logp),
+  'reverse-kl': (logq, logp) => Math.exp(logp) * (logp - logq),
+  jsd: (logq, logp) => {
+    const [q, p] = [Math.exp(logq), Math.exp(logp)];
+    const part = (x: number) => (x === 0 ? 0 : (x / 2) * Math.log(x / ((p + q) / 2)));
+    return part(q) + part(p);
+  },
+};
 
 /** log π of each token of a sequence; entry 0 is 0. */
 export function referenceLogprobs(config: ModelConfig, weights: Weights64, ids: TokenIds): Float64Array {

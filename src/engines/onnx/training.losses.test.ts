@@ -1,13 +1,15 @@
-/** The three losses and their gradients against plain float64 definitions, differentiated numerically. */
+/** The losses and their gradients against plain float64 definitions, differentiated numerically. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
-import type { ForwardKlBatch, LossBatch, PolicyGradientBatch, TokenIds } from '../../policy/policy.ts';
+import type { Divergence, DivergenceBatch, LossBatch, PolicyGradientBatch, TokenIds } from '../../policy/policy.ts';
+import type { ComputationPlan } from './memory.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import {
   largestDifference,
   logSoftmax,
   numericalGradient,
   randomWeights,
+  referenceDivergence,
   referenceLogits,
   referenceLogprobs,
   referenceMerge,
@@ -45,8 +47,8 @@ const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03
 const old = nearby(present);
 
 const trainers: Trainer[] = [];
-function open(model: ModelConfig, weights: Float32Array, tokens?: number): Trainer {
-  const trainer = new Trainer(model, weights, { threads: 2, ...(tokens && { plan: { tokens } }) });
+function open(model: ModelConfig, weights: Float32Array, plan: Partial<ComputationPlan> = {}): Trainer {
+  const trainer = new Trainer(model, weights, { threads: 2, plan });
   trainers.push(trainer);
   return trainer;
 }
@@ -104,12 +106,12 @@ function policyGradientLoss(model: ModelConfig, weights: Weights64, batch: Polic
   return { ...facts, loss: facts.sum / batch.denominator };
 }
 
-const pairs: ForwardKlBatch['pairs'] = [
+const pairs: DivergenceBatch['pairs'] = [
   { teacherPrompt: [2, 2, 5, 7, 1], studentPrompt: [2, 1], ids: [3, 1, 4, 8], mask: Uint8Array.of(1, 1, 0, 1) },
   { teacherPrompt: [1], studentPrompt: [4, 4, 0], ids: [6, 2], mask: Uint8Array.of(0, 1) },
 ];
 
-function forwardKlLoss(model: ModelConfig, teacher: Weights64, student: Weights64, batch: ForwardKlBatch) {
+function divergenceLoss(model: ModelConfig, teacher: Weights64, student: Weights64, batch: DivergenceBatch) {
   const facts = { sum: 0, unclipped: 0, cut: 0, tokens: 0, perToken: [] as number[][] };
   for (const { teacherPrompt, studentPrompt, ids, mask } of batch.pairs) {
     const teacherLogits = referenceLogits(model, teacher, [...teacherPrompt, ...ids]);
@@ -119,13 +121,13 @@ function forwardKlLoss(model: ModelConfig, teacher: Weights64, student: Weights6
         if (!mask[n]) return 0;
         const logT = logSoftmax(teacherLogits[teacherPrompt.length + n - 1]!, batch.teacherTemperature);
         const logS = logSoftmax(studentLogits[studentPrompt.length + n - 1]!);
-        const l = logT.map((value, v) => Math.exp(value) * (value - logS[v]!));
-        const kl = l.reduce((sum, value) => sum + value, 0);
+        const l = logT.map((value, v) => referenceDivergence[batch.loss](value, logS[v]!));
+        const whole = l.reduce((sum, value) => sum + value, 0);
         facts.sum += l.reduce((sum, value) => sum + Math.min(value, batch.clip), 0);
-        facts.unclipped += kl;
+        facts.unclipped += whole;
         facts.cut += l.some((value) => value > batch.clip) ? 1 : 0;
         facts.tokens += 1;
-        return kl;
+        return whole;
       }),
     );
   }
@@ -223,9 +225,9 @@ describe('cross-entropy', () => {
   });
 });
 
-describe('forward KL', () => {
+describe('divergences', () => {
   /** Frozen weights that differ from the present ones. */
-  async function withTeacher(batch: ForwardKlBatch, model = config) {
+  async function withTeacher(batch: DivergenceBatch, model = config) {
     const student = model === config ? present : randomWeights(model, streamKey('present'));
     const teacher = nearby(student);
     const weights = teacher.slice();
@@ -235,35 +237,51 @@ describe('forward KL', () => {
     return { trainer, teacher, student, result: await trainer.accumulate(batch) };
   }
 
-  it.each([
-    ['without clip', Number.POSITIVE_INFINITY, 1, config],
-    ['with clip and a sharper teacher', 0.15, 0.4, config],
-    ['Qwen3', 0.15, 0.4, qwen3],
-    ['Llama', 0.15, 0.4, llama],
-  ])('loss, metrics, per-token KL and every gradient: %s', async (_, clip, teacherTemperature, model) => {
-    const batch: ForwardKlBatch = { loss: 'forward-kl', pairs, clip, teacherTemperature, denominator: 5 };
+  it.each<[Divergence, string, number, number, ModelConfig]>([
+    ['forward-kl', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['forward-kl', 'with clip and a sharper teacher', 0.15, 0.4, config],
+    ['forward-kl', 'Qwen3', 0.15, 0.4, qwen3],
+    ['forward-kl', 'Llama', 0.15, 0.4, llama],
+    ['reverse-kl', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['reverse-kl', 'with clip and a sharper teacher', 0.15, 0.4, config],
+    ['jsd', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['jsd', 'with clip and a sharper teacher', 0.05, 0.4, config],
+  ])('%s: loss, metrics, per-token divergence and every gradient, %s', async (loss, _, clip, temperature, model) => {
+    const batch: DivergenceBatch = { loss, pairs, clip, teacherTemperature: temperature, denominator: 5 };
     const { trainer, result, ...weights } = await withTeacher(batch, model);
     const teacher = Float64Array.from(weights.teacher);
-    const truth = forwardKlLoss(model, teacher, Float64Array.from(weights.student), batch);
+    const truth = divergenceLoss(model, teacher, Float64Array.from(weights.student), batch);
     expect(truth.cut > 0).toBe(clip < 1);
     expect(result.loss).toBeCloseTo(truth.loss, 5);
     expect(result.tokens).toBe(4);
-    expect(result.metrics.unclippedKl).toBeCloseTo(truth.unclipped / truth.tokens, 5);
+    expect(result.metrics.divergence).toBeCloseTo(truth.unclipped / truth.tokens, 5);
     expect(result.metrics.clipFraction).toBeCloseTo(truth.cut / truth.tokens, 6);
     for (const [n, stream] of result.perToken!.entries())
       expect(largestDifference(stream, truth.perToken[n]!)).toBeLessThan(1e-5);
-    expectGradients(trainer, model, (student) => forwardKlLoss(model, teacher, student, batch).loss);
+    expectGradients(trainer, model, (student) => divergenceLoss(model, teacher, student, batch).loss);
   });
 
-  it('is 0 to the bit for the same prompt and a fresh adapter, and moves nothing', async () => {
-    const trainer = open(config, present.slice());
+  it.each<[Divergence, ComputationPlan['mode']]>([
+    ['forward-kl', 'whole'],
+    ['forward-kl', 'layered'],
+    ['reverse-kl', 'whole'],
+    ['reverse-kl', 'layered'],
+    ['jsd', 'whole'],
+    ['jsd', 'layered'],
+  ])('%s is 0 to the bit for the same prompt and a fresh adapter, and so is its gradient: %s', async (loss, mode) => {
+    const trainer = open(config, present.slice(), { mode, rows: 3 });
     trainer.freeze();
     trainer.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
     const same = pairs.map((pair) => ({ ...pair, teacherPrompt: pair.studentPrompt }));
-    const batch: ForwardKlBatch = { loss: 'forward-kl', pairs: same, clip: 10, teacherTemperature: 1, denominator: 1 };
+    const batch: DivergenceBatch = { loss, pairs: same, clip: 10, teacherTemperature: 1, denominator: 1 };
     const result = await trainer.accumulate(batch);
     expect(result.loss).toBe(0);
-    expect(result.metrics.unclippedKl).toBe(0);
+    expect(result.metrics.divergence).toBe(0);
+    expect(trainer.gradient().every((value) => value === 0)).toBe(true);
+  });
+
+  it('a gradient of 0 moves nothing', async () => {
+    const trainer = open(config, present.slice());
     const before = trainer.effectiveWeights().slice();
     const { version } = trainer;
     const step = await trainer.step({ ...settings, minGradientNorm: 1e-5 });
@@ -273,15 +291,18 @@ describe('forward KL', () => {
     expect(trainer.state().moments.steps).toBe(0);
   });
 
-  it('works where the teacher is certain: no NaN from 0 · log 0', async () => {
-    const batch: ForwardKlBatch = { loss: 'forward-kl', pairs, clip: 10, teacherTemperature: 0.001, denominator: 1 };
-    const { result } = await withTeacher(batch);
-    expect(result.loss).toBeGreaterThan(0);
-    expect(result.metrics.teacherEntropy).toBeLessThan(0.1);
-  });
+  it.each<Divergence>(['forward-kl', 'reverse-kl', 'jsd'])(
+    '%s works where the teacher is certain: no NaN from 0 · log 0',
+    async (loss) => {
+      const batch: DivergenceBatch = { loss, pairs, clip: 10, teacherTemperature: 0.001, denominator: 1 };
+      const { result } = await withTeacher(batch);
+      expect(result.loss).toBeGreaterThan(0);
+      expect(result.metrics.teacherEntropy).toBeLessThan(0.1);
+    },
+  );
 
   it('refuses to start without frozen weights', async () => {
-    const batch: ForwardKlBatch = { loss: 'forward-kl', pairs, clip: 10, teacherTemperature: 1, denominator: 1 };
+    const batch: DivergenceBatch = { loss: 'jsd', pairs, clip: 10, teacherTemperature: 1, denominator: 1 };
     await expect(open(config, present.slice()).accumulate(batch)).rejects.toThrow(/freeze/);
   });
 });
@@ -309,10 +330,10 @@ describe('adapter', () => {
     }
     return trainer;
   }
-  const forwardKl: ForwardKlBatch = { loss: 'forward-kl', pairs, clip: 0.2, teacherTemperature: 0.5, denominator: 4 };
+  const forwardKl: DivergenceBatch = { loss: 'forward-kl', pairs, clip: 0.2, teacherTemperature: 0.5, denominator: 4 };
   type Loss = (model: ModelConfig, frozen: Weights64, student: Weights64) => number;
   const byPolicyGradient: Loss = (model, _, student) => policyGradientLoss(model, student, policyGradient).loss;
-  const byForwardKl: Loss = (model, frozen, student) => forwardKlLoss(model, frozen, student, forwardKl).loss;
+  const byForwardKl: Loss = (model, frozen, student) => divergenceLoss(model, frozen, student, forwardKl).loss;
   const cases: [string, LossBatch, Loss, ModelConfig][] = [
     ['policy-gradient', policyGradient, byPolicyGradient, config],
     ['forward-kl', forwardKl, byForwardKl, config],

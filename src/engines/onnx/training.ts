@@ -6,7 +6,7 @@
  * Calls must not overlap. Given the same input, all results are the same to the last bit.
  */
 import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
-import { crossEntropy, forwardKl, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
+import { crossEntropy, divergence, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
 import { Gradient } from './gradient.ts';
@@ -98,12 +98,14 @@ export class Trainer {
           for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
           return await crossEntropy(this.#run, batch, this.#limits);
         case 'forward-kl':
+        case 'reverse-kl':
+        case 'jsd':
           for (const [index, { studentPrompt, teacherPrompt, ids }] of batch.pairs.entries()) {
             this.#check([...studentPrompt, ...ids], `student side of pair ${index}`);
             this.#check([...teacherPrompt, ...ids], `teacher side of pair ${index}`);
           }
           this.#frozenWeights();
-          return await forwardKl(this.#run, batch, this.#limits);
+          return await divergence(this.#run, batch, this.#limits);
       }
     } catch (error) {
       this.#trained.gradient.values.fill(0);

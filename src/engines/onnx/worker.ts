@@ -86,6 +86,6 @@ function tokens(sequences: readonly TokenIds[]): number {
 }
 
 function sequencesOf(batch: LossBatch): TokenIds[] {
-  if (batch.loss !== 'forward-kl') return batch.sequences.map(({ ids }) => ids);
+  if ('sequences' in batch) return batch.sequences.map(({ ids }) => ids);
   return batch.pairs.flatMap(({ teacherPrompt, studentPrompt, ids }) => [teacherPrompt, ids, studentPrompt, ids]);
 }
