@@ -117,8 +117,15 @@ export { type BuildEvent, type BuildOptions, buildIndex } from './retrieval/inde
 export type { Scoring } from './retrieval/index/load.ts';
 export { type Manifest as IndexManifest, readManifest as readIndexManifest } from './retrieval/index/manifest.ts';
 export { openRetriever } from './retrieval/open-retriever.ts';
-export type { Hit, Passage, Retriever, RetrieverInfo, RetrieverStatistics } from './retrieval/retriever.ts';
-export type { Deadlines, RolloutLimits, RolloutTask, Surroundings } from './rollout/rollout.ts';
+export type {
+  Hit,
+  OpenRetriever,
+  Passage,
+  Retriever,
+  RetrieverInfo,
+  RetrieverStatistics,
+} from './retrieval/retriever.ts';
+export type { RolloutTask, Surroundings } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
 export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
 export {
@@ -129,6 +136,7 @@ export {
   type Trajectory,
 } from './rollout/trajectory.ts';
 export { readTrajectories } from './rollout/trajectory-file.ts';
+export type { Deadlines, RolloutLimits } from './rollout/turns.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
 export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';

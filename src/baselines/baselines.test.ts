@@ -1,7 +1,7 @@
 /** Each baseline over a scripted model: what it asks, what it searches, what it takes for the answer. */
 import { describe, expect, it } from 'vitest';
-import { defaultDeadlines, defaultLimits } from '../rollout/rollout.ts';
 import { findsAll, question } from '../rollout/testing/surroundings.ts';
+import { defaultDeadlines, defaultLimits } from '../rollout/turns.ts';
 import { promptedBaselines } from './all.ts';
 import { attemptQuestion } from './attempt-question.ts';
 import type { PromptedName } from './baseline.ts';

@@ -8,8 +8,8 @@ import type { ChatMessage, TextModel } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import type { Hit, Passage, Retriever } from '../retrieval/retriever.ts';
 import { type Outcome, withDeadline } from '../rollout/deadline.ts';
-import type { Deadlines, RolloutLimits } from '../rollout/rollout.ts';
 import type { StopReason } from '../rollout/trajectory.ts';
+import type { Deadlines, RolloutLimits } from '../rollout/turns.ts';
 import type { Attempt } from './attempt.ts';
 
 /** What all attempts of an evaluation share. */

@@ -1,11 +1,11 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
-import { stdin } from 'node:process';
 import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
+import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
 import { decimal, wholeNumber } from './arguments.ts';
 import { askInTurns } from './ask-session.ts';
@@ -78,7 +78,7 @@ export function askCommand(io: Io): Command {
       });
       try {
         if (question !== undefined) await askOnce(agent, question, options, io);
-        else if (stdin.isTTY && !options.json) await session(agent, io);
+        else if (process.stdin.isTTY && !options.json) await session(agent, io);
         else await askLines(agent, options, io);
       } finally {
         await agent.close();
@@ -95,11 +95,7 @@ async function askOnce(agent: Agent, question: string, options: Options, io: Io)
 
 /** Asks and shows. The view is finished in any case. */
 async function answered(agent: Agent, question: string, view: AskView): Promise<Asked> {
-  const unknown = agent.world === undefined ? [] : agent.unknownWords(question);
-  if (unknown.length > 0)
-    throw new UserError(`this policy knows a small world of its own and has no word for ${unknown.join(', ')}`, {
-      hint: `Ask it, for example:\n${exampleLines(agent)}Or name another policy with --policy.`,
-    });
+  if (agent.world !== undefined) refuseUnknownWords(agent, agent.world, question);
   const asked = await interruptible(
     'Nothing is lost: ask again.',
     async (signal) => {
@@ -119,10 +115,18 @@ async function answered(agent: Agent, question: string, view: AskView): Promise<
   return asked;
 }
 
+function refuseUnknownWords(agent: Agent, world: World, question: string): void {
+  const unknown = agent.unknownWords(question);
+  if (unknown.length === 0) return;
+  throw new UserError(`this policy knows a small world of its own and has no word for ${unknown.join(', ')}`, {
+    hint: `Ask it, for example:\n${exampleLines(world)}Or name another policy with --policy.`,
+  });
+}
+
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   let [questions, failures] = [0, 0];
-  for await (const line of createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
     const question = line.trim();
     if (question === '') continue;
     questions += 1;
@@ -139,16 +143,19 @@ async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   }
   if (questions === 0)
     throw new UserError('no question: standard input is empty', {
-      hint: 'For example: search-e1 ask "who wrote Faust?"',
+      hint: `For example: search-e1 ask "${agent.world === undefined ? 'who wrote Faust?' : worldQuestions(agent.world)[0]}"`,
     });
   if (failures > 0) throw new UserError(`${failures} ${failures === 1 ? 'question' : 'questions'} failed`);
 }
 
 async function session(agent: Agent, io: Io): Promise<void> {
   const { policy, retriever } = agent.about;
-  io.out.write(`${policy.name}, searching ${retriever.passages.toLocaleString('en')} passages\n`);
+  const { passages } = retriever;
+  io.out.write(
+    `${policy.name}, searching ${passages.toLocaleString('en')} ${passages === 1 ? 'passage' : 'passages'}\n`,
+  );
   if (agent.world !== undefined)
-    io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent)}`);
+    io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
   io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
   await askInTurns(io, async (question) => {
     try {
@@ -163,8 +170,14 @@ async function session(agent: Agent, io: Io): Promise<void> {
   });
 }
 
+function exampleLines(world: World): string {
+  return worldQuestions(world)
+    .map((question) => `  ${question}\n`)
+    .join('');
+}
+
 /** A question of one hop, of two and of three. */
-function exampleLines({ world }: Agent): string {
+function worldQuestions(world: World): string[] {
   const suites = ['nq', 'hotpotqa', 'bamboogle'] as const;
-  return suites.map((suite) => `  ${evaluationQuestions(world!, suite, 1)[0]!.question}\n`).join('');
+  return suites.map((suite) => evaluationQuestions(world, suite, 1)[0]!.question);
 }

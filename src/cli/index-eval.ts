@@ -83,7 +83,9 @@ function showProgress(area: LiveArea, done: number, total: number, start: number
 }
 
 function asText(info: RetrieverInfo, { queries, ndcg10, mrr10, recall }: RetrievalScores, unjudged: number): string {
-  const settings = Object.entries(info.settings).map(([name, value]) => `${name} ${value}`);
+  // Hashes are shortened here; --json has them whole.
+  const brief = (value: string | number) => String(value).replace(/^([0-9a-f]{8})[0-9a-f]{56}$/, '$1');
+  const settings = Object.entries(info.settings).map(([name, value]) => `${name} ${brief(value)}`);
   const rows: [string, number][] = [
     ['nDCG@10', ndcg10],
     ['MRR@10', mrr10],

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { capture } from './testing/capture.ts';
+import { capture, captureStopped } from './testing/capture.ts';
 
 let folder: string;
 let corpus: string;
@@ -28,6 +28,19 @@ test('a bad line stops the build with file and line, and leaves no directory', a
   expect(code).toBe(2);
   expect(err).toContain(`${corpus}:3: not valid JSON`);
   expect(existsSync(wiki)).toBe(false);
+});
+
+test('Ctrl-C leaves what the same command goes on from', async () => {
+  const out = path.join(folder, 'stopped');
+  const argv = ['index', 'build', '--corpus', corpus, '--skip-bad', '--out', out, '--workers', '1', '--json'];
+  const stopped = await captureStopped(/^analysing/, ...argv);
+  expect(stopped).toMatchObject({ code: 130, out: '' });
+  expect(stopped.err).toMatch(/stopped; what was finished is saved\nContinue with the same command\.\n$/);
+  expect(existsSync(out)).toBe(false);
+  const continued = await capture(...argv);
+  expect(continued.err).toContain('continuing an interrupted build');
+  expect(JSON.parse(continued.out)).toMatchObject({ directory: out, manifest: { passages: 2 } });
+  expect(existsSync(`${out}.partial`)).toBe(false);
 });
 
 test('build, search, info', async () => {

@@ -6,7 +6,7 @@ import { attemptQuestion } from '../baselines/attempt-question.ts';
 import { questionsHash } from '../benchmarks/questions.ts';
 import { textPolicy } from '../engines/text-policy.ts';
 import type { Template } from '../protocol/template.ts';
-import type { OpenRetriever } from '../retrieval/open-retriever.ts';
+import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
 import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
 import { presentVersions } from '../runs/config-record.ts';

@@ -6,6 +6,7 @@ import { Bm25Index } from './bm25.ts';
 import { DiskBm25 } from './disk-bm25.ts';
 import { buildIndex } from './index/build.ts';
 import { loadIndex } from './index/load.ts';
+import { readManifest } from './index/manifest.ts';
 import { Ranker } from './ranking/ranker.ts';
 import { SearchPool } from './ranking/search-pool.ts';
 import type { SearchWorkerData } from './ranking/search-worker.ts';
@@ -83,7 +84,10 @@ test('other k1, b and length form at opening', async () => {
   const index = await open({ k1: 1.5, b: 0.9, length: 'exact' });
   const memory = new Bm25Index(passages, { k1: 1.5, b: 0.9, length: 'exact' });
   expect(await index.search(queries, 5)).toEqual(queries.map((query) => memory.searchNow(query, 5)));
-  expect(index.info.settings).toEqual({ analyzer: 'english', k1: 1.5, b: 0.9, length: 'exact' });
+  // The fingerprint is that of the directory, which was built with other numbers.
+  const { fingerprint } = await readManifest(path.join(folder, 'index'));
+  expect(fingerprint).toMatch(/^[0-9a-f]{64}$/);
+  expect(index.info.settings).toEqual({ analyzer: 'english', k1: 1.5, b: 0.9, length: 'exact', fingerprint });
   await index.close();
 });
 

@@ -45,7 +45,7 @@ export class DiskBm25 implements Retriever {
       kind: 'bm25',
       passages: arrays.passages,
       corpusHash: manifest.corpusHash,
-      settings: { analyzer: manifest.analyzer, k1, b, length: arrays.length },
+      settings: { analyzer: manifest.analyzer, k1, b, length: arrays.length, fingerprint: manifest.fingerprint },
     };
     this.#analyze = createAnalyzer(manifest.analyzer);
     this.#ranker = new Ranker(arrays, { k1, b }, impacts);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Bm25Index } from './bm25.ts';
 import { fuse, HybridRetriever } from './hybrid.ts';
-import type { Hit, Passage, Retriever } from './retriever.ts';
+import type { Hit, OpenRetriever, Passage } from './retriever.ts';
 
 const passage = (id: string): Passage => ({ id, title: '', text: `text of ${id}` });
 const ranking = (...ids: string[]): Hit[] => ids.map((id, i) => ({ passage: passage(id), score: 100 - i }));
@@ -43,8 +43,12 @@ describe('fusion', () => {
 describe('as a retriever', () => {
   const corpus = ['oslo fjord', 'paris seine', 'oslo oslo seine'].map((text, i) => ({ id: `p${i}`, title: '', text }));
   const asked: number[] = [];
-  const watched = (index: Retriever): Retriever => ({
+  let closed = 0;
+  const watched = (index: Bm25Index): OpenRetriever => ({
     info: index.info,
+    close: async () => {
+      closed += 1;
+    },
     search: (queries, k, signal) => {
       asked.push(k);
       return index.search(queries, k, signal);
@@ -66,10 +70,12 @@ describe('as a retriever', () => {
       corpusHash: one.info.corpusHash,
       settings: { depth: 100, leg1: 'bm25', 'leg1.k1': 0.9, leg2: 'bm25', 'leg2.k1': 2 },
     });
+    await hybrid.close();
+    expect(closed).toBe(2);
   });
 
   test('fails when a leg fails', async () => {
-    const broken: Retriever = { info: one.info, search: () => Promise.reject(new Error('broken')) };
+    const broken: OpenRetriever = { ...watched(one), search: () => Promise.reject(new Error('broken')) };
     await expect(new HybridRetriever(one, broken).search(['oslo'], 1)).rejects.toThrow('broken');
     const aborted = new HybridRetriever(one, two).search(['oslo'], 1, AbortSignal.abort(new Error('enough')));
     await expect(aborted).rejects.toThrow('enough');
@@ -77,7 +83,7 @@ describe('as a retriever', () => {
 
   test('legs over different or unknown corpora are refused', () => {
     expect(() => new HybridRetriever(one, new Bm25Index(corpus.slice(1)))).toThrow('over the same corpus');
-    const unknown: Retriever = { ...watched(one), info: { ...one.info, corpusHash: '' } };
+    const unknown: OpenRetriever = { ...watched(one), info: { ...one.info, corpusHash: '' } };
     expect(() => new HybridRetriever(unknown, unknown)).toThrow('corpus unknown');
   });
 });

@@ -4,18 +4,21 @@
  *   score(d) = Σ_{legs that found d among their first 100} 1 / (60 + rank of d)      ranks from 1, ties by id
  */
 import { UserError } from '../base/errors.ts';
-import type { Hit, Retriever, RetrieverInfo } from './retriever.ts';
+import type { Hit, OpenRetriever, RetrieverInfo } from './retriever.ts';
 
 const CONSTANT = 60;
 /** Passages asked of each leg; more when more are wanted. */
 const DEPTH = 100;
 
-export class HybridRetriever implements Retriever {
+export class HybridRetriever implements OpenRetriever {
   readonly info: RetrieverInfo;
-  readonly #legs: readonly [Retriever, Retriever];
+  readonly #legs: readonly [OpenRetriever, OpenRetriever];
 
-  /** @throws UserError unless both legs say that they search the same corpus */
-  constructor(...legs: readonly [Retriever, Retriever]) {
+  /**
+   * @param legs closed with the hybrid
+   * @throws UserError unless both say that they search the same corpus
+   */
+  constructor(...legs: readonly [OpenRetriever, OpenRetriever]) {
     const [a, b] = [legs[0].info, legs[1].info];
     if (a.corpusHash === '' || a.corpusHash !== b.corpusHash)
       throw new UserError(
@@ -35,6 +38,10 @@ export class HybridRetriever implements Retriever {
     const depth = Math.max(DEPTH, k);
     const [first, second] = await Promise.all(this.#legs.map((leg) => leg.search(queries, depth, signal)));
     return queries.map((_, i) => fuse([first![i]!, second![i]!], k));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#legs.map((leg) => leg.close()));
   }
 }
 

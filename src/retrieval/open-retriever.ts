@@ -13,10 +13,7 @@ import { HybridRetriever } from './hybrid.ts';
 import { HYBRID_KIND, readLegs } from './hybrid-manifest.ts';
 import { OPENSEARCH_KIND } from './opensearch/manifest.ts';
 import { OpenSearchRetriever } from './opensearch/opensearch-retriever.ts';
-import type { Retriever } from './retriever.ts';
-
-/** A retriever with whatever it holds open: threads, files, connections. */
-export type OpenRetriever = Retriever & { close(): Promise<void> };
+import type { OpenRetriever } from './retriever.ts';
 
 /**
  * @param spec an index directory of any kind (BM25, dense, hybrid, OpenSearch); a corpus file (JSONL, JSONL.gz or Parquet),
@@ -53,16 +50,13 @@ export async function indexKind(folder: string): Promise<string | undefined> {
 }
 
 /** Two retrievers as one. @throws UserError when one cannot be opened, or they search different corpora */
-export async function openHybrid([first, second]: readonly [string, string]): Promise<OpenRetriever> {
+export async function openHybrid(specs: readonly [string, string]): Promise<HybridRetriever> {
   const legs: OpenRetriever[] = [];
-  const close = async () => {
-    await Promise.all(legs.map((leg) => leg.close()));
-  };
   try {
-    for (const spec of [first, second]) legs.push(await openRetriever(spec));
-    return Object.assign(new HybridRetriever(legs[0]!, legs[1]!), { close });
+    for (const spec of specs) legs.push(await openRetriever(spec));
+    return new HybridRetriever(legs[0]!, legs[1]!);
   } catch (error) {
-    await close();
+    await Promise.all(legs.map((leg) => leg.close()));
     throw error;
   }
 }

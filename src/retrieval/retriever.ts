@@ -16,7 +16,7 @@ export interface RetrieverInfo {
   readonly passages: number;
   /** SHA-256 over the corpus as read; a score without it says nothing. */
   readonly corpusHash: string;
-  /** Ranking parameters, for the record (e.g. k1 and b). */
+  /** For the record: ranking parameters (e.g. k1 and b), and what identifies the index itself (e.g. its fingerprint). */
   readonly settings: Readonly<Record<string, number | string>>;
 }
 
@@ -38,4 +38,9 @@ export interface Retriever {
   search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]>;
   /** Of retrievers that have a cache. */
   statistics?(): RetrieverStatistics;
+}
+
+/** A retriever with whatever it holds open: threads, files, connections. */
+export interface OpenRetriever extends Retriever {
+  close(): Promise<void>;
 }

@@ -21,8 +21,6 @@ import { segments } from './segments.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import { type Conversation, type Ending, type RolloutEvent, type TurnSurroundings, takeTurns } from './turns.ts';
 
-export { type Deadlines, defaultDeadlines, defaultLimits, type RolloutLimits } from './turns.ts';
-
 export interface RolloutTask {
   readonly question: Question;
   /** Index within the group. */

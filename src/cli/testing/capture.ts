@@ -7,21 +7,29 @@ export interface Captured {
   readonly err: string;
 }
 
-export async function capture(...argv: readonly string[]): Promise<Captured> {
-  let [out, err] = ['', ''];
-  const code = await main(argv, {
-    out: {
-      columns: 100,
-      write: (text) => {
-        out += text;
-      },
-    },
-    err: {
-      columns: 100,
-      write: (text) => {
-        err += text;
-      },
+export function capture(...argv: readonly string[]): Promise<Captured> {
+  return captureWatched(argv, () => {});
+}
+
+/** The same with one Ctrl-C as soon as a text that matches is written. */
+export function captureStopped(when: RegExp, ...argv: readonly string[]): Promise<Captured> {
+  let waiting = true;
+  return captureWatched(argv, (text) => {
+    if (!waiting || !when.test(text)) return;
+    waiting = false;
+    process.emit('SIGINT', 'SIGINT');
+  });
+}
+
+async function captureWatched(argv: readonly string[], onText: (text: string) => void): Promise<Captured> {
+  const said = { out: '', err: '' };
+  const stream = (name: 'out' | 'err') => ({
+    columns: 100,
+    write(text: string) {
+      said[name] += text;
+      onText(text);
     },
   });
-  return { code, out, err };
+  const code = await main(argv, { out: stream('out'), err: stream('err') });
+  return { code, ...said };
 }

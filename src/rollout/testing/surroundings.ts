@@ -4,7 +4,8 @@ import { streamKey } from '../../base/random.ts';
 import { worldTemplate } from '../../protocol/templates.ts';
 import { testTokenizer } from '../../protocol/testing/tokenizer.ts';
 import type { Hit, Retriever } from '../../retrieval/retriever.ts';
-import { defaultLimits, type RolloutTask, type Surroundings } from '../rollout.ts';
+import type { RolloutTask, Surroundings } from '../rollout.ts';
+import { defaultLimits } from '../turns.ts';
 import { type FakePolicy, fakePolicy, type Script } from './fake-policy.ts';
 
 export const tokenizer = testTokenizer();
