@@ -1,10 +1,15 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { UserError } from './errors.ts';
-import { makeFolder, readJson, readJsonLines, sha256, writeFileAtomic } from './files.ts';
+import { makeFolder, readJson, readJsonLines, sha256, shareFolder, writeFileAtomic } from './files.ts';
+
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  return { ...real, link: vi.fn(real.link) };
+});
 
 let folder: string;
 beforeAll(async () => {
@@ -110,5 +115,29 @@ describe('makeFolder', () => {
   it('names the path when a part of it is a file', async () => {
     await writeFileAtomic(path.join(folder, 'file'), '');
     await expect(makeFolder(path.join(folder, 'file', 'below'))).rejects.toThrow('not a directory');
+  });
+});
+
+describe('a shared folder', () => {
+  const inode = async (...names: string[]) => (await stat(path.join(folder, ...names))).ino;
+
+  it('has the files of the first, not copies of them', async () => {
+    await writeFileAtomic(path.join(folder, 'first', 'deep', 'a'), 'one');
+    await shareFolder(path.join(folder, 'first'), path.join(folder, 'second'));
+    expect(await inode('second', 'deep', 'a')).toBe(await inode('first', 'deep', 'a'));
+    // Files are replaced, never changed.
+    await writeFileAtomic(path.join(folder, 'second', 'deep', 'a'), 'two');
+    expect(await readFile(path.join(folder, 'first', 'deep', 'a'), 'utf8')).toBe('one');
+  });
+
+  it('has copies where the file system has no links', async () => {
+    vi.mocked(link).mockRejectedValueOnce(Object.assign(new Error('cross-device link'), { code: 'EXDEV' }));
+    await shareFolder(path.join(folder, 'first'), path.join(folder, 'third'));
+    expect(await inode('third', 'deep', 'a')).not.toBe(await inode('first', 'deep', 'a'));
+    expect(await readFile(path.join(folder, 'third', 'deep', 'a'), 'utf8')).toBe('one');
+  });
+
+  it('is refused without a first', async () => {
+    await expect(shareFolder(path.join(folder, 'none'), path.join(folder, 'fourth'))).rejects.toThrow(UserError);
   });
 });

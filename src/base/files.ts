@@ -1,7 +1,7 @@
 /** Files as the house keeps them: written whole or not at all, read as streams, errors that name file and line. */
 import { createHash } from 'node:crypto';
 import { createReadStream, ReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -78,6 +78,23 @@ export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => {});
   await handle?.close();
+}
+
+/**
+ * The folder `from` once more as `to`: its files are shared by hard links, and copied where the file system has none. Only for
+ * files that are never written in place: a change would be a change to both.
+ */
+export async function shareFolder(from: string, to: string): Promise<void> {
+  try {
+    await makeFolder(to);
+    for (const entry of await readdir(from, { withFileTypes: true })) {
+      const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
+      if (entry.isDirectory()) await shareFolder(source, target);
+      else await link(source, target).catch(() => copyFile(source, target));
+    }
+  } catch (error) {
+    throw fileError(error, to, 'write');
+  }
 }
 
 /** Reads and parses a JSON file. */

@@ -4,7 +4,7 @@
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import type { Policy } from '../policy/policy.ts';
-import { planStages } from './plan.ts';
+import { BASE, planStages, type Stage } from './plan.ts';
 import { type QuestionCounts, stageWork } from './progress.ts';
 import { Clock, noTime, Run } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -69,7 +69,7 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     rolloutsPerSecond,
     trainedPerSecond,
     peakMemory: process.resourceUsage().maxRSS * 1024,
-    diskForCheckpoints: checkpointBytes(setup.policy, settings),
+    diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings)),
   };
 }
 
@@ -85,13 +85,14 @@ export function estimateStages(
   });
 }
 
-/** Kept: the base, two of each GRPO round (best and end), one of every other training stage; and the newest two. Weights and moments in float32. */
-function checkpointBytes(policy: Policy, settings: Settings): number {
-  const kept = planStages(settings).reduce(
-    (sum, stage) => sum + (stage.kind === 'grpo' ? 2 : 'from' in stage ? 1 : 0),
-    0,
-  );
-  return (1 + kept + 2) * policy.info.parameters * 4 * 3;
+/**
+ * What checkpoints of these stages hold, in bytes. Kept: the base, two of each GRPO round (best and end), one of every other
+ * training stage; and the newest two. Weights and moments in float32.
+ */
+export function checkpointBytes(policy: Policy, stages: readonly Stage[]): number {
+  const kept = (stage: Stage) =>
+    stage.kind === 'grpo' ? 2 : 'from' in stage || (stage.kind === 'evaluate' && stage.of === BASE) ? 1 : 0;
+  return (stages.reduce((sum, stage) => sum + kept(stage), 0) + 2) * policy.info.parameters * 4 * 3;
 }
 
 const refuse = () => {

@@ -1,5 +1,6 @@
 /** What an experiment will take, from a few seconds of the real thing on this machine. */
-import { estimateRun, estimateStages } from '../evolve/estimate.ts';
+import { checkpointBytes, estimateRun, estimateStages } from '../evolve/estimate.ts';
+import { planStages } from '../evolve/plan.ts';
 import type { Setup } from '../evolve/setup.ts';
 import { questionCounts, type Task } from './tasks.ts';
 
@@ -7,7 +8,7 @@ export interface ExperimentEstimate {
   /** With all cores at work, however they are shared out. */
   readonly seconds: number;
   readonly tasks: readonly { readonly folder: string; readonly seconds: number }[];
-  /** Of all checkpoints, in bytes. Every run keeps its own. */
+  /** Of all checkpoints, in bytes. Forks share those of their past. */
   readonly diskForCheckpoints: number;
 }
 
@@ -21,6 +22,9 @@ export async function estimateExperiment(setup: Setup, tasks: readonly Task[]): 
   return {
     seconds: times.reduce((sum, { seconds }) => sum + seconds, 0),
     tasks: times,
-    diskForCheckpoints: run.diskForCheckpoints * tasks.length,
+    diskForCheckpoints: tasks.reduce(
+      (sum, { settings, begin, end }) => sum + checkpointBytes(setup.policy, planStages(settings).slice(begin, end)),
+      0,
+    ),
   };
 }

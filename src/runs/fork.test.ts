@@ -1,5 +1,5 @@
 /** Forks of a real run at toy size: the same past bit for bit, and a future of their own. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,7 +39,7 @@ const inputs = {
 };
 
 let folder: string;
-const at = (name: string) => path.join(folder, name);
+const at = (...names: string[]) => path.join(folder, ...names);
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'fork-'));
   await sit('trunk', 'gate-1');
@@ -72,7 +72,7 @@ async function contents(name: string): Promise<Record<string, string>> {
     if (!entry.isFile() || file === 'timing.json') continue;
     const [, kept] = /^checkpoints\/\d+-([^/]+)\/model\.safetensors$/.exec(file) ?? [];
     if (file.startsWith('checkpoints') && kept === undefined) continue;
-    hashes[kept ?? file] = sha256(await readFile(at(path.join(name, file))));
+    hashes[kept ?? file] = sha256(await readFile(at(name, file)));
   }
   return hashes;
 }
@@ -80,6 +80,17 @@ async function contents(name: string): Promise<Record<string, string>> {
 describe('a forked run', () => {
   it('with the same settings ends with the same bits as the run that it was forked from', async () => {
     expect(await contents('same')).toEqual(await contents('trunk'));
+  });
+
+  it('shares checkpoints and shards with it on disk, and nothing that grows', async () => {
+    await forkRun(at('trunk'), at('shared'), settings);
+    const inode = async (...names: string[]) => (await stat(at(...names))).ino;
+    const shared = await readdir(at('shared'), { recursive: true, withFileTypes: true });
+    for (const entry of shared.filter((one) => one.isFile())) {
+      const file = path.relative(at('shared'), path.join(entry.parentPath, entry.name));
+      const same = (await inode('shared', file)) === (await inode('trunk', file));
+      expect([file, same]).toEqual([file, /^(checkpoints|trajectories|pairs)\b/.test(file)]);
+    }
   });
 
   it('whose teacher sees nothing has a loss of exactly 0 and moves no weight', async () => {

@@ -3,11 +3,11 @@
  * This is how the arms of an experiment share what is the same in all of them.
  */
 import { existsSync } from 'node:fs';
-import { cp, rename, rm } from 'node:fs/promises';
+import { copyFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
-import { fileError, makeFolder, syncFolder, writeFileAtomic } from '../base/files.ts';
+import { fileError, makeFolder, shareFolder, syncFolder, writeFileAtomic } from '../base/files.ts';
 import { planStages } from '../evolve/plan.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -15,11 +15,16 @@ import { acquireLock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 
 /** What a run's past is made of; config.json is written anew, and the report at the fork's own end. */
-const PAST = ['metrics.jsonl', 'trajectories', 'pairs', 'checkpoints', 'results.json', 'timing.json'];
+const PAST = {
+  /** Grow, or are small. */
+  files: ['metrics.jsonl', 'results.json', 'timing.json'],
+  /** Of files that are never written again. */
+  folders: ['trajectories', 'pairs', 'checkpoints'],
+};
 
 /**
  * Copies the run in `from`, which must stand between two stages, into the new folder `to`; there it is continued like any run.
- * The folder appears whole or not at all.
+ * The folder appears whole or not at all. Checkpoints and shards are shared where the file system has hard links.
  * @throws UserError when the settings would have led to another past, the run is in use, or `to` exists
  */
 export async function forkRun(from: string, to: string, settings: Settings): Promise<void> {
@@ -35,8 +40,10 @@ export async function forkRun(from: string, to: string, settings: Settings): Pro
     checkSamePast(config.settings, settings, state.stage, from);
     await rm(temporary, { recursive: true, force: true });
     await makeFolder(temporary);
-    for (const name of PAST)
-      if (existsSync(files.file(name))) await cp(files.file(name), path.join(temporary, name), { recursive: true });
+    for (const name of PAST.files)
+      if (existsSync(files.file(name))) await copyFile(files.file(name), path.join(temporary, name));
+    for (const name of PAST.folders)
+      if (existsSync(files.file(name))) await shareFolder(files.file(name), path.join(temporary, name));
     await writeFileAtomic(path.join(temporary, 'config.json'), `${JSON.stringify({ ...config, settings }, null, 2)}\n`);
     await rename(temporary, to);
     await syncFolder(path.dirname(to));
