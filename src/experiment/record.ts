@@ -17,8 +17,8 @@ const FILE = 'experiment.json';
 const recordSchema = z.strictObject({
   schema: z.literal(1),
   name: z.string(),
-  arms: z.array(z.enum(armNames)),
-  seeds: z.array(z.strictObject({ name: z.string(), seed: z.int(), world: z.int() })),
+  arms: z.array(z.enum(armNames)).min(1),
+  seeds: z.array(z.strictObject({ name: z.string(), seed: z.int(), world: z.int() })).min(1),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]),
   settings: settingsSchema,
   /** Directory of the base policy; null = the embedded one. */

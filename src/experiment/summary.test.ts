@@ -6,6 +6,7 @@ import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { scoresOf, summarizeTraining } from './collect.ts';
+import { readExperiment } from './record.ts';
 import { writeExperimentReport } from './report.ts';
 import type { Summary } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
@@ -99,8 +100,8 @@ describe('the summary of an experiment', () => {
   });
 
   it('refuses what is no experiment, and one without a finished run', async () => {
-    await expect(summarizeExperiment(root)).rejects.toThrow('experiment.json: no such file');
-    const record = { name: 'new', arms: ['e1'], seeds: [{ name: 'seed-001' }] };
+    await expect(summarizeExperiment(root)).rejects.toThrow('not an experiment (it has no experiment.json)');
+    const record = { ...(await readExperiment(folder)), seeds: [{ name: 'seed-009', seed: 9, world: 9 }] };
     await writeFile(path.join(root, 'experiment.json'), JSON.stringify(record));
     await expect(summarizeExperiment(root)).rejects.toThrow('no run is finished yet');
     await writeFile(path.join(root, 'experiment.json'), JSON.stringify({ ...record, arms: [] }));
@@ -157,7 +158,7 @@ describe('report.html', () => {
     expect(page.match(/<svg /g)).toHaveLength(2 * 4 + 3 + 4 + 2);
     expect(page).toContain('80 % of its pool rollouts were right');
     expect(page).toContain('20 % of its pool rollouts were right');
-    expect(page).toContain('title="KL 0.4000 nats"');
+    expect(page).toContain('title="0.4000 nats"');
     expect(page).not.toMatch(/<script|https?:|\bsrc=|url\(|@import|NaN|undefined|Infinity/);
   });
 

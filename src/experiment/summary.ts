@@ -1,36 +1,27 @@
 /** From the run directories of an experiment to its figures and verdicts: `DIR/experiment.json`, `DIR/seed-NNN/ARM/`. */
 import path from 'node:path';
-import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
+import { E1 } from './arms.ts';
 import { RESAMPLES } from './bootstrap.ts';
 import { type CollectedRun, collectRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 import { predictedLaw } from './law.ts';
+import { readExperiment } from './record.ts';
 import { type Summary, summarySchema } from './schema.ts';
 import { decideClaims } from './verdicts.ts';
 
-/** What the summary needs of experiment.json. */
-const experimentSchema = z.looseObject({
-  name: z.string(),
-  arms: z.array(z.string()).min(1),
-  seeds: z.array(z.looseObject({ name: z.string() })).min(1),
-});
-
-/** Every arm is compared with this one, or with the first where it is not among them. */
-const REFERENCE = 'e1';
-
 /**
- * Reads the finished runs of an experiment. Runs that are not finished are listed as missing.
+ * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with
+ * `e1`, or with the first where that is not among them.
  * @throws UserError when `folder` holds no experiment, or no run of it is finished
  */
 export async function summarizeExperiment(folder: string): Promise<Summary> {
-  const file = path.join(folder, 'experiment.json');
-  const { name, arms, ...rest } = parseAs(experimentSchema, await readJson(file), file);
-  const seeds = rest.seeds.map((seed) => seed.name);
+  const { name, arms, ...record } = await readExperiment(folder);
+  const seeds = record.seeds.map((seed) => seed.name);
   const missing: string[] = [];
   const runs: CollectedRun[] = [];
   for (const seed of seeds)
@@ -43,7 +34,7 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });
 
   const modes = modesOf(runs);
-  const reference = arms.includes(REFERENCE) ? REFERENCE : arms[0]!;
+  const reference = arms.includes(E1) ? E1 : arms[0]!;
   const { means, differences } = compareArms(runs, arms, reference, modes);
   const summaries = runs.map(({ summary }) => summary);
   return {

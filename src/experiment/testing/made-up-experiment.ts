@@ -8,16 +8,20 @@ import type { MetricRecord } from '../../evolve/journal.ts';
 import { macroMean, measureSuite } from '../../evolve/measure.ts';
 import { planStages } from '../../evolve/plan.ts';
 import type { Results, StageMeasurement } from '../../evolve/results.ts';
-import type { Settings } from '../../evolve/settings.ts';
+import { presets, type Settings } from '../../evolve/settings.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
+import { presentVersions } from '../../runs/config-record.ts';
 import { RunFiles } from '../../runs/run-files.ts';
 import { pairToLine } from '../../runs/schemas.ts';
 import { shardFile, writeShard } from '../../runs/shards.ts';
 import { madeUpConfig, madeUpResults, madeUpTiming } from '../../runs/testing/made-up-run.ts';
+import type { ArmName } from '../arms.ts';
+import { seedsOf } from '../definition.ts';
+import type { ExperimentRecord } from '../record.ts';
 
 export interface MadeUpArm {
-  readonly name: string;
+  readonly name: ArmName;
   /** Exact match gained over the first round by the last stage, at most 4 and at most 2 searches. */
   readonly gain: readonly [number, number];
   readonly searches: number;
@@ -52,15 +56,19 @@ export async function writeMadeUpExperiment(
   folder: string,
   { arms = madeUpArms, seeds = 3, questions = 12, tokenizer }: MadeUpExperiment,
 ): Promise<void> {
-  const names = Array.from({ length: seeds }, (_, i) => `seed-${String(i + 1).padStart(3, '0')}`);
-  const record = {
+  const record: ExperimentRecord = {
     schema: 1,
     name: 'made up',
     arms: arms.map(({ name }) => name),
-    seeds: names.map((name) => ({ name })),
+    seeds: seedsOf(seeds),
+    preset: 'default',
+    settings: presets.default,
+    model: null,
+    weights: 'made up',
+    versions: presentVersions(),
   };
   await writeFileAtomic(path.join(folder, 'experiment.json'), JSON.stringify(record));
-  for (const seed of names)
+  for (const { name: seed } of record.seeds)
     for (const arm of arms)
       await writeRun(new RunFiles(path.join(folder, seed, arm.name)), seed, arm, questions, tokenizer);
 }
