@@ -14,7 +14,7 @@ export interface MetricRecord {
   readonly [name: string]: number | string | null;
 }
 
-/** One pair used for distillation, with the per-token KL of its first use. */
+/** One pair used for distillation, with the KL (or the divergence in its place) of each token at its first use. */
 export interface PairRecord {
   readonly questionId: string;
   /** What the teacher was shown; null = nothing. */
@@ -25,7 +25,7 @@ export interface PairRecord {
   /** The student trajectory's response and who wrote it. */
   readonly ids: readonly number[];
   readonly mask: readonly (0 | 1)[];
-  /** Unclipped KL per token in nats, 0 where masked. */
+  /** Without the clip, in nats; 0 where masked. */
   readonly kl: readonly number[];
 }
 

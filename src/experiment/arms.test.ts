@@ -29,6 +29,8 @@ const changed: Record<ArmName, readonly string[]> = {
   'random-correct': ['distill.teacherSees'],
   unprivileged: ['distill.teacherSees'],
   'sft-expert': ['distill.objective'],
+  'reverse-kl': ['distill.objective'],
+  jsd: ['distill.objective'],
   skeleton: ['distill.expertView'],
   'queries-only': ['distill.tokens'],
   'no-clip': ['distill.clip'],

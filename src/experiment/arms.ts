@@ -83,6 +83,18 @@ export const arms = [
     change: distilling({ objective: 'cross-entropy' }),
   },
   {
+    name: 'reverse-kl',
+    says: 'The KL of the student from the teacher, in place of that of the teacher from the student.',
+    forksAt: 'gate-1',
+    change: distilling({ objective: 'reverse-kl' }),
+  },
+  {
+    name: 'jsd',
+    says: 'The Jensen-Shannon divergence in place of the KL.',
+    forksAt: 'gate-1',
+    change: distilling({ objective: 'jsd' }),
+  },
+  {
     name: 'skeleton',
     says: 'Of the expert trajectory the teacher is shown searches and answer alone; the gate too.',
     forksAt: 'gate-1',

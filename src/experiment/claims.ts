@@ -57,6 +57,8 @@ export const claims: readonly Claim[] = [
   ...atBothBudgets('higher', 'It is more than sharpening', 'e1', 'sharpen'),
   ...atBothBudgets('not-lower', "The expert's searches and answer are enough, without its thoughts", 'skeleton', 'e1'),
   ...atBothBudgets('not-lower', 'The tokens of queries are enough, without those of answers', 'queries-only', 'e1'),
+  ...atBothBudgets('higher', 'Forward KL beats reverse KL', 'e1', 'reverse-kl'),
+  ...atBothBudgets('higher', 'Forward KL beats the Jensen-Shannon divergence', 'e1', 'jsd'),
   ...atBothBudgets('higher', 'The clip matters', 'e1', 'no-clip'),
   ...atBothBudgets('not-lower', 'An adapter does as well as all weights', 'e1', 'full-weights'),
   ...atBothBudgets('higher', 'A second cycle adds to the first', 'e1', 'one-cycle'),

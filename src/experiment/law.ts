@@ -14,7 +14,8 @@ type Point = Law['points'][number];
 
 /**
  * Gap: exact match that the privileged prompt adds at the first gate. Gain: exact match of the last stage over that of the
- * first round. Only runs whose teacher is the one that the gate asked: shown the expert, read by its distribution.
+ * first round. Only runs whose teacher is the one that the gate asked: shown the expert, read by its distribution (whichever
+ * the divergence).
  */
 export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode): Law {
   const points = runs.flatMap(({ summary, settings: { distill } }): Point[] => {

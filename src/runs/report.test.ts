@@ -112,7 +112,7 @@ describe('report.html', () => {
   it('colours each policy token by its KL, and characters of several tokens once', async () => {
     const page = await report();
     const tokens = [
-      ...page.matchAll(/<b style="background:rgba\(var\(--heat\),([\d.]+)\)" title="KL ([\d.]+) nats">([^<]*)<\/b>/g),
+      ...page.matchAll(/<b style="background:rgba\(var\(--heat\),([\d.]+)\)" title="([\d.]+) nats">([^<]*)<\/b>/g),
     ];
     expect(tokens.slice(0, 4).map(([, , kl, text]) => [kl, text])).toEqual([
       ['0.0010', ' &lt;search&gt;'],

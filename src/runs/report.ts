@@ -84,7 +84,7 @@ function pairSection(rounds: readonly PairExamples[], tokenizer: Decoder): Html 
       all.flatMap(({ kl, mask }) => kl.filter((_, t) => mask[t] === 1)),
       0.98,
     ) || 1;
-  return html`<p class="soft">The student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher, who sees the expert trajectory, disagrees with the student there (forward KL; full colour from ${scale.toFixed(2)} nats).</p>
+  return html`<p class="soft">The student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher, who sees the expert trajectory, disagrees with the student there (full colour from ${scale.toFixed(2)} nats).</p>
 ${rounds.map(({ stage, pairs }) => html`<h3>${stageLabel(stage)}</h3>${pairs.map((pair) => pairView(`Question ${pair.questionId}`, pair, scale, tokenizer))}`)}`;
 }
 

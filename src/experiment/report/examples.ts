@@ -63,7 +63,7 @@ export function pairExamples({ best, worst }: PairExamples, tokenizer: Decoder):
   const view = ({ pair, expert, solved }: PairExample) =>
     html`<div class="example"><p class="facts">Question ${pair.questionId}: ${Math.round(100 * solved)} % of its pool rollouts were right.</p>
 ${expert && trajectoryView('Expert', expert, tokenizer)}${pairView('Student', pair, scale, tokenizer)}</div>`;
-  return html`<p class="soft">Each pair is one question: the expert that the teacher was shown, and the student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher disagrees with the student there (forward KL; full colour from ${scale.toFixed(2)} nats).</p>
+  return html`<p class="soft">Each pair is one question: the expert that the teacher was shown, and the student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher disagrees with the student there (full colour from ${scale.toFixed(2)} nats).</p>
 <h3>Questions that the pool answered most often</h3>${best.map(view)}
 ${worst.length > 0 && html`<h3>Questions that it answered least often</h3>${worst.map(view)}`}`;
 }

@@ -138,7 +138,7 @@ export function trainingBlocks({ arms, runs }: Summary): TableBlock[] {
     block(
       'Distillation rounds',
       distillColumns,
-      'KL in nats, before the clip, by what a token is for. The loss of supervised training is its cross-entropy.',
+      'KL in nats, before the clip, by what a token is for; of reverse-kl and jsd their own divergence. The loss of supervised training is its cross-entropy.',
     ),
   ];
 }

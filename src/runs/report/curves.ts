@@ -15,8 +15,8 @@ const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; h
   { metric: 'entropy', title: 'Entropy of the policy (nats)' },
   { metric: 'kl', title: 'GRPO: KL to the start of the round (nats)', kind: 'grpo' },
   { metric: 'loss', title: 'GRPO: loss', kind: 'grpo' },
-  { metric: 'kl', title: 'Distillation: forward KL to the teacher (nats)', kind: 'e1' },
-  { metric: 'loss', title: 'Distillation: loss (clipped KL)', kind: 'e1' },
+  { metric: 'kl', title: 'Distillation: divergence from the teacher (nats)', kind: 'e1' },
+  { metric: 'loss', title: 'Distillation: loss (the same, clipped)', kind: 'e1' },
   { metric: 'gradientNorm', title: 'Gradient norm before clipping' },
 ];
 
