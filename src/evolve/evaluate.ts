@@ -1,65 +1,93 @@
-/** Evaluation of one stage: every suite, sampled and greedy, at every search budget. One mode is one step of the stage. */
-import type { EvolveState, MetricRecord } from './journal.ts';
+/**
+ * Evaluation of one stage: every suite, sampled and greedy, at every search budget.
+ *
+ * All of it is rolled out at once, and each rollout gives its trajectory at every budget (rollout/budgets.ts). A training stage
+ * that kept the weights at which it started is not asked again.
+ */
+import type { EvolveState } from './journal.ts';
 import { macroMean, measureSuite } from './measure.ts';
 import type { EvaluationMode, StageMeasurement } from './results.ts';
-import type { Run } from './run.ts';
+import type { Groups, Run } from './run.ts';
 import type { Settings } from './settings.ts';
 
 export function evaluationModes(evaluation: Settings['evaluation']): EvaluationMode[] {
   return evaluation.searches.flatMap((searches) => evaluation.decoding.map((decoding) => ({ decoding, searches })));
 }
 
-export async function evaluateStage(
-  run: Run,
-  stage: { readonly name: string; readonly of: string },
-  start: EvolveState,
-): Promise<EvolveState> {
-  const modes = evaluationModes(run.settings.evaluation);
-  let state = start;
-  for (const mode of modes.slice(start.step)) {
-    run.throwIfCancelled();
-    const measurement = await evaluateMode(run, stage.of, mode);
-    const step = state.step + 1;
-    const record: MetricRecord = {
+type EvaluationStage = { readonly name: string; readonly of: string };
+
+export async function evaluateStage(run: Run, stage: EvaluationStage, state: EvolveState): Promise<EvolveState> {
+  const { results } = state;
+  const untrained = results.outcomes.some(({ stage: name, keptStep }) => name === stage.of && keptStep === 0);
+  const before = results.measurements.at(-1)?.stage;
+  const measured =
+    untrained && before !== undefined ? await repeated(run, stage, state, before) : await measureAll(run, stage);
+  for (const [i, { mode, mean }] of measured.entries())
+    await run.journal.metric({
       stage: stage.name,
-      step,
+      step: i + 1,
       decoding: mode.decoding,
       budget: mode.searches,
-      exactMatch: measurement.mean.exactMatch.mean,
-      searches: measurement.mean.searches.mean,
-    };
-    await run.journal.metric(record);
-    const results = { ...state.results, measurements: [...state.results.measurements, measurement] };
-    state = { ...state, step, results };
-    await run.checkpoint(state);
-    run.emit({ kind: 'step', stage: stage.name, step, steps: modes.length, metrics: record });
-    run.emit({ kind: 'measured', stage: stage.of, results });
-  }
-  return state;
+      exactMatch: mean.exactMatch.mean,
+      searches: mean.searches.mean,
+    });
+  const others = results.measurements.filter((measurement) => measurement.stage !== stage.of);
+  const all = { ...results, measurements: [...others, ...measured] };
+  run.emit({ kind: 'measured', stage: stage.of, results: all });
+  return { ...state, results: all };
 }
 
-async function evaluateMode(run: Run, of: string, mode: EvaluationMode): Promise<StageMeasurement> {
+async function measureAll(run: Run, { of }: EvaluationStage): Promise<StageMeasurement[]> {
   const { evaluation } = run.settings;
   const suites = run.setup.suites.map(({ name, questions }) => ({
     name,
     questions: questions.slice(0, evaluation.questions),
   }));
-  const questions = suites.flatMap((suite) => suite.questions);
-  const groups = await run.rollOut(questions, {
-    perQuestion: mode.decoding === 'greedy' ? 1 : evaluation.samples,
-    // The same draws for every stage: what differs between stages is the policy alone.
-    stage: 'evaluation',
-    step: 0,
-    searches: mode.searches,
-    temperature: mode.decoding === 'greedy' ? 0 : 1,
-  });
-  await run.journal.writeTrajectories(`${of}-${mode.decoding}-${mode.searches}`, groups.flat());
+  const rolledOut = await run.rollOutTogether(
+    evaluation.decoding.map((decoding) => ({
+      questions: suites.flatMap((suite) => suite.questions),
+      perQuestion: decoding === 'greedy' ? 1 : evaluation.samples,
+      // The same draws for every stage: what differs between stages is the policy alone.
+      stage: 'evaluation',
+      step: 0,
+      temperature: decoding === 'greedy' ? 0 : 1,
+      budgets: evaluation.searches,
+    })),
+  );
+  const measured: StageMeasurement[] = [];
+  for (const mode of evaluationModes(evaluation)) {
+    const [d, b] = [evaluation.decoding.indexOf(mode.decoding), evaluation.searches.indexOf(mode.searches)];
+    const groups = rolledOut[d]![b]!;
+    await run.journal.writeTrajectories(shardName(of, mode), groups.flat());
+    measured.push(measure(of, mode, suites, groups));
+  }
+  return measured;
+}
 
+function measure(of: string, mode: EvaluationMode, suites: Run['setup']['suites'], groups: Groups): StageMeasurement {
   let offset = 0;
-  const measured = suites.map((suite) => {
-    const part = groups.slice(offset, offset + suite.questions.length);
-    offset += suite.questions.length;
-    return measureSuite(suite.name, suite.questions, part.flat());
+  const measured = suites.map(({ name, questions }) => {
+    const part = groups.slice(offset, offset + questions.length);
+    offset += questions.length;
+    return measureSuite(name, questions, part.flat());
   });
   return { stage: of, mode, suites: measured, mean: macroMean(measured) };
 }
+
+/** The measurements and trajectories of the stage before, which has the same weights, under this stage's name. */
+async function repeated(
+  run: Run,
+  { of }: EvaluationStage,
+  { results }: EvolveState,
+  before: string,
+): Promise<StageMeasurement[]> {
+  const measured = results.measurements.filter(({ stage }) => stage === before);
+  for (const { mode } of measured) {
+    const trajectories = await run.journal.readTrajectories(shardName(before, mode));
+    if (trajectories === undefined) throw new Error(`the trajectories ${shardName(before, mode)} are missing`);
+    await run.journal.writeTrajectories(shardName(of, mode), trajectories);
+  }
+  return measured.map((measurement) => ({ ...measurement, stage: of }));
+}
+
+const shardName = (stage: string, { decoding, searches }: EvaluationMode) => `${stage}-${decoding}-${searches}`;

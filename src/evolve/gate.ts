@@ -4,12 +4,13 @@
  * the final gain linear in this first gap.)
  */
 import { findExpert } from '../algorithms/pairs.ts';
+import type { Question } from '../base/question.ts';
 import { teacherPrompt } from '../protocol/prompts.ts';
 import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import { estimate, NONE } from './measure.ts';
 import type { Estimate, GateMeasurement } from './results.ts';
-import { expertIds, type Run } from './run.ts';
+import { expertIds, type Groups, type Run } from './run.ts';
 
 /** Samples per question and prompt. */
 export const GATE_SAMPLES = 2;
@@ -37,17 +38,20 @@ export async function measureGate(
   const questions = asked.map(({ question }) => question);
   // The same draws for both prompts, at the temperature at which the loss reads the teacher.
   const common = {
+    questions,
     perQuestion: GATE_SAMPLES,
     stage: stage.name,
     step: 0,
     temperature: run.settings.distill.teacherTemperature,
   };
-  const plain = await run.rollOut(questions, common);
-  const privileged = await run.rollOut(questions, {
-    ...common,
-    prompt: (q) => teacherPrompt(tokenizer, template, q.question, expertIds(run, experts.get(q.id)!)),
+  const shown = {
+    prompt: (q: Question) => teacherPrompt(tokenizer, template, q.question, expertIds(run, experts.get(q.id)!)),
     extraContext: run.settings.distill.expertTokens,
-  });
+  };
+  const [[plain], [privileged]] = (await run.rollOutTogether([common, { ...common, ...shown }])) as [
+    [Groups],
+    [Groups],
+  ];
   await run.journal.writeTrajectories(`${stage.name}-plain`, plain.flat());
   await run.journal.writeTrajectories(`${stage.name}-privileged`, privileged.flat());
 

@@ -2,7 +2,6 @@
  * How far a run is, and what time is left at this sitting's pace. Work is counted in rollouts and trained trajectories, which
  * take about the same time each.
  */
-import { evaluationModes } from './evaluate.ts';
 import { GATE_SAMPLES } from './gate.ts';
 import type { EvolveEvent } from './journal.ts';
 import type { Stage } from './plan.ts';
@@ -33,9 +32,8 @@ export function stageWork(
   switch (stage.kind) {
     case 'evaluate': {
       const questions = counts.suites.reduce((sum, s) => sum + Math.min(s.questions, evaluation.questions), 0);
-      const modes = evaluationModes(evaluation);
-      const samples = modes.reduce((sum, m) => sum + (m.decoding === 'greedy' ? 1 : evaluation.samples), 0);
-      return { rollouts: questions * samples, trained: 0, steps: modes.length };
+      const samples = evaluation.decoding.reduce((sum, d) => sum + (d === 'greedy' ? 1 : evaluation.samples), 0);
+      return { rollouts: questions * samples, trained: 0, steps: 1 };
     }
     case 'grpo': {
       const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;

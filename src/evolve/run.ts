@@ -5,6 +5,7 @@ import type { Question } from '../base/question.ts';
 import type { AdamWStep, TokenIds } from '../policy/policy.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
+import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
 import { groupTasks, rollOut } from '../rollout/rollouts.ts';
 import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
@@ -12,15 +13,19 @@ import type { Timing } from './results.ts';
 import type { Settings } from './settings.ts';
 import type { QuestionSlices, Setup } from './setup.ts';
 
-/** How one call of `rollOut` differs from a plain training rollout. */
+/** Of each question its rollouts. */
+export type Groups = Trajectory[][];
+
+/** How rollouts differ from plain training rollouts. */
 export interface RollOutRequest {
+  readonly questions: readonly Question[];
   /** Rollouts a question. */
   readonly perQuestion: number;
   /** Name the streams: same stage, step and question, same draws. */
   readonly stage: string;
   readonly step: number;
-  /** Default: rollout.searches. */
-  readonly searches?: number;
+  /** Search budgets; every rollout is measured at each (budgets.ts). Default: rollout.searches alone. */
+  readonly budgets?: readonly number[];
   /** Default 1, at which sampler and trainer speak of the same distribution; 0 = greedy. */
   readonly temperature?: number;
   /** Default: the student prompt. */
@@ -71,25 +76,31 @@ export class Run {
     if (this.#signal.aborted) throw new Cancelled('the run was interrupted');
   }
 
-  /** Groups of rollouts, one a question, in the order given. Throws Cancelled when the run is interrupted. */
-  async rollOut(questions: readonly Question[], request: RollOutRequest): Promise<Trajectory[][]> {
-    const { rollout, seed } = this.settings;
-    const { perQuestion, stage, step, prompt } = request;
-    const tasks = groupTasks(questions, perQuestion, { seed, stage, step }).map((task) =>
-      prompt ? { ...task, prompt: prompt(task.question) } : task,
-    );
+  /** Rollouts of one kind, at rollout.searches. Throws Cancelled when the run is interrupted. */
+  async rollOut(
+    questions: readonly Question[],
+    request: Omit<RollOutRequest, 'questions' | 'budgets'>,
+  ): Promise<Groups> {
+    const [[groups]] = (await this.rollOutTogether([{ questions, ...request }])) as [[Groups]];
+    return groups;
+  }
+
+  /**
+   * Rollouts of several kinds, all under way together, so that no kind waits for the last ones of another. Gives, by
+   * request and by budget, the groups in the order of the questions. Throws Cancelled when the run is interrupted.
+   */
+  async rollOutTogether(requests: readonly RollOutRequest[]): Promise<Groups[][]> {
+    const { rollout } = this.settings;
+    const asked = requests.map((request) => this.#tasksOf(request));
+    const tasks = asked.flatMap((each) => each.map(({ task }) => task));
     const surroundings = {
       policy: this.setup.policy,
       tokenizer: this.setup.tokenizer,
       retriever: this.#retriever,
       template: this.setup.template,
-      limits: {
-        ...rollout,
-        searches: request.searches ?? rollout.searches,
-        contextTokens: rollout.contextTokens + (request.extraContext ?? 0),
-      },
+      limits: rollout,
       deadlines: { search: rollout.searchSeconds, sample: rollout.sampleSeconds },
-      temperature: request.temperature ?? 1,
+      temperature: 1,
     };
     let done = 0;
     const trajectories = await this.#clock.time('samplingSeconds', () =>
@@ -104,8 +115,24 @@ export class Run {
       }),
     );
     this.throwIfCancelled();
-    refuseManyFailures(trajectories, stage);
-    return questions.map((_, i) => trajectories.slice(i * perQuestion, (i + 1) * perQuestion));
+    return requests.map(({ questions, perQuestion, stage, budgets = [rollout.searches] }, r) => {
+      const own = trajectories.splice(0, asked[r]!.length);
+      refuseManyFailures(own, stage);
+      return budgets.map((budget) => {
+        const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
+        return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
+      });
+    });
+  }
+
+  #tasksOf(request: RollOutRequest): BudgetedTask[] {
+    const { rollout, seed } = this.settings;
+    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0 } = request;
+    const limits = { ...rollout, contextTokens: rollout.contextTokens + extraContext };
+    return groupTasks(questions, perQuestion, { seed, stage, step }).map((task) => {
+      const own = { ...task, temperature, ...(prompt && { prompt: prompt(task.question) }) };
+      return budgetedTask(own, limits, request.budgets ?? [rollout.searches]);
+    });
   }
 
   /** Times training work over the given sequences. */

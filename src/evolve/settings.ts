@@ -174,7 +174,7 @@ export const settingsSchema = z.strictObject({
   }),
   /** Training questions used (the first so many after a seeded shuffle); 0 = all. */
   trainingQuestions: natural,
-  /** Weights are checkpointed every so many training steps, and at the end of stages, evaluation modes and pool shards. */
+  /** Weights are checkpointed every so many training steps, and at the end of stages and pool shards. */
   checkpointEvery: count,
   rollout: rolloutSettings,
   grpo: grpoSettings,

@@ -19,7 +19,14 @@ import type { Passage } from '../retrieval/retriever.ts';
 import { grounded, reward } from './reward.ts';
 import { segments } from './segments.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
-import { type Conversation, type Ending, type RolloutEvent, type TurnSurroundings, takeTurns } from './turns.ts';
+import {
+  type Conversation,
+  type Ending,
+  type RolloutEvent,
+  type RolloutLimits,
+  type TurnSurroundings,
+  takeTurns,
+} from './turns.ts';
 
 export interface RolloutTask {
   readonly question: Question;
@@ -29,6 +36,11 @@ export interface RolloutTask {
   readonly key: StreamKey;
   /** In place of the student prompt, e.g. a teacher prompt. */
   readonly prompt?: TokenIds;
+  /** In place of those of the surroundings. */
+  readonly limits?: RolloutLimits;
+  readonly temperature?: number;
+  /** Told after turns without an answer: the searches so far, and the trajectory of a rollout that may search no more often. */
+  readonly onSpent?: (searches: number, trajectory: () => Trajectory) => void;
 }
 
 /** What a rollout takes place in. */
@@ -48,38 +60,43 @@ type Listener = (event: RolloutEvent) => void;
  */
 export async function rollOutOne(
   task: RolloutTask,
-  surroundings: Surroundings,
+  around: Surroundings,
   signal?: AbortSignal,
   onEvent?: Listener,
 ): Promise<Trajectory> {
-  const { question } = task;
-  const prompt = task.prompt ?? studentPrompt(surroundings.tokenizer, surroundings.template, question.question);
-  const conversation = new IdConversation(task.key, prompt, surroundings, onEvent);
+  const { question, rollout, key, onSpent, limits, temperature } = task;
+  const { tokenizer, template } = around;
+  const surroundings = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
+  const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
+  const conversation = new IdConversation(key, prompt, surroundings, onEvent);
   const searches: SearchRecord[] = [];
-  let ending: Ending;
+  const record = (ending: Ending): Trajectory => {
+    const { ids, mask, logprobs, shown } = conversation;
+    const text = segments({ ids, mask }, tokenizer);
+    const answer = lastAnswer(text);
+    return {
+      questionId: question.id,
+      dataset: question.dataset,
+      rollout,
+      prompt,
+      // Copies: the rollout may go on.
+      ids: [...ids],
+      mask: [...mask],
+      logprobs: [...logprobs],
+      searches: [...searches],
+      ...ending,
+      answer,
+      reward: reward(answer, question.answers),
+      wellFormed: wellFormed(text),
+      grounded: grounded(answer, shown),
+    };
+  };
+  const tellSpent = onSpent && ((count: number) => onSpent(count, () => record({ stop: 'no-answer' })));
   try {
-    ending = await takeTurns(conversation, searches, surroundings, signal, onEvent);
+    return record(await takeTurns(conversation, searches, surroundings, signal, onEvent, tellSpent));
   } finally {
     conversation.release();
   }
-  const { ids, mask, logprobs, shown } = conversation;
-  const text = segments({ ids, mask }, surroundings.tokenizer);
-  const answer = lastAnswer(text);
-  return {
-    questionId: question.id,
-    dataset: question.dataset,
-    rollout: task.rollout,
-    prompt,
-    ids,
-    mask,
-    logprobs,
-    searches,
-    ...ending,
-    answer,
-    reward: reward(answer, question.answers),
-    wellFormed: wellFormed(text),
-    grounded: grounded(answer, shown),
-  };
 }
 
 /** What has been said and shown so far, token by token. */

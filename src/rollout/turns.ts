@@ -83,13 +83,17 @@ export interface TurnSurroundings {
   readonly deadlines: Deadlines;
 }
 
-/** Runs the loop to its end; executed searches are added to `searches` as they happen. */
+/**
+ * Runs the loop to its end; executed searches are added to `searches` as they happen.
+ * @param onSpent called where a rollout that may search no more than so often ends without an answer
+ */
 export async function takeTurns(
   conversation: Conversation,
   searches: SearchRecord[],
   { retriever, limits, deadlines }: TurnSurroundings,
   signal: AbortSignal | undefined,
   onEvent: ((event: RolloutEvent) => void) | undefined,
+  onSpent?: (searches: number) => void,
 ): Promise<Ending> {
   let invalidTurns = 0;
 
@@ -105,6 +109,7 @@ export async function takeTurns(
     // Any other turn needs an environment's reply and a further turn.
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
     if (conversation.responseLeft < 1) return { stop: 'response-full' };
+    onSpent?.(searches.length);
     if (searches.length >= limits.searches) return { stop: 'no-answer' };
 
     if (action.kind === 'invalid') {

@@ -7,7 +7,7 @@ import type { Trajectory } from '../../rollout/trajectory.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
 import { Clock, noTime, Run } from '../run.ts';
 import { presets, type Settings } from '../settings.ts';
-import { sliceQuestions } from '../setup.ts';
+import { type Suite, sliceQuestions } from '../setup.ts';
 
 export interface ToyOptions {
   /** What the policy writes, by its weight and the context so far. */
@@ -18,6 +18,7 @@ export interface ToyOptions {
   readonly breaksAt?: number;
   readonly contextLength?: number;
   readonly settings?: Partial<Settings>;
+  readonly suites?: readonly Suite[];
 }
 
 export function toyRun(options: ToyOptions) {
@@ -61,7 +62,7 @@ export function toyRun(options: ToyOptions) {
     template: worldTemplate,
     retriever: { ...findsAll, info: toyRetriever },
     trainingQuestions: questions,
-    suites: [],
+    suites: options.suites ?? [],
   };
   const journal = new MemoryJournal(
     () => weight,
@@ -82,7 +83,15 @@ export function toyRun(options: ToyOptions) {
     emit: (event) => events.push(event),
   });
   const notes = () => events.flatMap((e) => (e.kind === 'note' ? [e.text] : []));
-  return { run, journal, losses, notes, weight: () => weight, hasAdapter: () => adapter };
+  return {
+    run,
+    journal,
+    losses,
+    notes,
+    asked: () => speaker.calls.length,
+    weight: () => weight,
+    hasAdapter: () => adapter,
+  };
 }
 
 export const start: EvolveState = {
