@@ -2,6 +2,7 @@
 import { Random, type StreamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
 import { layoutOf, viewOf } from '../../src/engines/onnx/parameters.ts';
+import { type SharedFloats, sharedFloats } from '../../src/engines/onnx/shared-floats.ts';
 
 /** 2.0 million parameters: what PyTorch and others were measured with. */
 export const small: ModelConfig = {
@@ -36,9 +37,9 @@ export const halfBillion: ModelConfig = {
 };
 
 /** Uniform weights of standard deviation 0.02, norms at 1: cheap to draw, and nothing overflows. */
-export function randomWeights(config: ModelConfig): Float32Array<ArrayBuffer> {
+export function randomWeights(config: ModelConfig): SharedFloats {
   const layout = layoutOf(config);
-  const weights = new Float32Array(layout.total);
+  const weights = sharedFloats(layout.total);
   let state = 1;
   for (let i = 0; i < weights.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;

@@ -1,5 +1,7 @@
 /** Training steps of the small model, ours and PyTorch's on the same sequences: forward, backward, clip, AdamW. */
 import { Random, streamKey } from '../../src/base/random.ts';
+import { Helpers } from '../../src/engines/onnx/helpers.ts';
+import { sharedGuard } from '../../src/engines/onnx/native-guard.ts';
 import { Trainer } from '../../src/engines/onnx/training.ts';
 import type { AdamWStep, CrossEntropyBatch } from '../../src/policy/policy.ts';
 import { median, type Row, seconds } from './measure.ts';
@@ -40,9 +42,10 @@ export async function measureTraining(threads: number): Promise<Row[]> {
   const rows: Row[] = [];
   const work = cases();
   const tokens = (sequences: number[][]) => sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const helpers = new Helpers({ config: small, pieces: [], maxActive: 1, decodeBits: 32, guard: sharedGuard() });
   for (const { name, sequences } of work) {
     for (const adapter of [false, true]) {
-      const trainer = new Trainer(small, randomWeights(small), { threads });
+      const trainer = new Trainer(small, randomWeights(small), { threads, helpers });
       if (adapter) trainer.attachAdapter({ rank: 16, alpha: 32, key: streamKey('bench', 'adapter') });
       const batch = allTokens(sequences);
       const times = await seconds(REPEATS, async () => {
@@ -58,6 +61,7 @@ export async function measureTraining(threads: number): Promise<Row[]> {
       });
     }
   }
+  await helpers.close();
   for (const { version, results } of runTorch('torch_training.py', {
     config: small,
     threads,

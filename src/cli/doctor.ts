@@ -77,7 +77,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   });
   const { folder } = await fetchModel(options.model ?? BASE_POLICY, options, io);
   const config = await readConfig(folder);
-  const memory = memoryOfRun(config, settings);
+  const memory = memoryOfRun(config, settings, options.threads);
   const available = process.availableMemory();
   const fits = peakOf(memory).bytes <= available;
   const measurable = fits && (await hasWeights(folder));
@@ -90,7 +90,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
     computation: planComputation(config),
     memory,
     fits,
-    remedies: remedies(config, settings),
+    remedies: remedies(config, settings, options.threads),
     pace,
     atMost: pace && longest(settings, config, pace),
   };

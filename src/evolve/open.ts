@@ -76,7 +76,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
     const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
-    refuseUnfit(await readConfig(folder), settings);
+    refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
     const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
     const policy = await openPolicyDirectory(folder, {
       pieces: tokenizer.pieces,

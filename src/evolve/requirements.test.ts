@@ -43,7 +43,7 @@ describe('refuseUnfit', () => {
   const need = peakOf(memoryOfRun(model, settings)).bytes;
 
   it('lets a run pass that fits', () => {
-    expect(() => refuseUnfit(model, settings, need)).not.toThrow();
+    expect(() => refuseUnfit(model, settings, { available: need })).not.toThrow();
     expect(() => refuseUnfit(model, presets.default)).not.toThrow();
   });
 
@@ -53,7 +53,7 @@ describe('refuseUnfit', () => {
     const bounds = [need, ...list.map(({ bytes }) => bytes)];
     for (const [i, bytes] of bounds.slice(1).entries()) expect(bytes).toBeLessThan(bounds[i]!);
     try {
-      refuseUnfit(model, settings, list[0]!.bytes);
+      refuseUnfit(model, settings, { available: list[0]!.bytes });
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(UserError);
@@ -61,7 +61,7 @@ describe('refuseUnfit', () => {
       expect((error as UserError).hint).toContain(`--set '${list[0]!.option}'`);
       expect((error as UserError).hint).not.toContain(list[1]!.option);
     }
-    expect(() => refuseUnfit(model, settings, 1e9)).toThrow(UserError);
+    expect(() => refuseUnfit(model, settings, { available: 1e9 })).toThrow(UserError);
   });
 
   it('does not offer quantised sampling where it frees next to nothing', () => {

@@ -1,4 +1,5 @@
 /** What memory a run takes, by stage and part, before any of it is taken; and what to change where it does not fit. */
+import os from 'node:os';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/onnx/memory.ts';
@@ -21,7 +22,11 @@ export interface Remedy {
 const PROCESS_BYTES = 300e6;
 
 /** The stages that differ in memory. Each holds weights and sampler; GRPO trains all weights. */
-export function memoryOfRun(config: ModelConfig, settings: Settings): StageMemory[] {
+export function memoryOfRun(
+  config: ModelConfig,
+  settings: Settings,
+  threads = os.availableParallelism(),
+): StageMemory[] {
   const { rollout, grpo, distill, method } = settings;
   const context = Math.min(rollout.contextTokens, config.contextLength);
   const sampling = samplingMemory(config, {
@@ -34,6 +39,7 @@ export function memoryOfRun(config: ModelConfig, settings: Settings): StageMemor
       adapterRank: adapter?.rank ?? null,
       frozen,
       sequenceTokens: Math.min(tokens, config.contextLength),
+      threads,
     });
     const parts = [...training, ...sampling, { name: 'program', bytes: PROCESS_BYTES }];
     return { stage: name, parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -62,7 +68,7 @@ export function peakOf(stages: readonly StageMemory[]): StageMemory {
 const WORTHWHILE = 0.01;
 
 /** Changes that lower the peak noticeably, those of least harm first; together with all before it in the list. */
-export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
+export function remedies(config: ModelConfig, settings: Settings, threads = os.availableParallelism()): Remedy[] {
   const steps: { option: string; change: (s: Settings) => Settings }[] = [
     {
       option: 'rollout.concurrency=16',
@@ -86,10 +92,10 @@ export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
   ];
   const found: Remedy[] = [];
   let changed = settings;
-  let bytes = peakOf(memoryOfRun(config, settings)).bytes;
+  let bytes = peakOf(memoryOfRun(config, settings, threads)).bytes;
   for (const { option, change } of steps) {
     const next = change(changed);
-    const lower = peakOf(memoryOfRun(config, next)).bytes;
+    const lower = peakOf(memoryOfRun(config, next, threads)).bytes;
     if (lower > (1 - WORTHWHILE) * bytes) continue;
     found.push({ option, bytes: lower });
     [changed, bytes] = [next, lower];
@@ -98,10 +104,14 @@ export function remedies(config: ModelConfig, settings: Settings): Remedy[] {
 }
 
 /** @throws UserError when the run's peak exceeds `available` bytes, with the settings that would make it fit */
-export function refuseUnfit(config: ModelConfig, settings: Settings, available = process.availableMemory()): void {
-  const peak = peakOf(memoryOfRun(config, settings));
+export function refuseUnfit(
+  config: ModelConfig,
+  settings: Settings,
+  { threads = os.availableParallelism(), available = process.availableMemory() } = {},
+): void {
+  const peak = peakOf(memoryOfRun(config, settings, threads));
   if (peak.bytes <= available) return;
-  const list = remedies(config, settings);
+  const list = remedies(config, settings, threads);
   const enough = list.findIndex(({ bytes }) => bytes <= available);
   const needed = list.slice(0, enough + 1).map(({ option }) => `--set '${option}'`);
   const parts = peak.parts

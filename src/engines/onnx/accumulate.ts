@@ -2,7 +2,6 @@
  * Forward and backward of whole batches: cuts them into micro-batches, feeds the loss graphs, and puts what they give
  * out together in the caller's order. Sums over tokens are float64.
  */
-import type { Tensor } from 'onnxruntime-node';
 import {
   type CrossEntropyBatch,
   type DivergenceBatch,
@@ -22,18 +21,12 @@ import {
   type Work,
   workOf,
 } from './micro-batches.ts';
-import type { Feeds, Outputs, Teacher } from './model-runner.ts';
-import { floats, integers } from './session.ts';
+import type { Job, Outputs } from './model-runner.ts';
 
-/** Runs a loss with the present weights on a micro-batch and adds its gradient. Divergences have a teacher. */
-export type RunLoss = (
-  loss: LossName,
-  micro: MicroBatch,
-  feeds: Feeds,
-  teacher?: Omit<Teacher, 'weights'>,
-) => Promise<Outputs>;
+/** Runs a loss with the present weights on micro-batches and adds their gradients. Outputs are in the order of the jobs. */
+export type RunLoss = (loss: LossName, jobs: readonly Job[]) => Promise<Outputs[]>;
 /** Log-probabilities of the fed targets; the caller has settled with which weights. */
-export type RunLogprobs = (micro: MicroBatch, feeds: Feeds) => Promise<Outputs>;
+export type RunLogprobs = (jobs: readonly Job[]) => Promise<Outputs[]>;
 
 export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
   const { sequences, klCoefficient } = batch;
@@ -47,29 +40,31 @@ export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, l
     return workOf(index, ids, mask);
   });
   const hasReference = sequences.every(({ referenceLogprobs }) => referenceLogprobs !== undefined);
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({
+    micro,
+    feeds: {
+      targets: targets(micro, (index) => sequences[index]!.ids),
+      advantages: stream(micro, (index, token) => sequences[index]!.advantages[token]!),
+      oldLogprobs: stream(micro, (index, token) => sequences[index]!.oldLogprobs[token]!),
+      referenceLogprobs: stream(
+        micro,
+        (index, token) => (sequences[index]!.referenceLogprobs ?? sequences[index]!.oldLogprobs)[token]!,
+      ),
+      clipFloor: 1 - batch.clipLow,
+      clipCeiling: 1 + batch.clipHigh,
+      klCoefficient,
+      scale: 1 / batch.denominator,
+    },
+  }));
   const totals = new Totals(work);
   let maxRatioDeviation = 0;
-  for (const micro of cutMicroBatches(work, limits)) {
-    const old = stream(micro, (index, token) => sequences[index]!.oldLogprobs[token]!);
-    const outputs = await run('policy-gradient', micro, {
-      targets: targets(micro, (index) => sequences[index]!.ids),
-      advantages: floats(
-        stream(micro, (index, token) => sequences[index]!.advantages[token]!),
-        [micro.rows],
-      ),
-      oldLogprobs: floats(old, [micro.rows]),
-      referenceLogprobs: floats(
-        stream(micro, (index, token) => (sequences[index]!.referenceLogprobs ?? sequences[index]!.oldLogprobs)[token]!),
-        [micro.rows],
-      ),
-      clipFloor: scalar(1 - batch.clipLow),
-      clipCeiling: scalar(1 + batch.clipHigh),
-      klCoefficient: scalar(klCoefficient),
-      scale: scalar(1 / batch.denominator),
-    });
+  for (const [n, outputs] of (await run('policy-gradient', jobs)).entries()) {
+    const { micro, feeds } = jobs[n]!;
     totals.add(micro, outputs);
-    for (let row = 0; row < micro.rows; row++)
-      maxRatioDeviation = Math.max(maxRatioDeviation, Math.abs(Math.expm1(outputs.logprobs![row]! - old[row]!)));
+    for (let row = 0; row < micro.rows; row++) {
+      const deviation = Math.abs(Math.expm1(outputs.logprobs![row]! - feeds.oldLogprobs[row]!));
+      maxRatioDeviation = Math.max(maxRatioDeviation, deviation);
+    }
   }
   const { loss, tokens, mean } = totals.finish(batch.denominator);
   return {
@@ -90,17 +85,18 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
     checkStreams(index, ids, { weights });
     return workOf(index, ids, weights);
   });
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({
+    micro,
+    feeds: {
+      targets: targets(micro, (index) => sequences[index]!.ids),
+      weights: stream(micro, (index, token) => sequences[index]!.weights[token]!),
+      scale: 1 / batch.denominator,
+    },
+  }));
   const totals = new Totals(work);
   const perToken = sequences.map(({ ids }) => new Float32Array(ids.length));
-  for (const micro of cutMicroBatches(work, limits)) {
-    const outputs = await run('cross-entropy', micro, {
-      targets: targets(micro, (index) => sequences[index]!.ids),
-      weights: floats(
-        stream(micro, (index, token) => sequences[index]!.weights[token]!),
-        [micro.rows],
-      ),
-      scale: scalar(1 / batch.denominator),
-    });
+  for (const [n, outputs] of (await run('cross-entropy', jobs)).entries()) {
+    const { micro } = jobs[n]!;
     totals.add(micro, outputs);
     forEachRow(micro, (row, index, token) => {
       perToken[index]![token] = outputs.logprobs![row]!;
@@ -121,17 +117,18 @@ export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: L
     students.push(continuationWork(index, studentPrompt, ids, mask));
     teachers.push(continuationWork(index, teacherPrompt, ids, mask));
   }
+  const feeds = { clip: batch.clip, scale: 1 / batch.denominator };
+  const inverseTemperature = 1 / batch.teacherTemperature;
+  const jobs = cutMicroBatches(students, limits).map((micro) => {
+    // Same sequences in the same order, so row r of the teacher and row r of the student predict the same token.
+    const taught = micro.work.map(({ index }) => teachers[index]!);
+    const teacher = { micro: { work: taught, length: paddedLength(taught), rows: micro.rows }, inverseTemperature };
+    return { micro, feeds, teacher };
+  });
   const totals = new Totals(students);
   const perToken = pairs.map(({ ids }) => new Float32Array(ids.length));
-  for (const micro of cutMicroBatches(students, limits)) {
-    const teacherWork = micro.work.map(({ index }) => teachers[index]!);
-    // Same sequences in the same order, so row r of the teacher and row r of the student predict the same token.
-    const teacher = {
-      micro: { work: teacherWork, length: paddedLength(teacherWork), rows: micro.rows },
-      inverseTemperature: scalar(1 / batch.teacherTemperature),
-    };
-    const feeds = { clip: scalar(batch.clip), scale: scalar(1 / batch.denominator) };
-    const outputs = await run(batch.loss, micro, feeds, teacher);
+  for (const [n, outputs] of (await run(batch.loss, jobs)).entries()) {
+    const { micro } = jobs[n]!;
     totals.add(micro, outputs);
     forEachRow(micro, (row, index, token) => {
       perToken[index]![token - pairs[index]!.studentPrompt.length] = outputs.divergences![row]!;
@@ -159,9 +156,12 @@ export async function logprobs(
 ): Promise<Float32Array[]> {
   const results = sequences.map((ids) => new Float32Array(ids.length));
   const work = sequences.map((ids, index) => workOf(index, ids, new Uint8Array(ids.length).fill(1)));
-  for (const micro of cutMicroBatches(work, limits)) {
-    const outputs = await run(micro, { targets: targets(micro, (index) => sequences[index]!) });
-    forEachRow(micro, (row, index, token) => {
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({
+    micro,
+    feeds: { targets: targets(micro, (index) => sequences[index]!) },
+  }));
+  for (const [n, outputs] of (await run(jobs)).entries()) {
+    forEachRow(jobs[n]!.micro, (row, index, token) => {
       results[index]![token] = outputs.logprobs![row]!;
     });
   }
@@ -220,16 +220,12 @@ function stream(micro: MicroBatch, value: (index: number, token: number) => numb
 }
 
 /** The token that each row predicts. */
-function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Tensor {
+function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Float64Array {
   const values = new Float64Array(micro.rows);
   forEachRow(micro, (row, index, token) => {
     values[row] = ids(index)[token]!;
   });
-  return integers(values, [micro.rows]);
-}
-
-function scalar(value: number): Tensor {
-  return floats(new Float32Array([value]), []);
+  return values;
 }
 
 function checkStreams(index: number, ids: TokenIds, streams: Readonly<Record<string, ArrayLike<number>>>): void {

@@ -5,6 +5,7 @@ import type { Tensor } from '../../checkpoint/safetensors.ts';
 import type { Policy, PolicyInfo, Sample, SampleRequest } from '../../policy/policy.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
+import { type SharedFloats, sharedFloats } from './shared-floats.ts';
 import { WorkerClient } from './worker-client.ts';
 
 export type { EngineStatistics } from './messages.ts';
@@ -38,7 +39,7 @@ export interface PolicySource extends EngineOptions {
  */
 export async function openPolicy({ config, weights, pieces, ...options }: PolicySource): Promise<OnnxPolicy> {
   const layout = layoutOf(config);
-  const flat = new Float32Array(layout.total);
+  const flat = sharedFloats(layout.total);
   for (const { name, shape, offset, size } of layout.entries) {
     const tensor = weights.get(name);
     if (tensor?.data.length !== size)
@@ -57,15 +58,15 @@ export async function openPolicyDirectory(
 ): Promise<OnnxPolicy> {
   const config = await readConfig(folder);
   const layout = layoutOf(config);
-  const flat = new Float32Array(layout.total);
+  const flat = sharedFloats(layout.total);
   await readWeights(folder, config, (name) => viewOf(layout, flat, name));
   return open(config, flat, pieces, options);
 }
 
-/** @param weights flat, as `layoutOf` says; they go over to the engine's thread and are empty afterwards */
+/** @param weights flat, as `layoutOf` says; shared with the engine's threads, which change them */
 async function open(
   config: ModelConfig,
-  weights: Float32Array<ArrayBuffer>,
+  weights: SharedFloats,
   pieces: readonly string[],
   { threads = os.availableParallelism(), maxActive = MAX_ACTIVE, decodeBits = 32 }: EngineOptions,
 ): Promise<OnnxPolicy> {
@@ -81,7 +82,7 @@ async function open(
   const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-  const client = new WorkerClient(script, setup, [weights.buffer]);
+  const client = new WorkerClient(script, setup);
   await client.ready();
   return new OnnxPolicy(info, client);
 }

@@ -7,9 +7,10 @@ export class Gradient {
   readonly layout: ParameterLayout;
   readonly values: Float32Array;
 
-  constructor(layout: ParameterLayout) {
+  /** Over `values`, laid out as `layout` says. */
+  constructor(layout: ParameterLayout, values: Float32Array) {
     this.layout = layout;
-    this.values = new Float32Array(layout.total);
+    this.values = values;
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { checkFinite } from './accumulate.ts';
-import type { Gradient } from './gradient.ts';
+import { Gradient } from './gradient.ts';
 import {
   headLossGraph,
   headReadoutGraph,
@@ -17,11 +17,15 @@ import { GRADIENT_PREFIX, type LossName, type ReadoutName } from './losses.ts';
 import { flatRows, type MicroBatch, paddedIds } from './micro-batches.ts';
 import {
   type Feeds,
+  feedTensors,
+  gradientLayoutOf,
+  type Job,
   type ModelRunner,
   type Outputs,
   rowOutputs,
   SessionPool,
-  type Teacher,
+  type Task,
+  type Tensors,
   type TrainedModel,
   tensorsOf,
   trainedOf,
@@ -46,18 +50,28 @@ export class Layered implements ModelRunner {
     this.#chunkRows = chunkRows;
   }
 
-  async loss(
-    loss: LossName,
-    micro: MicroBatch,
-    feeds: Feeds,
-    model: TrainedModel,
-    teacher?: Teacher,
-  ): Promise<Outputs> {
-    const taught = teacher && (await this.#lastRows(teacher.weights, teacher.micro));
+  async run(task: Task, signal?: AbortSignal): Promise<Outputs[]> {
+    const outputs: Outputs[] = [];
+    for (const job of task.jobs) {
+      signal?.throwIfAborted();
+      const one = task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#logprobs(job, task.weights);
+      outputs.push(await one);
+    }
+    signal?.throwIfAborted();
+    return outputs;
+  }
+
+  close(): Promise<void> {
+    return this.#sessions.close();
+  }
+
+  async #loss(loss: LossName, { micro, feeds, teacher }: Job, model: TrainedModel): Promise<Outputs> {
+    const taught = teacher && (await this.#lastRows(model.frozen!, teacher.micro));
     const inputs: Float32Array[] = [];
     const last = await this.#lastRows(model.weights, micro, (x) => inputs.push(x));
 
     const trained = trainedOf(model);
+    const gradient = new Gradient(gradientLayoutOf(this.#config, model), model.gradient);
     const session = await this.#sessions.get(`head ${loss} ${JSON.stringify(trained)}`, () =>
       headLossGraph(loss, this.#config, trained),
     );
@@ -65,29 +79,25 @@ export class Layered implements ModelRunner {
     const outputs = await this.#overChunks(micro, async (chunk) => {
       const results = await session.run({
         ...this.#headFeeds(session, model.weights),
-        ...cutFeeds(feeds, micro.rows, chunk),
-        ...(taught && (await this.#taught(teacher, taught, chunk))),
+        ...cutFeeds(feeds, chunk),
+        ...(taught && (await this.#taught(model.frozen!, taught, teacher.inverseTemperature, chunk))),
         x: this.#rowsOf(last, chunk),
       });
       const { [INPUT_GRADIENT]: dx, ...rest } = results;
       lastGradient.set(dx!.data as Float32Array, chunk[0] * this.#config.hidden);
-      this.#addGradients(micro, rest, model.gradient, (name) => name);
+      this.#addGradients(micro, rest, gradient, (name) => name);
       return rowOutputs(rest);
     });
     checkFinite(loss, micro, outputs);
-    await this.#backward(micro, model, inputs, lastGradient);
+    await this.#backward(micro, model, gradient, inputs, lastGradient);
     return outputs;
   }
 
-  async logprobs(micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs> {
+  async #logprobs({ micro, feeds }: Job, weights: Float32Array): Promise<Outputs> {
     const last = await this.#lastRows(weights, micro);
     return this.#overChunks(micro, (chunk) =>
-      this.#readout('logprobs', weights, this.#rowsOf(last, chunk), cutFeeds(feeds, micro.rows, chunk)),
+      this.#readout('logprobs', weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
     );
-  }
-
-  close(): Promise<void> {
-    return this.#sessions.close();
   }
 
   /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [N S, hidden]. */
@@ -108,9 +118,15 @@ export class Layered implements ModelRunner {
   }
 
   /** From the gradient of the last layer's selected rows down to the embedding. */
-  async #backward(micro: MicroBatch, model: TrainedModel, inputs: Float32Array[], rows: Float32Array): Promise<void> {
+  async #backward(
+    micro: MicroBatch,
+    model: TrainedModel,
+    gradient: Gradient,
+    inputs: Float32Array[],
+    rows: Float32Array,
+  ): Promise<void> {
     const { hidden, layers } = this.#config;
-    const { weights, adapter, gradient } = model;
+    const { weights, adapter } = model;
     const trained = trainedOf(model);
     const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
       layerBackwardGraph(this.#config, trained),
@@ -121,7 +137,7 @@ export class Layered implements ModelRunner {
       const dims = [x.length / hidden, hidden];
       const { [INPUT_GRADIENT]: dx, ...rest } = await session.run({
         ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
-        ...(adapter && asFirstLayer(tensorsOf(adapter.layout, adapter.values), layer)),
+        ...(adapter && asFirstLayer(tensorsOf(gradient.layout, adapter.values), layer)),
         ...this.#positions(micro),
         x: floats(x, dims),
         dy: floats(dy, dims),
@@ -145,26 +161,29 @@ export class Layered implements ModelRunner {
     }
   }
 
-  async #taught({ weights, inverseTemperature }: Teacher, rows: Float32Array, chunk: Chunk): Promise<Feeds> {
-    const { teacherLogprobs } = await this.#readout('teacher', weights, this.#rowsOf(rows, chunk), {
-      inverseTemperature,
-    });
+  async #taught(weights: Float32Array, rows: Float32Array, inverseTemperature: number, chunk: Chunk): Promise<Tensors> {
+    const { teacherLogprobs } = await this.#readout(
+      'teacher',
+      weights,
+      this.#rowsOf(rows, chunk),
+      feedTensors({ inverseTemperature }),
+    );
     return { teacherLogprobs: floats(teacherLogprobs!, [chunk[1] - chunk[0], this.#config.vocabulary]) };
   }
 
-  async #readout(readout: ReadoutName, weights: Float32Array, x: Tensor, feeds: Feeds): Promise<Outputs> {
+  async #readout(readout: ReadoutName, weights: Float32Array, x: Tensor, feeds: Tensors): Promise<Outputs> {
     const session = await this.#sessions.get(`head ${readout}`, () => headReadoutGraph(readout, this.#config));
     return rowOutputs(await session.run({ ...this.#headFeeds(session, weights), ...feeds, x }));
   }
 
-  #headFeeds(session: InferenceSession, weights: Float32Array): Feeds {
+  #headFeeds(session: InferenceSession, weights: Float32Array): Tensors {
     const tensors = tensorsOf(this.#layout, weights);
     return Object.fromEntries(
       session.inputNames.filter((name) => name in tensors).map((name) => [name, tensors[name]!]),
     );
   }
 
-  #positions({ length }: MicroBatch): Feeds {
+  #positions({ length }: MicroBatch): Tensors {
     return { length: integers(Float64Array.of(length), [1]) };
   }
 
@@ -188,7 +207,7 @@ export class Layered implements ModelRunner {
 }
 
 /** The tensors of one layer, under the names of layer 0. */
-function asFirstLayer(tensors: Feeds, layer: number): Feeds {
+function asFirstLayer(tensors: Tensors, layer: number): Tensors {
   const part = `.layers.${layer}.`;
   return Object.fromEntries(
     Object.entries(tensors)
@@ -197,19 +216,13 @@ function asFirstLayer(tensors: Feeds, layer: number): Feeds {
   );
 }
 
-/** The rows of a chunk of every input that has one entry a row; scalars as they are. */
-function cutFeeds(feeds: Feeds, rows: number, [from, to]: Chunk): Feeds {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, tensor]) => {
-      if (tensor.dims.length === 0) return [name, tensor];
-      if (tensor.dims[0] !== rows) throw new Error(`${name} has ${tensor.dims[0]} rows, expected ${rows}`);
-      if (tensor.type === 'int64') {
-        const part = (tensor.data as BigInt64Array).subarray(from, to);
-        return [name, integers(Float64Array.from(part, Number), [to - from])];
-      }
-      return [name, floats((tensor.data as Float32Array).subarray(from, to), [to - from])];
-    }),
-  );
+/** The rows of a chunk of every input that has a value a row; scalars as they are. */
+function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
+  const cut = Object.entries(feeds).map(([name, values]) => [
+    name,
+    typeof values === 'number' ? values : values.subarray(from, to),
+  ]);
+  return feedTensors(Object.fromEntries(cut) as Feeds);
 }
 
 /** Row r of the result is row indices[r] of a matrix with `columns` columns. */

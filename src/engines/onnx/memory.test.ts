@@ -42,7 +42,7 @@ describe('planComputation', () => {
 describe('trainingMemory', () => {
   it('counts every array of the size of the weights', () => {
     const weights = 4 * layoutOf(halfBillion).total;
-    const full = trainingMemory(halfBillion, { adapterRank: null, frozen: true, sequenceTokens: 512 });
+    const full = trainingMemory(halfBillion, { adapterRank: null, frozen: true, sequenceTokens: 512, threads: 2 });
     // Weights, frozen copy, gradient, two moments.
     for (const [name, times] of [
       ['weights', 1],
@@ -51,7 +51,7 @@ describe('trainingMemory', () => {
       ['moments of AdamW', 2],
     ] as const)
       expect(bytes(full, name)).toBe(times * weights);
-    const lora = trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens: 512 });
+    const lora = trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens: 512, threads: 2 });
     expect(bytes(lora, 'weights') + bytes(lora, 'weights with the adapter')).toBe(2 * weights);
     expect(bytes(lora, 'gradient')).toBeLessThan(weights / 50);
     expect(bytes(lora)).toBeLessThan(bytes(full) - 2 * weights);
@@ -59,7 +59,7 @@ describe('trainingMemory', () => {
 
   it('grows with the sequence, and with the cache of the sampler', () => {
     const at = (sequenceTokens: number) =>
-      bytes(trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens }));
+      bytes(trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens, threads: 2 }));
     expect(at(8192)).toBeGreaterThan(at(2048));
     // Keys and values of 24 layers, 2 heads of 64.
     const cache = 2 * 4 * 24 * 2 * 64 * 10 * 1000;

@@ -15,23 +15,51 @@ export interface ComputationPlan {
 
 /** Activations of a whole graph may take so much; above it, the model is computed layer by layer. */
 const ACTIVATION_BUDGET = 2 ** 30;
-/** Padded tokens of a micro-batch, as many as the budget allows: each node of a graph costs the same for few as for many. */
-const TOKENS = [4096, 2048, 1024];
+/** Padded tokens of a micro-batch. In one graph on one thread, more are no faster, and fewer leave more for other threads. */
+const TOKENS = { whole: 1024, layered: 2048 };
 /** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
 const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
+
+/** What threads that compute micro-batches side by side may take together. */
+const PLACES_BUDGET = 2 ** 33;
 
 /** What the session store keeps at most. */
 const SESSION_STORE_BYTES = 2 ** 30;
 
 /** Depends on the model alone, so that the same run gives the same bits on machines with more or less memory. */
 export function planComputation(config: ModelConfig): ComputationPlan {
-  const fitting = TOKENS.find((tokens) => activationBytes(config, tokens) <= ACTIVATION_BUDGET);
-  const mode = fitting === undefined ? 'layered' : 'whole';
+  const mode = activationBytes(config, TOKENS.whole) <= ACTIVATION_BUDGET ? 'whole' : 'layered';
   return {
     mode,
-    tokens: fitting ?? 2048,
+    tokens: TOKENS[mode],
     rows: Math.max(1, Math.floor(LOGITS[mode] / config.vocabulary)),
   };
+}
+
+/**
+ * How many threads compute micro-batches of up to `tokens` padded tokens side by side. Layer by layer, all share one. Unlike the
+ * plan it changes no bit of any result, so it may depend on the machine.
+ */
+export function trainingPlaces(config: ModelConfig, threads: number, tokens: number): number {
+  const plan = planComputation(config);
+  if (plan.mode === 'layered') return 1;
+  const { activations, gradients, logits } = placeBytes(config, plan, tokens, layoutOf(config).total);
+  return Math.max(1, Math.min(threads, Math.floor(PLACES_BUDGET / (activations + gradients + logits))));
+}
+
+/** What one thread takes for a micro-batch in one graph; `trained` parameters have a gradient. */
+function placeBytes(config: ModelConfig, plan: ComputationPlan, tokens: number, trained: number) {
+  return {
+    activations: 1.5 * activationBytes(config, tokens),
+    // One that is computed, one that waits to be added.
+    gradients: 2 * 4 * trained,
+    logits: logitBytes(config, plan, tokens),
+  };
+}
+
+/** Six at a time, and what the library holds besides (fitted to the peaks in bench/results.md). */
+function logitBytes({ vocabulary }: ModelConfig, { rows }: ComputationPlan, tokens: number): number {
+  return 8 * 4 * Math.min(rows, tokens) * vocabulary;
 }
 
 /** Bytes that all layers keep for the way back in a micro-batch of one sequence of `tokens`, without the head. */
@@ -59,23 +87,16 @@ export interface TrainingLoad {
   readonly frozen: boolean;
   /** Longest sequence, in tokens. */
   readonly sequenceTokens: number;
+  readonly threads: number;
 }
 
 /** What `accumulate` and `step` take at most, the weights included. */
 export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryPart[] {
   const plan = planComputation(config);
   const weights = 4 * layoutOf(config).total;
-  const { adapterRank: rank } = load;
+  const { adapterRank: rank, sequenceTokens, threads } = load;
   const trained = rank === null ? weights : 4 * adapterLayoutOf(config, rank).total;
-  const tokens = Math.max(plan.tokens, load.sequenceTokens);
-  const sequences = Math.max(1, Math.floor(plan.tokens / load.sequenceTokens));
-  const oneSequence = (layers: number) =>
-    4 * layers * layerActivations(config, Math.min(load.sequenceTokens, tokens)) * sequences;
-  const { hidden, layers, vocabulary } = config;
-  // A layer that is computed again holds its activations and their gradients at once.
-  const activations =
-    plan.mode === 'whole' ? 1.5 * oneSequence(layers) : 4 * (layers + 3) * tokens * hidden + 2 * oneSequence(1);
-  const headGradient = plan.mode === 'layered' && rank === null ? 2 * 4 * vocabulary * hidden : 0;
+  const tokens = Math.max(plan.tokens, sequenceTokens);
   return [
     { name: 'weights', bytes: weights },
     ...(rank === null
@@ -85,11 +106,43 @@ export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryP
           { name: 'weights with the adapter', bytes: weights },
         ]),
     ...(load.frozen ? [{ name: 'frozen copy', bytes: weights }] : []),
-    { name: 'gradient', bytes: plan.mode === 'whole' ? 2 * trained : trained },
+    { name: 'gradient', bytes: trained },
     { name: 'moments of AdamW', bytes: 2 * trained },
-    { name: 'activations', bytes: activations },
-    // Six at a time, and what the library holds besides (fitted to the peaks in bench/results.md).
-    { name: 'logits', bytes: 8 * 4 * Math.min(plan.rows, tokens) * vocabulary + headGradient },
+    ...(plan.mode === 'whole'
+      ? inOneGraph(config, plan, tokens, trained / 4, trainingPlaces(config, threads, tokens))
+      : layerByLayer(config, plan, load)),
+  ];
+}
+
+function inOneGraph(
+  config: ModelConfig,
+  plan: ComputationPlan,
+  tokens: number,
+  trained: number,
+  places: number,
+): MemoryPart[] {
+  const { activations, gradients, logits } = placeBytes(config, plan, tokens, trained);
+  return [
+    { name: 'gradients of micro-batches', bytes: places * gradients },
+    { name: 'activations', bytes: places * activations },
+    { name: 'logits', bytes: places * logits },
+  ];
+}
+
+function layerByLayer(
+  config: ModelConfig,
+  plan: ComputationPlan,
+  { adapterRank, sequenceTokens }: TrainingLoad,
+): MemoryPart[] {
+  const { hidden, layers, vocabulary } = config;
+  const tokens = Math.max(plan.tokens, sequenceTokens);
+  const sequences = Math.max(1, Math.floor(plan.tokens / sequenceTokens));
+  // A layer that is computed again holds its activations and their gradients at once.
+  const oneLayer = 4 * layerActivations(config, Math.min(sequenceTokens, tokens)) * sequences;
+  const headGradient = adapterRank === null ? 2 * 4 * vocabulary * hidden : 0;
+  return [
+    { name: 'activations', bytes: 4 * (layers + 3) * tokens * hidden + 2 * oneLayer },
+    { name: 'logits', bytes: logitBytes(config, plan, tokens) + headGradient },
   ];
 }
 

@@ -1,9 +1,12 @@
-/** What the process, the engine's thread and its sampling threads say to one another. */
+/** What the process, the engine's thread and its further threads say to one another. */
 import { UserError } from '../../base/errors.ts';
 import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
 import type { DecodeBits } from './decode-graph.ts';
+import type { Task } from './model-runner.ts';
 import { outOfMemory } from './out-of-memory.ts';
 import type { ModelConfig } from './parameters.ts';
+import type { SharedFloats } from './shared-floats.ts';
+import type { Done } from './turns.ts';
 
 /** Running totals of sampling since the engine was opened. */
 export interface SamplingTotals {
@@ -48,23 +51,25 @@ export interface Verbs
 export interface WorkerSetup {
   readonly config: ModelConfig;
   /** Flat, as `layoutOf` says. */
-  readonly weights: Float32Array<ArrayBuffer>;
+  readonly weights: SharedFloats;
   readonly pieces: readonly string[];
   readonly threads: number;
   readonly maxActive: number;
   readonly decodeBits: DecodeBits;
 }
 
-/** What a further sampling thread does. */
-export interface SamplerVerbs {
-  /** The effective weights, flat, for the samples that follow. */
-  take(version: number, weights: Float32Array): Promise<void>;
+/** What a further thread does. */
+export interface HelperVerbs {
+  /** The effective weights, flat, for the samples that follow. They do not change while samples are under way. */
+  take(version: number, weights: SharedFloats): Promise<void>;
   sample(request: SampleRequest): Promise<Sample>;
   totals(): Promise<SamplingTotals>;
+  /** A share of a task; `turns` is the memory of its `Turns`. */
+  compute(task: Task, turns: Int32Array<SharedArrayBuffer>): Promise<Done[]>;
 }
 
-/** A sampling thread's `workerData`. */
-export interface SamplerInput extends Pick<WorkerSetup, 'config' | 'pieces' | 'maxActive' | 'decodeBits'> {
+/** A further thread's `workerData`. */
+export interface HelperInput extends Pick<WorkerSetup, 'config' | 'pieces' | 'maxActive' | 'decodeBits'> {
   readonly guard: Int32Array;
 }
 

@@ -1,47 +1,71 @@
 /**
- * What computes micro-batches: the whole model in one graph (whole-graph.ts), or, where that would take too much memory,
- * layer by layer with each layer computed again on the way back (layered.ts). Both give the same numbers up to rounding.
+ * What computes micro-batches: the whole model in one graph, on as many threads as there are (places.ts), or, where that would
+ * take too much memory, layer by layer with each layer computed again on the way back (layered.ts). Both give the same numbers
+ * up to rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Gradient } from './gradient.ts';
 import { GRADIENT_PREFIX, type LossName } from './losses.ts';
 import type { MicroBatch } from './micro-batches.ts';
-import { type ParameterLayout, viewOf } from './parameters.ts';
-import { createSession, floats } from './session.ts';
+import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
+import { createSession, floats, integers } from './session.ts';
+import type { SharedFloats } from './shared-floats.ts';
 import type { Trained } from './transformer.ts';
 
-/** What a run gives for a micro-batch: float32 tensors by name, [R] (the teacher's: [R, V]). */
+/** What a run gives for a micro-batch: float32 arrays by name, [R] (the teacher's: [R, V]). */
 export type Outputs = Readonly<Record<string, Float32Array>>;
-/** Inputs of a loss or readout by name: [R] or scalars. */
-export type Feeds = Readonly<Record<string, Tensor>>;
+/** Inputs of a loss or readout by name: a value a row (whole numbers as Float64Array, int64 in the graph), or a scalar. */
+export type Feeds = Readonly<Record<string, Float32Array | Float64Array | number>>;
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** The teacher's side of a micro-batch of pairs: row r predicts the same token as row r of the student's. */
+export interface Teacher {
+  readonly micro: MicroBatch;
+  readonly inverseTemperature: number;
+}
+
+/** A micro-batch and what is computed with it. */
+export interface Job {
+  readonly micro: MicroBatch;
+  readonly feeds: Feeds;
+  /** Of divergences. */
+  readonly teacher?: Teacher;
+}
 
 /** A model in training. */
 export interface TrainedModel {
   /** Flat, as `layoutOf` says, with the adapter added. */
-  readonly weights: Float32Array;
-  readonly adapter?: { readonly layout: ParameterLayout; readonly values: Float32Array; readonly scale: number };
-  /** Of the adapter when there is one, else of the weights. */
-  readonly gradient: Gradient;
+  readonly weights: SharedFloats;
+  /** The teacher's. */
+  readonly frozen?: SharedFloats;
+  readonly adapter?: { readonly rank: number; readonly scale: number; readonly values: SharedFloats };
+  /** Of the adapter when there is one, else of the weights; what is computed is added to it. */
+  readonly gradient: SharedFloats;
 }
 
-/** The teacher's side of a micro-batch of pairs: row r predicts the same token as row r of the student's. */
-export interface Teacher {
-  readonly weights: Float32Array;
-  readonly micro: MicroBatch;
-  readonly inverseTemperature: Tensor;
-}
+/** Plain data over shared memory: it can be given to another thread. */
+export type Task =
+  /** Forward and backward. */
+  | { readonly kind: 'loss'; readonly loss: LossName; readonly jobs: readonly Job[]; readonly model: TrainedModel }
+  /** Forward alone: log π of the fed `targets`. */
+  | { readonly kind: 'logprobs'; readonly jobs: readonly Job[]; readonly weights: SharedFloats };
 
 export interface ModelRunner {
-  /** Forward and backward; adds to `model.gradient`. A divergence needs a teacher. */
-  loss(loss: LossName, micro: MicroBatch, feeds: Feeds, model: TrainedModel, teacher?: Teacher): Promise<Outputs>;
-  /** Forward alone: log π of the fed `targets`. */
-  logprobs(micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs>;
+  /**
+   * The outputs of all jobs, in their order, which is also the order in which gradients are added.
+   * @throws the first error in that order, or the signal's reason; some gradients may have been added by then
+   */
+  run(task: Task, signal?: AbortSignal): Promise<Outputs[]>;
   /** Releases the sessions. */
   close(): Promise<void>;
 }
 
 export function trainedOf({ adapter }: TrainedModel): Trained {
   return adapter ? { adapterScale: adapter.scale } : 'weights';
+}
+
+/** How the gradient is laid out. */
+export function gradientLayoutOf(config: ModelConfig, { adapter }: TrainedModel): ParameterLayout {
+  return adapter ? adapterLayoutOf(config, adapter.rank) : layoutOf(config);
 }
 
 /** Sessions, opened when first asked for and kept. */
@@ -70,10 +94,10 @@ export class SessionPool {
   }
 }
 
-const tensors = new WeakMap<Float32Array, Readonly<Record<string, Tensor>>>();
+const tensors = new WeakMap<Float32Array, Tensors>();
 
 /** Tensors over the parts of a flat array, which is always laid out in the same way, by their parameters' names. */
-export function tensorsOf(layout: ParameterLayout, flat: Float32Array): Readonly<Record<string, Tensor>> {
+export function tensorsOf(layout: ParameterLayout, flat: Float32Array): Tensors {
   let made = tensors.get(flat);
   if (!made) {
     made = Object.fromEntries(
@@ -82,6 +106,16 @@ export function tensorsOf(layout: ParameterLayout, flat: Float32Array): Readonly
     tensors.set(flat, made);
   }
   return made;
+}
+
+export function feedTensors(feeds: Feeds): Tensors {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, values]) => {
+      if (typeof values === 'number') return [name, floats(Float32Array.of(values), [])];
+      const dims = [values.length];
+      return [name, values instanceof Float64Array ? integers(values, dims) : floats(values, dims)];
+    }),
+  );
 }
 
 /** The outputs that are not gradients. */

@@ -6,15 +6,16 @@
 import { Random, type StreamKey } from '../../base/random.ts';
 import type { Divergence, TokenIds } from '../../policy/policy.ts';
 import { adapterLayoutOf, type LinearLayer, layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
+import { type SharedFloats, sharedFloats } from './shared-floats.ts';
 
 /** Parameters in float64, flat, as `layoutOf` lays them out. */
 export type Weights64 = Float64Array;
 
 /** Random weights at a scale where every part of the model matters; norms near 1. */
-export function randomWeights(config: ModelConfig, key: StreamKey): Float32Array {
+export function randomWeights(config: ModelConfig, key: StreamKey): SharedFloats {
   const layout = layoutOf(config);
   const random = new Random(key);
-  const flat = new Float32Array(layout.total);
+  const flat = sharedFloats(layout.total);
   for (const { name, offset, size, shape } of layout.entries) {
     const isNorm = /norm\.weight$/.test(name);
     const deviation = isNorm || name.endsWith('bias') ? 0.3 : 1 / Math.sqrt(shape.at(-1)!);

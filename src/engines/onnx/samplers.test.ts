@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { SampleRequest } from '../../policy/policy.ts';
 import { Decoder } from './decoder.ts';
+import { Helpers } from './helpers.ts';
 import { sharedGuard } from './native-guard.ts';
 import type { ModelConfig } from './parameters.ts';
 import { randomWeights } from './reference.testing.ts';
@@ -33,18 +34,19 @@ const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
 });
 
 describe('Samplers', () => {
-  const opened: { decoder: Decoder; samplers: Samplers }[] = [];
+  const opened: { decoder: Decoder; helpers: Helpers }[] = [];
   function open(others: number) {
     const source = { version: 0, weights: randomWeights(config, [1, 1]), effectiveWeights: () => source.weights };
     const setup = { config, pieces: [], maxActive: 32, decodeBits: 32 as const, guard: sharedGuard() };
     const decoder = new Decoder(config, { threads: 1 });
-    const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, setup);
-    opened.push({ decoder, samplers });
+    const helpers = new Helpers(setup);
+    const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, helpers);
+    opened.push({ decoder, helpers });
     return { samplers, source };
   }
   afterAll(async () => {
-    for (const { decoder, samplers } of opened) {
-      await samplers.close();
+    for (const { decoder, helpers } of opened) {
+      await helpers.close();
       await decoder.close();
     }
   });

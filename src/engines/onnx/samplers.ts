@@ -8,11 +8,13 @@
  * its company, neither do they depend on which thread it is given to.
  */
 import type { Sample, SampleRequest } from '../../policy/policy.ts';
-import type { SamplerInput, SamplerVerbs, SamplingTotals } from './messages.ts';
-import type { Scheduler, WeightSource } from './scheduler.ts';
-import { WorkerClient } from './worker-client.ts';
+import type { Helpers } from './helpers.ts';
+import type { HelperVerbs, SamplingTotals } from './messages.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { SharedFloats } from './shared-floats.ts';
+import type { WorkerClient } from './worker-client.ts';
 
-/** Largest model that is copied to further threads, in parameters: 64 MiB of weights a thread. */
+/** Largest model whose weights every sampling thread packs for itself, in parameters: 64 MiB of weights a thread. */
 const COPIED_PARAMETERS = 2 ** 24;
 /** How many sequences more than the least loaded one a sampler may have and still be given an equal prompt. */
 const PROMPT_SLACK = 4;
@@ -29,7 +31,12 @@ interface Place {
   sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample>;
   release(session: string): void;
   totals(): Promise<SamplingTotals>;
-  close(): Promise<void>;
+}
+
+/** Where the weights of further threads come from: `effectiveWeights` do not change while samples are under way. */
+interface SharedWeightSource {
+  readonly version: number;
+  effectiveWeights(): SharedFloats;
 }
 
 export class Samplers {
@@ -41,18 +48,17 @@ export class Samplers {
 
   /**
    * @param own the scheduler of this thread
-   * @param others how many further threads to start, each with `setup`
+   * @param others how many of the helpers sample too
    */
-  constructor(own: Scheduler, others: number, source: WeightSource, setup: SamplerInput) {
+  constructor(own: Scheduler, others: number, source: SharedWeightSource, helpers: Helpers) {
     this.#places = [
       {
         prompts: [],
         sample: (request, signal) => own.sample(request, signal),
         release: (session) => own.release(session),
         totals: async () => own.totals,
-        close: async () => {},
       },
-      ...Array.from({ length: others }, () => remotePlace(source, setup)),
+      ...Array.from({ length: others }, (_, i) => helperPlace(source, () => helpers.at(i))),
     ];
   }
 
@@ -93,11 +99,6 @@ export class Samplers {
     };
   }
 
-  /** Ends the further threads; what is under way there rejects. */
-  async close(): Promise<void> {
-    await Promise.all(this.#places.map((place) => place.close()));
-  }
-
   async #sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {
     const prompt = request.prompt.join();
     const place = this.#choose(request.session, prompt);
@@ -122,41 +123,27 @@ export class Samplers {
   }
 }
 
-/** A sampler in a thread of its own, which is started with its first sample. */
-function remotePlace(source: WeightSource, setup: SamplerInput): Place {
-  let client: WorkerClient<SamplerVerbs> | undefined;
+/** A sampler in a further thread, which is started with its first sample. */
+function helperPlace(source: SharedWeightSource, open: () => WorkerClient<HelperVerbs>): Place {
+  let helper: WorkerClient<HelperVerbs> | undefined;
   let version: number | undefined;
-  let taken: Promise<void> | undefined;
   return {
     prompts: [],
     async sample(request, signal) {
-      client ??= startThread(setup);
+      helper ??= open();
+      const calls: Promise<unknown>[] = [];
       if (version !== source.version) {
         version = source.version;
-        // A copy is sent. Where there is no memory for it, nothing may be sampled from the old weights.
-        taken = client.call('take', [version, source.effectiveWeights()]);
-        taken.catch(() => {
-          version = undefined;
-        });
+        // Messages arrive in order, so the sample finds these weights without waiting for the reply.
+        calls.push(helper.call('take', [version, source.effectiveWeights()]));
       }
-      // Messages arrive in order, so the sample finds these weights without waiting for the reply.
-      const [sample] = await Promise.all([client.call('sample', [request], signal), taken]);
+      const [sample] = await Promise.all([helper.call('sample', [request], signal), ...calls]);
       return sample;
     },
-    release: (session) => client?.post({ kind: 'release', session }),
+    release: (session) => helper?.post({ kind: 'release', session }),
     totals: async () =>
-      client ? client.call('totals', []) : { sampledTokens: 0, prefilledTokens: 0, sampleSeconds: 0, loadSeconds: 0 },
-    close: async () => client?.close(),
+      helper ? helper.call('totals', []) : { sampledTokens: 0, prefilledTokens: 0, sampleSeconds: 0, loadSeconds: 0 },
   };
-}
-
-function startThread(setup: SamplerInput): WorkerClient<SamplerVerbs> {
-  // Beside this file lies the thread's source, or, when built, its JavaScript.
-  const script = new URL(
-    import.meta.url.endsWith('.ts') ? './sampler-worker.ts' : './sampler-worker.js',
-    import.meta.url,
-  );
-  return new WorkerClient<SamplerVerbs>(script, setup, [], 'sampler', setup.guard);
 }
 
 function ignore(): void {}

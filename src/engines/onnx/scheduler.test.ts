@@ -5,6 +5,7 @@ import { Decoder } from './decoder.ts';
 import type { ModelConfig } from './parameters.ts';
 import { randomWeights } from './reference.testing.ts';
 import { Scheduler, type WeightSource } from './scheduler.ts';
+import { sharedFloats } from './shared-floats.ts';
 
 const config: ModelConfig = {
   family: 'qwen2',
@@ -243,7 +244,7 @@ describe('Scheduler', () => {
   it('reports weights that are no numbers, and goes on with better ones', async () => {
     const source = new Source();
     const good = source.weights;
-    source.weights = good.map(() => Number.NaN);
+    source.weights = sharedFloats(good.length).fill(Number.NaN);
     const own = open({ source });
     await expect(own.sample(request())).rejects.toThrow(/not numbers/);
     source.weights = good;

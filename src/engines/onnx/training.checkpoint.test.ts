@@ -7,6 +7,7 @@ import { readSafetensors } from '../../checkpoint/safetensors.ts';
 import { adamwStep, freshMoments } from './adamw.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { largestDifference, relativeError } from './reference.testing.ts';
+import { type SharedFloats, sharedCopy } from './shared-floats.ts';
 import { Trainer } from './training.ts';
 
 const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
@@ -39,7 +40,7 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
   const rowsOf = <T>(rows: T[][]) => rows.map((row, n) => row.filter((_, t) => expected.attention_mask[n]![t] === 1));
 
   const trainers: Trainer[] = [];
-  const open = (weights: Float32Array, threads = 2, tokens?: number) => {
+  const open = (weights: SharedFloats, threads = 2, tokens?: number) => {
     const trainer = new Trainer(config, weights, { threads, ...(tokens && { plan: { tokens } }) });
     trainers.push(trainer);
     return trainer;
@@ -55,7 +56,7 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
   });
 
   it('gives the log-probabilities of the next tokens', async () => {
-    const streams = await open(initial.slice()).logprobs(rowsOf(expected.input_ids), 'present');
+    const streams = await open(sharedCopy(initial)).logprobs(rowsOf(expected.input_ids), 'present');
     for (const [n, stream] of streams.entries()) {
       const offset = expected.input_ids[n]!.length - stream.length;
       for (let t = 1; t < stream.length; t++)
@@ -64,7 +65,7 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
   });
 
   it('gives loss, every gradient, and the parameters after the step', async () => {
-    const weights = initial.slice();
+    const weights = sharedCopy(initial);
     const trainer = open(weights);
     const sequences = rowsOf(expected.input_ids).map((ids, n) => ({
       ids,

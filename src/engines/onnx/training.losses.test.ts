@@ -16,6 +16,7 @@ import {
   relativeError,
   type Weights64,
 } from './reference.testing.ts';
+import { type SharedFloats, sharedCopy } from './shared-floats.ts';
 import { Trainer } from './training.ts';
 
 const config: ModelConfig = {
@@ -47,7 +48,7 @@ const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03
 const old = nearby(present);
 
 const trainers: Trainer[] = [];
-function open(model: ModelConfig, weights: Float32Array, plan: Partial<ComputationPlan> = {}): Trainer {
+function open(model: ModelConfig, weights: SharedFloats, plan: Partial<ComputationPlan> = {}): Trainer {
   const trainer = new Trainer(model, weights, { threads: 2, plan });
   trainers.push(trainer);
   return trainer;
@@ -151,8 +152,8 @@ describe('policy gradient', () => {
     ['Qwen3', qwen3],
     ['Llama', llama],
   ])('loss, metrics and every gradient, with clip and KL active (%s)', async (_, model) => {
-    const weights = model === config ? present.slice() : randomWeights(model, streamKey('present'));
-    const trainer = open(model, weights);
+    const weights = model === config ? present : randomWeights(model, streamKey('present'));
+    const trainer = open(model, sharedCopy(weights));
     const result = await trainer.accumulate(policyGradient);
     const truth = policyGradientLoss(model, Float64Array.from(weights), policyGradient);
     expect(truth.clipped).toBeGreaterThan(0);
@@ -166,7 +167,7 @@ describe('policy gradient', () => {
   });
 
   it('needs no reference when there is no KL term, and then reports none', async () => {
-    const trainer = open(config, present.slice());
+    const trainer = open(config, sharedCopy(present));
     const batch = {
       ...policyGradient,
       klCoefficient: 0,
@@ -179,7 +180,7 @@ describe('policy gradient', () => {
   });
 
   it('has ratio 1 on log-probabilities of its own, to 1e-5', async () => {
-    const trainer = open(config, present.slice());
+    const trainer = open(config, sharedCopy(present));
     const logprobs = await trainer.logprobs(
       sequences.map(({ ids }) => ids),
       'present',
@@ -195,7 +196,7 @@ describe('policy gradient', () => {
 
 describe('cross-entropy', () => {
   it('loss, log-probabilities, entropy and every gradient', async () => {
-    const trainer = open(config, present.slice());
+    const trainer = open(config, sharedCopy(present));
     const weighted = sequences.map(({ ids, mask }) => ({
       ids,
       weights: floatStream(ids.length).map((w, t) => w * mask[t]!),
@@ -230,7 +231,7 @@ describe('divergences', () => {
   async function withTeacher(batch: DivergenceBatch, model = config) {
     const student = model === config ? present : randomWeights(model, streamKey('present'));
     const teacher = nearby(student);
-    const weights = teacher.slice();
+    const weights = sharedCopy(teacher);
     const trainer = open(model, weights);
     trainer.freeze();
     weights.set(student);
@@ -269,7 +270,7 @@ describe('divergences', () => {
     ['jsd', 'whole'],
     ['jsd', 'layered'],
   ])('%s is 0 to the bit for the same prompt and a fresh adapter, and so is its gradient: %s', async (loss, mode) => {
-    const trainer = open(config, present.slice(), { mode, rows: 3 });
+    const trainer = open(config, sharedCopy(present), { mode, rows: 3 });
     trainer.freeze();
     trainer.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
     const same = pairs.map((pair) => ({ ...pair, teacherPrompt: pair.studentPrompt }));
@@ -281,7 +282,7 @@ describe('divergences', () => {
   });
 
   it('a gradient of 0 moves nothing', async () => {
-    const trainer = open(config, present.slice());
+    const trainer = open(config, sharedCopy(present));
     const before = trainer.effectiveWeights().slice();
     const { version } = trainer;
     const step = await trainer.step({ ...settings, minGradientNorm: 1e-5 });
@@ -303,7 +304,7 @@ describe('divergences', () => {
 
   it('refuses to start without frozen weights', async () => {
     const batch: DivergenceBatch = { loss: 'jsd', pairs, clip: 10, teacherTemperature: 1, denominator: 1 };
-    await expect(open(config, present.slice()).accumulate(batch)).rejects.toThrow(/freeze/);
+    await expect(open(config, sharedCopy(present)).accumulate(batch)).rejects.toThrow(/freeze/);
   });
 });
 
@@ -321,7 +322,7 @@ describe('adapter', () => {
   const adapter = { rank: 3, alpha: 5, key: streamKey('adapter') };
   /** An adapter whose B is no longer zero, so that A has a gradient too. */
   async function trainedAdapter(model = config, weights = present) {
-    const trainer = open(model, weights.slice());
+    const trainer = open(model, sharedCopy(weights));
     trainer.freeze();
     trainer.attachAdapter(adapter);
     for (let i = 0; i < 3; i++) {
@@ -374,7 +375,7 @@ describe('adapter', () => {
   });
 
   it('starts without effect, from its key alone', () => {
-    const [a, b] = [open(config, present.slice()), open(config, present.slice())];
+    const [a, b] = [open(config, sharedCopy(present)), open(config, sharedCopy(present))];
     a.attachAdapter(adapter);
     b.attachAdapter(adapter);
     expect(a.effectiveWeights()).toEqual(present);

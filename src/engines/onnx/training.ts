@@ -1,24 +1,28 @@
 /**
  * The training half of the embedded engine: parameters, gradient, adapter, frozen copy and optimiser of one model.
  *
- * Everything lies in flat Float32Arrays that ONNX Runtime reads and writes in place. Sessions are opened when first
- * needed and kept; weights are their inputs, so that one session serves present and frozen weights at every step.
+ * Everything lies in flat Float32Arrays that ONNX Runtime reads and writes in place, shared by all threads. Sessions are
+ * opened when first needed and kept; weights are their inputs, so that one session serves present and frozen weights at
+ * every step.
  * Calls must not overlap. Given the same input, all results are the same to the last bit.
  */
 import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
 import { crossEntropy, divergence, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
-import { Gradient } from './gradient.ts';
+import type { Helpers } from './helpers.ts';
 import { Layered } from './layered.ts';
 import { type ComputationPlan, planComputation } from './memory.ts';
 import type { Limits } from './micro-batches.ts';
-import type { ModelRunner } from './model-runner.ts';
-import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
-import { WholeGraph } from './whole-graph.ts';
+import type { ModelRunner, TrainedModel } from './model-runner.ts';
+import type { ModelConfig } from './parameters.ts';
+import { Places } from './places.ts';
+import { type SharedFloats, sharedCopy, sharedFloats } from './shared-floats.ts';
 
 export interface TrainerOptions {
   readonly threads: number;
+  /** The further threads. Without them, a model in one graph is computed by this thread alone. */
+  readonly helpers?: Helpers;
   /** What is to be done otherwise than `planComputation` says. */
   readonly plan?: Partial<ComputationPlan>;
 }
@@ -32,38 +36,35 @@ export interface TrainerState {
 
 /** What the optimiser moves: the weights, or the adapter when one is attached. */
 interface Trained {
-  readonly values: Float32Array;
+  readonly values: SharedFloats;
   /** Added up since the last step. */
-  readonly gradient: Gradient;
+  readonly gradient: SharedFloats;
   moments: Moments;
 }
 
 export class Trainer {
   readonly #config: ModelConfig;
-  readonly #layout: ParameterLayout;
-  readonly #weights: Float32Array;
+  readonly #weights: SharedFloats;
   readonly #limits: Limits;
   readonly #runner: ModelRunner;
   readonly #merge: AdapterMerge;
   #trained: Trained;
-  #adapter: AdapterState | undefined;
-  #frozen: Float32Array | undefined;
+  #adapter: (AdapterState & { readonly values: SharedFloats }) | undefined;
+  #frozen: SharedFloats | undefined;
   /** The weights with the adapter added. */
-  #effective: Float32Array | undefined;
+  #effective: SharedFloats | undefined;
   #version = 0;
 
   /** @param weights flat, as `layoutOf(config)` says; kept and changed in place. */
-  constructor(config: ModelConfig, weights: Float32Array, options: TrainerOptions) {
+  constructor(config: ModelConfig, weights: SharedFloats, { threads, helpers, plan }: TrainerOptions) {
     this.#config = config;
-    this.#layout = layoutOf(config);
     this.#weights = weights;
-    const { mode, tokens, rows } = { ...planComputation(config), ...options.plan };
+    const { mode, tokens, rows } = { ...planComputation(config), ...plan };
     // Layer by layer, the rows of a micro-batch are cut into chunks by the head alone.
     this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
-    this.#runner =
-      mode === 'layered' ? new Layered(config, options.threads, rows) : new WholeGraph(config, options.threads);
-    this.#merge = new AdapterMerge(config, options.threads);
-    this.#trained = trained(this.#layout, weights);
+    this.#runner = mode === 'layered' ? new Layered(config, threads, rows) : new Places(config, threads, helpers);
+    this.#merge = new AdapterMerge(config, mode === 'layered' ? threads : 1);
+    this.#trained = trained(weights);
   }
 
   /** Raised at every change of what `effectiveWeights` gives. */
@@ -72,31 +73,36 @@ export class Trainer {
   }
 
   /** The weights with the adapter added; the weights themselves when there is none. Valid until `version` changes. */
-  effectiveWeights(): Float32Array {
+  effectiveWeights(): SharedFloats {
     return this.#effective ?? this.#weights;
   }
 
   /** log π of given ids at temperature 1, a stream per sequence (entry 0 is 0). */
-  async logprobs(sequences: readonly TokenIds[], which: 'present' | 'frozen'): Promise<Float32Array[]> {
+  async logprobs(
+    sequences: readonly TokenIds[],
+    which: 'present' | 'frozen',
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
     for (const [index, ids] of sequences.entries()) this.#check(ids, `sequence ${index}`);
     const weights = which === 'frozen' ? this.#frozenWeights() : this.effectiveWeights();
-    return logprobs((micro, feeds) => this.#runner.logprobs(micro, feeds, weights), sequences, this.#limits);
+    return logprobs((jobs) => this.#runner.run({ kind: 'logprobs', jobs, weights }, signal), sequences, this.#limits);
   }
 
   /**
    * Adds the batch's gradient to what was added up since the last step.
-   * @throws when a loss or gradient is not finite, naming sequence or tensor; weights are untouched, and all of the
-   *   gradient added up so far is dropped.
+   * @throws when a loss or gradient is not finite, naming sequence or tensor, and the signal's reason when aborted, which is
+   *   looked at between micro-batches; weights are untouched, and all of the gradient added up so far is dropped.
    */
-  async accumulate(batch: LossBatch): Promise<LossResult> {
+  async accumulate(batch: LossBatch, signal?: AbortSignal): Promise<LossResult> {
+    const run: RunLoss = (loss, jobs) => this.#runner.run({ kind: 'loss', loss, jobs, model: this.#model() }, signal);
     try {
       switch (batch.loss) {
         case 'policy-gradient':
           for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
-          return await policyGradient(this.#run, batch, this.#limits);
+          return await policyGradient(run, batch, this.#limits);
         case 'cross-entropy':
           for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
-          return await crossEntropy(this.#run, batch, this.#limits);
+          return await crossEntropy(run, batch, this.#limits);
         case 'forward-kl':
         case 'reverse-kl':
         case 'jsd':
@@ -105,24 +111,24 @@ export class Trainer {
             this.#check([...teacherPrompt, ...ids], `teacher side of pair ${index}`);
           }
           this.#frozenWeights();
-          return await divergence(this.#run, batch, this.#limits);
+          return await divergence(run, batch, this.#limits);
       }
     } catch (error) {
-      this.#trained.gradient.values.fill(0);
+      this.#trained.gradient.fill(0);
       throw error;
     }
   }
 
   /** What was added up since the last step: of the adapter when one is attached, else of the weights. Not a copy. */
   gradient(): Float32Array {
-    return this.#trained.gradient.values;
+    return this.#trained.gradient;
   }
 
   /** One AdamW step on the adapter when one is attached, else on the weights; clears the gradient. */
   async step(settings: AdamWStep): Promise<StepResult> {
     const { values, gradient, moments } = this.#trained;
-    const result = adamwStep(values, gradient.values, moments, settings);
-    gradient.values.fill(0);
+    const result = adamwStep(values, gradient, moments, settings);
+    gradient.fill(0);
     if (result.skipped) return result;
     this.#version += 1;
     if (this.#adapter) await this.#merge.add(this.#weights, this.#adapter, this.#effective!);
@@ -136,7 +142,7 @@ export class Trainer {
 
   /** Keeps a copy of the present weights, without the adapter, as the frozen ones. */
   freeze(): void {
-    this.#frozen ??= new Float32Array(this.#weights.length);
+    this.#frozen ??= sharedFloats(this.#weights.length);
     this.#frozen.set(this.#weights);
   }
 
@@ -152,7 +158,7 @@ export class Trainer {
     this.#weights.set(this.effectiveWeights());
     this.#adapter = undefined;
     this.#effective = undefined;
-    this.#trained = trained(this.#layout, this.#weights);
+    this.#trained = trained(this.#weights);
     this.#version += 1;
   }
 
@@ -168,9 +174,9 @@ export class Trainer {
     this.#adapter = undefined;
     this.#effective = undefined;
     if (state.adapter) {
-      this.#attach({ ...state.adapter, values: state.adapter.values.slice() });
+      this.#attach(state.adapter);
       await this.#merge.add(this.#weights, state.adapter, this.#effective!);
-    } else this.#trained = trained(this.#layout, this.#weights);
+    } else this.#trained = trained(this.#weights);
     const { first, second, steps } = state.moments;
     this.#trained.moments = { first: first.slice(), second: second.slice(), steps };
     this.#version += 1;
@@ -182,26 +188,30 @@ export class Trainer {
     await this.#merge.close();
   }
 
-  /** An adapter that adds nothing yet. */
-  #attach(adapter: AdapterState): void {
-    this.#adapter = adapter;
-    this.#effective = this.#weights.slice();
-    this.#trained = trained(adapterLayoutOf(this.#config, adapter.rank), adapter.values);
+  /** A copy of the adapter; what it adds to the weights is the caller's to see to. */
+  #attach({ rank, alpha, values }: AdapterState): void {
+    this.#adapter = { rank, alpha, values: sharedCopy(values) };
+    this.#effective = sharedCopy(this.#weights);
+    this.#trained = trained(this.#adapter.values);
     this.#version += 1;
   }
 
-  readonly #run: RunLoss = (loss, micro, feeds, teacher) => {
-    const adapter = this.#adapter;
+  #model(): TrainedModel {
     const { values, gradient } = this.#trained;
-    const model = {
+    const adapter = this.#adapter && {
+      rank: this.#adapter.rank,
+      scale: this.#adapter.alpha / this.#adapter.rank,
+      values,
+    };
+    return {
       weights: this.effectiveWeights(),
       gradient,
-      ...(adapter && { adapter: { layout: gradient.layout, values, scale: adapter.alpha / adapter.rank } }),
+      ...(this.#frozen && { frozen: this.#frozen }),
+      ...(adapter && { adapter }),
     };
-    return this.#runner.loss(loss, micro, feeds, model, teacher && { ...teacher, weights: this.#frozenWeights() });
-  };
+  }
 
-  #frozenWeights(): Float32Array {
+  #frozenWeights(): SharedFloats {
     if (!this.#frozen) throw new Error('there are no frozen weights: call freeze() first');
     return this.#frozen;
   }
@@ -215,6 +225,6 @@ export class Trainer {
   }
 }
 
-function trained(layout: ParameterLayout, values: Float32Array): Trained {
-  return { values, gradient: new Gradient(layout), moments: freshMoments(values.length) };
+function trained(values: SharedFloats): Trained {
+  return { values, gradient: sharedFloats(values.length), moments: freshMoments(values.length) };
 }

@@ -1,6 +1,7 @@
 /** The whole model, forward and backward, as one graph: fastest, and every activation is held until the way back. */
 import type { Tensor } from 'onnxruntime-node';
 import { checkFinite } from './accumulate.ts';
+import { Gradient } from './gradient.ts';
 import {
   EMBEDDED_GRADIENT,
   GRADIENT_PREFIX,
@@ -12,11 +13,14 @@ import {
 import { flatRows, type MicroBatch, paddedIds } from './micro-batches.ts';
 import {
   type Feeds,
-  type ModelRunner,
+  feedTensors,
+  gradientLayoutOf,
+  type Job,
   type Outputs,
   rowOutputs,
   SessionPool,
-  type Teacher,
+  type Task,
+  type Tensors,
   type TrainedModel,
   tensorsOf,
   trainedOf,
@@ -24,76 +28,90 @@ import {
 import { layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
 import { floats, integers } from './session.ts';
 
-export class WholeGraph implements ModelRunner {
+/** What a micro-batch gave. Its gradient is not yet in the model's. */
+export interface Computed {
+  readonly outputs: Outputs;
+  /**
+   * Adds the gradient to the model's. At most once.
+   * @throws NonFiniteError
+   */
+  readonly add: () => void;
+}
+
+export class WholeGraph {
   readonly #config: ModelConfig;
   readonly #layout: ParameterLayout;
   readonly #sessions: SessionPool;
-  /** Written by each run, then added to the gradient. */
-  #micro: { readonly layout: ParameterLayout; readonly values: Float32Array } | undefined;
+  /** Arrays of `size` for the gradient of one micro-batch that nothing is waiting in. */
+  #spare: { readonly size: number; readonly arrays: Float32Array[] } = { size: 0, arrays: [] };
 
-  constructor(config: ModelConfig, threads: number) {
+  constructor(config: ModelConfig) {
     this.#config = config;
     this.#layout = layoutOf(config);
-    this.#sessions = new SessionPool(threads);
+    // One thread: how a product is cut among several shows in the last bits of its sums.
+    this.#sessions = new SessionPool(1);
   }
 
-  async loss(
-    loss: LossName,
-    micro: MicroBatch,
-    feeds: Feeds,
-    model: TrainedModel,
-    teacher?: Teacher,
-  ): Promise<Outputs> {
-    const taught = teacher && (await this.#taught(teacher));
-    const trained = trainedOf(model);
-    const session = await this.#sessions.get(`${loss} ${JSON.stringify(trained)}`, () =>
-      lossGraph(loss, this.#config, trained),
-    );
-    const { adapter, gradient } = model;
-    if (this.#micro?.layout !== gradient.layout)
-      this.#micro = { layout: gradient.layout, values: new Float32Array(gradient.layout.total) };
-    const gradients = tensorsOf(gradient.layout, this.#micro.values);
-    const fetches: Record<string, Tensor | null> = {};
-    for (const name of session.outputNames)
-      fetches[name] = name.startsWith(GRADIENT_PREFIX) ? (gradients[name.slice(GRADIENT_PREFIX.length)] ?? null) : null;
-    const results = await session.run(
-      {
-        ...tensorsOf(this.#layout, model.weights),
-        ...(adapter && tensorsOf(adapter.layout, adapter.values)),
-        ...batchFeeds(micro),
-        ...feeds,
-        ...taught,
-      },
-      fetches,
-    );
-    const outputs = rowOutputs(results);
-    checkFinite(loss, micro, outputs);
-    const embedded = results[EMBEDDED_GRADIENT];
-    if (embedded) gradient.addEmbedded(micro, embedded.data as Float32Array, this.#config.hidden);
-    gradient.add(micro, this.#micro.values, 0);
-    return outputs;
-  }
-
-  logprobs(micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs> {
-    return this.#readout('logprobs', micro, feeds, weights);
+  async compute(task: Task, job: Job): Promise<Computed> {
+    if (task.kind === 'loss') return this.#loss(task.loss, job, task.model);
+    return { outputs: await this.#readout('logprobs', job.micro, job.feeds, task.weights), add: () => {} };
   }
 
   close(): Promise<void> {
     return this.#sessions.close();
   }
 
-  async #taught({ micro, inverseTemperature, weights }: Teacher): Promise<Feeds> {
-    const { teacherLogprobs } = await this.#readout('teacher', micro, { inverseTemperature }, weights);
-    return { teacherLogprobs: floats(teacherLogprobs!, [micro.rows, this.#config.vocabulary]) };
+  async #loss(loss: LossName, { micro, feeds, teacher }: Job, model: TrainedModel): Promise<Computed> {
+    const { vocabulary, hidden } = this.#config;
+    const taught: Record<string, Tensor> = {};
+    if (teacher) {
+      const { inverseTemperature } = teacher;
+      const { teacherLogprobs } = await this.#readout('teacher', teacher.micro, { inverseTemperature }, model.frozen!);
+      taught.teacherLogprobs = floats(teacherLogprobs!, [micro.rows, vocabulary]);
+    }
+    const trained = trainedOf(model);
+    const session = await this.#sessions.get(`${loss} ${JSON.stringify(trained)}`, () =>
+      lossGraph(loss, this.#config, trained),
+    );
+    const { weights, adapter } = model;
+    const gradient = new Gradient(gradientLayoutOf(this.#config, model), model.gradient);
+    const { layout } = gradient;
+    if (this.#spare.size !== layout.total) this.#spare = { size: layout.total, arrays: [] };
+    const { arrays } = this.#spare;
+    const own = arrays.pop() ?? new Float32Array(layout.total);
+    const gradients = tensorsOf(layout, own);
+    const fetches: Record<string, Tensor | null> = {};
+    for (const name of session.outputNames)
+      fetches[name] = name.startsWith(GRADIENT_PREFIX) ? (gradients[name.slice(GRADIENT_PREFIX.length)] ?? null) : null;
+    const results = await session.run(
+      {
+        ...tensorsOf(this.#layout, weights),
+        ...(adapter && tensorsOf(layout, adapter.values)),
+        ...batchTensors(micro),
+        ...feedTensors(feeds),
+        ...taught,
+      },
+      fetches,
+    );
+    const outputs = rowOutputs(results);
+    const add = () => {
+      checkFinite(loss, micro, outputs);
+      const embedded = results[EMBEDDED_GRADIENT];
+      if (embedded) gradient.addEmbedded(micro, embedded.data as Float32Array, hidden);
+      gradient.add(micro, own, 0);
+      arrays.push(own);
+    };
+    return { outputs, add };
   }
 
   async #readout(readout: ReadoutName, micro: MicroBatch, feeds: Feeds, weights: Float32Array): Promise<Outputs> {
     const session = await this.#sessions.get(readout, () => readoutGraph(readout, this.#config));
-    return rowOutputs(await session.run({ ...tensorsOf(this.#layout, weights), ...batchFeeds(micro), ...feeds }));
+    const inputs = { ...tensorsOf(this.#layout, weights), ...batchTensors(micro), ...feedTensors(feeds) };
+    return rowOutputs(await session.run(inputs));
   }
 }
 
-function batchFeeds(micro: MicroBatch): Feeds {
+function batchTensors(micro: MicroBatch): Tensors {
   return {
     ids: integers(paddedIds(micro), [micro.work.length, micro.length]),
     rows: integers(flatRows(micro), [micro.rows]),

@@ -24,17 +24,10 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
    * @param name of what the thread is, for errors
    * @param guard see native-guard.ts; a thread's own threads share that of the thread
    */
-  constructor(
-    script: URL,
-    setup: object,
-    transfer: readonly ArrayBuffer[] = [],
-    name = 'engine',
-    guard = sharedGuard(),
-  ) {
+  constructor(script: URL, setup: object, name = 'engine', guard = sharedGuard()) {
     this.#name = name;
     this.#worker = new Worker(script, {
       workerData: { ...setup, guard },
-      transferList: [...transfer],
       // The process's own options may not fit a file, e.g. those of `node -e`.
       execArgv: [],
     });

@@ -9,6 +9,7 @@
 import { workerData } from 'node:worker_threads';
 import type { LossBatch, TokenIds } from '../../policy/policy.ts';
 import { Decoder } from './decoder.ts';
+import { Helpers } from './helpers.ts';
 import type { Verbs, WorkerInput } from './messages.ts';
 import { useGuard } from './native-guard.ts';
 import { Samplers, samplerPlan } from './samplers.ts';
@@ -19,11 +20,12 @@ import { Trainer } from './training.ts';
 
 const { config, weights, pieces, threads, maxActive, decodeBits, guard } = workerData as WorkerInput;
 useGuard(guard);
-const trainer = new Trainer(config, weights, { threads });
 const plan = samplerPlan(weights.length, threads);
 const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
+const helpers = new Helpers(setup);
+const trainer = new Trainer(config, weights, { threads, helpers });
 const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
-const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, setup);
+const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, helpers);
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
 /** Settles when all training verbs so far have ended. */
@@ -59,15 +61,15 @@ async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | P
 serve<Verbs>(
   {
     sample: (request, signal) => samplers.sample(request, signal),
-    logprobs: (sequences, which) =>
+    logprobs: (sequences, which, signal) =>
       inTurn(() => {
         totals.scoredTokens += tokens(sequences);
-        return timed('scoreSeconds', () => trainer.logprobs(sequences, which));
+        return timed('scoreSeconds', () => trainer.logprobs(sequences, which, signal));
       }),
-    accumulate: (batch) =>
+    accumulate: (batch, signal) =>
       inTurn(() => {
         totals.trainedTokens += tokens(sequencesOf(batch));
-        return timed('trainSeconds', () => trainer.accumulate(batch));
+        return timed('trainSeconds', () => trainer.accumulate(batch, signal));
       }),
     step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
     resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),

@@ -19,7 +19,7 @@ export async function openE5Embedder(
   const files = await readE5Files(folder);
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './e5-worker.ts' : './e5-worker.js', import.meta.url);
-  const client = new WorkerClient<E5Verbs>(script, { files, threads } satisfies E5WorkerSetup, [], 'embedder');
+  const client = new WorkerClient<E5Verbs>(script, { files, threads } satisfies E5WorkerSetup, 'embedder');
   try {
     await client.ready();
     await client.call('open', []);

@@ -24,7 +24,6 @@ export async function openFlatIndex(
   const client = new WorkerClient<FlatVerbs>(
     script,
     { file, layout, threads, memory } satisfies FlatWorkerSetup,
-    [],
     'vector index',
   );
   await client.ready();

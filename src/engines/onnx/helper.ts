@@ -1,12 +1,14 @@
-/** A further sampling thread of a small model: a scheduler with a copy of the weights. See samplers.ts. */
+/** A further thread of the engine: a scheduler with weights of its own to sample, a graph to train. See helpers.ts. */
 import { workerData } from 'node:worker_threads';
 import { Decoder } from './decoder.ts';
-import type { SamplerInput, SamplerVerbs } from './messages.ts';
+import type { HelperInput, HelperVerbs } from './messages.ts';
 import { useGuard } from './native-guard.ts';
 import { Scheduler } from './scheduler.ts';
 import { serve } from './serve.ts';
+import { computeShare, Turns } from './turns.ts';
+import { WholeGraph } from './whole-graph.ts';
 
-const { config, pieces, maxActive, decodeBits, guard } = workerData as SamplerInput;
+const { config, pieces, maxActive, decodeBits, guard } = workerData as HelperInput;
 useGuard(guard);
 let weights = new Float32Array(0) as Float32Array;
 const source = { version: 0, effectiveWeights: () => weights };
@@ -15,8 +17,9 @@ const scheduler = new Scheduler(new Decoder(config, { threads: 1, bits: decodeBi
   pieces,
   maxActive,
 });
+const graph = new WholeGraph(config);
 
-serve<SamplerVerbs>(
+serve<HelperVerbs>(
   {
     take: async (version, next) => {
       source.version = version;
@@ -24,6 +27,7 @@ serve<SamplerVerbs>(
     },
     sample: (request, signal) => scheduler.sample(request, signal),
     totals: async () => scheduler.totals,
+    compute: (task, turns) => computeShare(graph, task, new Turns(task.jobs.length, turns)),
   },
   { release: (session) => scheduler.release(session) },
 );
