@@ -57,7 +57,7 @@ function killed(out: string, when: string, after: number): Promise<string | null
 
 /** Files below a folder of the experiment, without those that hold times and the lock of whoever was killed. */
 async function filesOf(...names: string[]): Promise<string[]> {
-  const passing = ['timing.json', 'state.json', 'report.html', 'summary.json', 'lock.json'];
+  const passing = ['timing.json', 'state.json', 'report.html', 'summary.json', 'findings.json', 'lock.json'];
   const entries = await readdir(at(...names), { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && !passing.includes(entry.name))

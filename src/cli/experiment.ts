@@ -160,7 +160,7 @@ async function run(definition: Definition, model: string | null, options: Option
   io.out.write(
     options.json
       ? `${JSON.stringify({ name, directory, report: path.resolve(report), settings, versions: presentVersions(), runs }, null, 2)}\n`
-      : `${runs.map((each) => path.relative('', each.directory)).join('\n')}\nReport: ${report}\n`,
+      : `${runs.map((each) => path.relative('', each.directory)).join('\n')}\nReport: ${report}; beside it findings.json and figure.svg, small enough to commit\n`,
   );
 }
 

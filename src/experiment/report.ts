@@ -11,16 +11,20 @@ import { style } from '../runs/report/style.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { modeLabel } from '../runs/table.ts';
 import { modeKey } from './collect.ts';
+import { findingsOf } from './findings.ts';
 import { findPairExamples, type PairExamples, pairExamples } from './report/examples.ts';
 import { forestPlot } from './report/forest.ts';
 import { learningCurves } from './report/learning-curves.ts';
+import { modesByWeight, outerModes, referenceOf } from './report/modes.ts';
+import { figureOf, type Panel } from './report/panel.ts';
+import { renderPicture } from './report/picture.ts';
 import { lawPlot, lawSentence, searchesAgainstExactMatch } from './report/scatter.ts';
-import { experimentStyle } from './report/style.ts';
+import { experimentStyle, plotStyle } from './report/style.ts';
 import { armsBlock, blocksAsHtml, suitesBlock, trainingBlocks } from './report/tables.ts';
 import type { Measure, Summary, Verdict } from './schema.ts';
-import { summarizeExperiment, summaryText } from './summary.ts';
+import { recordLines, summarizeExperiment } from './summary.ts';
 
-/** Summarises the experiment in `folder`, writes summary.json and report.html there, and returns the summary. */
+/** Summarises the experiment in `folder`, writes summary.json, findings.json, figure.svg and report.html there, and returns the summary. */
 export async function writeExperimentReport(folder: string): Promise<Summary> {
   const summary = await summarizeExperiment(folder);
   // Pairs of the reference arm, or of the first that has any.
@@ -34,7 +38,9 @@ export async function writeExperimentReport(folder: string): Promise<Summary> {
   }
   const { inputs } = await files.config();
   const tokenizer = await loadTokenizer(inputs.tokenizer ?? (await locateModel(inputs.model ?? BASE_POLICY)).folder);
-  await writeFileAtomic(path.join(folder, 'summary.json'), summaryText(summary));
+  await writeFileAtomic(path.join(folder, 'summary.json'), recordLines(summary));
+  await writeFileAtomic(path.join(folder, 'findings.json'), recordLines(findingsOf(summary)));
+  await writeFileAtomic(path.join(folder, 'figure.svg'), renderPicture(summary));
   await writeFileAtomic(path.join(folder, 'report.html'), renderExperimentReport(summary, examples, tokenizer));
   return summary;
 }
@@ -55,7 +61,7 @@ export function renderExperimentReport(summary: Summary, examples: PairExamples,
     html`<html lang="en"><head><meta charset="utf-8"><title>${title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>${style}${experimentStyle}</style></head><body>
+<style>${style}${plotStyle}${experimentStyle}</style></head><body>
 <h1>${title}</h1>
 <p class="soft">${summary.arms.length} arms, ${counted(summary.seeds.length, 'seed')}, ${counted(summary.runs.length, 'finished run')}.</p>
 ${summary.missing.length > 0 && html`<p><b>Not finished, and counted nowhere:</b> ${summary.missing.join(', ')}.</p>`}
@@ -98,28 +104,30 @@ ${blocksAsHtml(trainingBlocks(summary))}`;
 function differenceSection(summary: Summary): Html {
   const reference = referenceOf(summary);
   const plots = (decoding: Decoding, measure: Measure, name: string, decimals: number) =>
-    modesOf(summary, decoding).map((mode) =>
-      forestPlot(
-        `${name}: ${modeLabel(mode)}`,
-        summary.differences.filter((one) => one.measure === measure && modeKey(one.mode) === modeKey(mode)),
-        decimals,
+    charts(
+      modesOf(summary, decoding).map((mode) =>
+        forestPlot(
+          `${name}: ${modeLabel(mode)}`,
+          summary.differences.filter((one) => one.measure === measure && modeKey(one.mode) === modeKey(mode)),
+          decimals,
+        ),
       ),
     );
   const both = (decoding: Decoding) =>
-    html`<div class="charts">${plots(decoding, 'exactMatch', 'Exact match', 3)}</div><div class="charts">${plots(decoding, 'searches', 'Searches', 2)}</div>`;
+    html`${plots(decoding, 'exactMatch', 'Exact match', 3)}${plots(decoding, 'searches', 'Searches', 2)}`;
   return html`<p class="soft">Every arm minus ${reference}: mean and 95 % interval; small dots are single seeds. Intervals that contain zero are grey.</p>
 ${both('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${both('greedy')}</details>`}`;
 }
 
 function stageSection(summary: Summary): Html {
-  const sampled = modesOf(summary, 'sampled');
-  const modes = sampled.length > 1 ? [sampled[0]!, sampled.at(-1)!] : modesByWeight(summary).slice(0, 1);
-  return html`<p class="soft">Exact match, mean over suites.</p>${learningCurves(summary, modes, referenceOf(summary))}`;
+  const { panels, legend } = learningCurves(summary, outerModes(summary), referenceOf(summary));
+  return html`<p class="soft">Exact match, mean over suites.</p><div class="legend">${legend.colours.map((name, i) => html`<span><i style="background:var(--s${i + 1})"></i>${name}</span>`)}${legend.notes.map((note) => html`<span>${note}</span>`)}</div>
+${charts(panels)}`;
 }
 
 function searchesSection(summary: Summary): Html {
   const plots = (decoding: Decoding) =>
-    html`<div class="charts">${modesOf(summary, decoding).map((mode) => searchesAgainstExactMatch(summary, mode))}</div>`;
+    charts(modesOf(summary, decoding).map((mode) => searchesAgainstExactMatch(summary, mode)));
   return html`<p class="soft">The last stage of every arm; crosses are 95 % intervals. Up and to the left is better.</p>
 ${armNumbers(summary)}${plots('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${plots('greedy')}</details>`}`;
 }
@@ -128,11 +136,15 @@ function lawSection(summary: Summary): Html {
   return html`<p class="soft">arXiv 2605.30070 predicts that the gain is linear in the first gap between teacher and student. A point is a run (its number is its arm's) whose teacher is the one that the gate asked: shown the expert, read by its distribution. Arms that fork after the gate share its gap.</p>
 <div class="charts">${summary.laws.map((law) => {
     const drawn = lawPlot(law, summary.arms);
-    return drawn && html`<div>${drawn}<p class="facts">${lawSentence(law)}</p></div>`;
+    return drawn && html`<div>${figureOf(drawn)}<p class="facts">${lawSentence(law)}</p></div>`;
   })}</div>`;
 }
 
 type Decoding = EvaluationMode['decoding'];
+
+function charts(panels: readonly (Panel | undefined)[]): Html {
+  return html`<div class="charts">${panels.map((panel) => panel && figureOf(panel))}</div>`;
+}
 
 function modesOf(summary: Summary, decoding: Decoding): EvaluationMode[] {
   return modesByWeight(summary).filter((mode) => mode.decoding === decoding);
@@ -145,18 +157,6 @@ function has(summary: Summary, decoding: Decoding): boolean {
 /** The numbers that stand for arms in the charts. */
 function armNumbers({ arms }: Summary): Html {
   return html`<ol class="numbers">${arms.map((arm, i) => html`<li><b>${i + 1}</b>${arm}</li>`)}</ol>`;
-}
-
-/** Sampled answers first, then by budget, the largest first. */
-function modesByWeight({ runs }: Summary): EvaluationMode[] {
-  const all = runs.flatMap(({ stages }) => stages.map(({ mode }) => mode));
-  return [...new Map(all.map((mode) => [modeKey(mode), mode])).values()].sort(
-    (a, b) => (a.decoding === b.decoding ? 0 : a.decoding === 'sampled' ? -1 : 1) || b.searches - a.searches,
-  );
-}
-
-function referenceOf({ arms, differences }: Summary): string {
-  return differences[0]?.reference ?? arms[0]!;
 }
 
 function counted(count: number, noun: string): string {

@@ -7,6 +7,7 @@ import { BASE_POLICY } from '../evolve/open.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { scoresOf, summarizeTraining } from './collect.ts';
 import { readExperiment } from './record.ts';
+import { renderPicture } from './report/picture.ts';
 import { writeExperimentReport } from './report.ts';
 import type { Summary } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
@@ -43,6 +44,16 @@ async function plainDifference(other: string, shard: [string, string], seed: str
     for (const name of names) sum += (of!.get(name)! - against!.get(name)!) / names.length / suites.length;
   }
   return sum;
+}
+
+/** Names of elements that are not closed where they were opened. */
+function elementsLeftOpen(markup: string, empty: readonly string[] = []): string[] {
+  const open: string[] = [];
+  for (const [, slash, name, selfClosed] of markup.matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+    if (slash === '/') expect(open.pop()).toBe(name);
+    else if (selfClosed !== '/' && !empty.includes(name!)) open.push(name!);
+  }
+  return open;
 }
 
 describe('the summary of an experiment', () => {
@@ -147,6 +158,61 @@ describe('figures of a run', () => {
   });
 });
 
+describe('findings.json', () => {
+  it('has the figures of the summary, seed by seed, and what arms share once', async () => {
+    const findings = JSON.parse(await readFile(path.join(folder, 'findings.json'), 'utf8'));
+    expect(findings.verdicts).toEqual(summary.verdicts);
+    const full = summary.differences.filter(({ measure }) => measure === 'exactMatch' || measure === 'searches');
+    expect(findings.differences).toHaveLength(full.length);
+    const [first] = full;
+    expect(findings.differences[0]).toMatchObject({
+      ...{ arm: 'grpo-tokens', mode: 'sampled-4', estimate: first!.estimate, low: first!.low, high: first!.high },
+      bySeed: first!.bySeed.map(({ value }) => value),
+    });
+    const rows = findings.stages.map(({ arm, stage }: { arm: string; stage: string }) => `${arm} ${stage}`);
+    expect(rows).toEqual([
+      ...['shared base', 'shared grpo-1', 'e1 e1-1', 'e1 grpo-2', 'e1 e1-2', 'grpo-tokens grpo-2'],
+      ...['same-prompt e1-1', 'same-prompt grpo-2', 'same-prompt e1-2'],
+    ]);
+    const measured = summary.runs.find(({ seed, arm }) => seed === 'seed-001' && arm === 'same-prompt')!.stages;
+    const greedy = measured.find(
+      ({ stage, mode }) => stage === 'e1-2' && mode.decoding === 'greedy' && mode.searches === 2,
+    )!;
+    // The other seed's run of this arm is not finished.
+    expect(findings.stages.at(-1).exactMatch['greedy-2']).toEqual([greedy.mean.exactMatch, null]);
+    expect(findings.spent.at(-1)).toEqual({
+      arm: 'same-prompt',
+      tokens: [expect.any(Number), null],
+      seconds: [expect.any(Number), null],
+    });
+  });
+});
+
+describe('figure.svg', () => {
+  it('stands alone: plots of the report on a background of its own', async () => {
+    const picture = await readFile(path.join(folder, 'figure.svg'), 'utf8');
+    expect(elementsLeftOpen(picture.replace(/<style>[\s\S]*?<\/style>/, ''))).toEqual([]);
+    // Forests of two measures at two budgets, three curves, and what holds them.
+    expect(picture.match(/<svg /g)).toHaveLength(2 * 2 + 3 + 1);
+    expect(picture).toContain('3 arms, 2 seeds, 1 not finished');
+    expect(picture).toContain('every arm minus e1');
+    expect(picture).toContain('<rect class="paper"');
+    expect(picture).toContain('prefers-color-scheme: dark');
+    expect(picture).not.toMatch(/var\(--(?!ink|soft|line|paper|s\d)/);
+    expect(picture.replace('http://www.w3.org/2000/svg', '')).not.toMatch(
+      /https?:|href|url\(|@import|NaN|undefined|Infinity/,
+    );
+  });
+
+  it('can be drawn of one arm and one seed', () => {
+    const runs = summary.runs.slice(0, 1);
+    const alone = { ...summary, arms: ['e1'], seeds: ['seed-001'], missing: [], runs, differences: [] };
+    const picture = renderPicture(alone);
+    expect(picture.match(/<svg /g)).toHaveLength(1 + 1);
+    expect(picture).not.toMatch(/every arm minus|NaN|Infinity/);
+  });
+});
+
 describe('report.html', () => {
   it('holds verdicts, tables, plots and pairs, and asks nothing of the network', () => {
     for (const { claim, sentence } of summary.verdicts) {
@@ -163,12 +229,7 @@ describe('report.html', () => {
   });
 
   it('is well formed: every element is closed where it was opened', () => {
-    const open: string[] = [];
     const body = page.replace(/<style>[\s\S]*?<\/style>/, '').replace('<!doctype html>', '');
-    for (const [, slash, name, selfClosed] of body.matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/g)) {
-      if (slash === '/') expect(open.pop()).toBe(name);
-      else if (selfClosed !== '/' && !['meta', 'br'].includes(name!)) open.push(name!);
-    }
-    expect(open).toEqual([]);
+    expect(elementsLeftOpen(body, ['meta', 'br'])).toEqual([]);
   });
 });

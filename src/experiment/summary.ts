@@ -59,9 +59,9 @@ function modesOf(runs: readonly CollectedRun[]): EvaluationMode[] {
   return [...new Map(all.map((mode) => [modeKey(mode), mode])).values()];
 }
 
-/** One record a line, so that two summaries can be compared line by line. */
-export function summaryText(summary: Summary): string {
-  const fields = Object.entries(summary).map(([name, value]) => {
+/** JSON with one record a line, so that two documents can be compared line by line. */
+export function recordLines(document: Readonly<Record<string, unknown>>): string {
+  const fields = Object.entries(document).map(([name, value]) => {
     const records = Array.isArray(value) && typeof value[0] === 'object';
     const text = records
       ? `[\n${value.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]`

@@ -1,14 +1,15 @@
 /** Forest plot: the difference of every arm to the reference with its interval; small dots are single seeds. */
 import { niceTicks, scale, tickText } from '../../runs/report/chart.ts';
-import { type Html, html } from '../../runs/report/html.ts';
+import { html } from '../../runs/report/html.ts';
 import type { Difference } from '../schema.ts';
+import type { Panel } from './panel.ts';
 
 const WIDTH = 420;
 const EDGE = { left: 112, right: 406, top: 8 };
 const ROW = 22;
 
 /** Undefined without differences. */
-export function forestPlot(title: string, differences: readonly Difference[], decimals: number): Html | undefined {
+export function forestPlot(title: string, differences: readonly Difference[], decimals: number): Panel | undefined {
   if (differences.length === 0) return undefined;
   const values = differences.flatMap(({ low, high, bySeed }) => [low, high, ...bySeed.map(({ value }) => value)]);
   const ticks = niceTicks(Math.min(0, ...values), Math.max(0, ...values), 4);
@@ -23,9 +24,7 @@ export function forestPlot(title: string, differences: readonly Difference[], de
 ${bySeed.map(({ value }) => html`<circle class="seed" cx="${x(value)}" cy="${y + 6.5}" r="1.8"/>`)}
 <line class="interval ${colour}" x1="${x(low)}" x2="${x(high)}" y1="${y}" y2="${y}"/><rect class="${colour}" x="${x(estimate) - 3}" y="${y - 3}" width="6" height="6"/></g>`;
   });
-  return html`<figure><figcaption>${title}</figcaption>
-<svg viewBox="0 0 ${WIDTH} ${bottom + 20}" role="img" aria-label="${title}">
-${ticks.map((tick) => html`<line class="${tick === 0 ? 'border' : 'grid'}" x1="${x(tick)}" x2="${x(tick)}" y1="${EDGE.top}" y2="${bottom}"/><text x="${x(tick)}" y="${bottom + 14}" text-anchor="middle">${tickText(tick)}</text>`)}
-${rows}
-</svg></figure>`;
+  const content = html`${ticks.map((tick) => html`<line class="${tick === 0 ? 'border' : 'grid'}" x1="${x(tick)}" x2="${x(tick)}" y1="${EDGE.top}" y2="${bottom}"/><text x="${x(tick)}" y="${bottom + 14}" text-anchor="middle">${tickText(tick)}</text>`)}
+${rows}`;
+  return { title, width: WIDTH, height: bottom + 20, content };
 }

@@ -6,7 +6,8 @@ import { type Html, html } from '../../runs/report/html.ts';
 import { stageLabel } from '../../runs/table.ts';
 import { modeKey } from '../collect.ts';
 import type { Summary } from '../schema.ts';
-import { plot } from './plot.ts';
+import type { Panel } from './panel.ts';
+import { plot, type Size } from './plot.ts';
 
 interface Spread {
   readonly x: number;
@@ -16,27 +17,38 @@ interface Spread {
   readonly label: string;
 }
 
+export interface LearningCurves {
+  /** One for each arm that has any. */
+  readonly panels: readonly Panel[];
+  /** What the colours stand for, in their order, and what else is to be known. */
+  readonly legend: { readonly colours: readonly string[]; readonly notes: readonly string[] };
+}
+
 /** At most two modes, so that two colours tell them apart. */
-export function learningCurves(summary: Summary, modes: readonly EvaluationMode[], reference: string): Html {
+export function learningCurves(
+  summary: Summary,
+  modes: readonly EvaluationMode[],
+  reference: string,
+  size?: Size,
+): LearningCurves {
   const stages = stageOrder(summary);
-  const shown = modes.slice(0, 2);
   const ofArm = new Map(
-    summary.arms.map((arm) => [arm, shown.map((mode) => spreads(summary, arm, mode, stages))] as const),
+    summary.arms.map((arm) => [arm, modes.map((mode) => spreads(summary, arm, mode, stages))] as const),
   );
   const all = [...ofArm.values()].flat(2);
-  if (all.length === 0) return html``;
   const places = stages.map((stage, at) => ({ at, label: stageLabel(stage) }));
   const y = all.flatMap(({ low, high }) => [low, high]);
-  const charts = [...ofArm].map(([arm, lines]) =>
+  const frame = { x: places.map(({ at }) => at), y, xPlaces: places, ...(size && { size }) };
+  const panels = [...ofArm].flatMap(([arm, lines]) =>
     lines.every((line) => line.length === 0)
-      ? null
-      : plot({ title: arm, x: places.map(({ at }) => at), y, xPlaces: places }, (toX, toY) => {
+      ? []
+      : plot({ title: arm, ...frame }, (toX, toY) => {
           const beside = arm === reference ? [] : ofArm.get(reference)!;
           return html`${lines.map((line, i) => drawBand(line, `s${i + 1}`, toX, toY))}${beside.map((line, i) => html`<path class="curve beside s${i + 1}" d="${path(line, toX, toY)}"/>`)}${lines.map((line, i) => drawLine(line, `s${i + 1}`, toX, toY))}`;
         }),
   );
-  return html`<div class="legend">${shown.map((mode, i) => html`<span><i style="background:var(--s${i + 1})"></i>${mode.decoding}, at most ${mode.searches} searches</span>`)}<span>band: lowest to highest seed</span><span>dashed: ${reference}</span></div>
-<div class="charts">${charts}</div>`;
+  const colours = modes.map(({ decoding, searches }) => `${decoding}, at most ${searches} searches`);
+  return { panels, legend: { colours, notes: ['band: lowest to highest seed', `dashed: ${reference}`] } };
 }
 
 /** All stages of all runs in the order of a run; arms without a stage leave its place empty. */

@@ -5,10 +5,11 @@ import { type Html, html } from '../../runs/report/html.ts';
 import { modeLabel } from '../../runs/table.ts';
 import { modeKey } from '../collect.ts';
 import type { ArmMean, Law, Measure, Summary } from '../schema.ts';
+import type { Panel } from './panel.ts';
 import { plot } from './plot.ts';
 
 /** Each arm with the intervals of both measures; up and to the left is better. */
-export function searchesAgainstExactMatch({ arms, means }: Summary, mode: EvaluationMode): Html | undefined {
+export function searchesAgainstExactMatch({ arms, means }: Summary, mode: EvaluationMode): Panel | undefined {
   const of = (arm: string, measure: Measure): ArmMean | undefined =>
     means.find((one) => one.arm === arm && one.measure === measure && modeKey(one.mode) === modeKey(mode));
   const points = arms.flatMap((arm, i) => {
@@ -40,7 +41,7 @@ export function searchesAgainstExactMatch({ arms, means }: Summary, mode: Evalua
 }
 
 /** One point a run, with the least-squares line. */
-export function lawPlot({ mode, points, fit }: Law, arms: readonly string[]): Html | undefined {
+export function lawPlot({ mode, points, fit }: Law, arms: readonly string[]): Panel | undefined {
   if (points.length === 0) return undefined;
   const gaps = points.map(({ gap }) => gap);
   const gains = points.map(({ gain }) => gain);

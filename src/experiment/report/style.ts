@@ -1,11 +1,15 @@
 /** What the experiment's report adds to the style sheet of run reports. */
 import { Html } from '../../runs/report/html.ts';
 
-export const experimentStyle = new Html(`
+/** What is drawn in SVG; the rest is the page. */
+export const plotStyle = new Html(`
 .band { stroke: none; opacity: .16; } .band.s1 { fill: var(--s1); } .band.s2 { fill: var(--s2); } .beside { stroke-dasharray: 4 3; stroke-width: 1.2; opacity: .7; }
 .interval { stroke-width: 2.2; } .unsure { stroke: var(--soft); } rect.s1 { fill: var(--s1); } rect.unsure { fill: var(--soft); }
 .seed { fill: var(--soft); opacity: .45; } .cross { stroke: var(--line); stroke-width: 1.4; }
 .marker circle { fill: var(--paper); stroke-width: 1.5; } .marker text { fill: var(--ink); font-size: 9px; font-weight: 600; }
+`);
+
+export const experimentStyle = new Html(`
 .verdicts { list-style: none; padding: 0; } .verdicts li { margin: .55rem 0; padding-left: .7rem; border-left: 4px solid var(--line); break-inside: avoid; }
 .verdicts .supported { border-color: var(--good); } .verdicts .refuted { border-color: var(--bad); }
 .numbers { padding-left: 0; list-style: none; columns: 9rem; font-size: .88rem; } .numbers b { display: inline-block; min-width: 1.8em; }
