@@ -3,6 +3,7 @@
 // in the published package it runs the compiled files in dist/.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +12,10 @@ const recentEnough = major > 22 || (major === 22 && minor >= 18);
 if (recentEnough) {
   // Started by an older Node (below): when that one is killed, this one ends too.
   if (process.connected) process.on('disconnect', () => process.exit(1)).channel?.unref();
+  // Compiled code is kept in the system's temporary folder (NODE_COMPILE_CACHE): the next command starts in half the time.
+  // Threads and processes that are started from here find the place in the environment.
+  const { directory } = module.enableCompileCache();
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
   const source = new URL('../src/cli/main.ts', import.meta.url);
   const { main } = await import(
     existsSync(source) ? source.href : new URL('../dist/cli/main.js', import.meta.url).href

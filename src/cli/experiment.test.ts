@@ -1,6 +1,6 @@
 /**
- * A whole experiment at toy size, by the real command: killed and continued, it leaves the files of an undisturbed one and repeats
- * nothing; its arms share their past; what cannot be run is refused.
+ * A whole experiment at toy size, by the real command: killed and continued, it repeats nothing and leaves the files that it
+ * would have left undisturbed; its arms share their past; what cannot be run is refused.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -20,13 +20,13 @@ const toy = {
   worlds: [12],
   settings: {
     world: { trainingQuestions: 40 },
-    rollout: { concurrency: 32 },
+    rollout: { concurrency: 32, searches: 2 },
     grpo: { steps: [1], questionsPerStep: 3, groupSize: 3 },
-    pool: { questions: 10, rollouts: 4 },
-    gate: { questions: 2 },
-    distill: { pairsPerStep: 2, maxSteps: 1, adapter: { rank: 4, alpha: 8 } },
-    evaluation: { questions: 1, searches: [2], decoding: ['greedy'] },
-    guards: { heldOutQuestions: 2, every: 2 },
+    pool: { questions: 6, rollouts: 4 },
+    gate: { questions: 1 },
+    distill: { pairsPerStep: 1, maxSteps: 1, adapter: { rank: 4, alpha: 8 } },
+    evaluation: { questions: 1, searches: [1], decoding: ['greedy'] },
+    guards: { heldOutQuestions: 1, every: 2 },
   },
 };
 
@@ -75,23 +75,30 @@ async function writtenAt(...names: string[]): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all((await filesOf(...names)).map(time)));
 }
 
-it('killed and continued, it repeats nothing and leaves the files of an undisturbed one', async () => {
-  expect(await killed('broken', 'seed-001/grpo-tokens: grpo-2', 0)).toBe('SIGKILL');
-  const shared = await writtenAt('broken', 'seed-001', 'shared');
-  const e1 = await writtenAt('broken', 'seed-001', 'e1');
+it('killed and continued, it repeats nothing and leaves what it would have left undisturbed', async () => {
+  expect(await killed('grid', 'seed-001/grpo-tokens: grpo-2', 0)).toBe('SIGKILL');
+  const shared = await writtenAt('grid', 'seed-001', 'shared');
+  const e1 = await writtenAt('grid', 'seed-001', 'e1');
 
-  const [continued, whole] = [await experiment('broken', '--json'), await experiment('whole')];
-  expect([continued.code, whole.code], continued.err + whole.err).toEqual([0, 0]);
-  expect(await writtenAt('broken', 'seed-001', 'shared')).toEqual(shared);
-  expect(await writtenAt('broken', 'seed-001', 'e1')).toEqual(e1);
-  expect(await contents('broken')).toEqual(await contents('whole'));
+  const continued = await experiment('grid', '--json');
+  expect(continued.code, continued.err).toBe(0);
+  expect(await writtenAt('grid', 'seed-001', 'shared')).toEqual(shared);
+  expect(await writtenAt('grid', 'seed-001', 'e1')).toEqual(e1);
   expect(JSON.parse(continued.out)).toMatchObject({
     name: 'toy',
-    runs: toy.arms.map((arm) => ({ seed: 'seed-001', arm, directory: at('broken', 'seed-001', arm) })),
+    runs: toy.arms.map((arm) => ({ seed: 'seed-001', arm, directory: at('grid', 'seed-001', arm) })),
   });
 
+  // The arm that was broken off, once more and undisturbed.
+  const files = await contents('grid');
+  expect(Object.keys(files)).toContain(path.join('seed-001', 'grpo-tokens', 'results.json'));
+  await rm(at('grid', 'seed-001', 'grpo-tokens'), { recursive: true });
+  const again = await experiment('grid');
+  expect(again.code, again.err).toBe(0);
+  expect(await contents('grid')).toEqual(files);
+
   // Forks share their past; the same prompt teaches nothing.
-  const metrics = async (arm: string) => new RunFiles(at('whole', 'seed-001', arm)).metrics();
+  const metrics = async (arm: string) => new RunFiles(at('grid', 'seed-001', arm)).metrics();
   const past = async (arm: string) =>
     (await metrics(arm)).filter(({ stage }) => ['evaluate-base', 'grpo-1', 'evaluate-grpo-1'].includes(stage));
   expect((await past('e1')).length).toBe(3);
@@ -100,7 +107,7 @@ it('killed and continued, it repeats nothing and leaves the files of an undistur
   expect(await losses('same-prompt')).toEqual([0]);
   expect(await losses('e1')).not.toEqual([0]);
   // The budget of e1, in steps of a later round.
-  const { settings } = await new RunFiles(at('whole', 'seed-001', 'grpo-tokens')).config();
+  const { settings } = await new RunFiles(at('grid', 'seed-001', 'grpo-tokens')).config();
   expect(settings.grpo.steps).toEqual([1, expect.any(Number)]);
 }, 120_000);
 
@@ -110,7 +117,7 @@ it.each([
   ['another world', { worlds: [13] }, /holds another experiment \(worlds differ\)/],
 ])('another experiment in the same folder is refused: %s', async (_, change, message) => {
   await writeFile(at('toy.json'), JSON.stringify({ ...toy, ...change }));
-  const { code, err } = await experiment('whole');
+  const { code, err } = await experiment('grid');
   expect(code).toBe(2);
   expect(err).toMatch(message);
 });

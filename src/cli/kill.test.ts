@@ -14,13 +14,13 @@ const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url)
 
 /** The smallest settings that pass through every kind of stage. */
 const toy = {
-  world: { seed: 12, trainingQuestions: 60 },
-  rollout: { concurrency: 32 },
+  world: { seed: 12, trainingQuestions: 40 },
+  rollout: { concurrency: 32, searches: 2 },
   grpo: { steps: [2], questionsPerStep: 3, groupSize: 3 },
-  pool: { questions: 10, rollouts: 4 },
+  pool: { questions: 8, rollouts: 4 },
   gate: { questions: 2 },
-  distill: { pairsPerStep: 2, maxSteps: 2, adapter: { rank: 4, alpha: 8 } },
-  evaluation: { questions: 1, searches: [2], decoding: ['greedy'] },
+  distill: { pairsPerStep: 1, maxSteps: 2, adapter: { rank: 4, alpha: 8 } },
+  evaluation: { questions: 1, searches: [1], decoding: ['greedy'] },
   guards: { heldOutQuestions: 2, every: 2 },
 };
 

@@ -15,13 +15,14 @@ import { RunFiles } from './run-files.ts';
 const { smoke } = presets;
 const settings: Settings = {
   ...smoke,
-  world: { seed: 12, trainingQuestions: 60 },
-  grpo: { ...smoke.grpo, steps: [2], questionsPerStep: 4, groupSize: 4 },
-  pool: { ...smoke.pool, questions: 12, rollouts: 4 },
-  gate: { ...smoke.gate, questions: 4 },
-  distill: { ...smoke.distill, pairsPerStep: 4, maxSteps: 2, adapter: { rank: 4, alpha: 8 } },
-  evaluation: { questions: 1, samples: 1, searches: [2], decoding: ['greedy'] },
-  guards: { ...smoke.guards, heldOutQuestions: 4, every: 2 },
+  world: { seed: 12, trainingQuestions: 40 },
+  rollout: { ...smoke.rollout, concurrency: 32, searches: 2 },
+  grpo: { ...smoke.grpo, steps: [2], questionsPerStep: 3, groupSize: 3 },
+  pool: { ...smoke.pool, questions: 8, rollouts: 4 },
+  gate: { ...smoke.gate, questions: 2 },
+  distill: { ...smoke.distill, pairsPerStep: 1, maxSteps: 2, adapter: { rank: 4, alpha: 8 } },
+  evaluation: { questions: 1, samples: 1, searches: [1], decoding: ['greedy'] },
+  guards: { ...smoke.guards, heldOutQuestions: 2, every: 2 },
 };
 /** At the settings' own teacher temperature, not 1, the same prompt would teach sharper choices. */
 const control: Settings = {
@@ -35,7 +36,7 @@ const inputs = {
   model: null,
   template: null,
   evaluate: [],
-  threads: 2,
+  threads: 1,
 };
 
 let folder: string;

@@ -18,14 +18,14 @@ import { RunDirectory } from './run-directory.ts';
 const { smoke } = presets;
 const toy: Settings = {
   ...smoke,
-  world: { seed: 11, trainingQuestions: 60 },
-  rollout: { ...smoke.rollout, concurrency: 32 },
-  grpo: { ...smoke.grpo, steps: [3], questionsPerStep: 4, groupSize: 4 },
-  pool: { ...smoke.pool, questions: 12, rollouts: 4 },
-  gate: { ...smoke.gate, questions: 4 },
-  distill: { ...smoke.distill, epochs: 2, pairsPerStep: 4, maxSteps: 3, adapter: { rank: 4, alpha: 8 } },
-  evaluation: { questions: 2, samples: 1, searches: [2], decoding: ['sampled', 'greedy'] },
-  guards: { ...smoke.guards, heldOutQuestions: 4, every: 2 },
+  world: { seed: 11, trainingQuestions: 40 },
+  rollout: { ...smoke.rollout, concurrency: 32, searches: 2 },
+  grpo: { ...smoke.grpo, steps: [3], questionsPerStep: 3, groupSize: 3 },
+  pool: { ...smoke.pool, questions: 8, rollouts: 4 },
+  gate: { ...smoke.gate, questions: 2 },
+  distill: { ...smoke.distill, epochs: 2, pairsPerStep: 1, maxSteps: 3, adapter: { rank: 4, alpha: 8 } },
+  evaluation: { questions: 1, samples: 1, searches: [1], decoding: ['sampled', 'greedy'] },
+  guards: { ...smoke.guards, heldOutQuestions: 2, every: 2 },
 };
 const inputs = {
   questions: null,
@@ -110,7 +110,7 @@ describe('evolve', () => {
     expect(measured).toEqual(['base', 'grpo-1', 'e1-1'].flatMap((stage) => [`${stage} sampled`, `${stage} greedy`]));
     expect(results.measurements.every((m) => m.suites.length === 7)).toBe(true);
     expect(results.outcomes.map((o) => o.stage)).toEqual(['grpo-1', 'e1-1']);
-    expect(results.pools[0]).toMatchObject({ questions: 12, rollouts: 48 });
+    expect(results.pools[0]).toMatchObject({ questions: 8, rollouts: 32 });
     expect(results.pools[0]!.pairs).toBeGreaterThan(0);
   });
 
