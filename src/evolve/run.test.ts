@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Clock, meanOf, noTime, optimizerStep } from './run.ts';
+import { Cancelled, Clock, meanOf, noTime, optimizerStep, Run } from './run.ts';
 import { presets } from './settings.ts';
+import { toyRun } from './testing/toy.ts';
 
 describe('optimizerStep', () => {
   it('warms up linearly to the peak and stays there', () => {
@@ -43,6 +44,16 @@ describe('Clock', () => {
     expect(clock.timing().cachedSearches).toBe(5);
     expect(new Clock(noTime).timing().cachedSearches).toBe(0);
   });
+});
+
+it('training that an interruption stops ends as Cancelled; other errors are passed on', async () => {
+  const { setup, settings, slices, journal } = toyRun({ says: () => '' }).run;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const run = new Run({ setup, settings, slices, journal, clock: new Clock(noTime), emit: () => {}, signal });
+  await expect(run.training([], () => Promise.reject(new Error('x')))).rejects.toThrow('x');
+  controller.abort(new Error('stopped by SIGINT'));
+  await expect(run.training([], async (signal) => signal.throwIfAborted())).rejects.toThrow(Cancelled);
 });
 
 it('meanOf is null for nothing', () => {

@@ -135,10 +135,18 @@ export class Run {
     });
   }
 
-  /** Times training work over the given sequences. */
-  async training<T>(sequences: readonly { readonly length: number }[], work: () => Promise<T>): Promise<T> {
+  /** Times training work over the given sequences; it gets the signal to stop. Throws Cancelled when the run is interrupted. */
+  async training<T>(
+    sequences: readonly { readonly length: number }[],
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     this.#clock.trained(sequences.reduce((sum, s) => sum + s.length, 0));
-    return this.#clock.time('trainingSeconds', work);
+    try {
+      return await this.#clock.time('trainingSeconds', () => work(this.#signal));
+    } catch (error) {
+      if (error === this.#signal.reason) this.throwIfCancelled();
+      throw error;
+    }
   }
 
   checkpoint(state: EvolveState, keep?: string): Promise<void> {

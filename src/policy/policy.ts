@@ -200,10 +200,17 @@ export interface Policy {
   release(session: string): void;
 
   /** log π of given ids at temperature 1, a stream per sequence (entry 0 is 0). */
-  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen'): Promise<Float32Array[]>;
+  logprobs(
+    sequences: readonly TokenIds[],
+    weights: 'present' | 'frozen',
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]>;
 
-  /** Forward and backward of one loss; adds to the gradient (of the adapter when one is attached, else of all weights). */
-  accumulate(batch: LossBatch): Promise<LossResult>;
+  /**
+   * Forward and backward of one loss; adds to the gradient (of the adapter when one is attached, else of all weights).
+   * When it rejects, which it does with the signal's reason when aborted, all of the gradient added up so far is dropped.
+   */
+  accumulate(batch: LossBatch, signal?: AbortSignal): Promise<LossResult>;
   /** One optimiser step; clears the gradient. */
   step(settings: AdamWStep): Promise<StepResult>;
   /** Forgets moments and step count (each stage starts with a fresh optimiser). */

@@ -307,6 +307,32 @@ describe('the embedded engine', () => {
     await expect(policy.sample(request({ prompt: [] }))).rejects.toThrow(RangeError);
   });
 
+  it('stops training between micro-batches: the gradient is dropped, weights stay', async () => {
+    const own = await openPolicy({ config, weights: namedWeights(randomWeights(config, [1, 1])), pieces, threads: 2 });
+    policies.push(own);
+    const ids = Array.from({ length: 60 }, (_, t) => t % config.vocabulary);
+    const batch = (sequences: number) => ({
+      loss: 'cross-entropy' as const,
+      sequences: Array.from({ length: sequences }, () => ({ ids, weights: new Float32Array(60).fill(1) })),
+      denominator: 60,
+    });
+    const controller = new AbortController();
+    await own.accumulate(batch(1), controller.signal);
+    const [training, scoring] = [
+      own.accumulate(batch(2000), controller.signal),
+      own.logprobs(
+        Array.from({ length: 2000 }, () => ids),
+        'present',
+        controller.signal,
+      ),
+    ];
+    setTimeout(() => controller.abort(new Error('enough')), 20);
+    for (const result of await Promise.allSettled([training, scoring]))
+      expect(result).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
+    expect(await own.step(adamw)).toMatchObject({ gradientNorm: 0 });
+    expect(await own.accumulate(batch(1))).toMatchObject({ tokens: 59 });
+  });
+
   it('refuses weights that do not fit the configuration', async () => {
     const weights = namedWeights(randomWeights(config, [1, 1]));
     weights.delete('model.norm.weight');

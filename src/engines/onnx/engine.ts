@@ -2,7 +2,15 @@
 import os from 'node:os';
 import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
-import type { Policy, PolicyInfo, Sample, SampleRequest } from '../../policy/policy.ts';
+import type {
+  LossBatch,
+  LossResult,
+  Policy,
+  PolicyInfo,
+  Sample,
+  SampleRequest,
+  TokenIds,
+} from '../../policy/policy.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { type SharedFloats, sharedFloats } from './shared-floats.ts';
@@ -104,12 +112,16 @@ export class OnnxPolicy implements Policy {
     this.#client.post({ kind: 'release', session });
   }
 
-  logprobs(...args: Parameters<Verbs['logprobs']>): ReturnType<Verbs['logprobs']> {
-    return this.#client.call('logprobs', args);
+  logprobs(
+    sequences: readonly TokenIds[],
+    weights: 'present' | 'frozen',
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    return this.#client.call('logprobs', [sequences, weights], signal);
   }
 
-  accumulate(...args: Parameters<Verbs['accumulate']>): ReturnType<Verbs['accumulate']> {
-    return this.#client.call('accumulate', args);
+  accumulate(batch: LossBatch, signal?: AbortSignal): Promise<LossResult> {
+    return this.#client.call('accumulate', [batch], signal, 'when stopped');
   }
 
   step(...args: Parameters<Verbs['step']>): ReturnType<Verbs['step']> {

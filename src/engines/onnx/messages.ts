@@ -1,6 +1,14 @@
 /** What the process, the engine's thread and its further threads say to one another. */
 import { UserError } from '../../base/errors.ts';
-import { NonFiniteError, type Policy, type Sample, type SampleRequest } from '../../policy/policy.ts';
+import {
+  type LossBatch,
+  type LossResult,
+  NonFiniteError,
+  type Policy,
+  type Sample,
+  type SampleRequest,
+  type TokenIds,
+} from '../../policy/policy.ts';
 import type { DecodeBits } from './decode-graph.ts';
 import type { Task } from './model-runner.ts';
 import { outOfMemory } from './out-of-memory.ts';
@@ -32,19 +40,10 @@ export interface EngineStatistics extends SamplingTotals {
 
 /** What the worker does, by name. */
 export interface Verbs
-  extends Pick<
-    Policy,
-    | 'logprobs'
-    | 'accumulate'
-    | 'step'
-    | 'resetOptimizer'
-    | 'freeze'
-    | 'attachAdapter'
-    | 'mergeAdapter'
-    | 'save'
-    | 'restore'
-  > {
+  extends Pick<Policy, 'step' | 'resetOptimizer' | 'freeze' | 'attachAdapter' | 'mergeAdapter' | 'save' | 'restore'> {
   sample(request: SampleRequest): Promise<Sample>;
+  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen'): Promise<Float32Array[]>;
+  accumulate(batch: LossBatch): Promise<LossResult>;
   statistics(): Promise<EngineStatistics>;
 }
 

@@ -71,6 +71,21 @@ describe('WorkerClient', () => {
     await client.close();
   });
 
+  it('waits for the thread to stop where it is told to, and believes it when it had ended', async () => {
+    const client = thread('setTimeout(() => port.postMessage({ id, ...args[0] }), 30)');
+    await client.ready();
+    const controller = new AbortController();
+    const call = (reply: object) => client.call('restore', [reply as never], controller.signal, 'when stopped');
+    const [stopped, ended] = [
+      call({ error: { message: 'This operation was aborted', kind: 'other' } }),
+      call({ value: 'done' }),
+    ];
+    controller.abort(new Error('no time'));
+    await expect(stopped).rejects.toThrow('no time');
+    expect(await ended).toBe('done');
+    await client.close();
+  });
+
   it('forgets a call whose arguments cannot be sent', async () => {
     const client = thread('port.postMessage({ id, value: 1 })');
     await client.ready();

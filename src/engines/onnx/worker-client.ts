@@ -53,18 +53,22 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
     return this.#wait(READY) as Promise<void>;
   }
 
-  /** Has the worker do something. Aborted calls reject at once with the signal's reason. */
+  /**
+   * Has the worker do something. Aborted calls reject with the signal's reason: at once, or, of those that change something,
+   * when the worker has stopped; one that ended before it heard of it still resolves.
+   */
   async call<V extends keyof Table>(
     verb: V,
     args: Parameters<Table[V]>,
     signal?: AbortSignal,
+    aborted: 'at once' | 'when stopped' = 'at once',
   ): Promise<Awaited<ReturnType<Table[V]>>> {
     signal?.throwIfAborted();
     if (this.#ended) throw this.#ended;
     this.#lastCall += 1;
     const id = this.#lastCall;
     const abort = () => {
-      this.#take(id)?.reject(signal?.reason);
+      if (aborted === 'at once') this.#take(id)?.reject(signal?.reason);
       this.post({ kind: 'abort', id });
     };
     signal?.addEventListener('abort', abort, { once: true });
@@ -72,6 +76,9 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
       const reply = this.#wait(id);
       this.post({ kind: 'call', id, verb, args });
       return (await reply) as Awaited<ReturnType<Table[V]>>;
+    } catch (error) {
+      // The worker knows that it was to stop, but not why.
+      throw signal?.aborted ? signal.reason : error;
     } finally {
       this.#take(id);
       signal?.removeEventListener('abort', abort);
