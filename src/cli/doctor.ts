@@ -5,7 +5,7 @@ import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
 import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
-import { type ComputationPlan, planComputation } from '../engines/onnx/memory.ts';
+import { type ComputationPlan, planComputation, trainingPlaces } from '../engines/onnx/memory.ts';
 import { layoutOf } from '../engines/onnx/parameters.ts';
 import { estimateStages } from '../evolve/estimate.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
@@ -34,7 +34,8 @@ interface Diagnosis {
   readonly model: { readonly folder: string; readonly parameters: number } & ModelConfig;
   /** What its generation_config.json says; not used. */
   readonly samplingDefaults: SamplingDefaults | null;
-  readonly computation: ComputationPlan;
+  /** `threads`: how many compute micro-batches side by side. */
+  readonly computation: ComputationPlan & { readonly threads: number };
   readonly memory: readonly StageMemory[];
   readonly fits: boolean;
   /** Settings that lower the need, each together with those before it. */
@@ -77,33 +78,35 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   });
   const { folder } = await fetchModel(options.model ?? BASE_POLICY, options, io);
   const config = await readConfig(folder);
-  const memory = memoryOfRun(config, settings, options.threads);
+  const threads = options.threads ?? os.availableParallelism();
+  const plan = planComputation(config);
+  const memory = memoryOfRun(config, settings, threads);
   const available = process.availableMemory();
   const fits = peakOf(memory).bytes <= available;
   const measurable = fits && (await hasWeights(folder));
   if (measurable) io.err.write('measuring speed on random tokens …\n');
-  const pace = measurable ? await measure(folder, config, settings, options.threads) : null;
+  const pace = measurable ? await measure(folder, config, settings, threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
     model: { folder, parameters: layoutOf(config).total, ...config },
     samplingDefaults: await readSamplingDefaults(folder),
-    computation: planComputation(config),
+    computation: { ...plan, threads: trainingPlaces(config, threads, plan.tokens) },
     memory,
     fits,
-    remedies: remedies(config, settings, options.threads),
+    remedies: remedies(config, settings, threads),
     pace,
     atMost: pace && longest(settings, config, pace),
   };
 }
 
-async function measure(folder: string, config: ModelConfig, settings: Settings, threads?: number): Promise<Pace> {
+async function measure(folder: string, config: ModelConfig, settings: Settings, threads: number): Promise<Pace> {
   const { concurrency, contextTokens, decodeBits } = settings.rollout;
   const policy = await openPolicyDirectory(folder, {
     // Random tokens are sampled to their full length: no text, no stop strings.
     pieces: new Array<string>(config.vocabulary).fill(''),
     maxActive: concurrency,
     decodeBits,
-    ...(threads !== undefined && { threads }),
+    threads,
   });
   try {
     return await probe(policy, { concurrency, contextTokens });
@@ -137,7 +140,7 @@ function diagnosisText(diagnosis: Diagnosis): string {
   const lines = [
     `Machine   ${machine.cores} cores, ${size(machine.memory)} of memory, ${size(machine.available)} available`,
     `Model     ${model.folder}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
-    `Training  ${computation.mode === 'whole' ? 'the whole model as one graph' : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
+    `Training  ${computation.mode === 'whole' ? `the whole model as one graph, on ${computation.threads} thread${computation.threads === 1 ? '' : 's'} side by side` : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
   ];
   const defaults = Object.entries(samplingDefaults ?? {}).map(([name, value]) => `${name} ${value}`);
   if (defaults.length > 0)

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../base/random.ts';
 import type { AdamWStep } from '../../policy/policy.ts';
-import { adamwStep, freshMoments } from './adamw.ts';
+import { adamwStep, freshMoments, type Hand, handsFor, ownHand } from './adamw.ts';
+import { sharedCopy } from './shared-floats.ts';
 
 const settings: AdamWStep = {
   learningRate: 0.1,
@@ -13,8 +15,10 @@ const settings: AdamWStep = {
 };
 
 describe('adamwStep', () => {
-  it('follows the definition over several steps', () => {
-    const weights = new Float32Array([1, -2, 0.5]);
+  const shared = (...values: number[]) => sharedCopy(Float32Array.from(values));
+
+  it('follows the definition over several steps', async () => {
+    const weights = shared(1, -2, 0.5);
     const moments = freshMoments(3);
     const gradients = [
       [0.3, -0.1, 2],
@@ -23,7 +27,7 @@ describe('adamwStep', () => {
     ];
     const expected = [1, -2, 0.5];
     for (const [step, gradient] of gradients.entries()) {
-      adamwStep(weights, Float32Array.from(gradient), moments, settings);
+      await adamwStep(weights, shared(...gradient), moments, settings, [ownHand]);
       for (const i of expected.keys()) {
         // Bias-corrected averages, written as weighted sums over all gradients so far.
         const t = step + 1;
@@ -37,21 +41,57 @@ describe('adamwStep', () => {
     expect(moments.steps).toBe(3);
   });
 
-  it('reports the norm before clipping and scales the gradient down to the limit', () => {
+  it('reports the norm before clipping and scales the gradient down to the limit', async () => {
     const moments = freshMoments(2);
-    const result = adamwStep(new Float32Array(2), new Float32Array([3, 4]), moments, { ...settings, clipNorm: 1 });
+    const result = await adamwStep(shared(0, 0), shared(3, 4), moments, { ...settings, clipNorm: 1 }, [ownHand]);
     expect(result).toEqual({ gradientNorm: 5, skipped: false });
     // m = (1 − β₁) g / 5
     expect(moments.first[0]).toBeCloseTo(0.1 * 0.6, 6);
     expect(moments.first[1]).toBeCloseTo(0.1 * 0.8, 6);
   });
 
-  it('moves nothing when the gradient is below the limit, decay included', () => {
-    const weights = new Float32Array([1, 2]);
+  it('moves nothing when the gradient is below the limit, decay included', async () => {
+    const weights = shared(1, 2);
     const moments = freshMoments(2);
-    const result = adamwStep(weights, new Float32Array([1e-9, 0]), moments, { ...settings, minGradientNorm: 1e-6 });
+    const result = await adamwStep(weights, shared(1e-9, 0), moments, { ...settings, minGradientNorm: 1e-6 }, [
+      ownHand,
+    ]);
     expect(result.skipped).toBe(true);
     expect(weights).toEqual(new Float32Array([1, 2]));
     expect(moments).toEqual(freshMoments(2));
+  });
+
+  it('does every element once and gives the same bits, however many share the work', async () => {
+    // Six chunks of the norm's sum, the last one cut short; clipped, so that the norm's last bit shows in the weights.
+    const size = 5 * 2 ** 16 + 7;
+    const random = new Random([1, 1]);
+    const [start, gradient] = [0, 1].map(() => sharedCopy(Float32Array.from({ length: size }, () => random.normal())));
+    const outcomes = [];
+    for (const count of [1, 2, 4, 9]) {
+      const updated: number[] = [];
+      const hand: Hand = {
+        ...ownHand,
+        update: (slice, coefficients) => {
+          updated.push(slice.weights.length);
+          return ownHand.update(slice, coefficients);
+        },
+      };
+      const [weights, moments] = [sharedCopy(start!), freshMoments(size)];
+      const hands = new Array<Hand>(count).fill(hand);
+      const result = await adamwStep(weights, gradient!, moments, { ...settings, clipNorm: 1 }, hands);
+      expect(updated.reduce((sum, length) => sum + length, 0)).toBe(size);
+      outcomes.push({ weights, moments, result });
+    }
+    for (const outcome of outcomes.slice(1)) expect(outcome).toEqual(outcomes[0]);
+    const squares = gradient!.reduce((sum, g) => sum + g * g, 0);
+    expect(outcomes[0]!.result.gradientNorm).toBeCloseTo(Math.sqrt(squares), 2);
+  });
+});
+
+describe('handsFor', () => {
+  it('leaves a small step to one thread', () => {
+    expect(handsFor(800_000, 8)).toBe(1);
+    expect(handsFor(3_000_000, 8)).toBe(2);
+    expect(handsFor(494_000_000, 8)).toBe(8);
   });
 });

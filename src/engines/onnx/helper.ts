@@ -1,5 +1,6 @@
 /** A further thread of the engine: a scheduler with weights of its own to sample, a graph to train. See helpers.ts. */
 import { workerData } from 'node:worker_threads';
+import { ownHand } from './adamw.ts';
 import { Decoder } from './decoder.ts';
 import type { HelperInput, HelperVerbs } from './messages.ts';
 import { useGuard } from './native-guard.ts';
@@ -28,6 +29,7 @@ serve<HelperVerbs>(
     sample: (request, signal) => scheduler.sample(request, signal),
     totals: async () => scheduler.totals,
     compute: (task, turns) => computeShare(graph, task, new Turns(task.jobs.length, turns)),
+    ...ownHand,
   },
   { release: (session) => scheduler.release(session) },
 );

@@ -1,7 +1,8 @@
 /**
- * The engine's further threads, one for each core but the first. Each samples (samplers.ts) and computes micro-batches
- * (places.ts), whichever is asked for; it is started when first needed.
+ * The engine's further threads, one for each core but the first. Each samples (samplers.ts), computes micro-batches
+ * (places.ts) and does its share of a step (adamw.ts), whichever is asked for; it is started when first needed.
  */
+import type { Hand } from './adamw.ts';
 import type { HelperInput, HelperVerbs } from './messages.ts';
 import { WorkerClient } from './worker-client.ts';
 
@@ -17,6 +18,17 @@ export class Helpers {
   at(index: number): WorkerClient<HelperVerbs> {
     this.#threads[index] ??= start(this.#setup);
     return this.#threads[index];
+  }
+
+  /** The first `count` helpers, for a step. */
+  hands(count: number): Hand[] {
+    return Array.from({ length: count }, (_, i) => {
+      const helper = this.at(i);
+      return {
+        squares: (gradient) => helper.call('squares', [gradient]),
+        update: (slice, coefficients) => helper.call('update', [slice, coefficients]),
+      };
+    });
   }
 
   /** Ends the threads; what is under way there rejects. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planComputation, samplingMemory, trainingMemory } from './memory.ts';
+import { planComputation, samplingMemory, trainingMemory, trainingPlaces } from './memory.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 
 const world: ModelConfig = {
@@ -36,6 +36,30 @@ describe('planComputation', () => {
     // One chunk of logits: at most 128 MiB.
     expect(4 * plan.rows * halfBillion.vocabulary).toBeLessThanOrEqual(2 ** 27);
     expect(plan.rows).toBeGreaterThan(100);
+  });
+});
+
+describe('trainingPlaces', () => {
+  // Qwen2-like, 30 million parameters: 0.9 GB of activations for 1,024 tokens.
+  const middling = { ...world, vocabulary: 32_000, hidden: 384, layers: 8, heads: 6, headSize: 64, intermediate: 1536 };
+
+  it('gives a small model every thread, a larger one as many as its memory allows, a large one a single place', () => {
+    expect(trainingPlaces(world, 16, 1024)).toBe(16);
+    expect(planComputation(middling).mode).toBe('whole');
+    const places = trainingPlaces(middling, 16, 1024);
+    expect(places).toBeGreaterThan(1);
+    expect(places).toBeLessThan(16);
+    expect(trainingPlaces(middling, 16, 4096)).toBeLessThan(places);
+    expect(trainingPlaces(middling, 16, 100_000)).toBe(1);
+    expect(trainingPlaces(halfBillion, 16, 2048)).toBe(1);
+  });
+
+  it('counts each place, within what all may take together', () => {
+    const at = (threads: number) =>
+      trainingMemory(middling, { adapterRank: null, frozen: true, sequenceTokens: 512, threads });
+    const all = (threads: number) => bytes(at(threads)) - bytes(at(threads), 'weights') * 5;
+    expect(all(2)).toBe(2 * all(1));
+    expect(all(64)).toBeLessThanOrEqual(2 ** 33);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   type SampleRequest,
   type TokenIds,
 } from '../../policy/policy.ts';
+import type { Hand } from './adamw.ts';
 import type { DecodeBits } from './decode-graph.ts';
 import type { Task } from './model-runner.ts';
 import { outOfMemory } from './out-of-memory.ts';
@@ -58,7 +59,7 @@ export interface WorkerSetup {
 }
 
 /** What a further thread does. */
-export interface HelperVerbs {
+export interface HelperVerbs extends Hand {
   /** The effective weights, flat, for the samples that follow. They do not change while samples are under way. */
   take(version: number, weights: SharedFloats): Promise<void>;
   sample(request: SampleRequest): Promise<Sample>;

@@ -8,6 +8,7 @@ import {
   type LossBatch,
   NonFiniteError,
 } from '../../policy/policy.ts';
+import { adamwStep, freshMoments, ownHand } from './adamw.ts';
 import { Helpers } from './helpers.ts';
 import { sharedGuard } from './native-guard.ts';
 import type { ModelConfig } from './parameters.ts';
@@ -161,6 +162,19 @@ describe('a model in training on several threads', () => {
     expect(aborted.gradient().every((value) => value === 0)).toBe(true);
     expect(await aborted.accumulate(long[2]!)).toEqual(await other.accumulate(long[2]!));
     expect(aborted.gradient()).toEqual(other.gradient());
+  });
+
+  it('does a step in slices, to the same bits', async () => {
+    const size = 3 * 2 ** 16 + 5;
+    const [start, gradient] = [0, 1].map(() => sharedCopy(floats(size)));
+    const outcomes = [];
+    for (const others of [0, 2]) {
+      const [weights, moments] = [sharedCopy(start!), freshMoments(size)];
+      const result = await adamwStep(weights, gradient!, moments, settings, [...helpers.hands(others), ownHand]);
+      outcomes.push({ weights, moments, result });
+    }
+    expect(outcomes[1]).toEqual(outcomes[0]);
+    expect(outcomes[0]!.weights).not.toEqual(start);
   });
 
   it('reports a thread that dies instead of waiting for it', async () => {

@@ -8,7 +8,7 @@
  */
 import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
 import { crossEntropy, divergence, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
-import { adamwStep, freshMoments, type Moments } from './adamw.ts';
+import { adamwStep, freshMoments, handsFor, type Moments, ownHand, type SharedMoments } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
 import type { Helpers } from './helpers.ts';
 import { Layered } from './layered.ts';
@@ -39,7 +39,7 @@ interface Trained {
   readonly values: SharedFloats;
   /** Added up since the last step. */
   readonly gradient: SharedFloats;
-  moments: Moments;
+  moments: SharedMoments;
 }
 
 export class Trainer {
@@ -47,6 +47,8 @@ export class Trainer {
   readonly #weights: SharedFloats;
   readonly #limits: Limits;
   readonly #runner: ModelRunner;
+  readonly #threads: number;
+  readonly #helpers: Helpers | undefined;
   readonly #merge: AdapterMerge;
   #trained: Trained;
   #adapter: (AdapterState & { readonly values: SharedFloats }) | undefined;
@@ -63,6 +65,8 @@ export class Trainer {
     // Layer by layer, the rows of a micro-batch are cut into chunks by the head alone.
     this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
     this.#runner = mode === 'layered' ? new Layered(config, threads, rows) : new Places(config, threads, helpers);
+    this.#threads = threads;
+    this.#helpers = helpers;
     this.#merge = new AdapterMerge(config, mode === 'layered' ? threads : 1);
     this.#trained = trained(weights);
   }
@@ -127,7 +131,8 @@ export class Trainer {
   /** One AdamW step on the adapter when one is attached, else on the weights; clears the gradient. */
   async step(settings: AdamWStep): Promise<StepResult> {
     const { values, gradient, moments } = this.#trained;
-    const result = adamwStep(values, gradient, moments, settings);
+    const others = this.#helpers?.hands(handsFor(values.length, this.#threads) - 1) ?? [];
+    const result = await adamwStep(values, gradient, moments, settings, [...others, ownHand]);
     gradient.fill(0);
     if (result.skipped) return result;
     this.#version += 1;
@@ -178,7 +183,7 @@ export class Trainer {
       await this.#merge.add(this.#weights, state.adapter, this.#effective!);
     } else this.#trained = trained(this.#weights);
     const { first, second, steps } = state.moments;
-    this.#trained.moments = { first: first.slice(), second: second.slice(), steps };
+    this.#trained.moments = { first: sharedCopy(first), second: sharedCopy(second), steps };
     this.#version += 1;
   }
 
