@@ -71,18 +71,13 @@ export async function measureLargeDecoding(threads: number): Promise<Row[]> {
     const start = performance.now();
     await decoder.load(weights);
     const loading = (performance.now() - start) / 1000;
-    decoder.reserve(sequences, 32 + steps + 1);
-    for (let row = 0; row < sequences; row++) decoder.take(row);
-    await decoder.extend(
-      0,
-      prompts.map((ids) => ({ from: 0, ids })),
-    );
-    let position = 31;
+    const cached = prompts.map(() => ({ pages: [], length: 0 }));
+    await decoder.read(prompts.map((ids, n) => ({ row: cached[n]!, ids })));
     let ids = prompts.map(() => 0);
     const times = await seconds(steps, async () => {
-      position += 1;
-      const draws = await decoder.draw(ids.map((id, n) => ({ id, position, temperature: 1, uniform: n / sequences })));
-      ids = draws.map((draw) => draw.id);
+      const rules = ids.map((_, n) => ({ temperature: 1, uniform: n / sequences }));
+      const draws = await decoder.read(ids.map((id, n) => ({ row: cached[n]!, ids: [id], rule: rules[n]! })));
+      ids = draws.map((draw) => draw!.id);
     });
     await decoder.close();
     rows.push({

@@ -1,15 +1,12 @@
 /**
- * The forward pass of sampling, cut into stages where keys and values have to be written into the cache:
+ * The forward pass of sampling but for attention, which is between the stages (paged-cache.ts):
  *
  *     stage 0          embedded tokens ─► q, k, v of layer 0
- *     stage l          q, cache of layer l−1 ─► attention ─► MLP ─► q, k, v of layer l
- *     stage `layers`   q, cache of the last layer ─► attention ─► MLP ─► logits ─► probabilities
+ *     stage l          what layer l−1 attended to ─► MLP ─► q, k, v of layer l
+ *     stage `layers`   what the last layer attended to ─► MLP ─► logits ─► probabilities
  *
- * Between two stages the caller writes the new rows of k and v into the cache, so that attention reads nothing but the
- * cache: caches are inputs and never outputs (which ONNX Runtime copies), and a token's numbers are the same
- * to the bit whether it came alone, in a chunk, or beside other sequences.
+ * A stage sees T tokens, of whichever sequences: nothing in it looks from one token to another, so there is no padding.
  *
- * N sequences, S new tokens of each, P cached positions, R rows of each group's attention (`attentionRows`).
  * Weights are initialisers, which ONNX Runtime packs once for its matrix products. With `bits` 8 or 4 the matrices are
  * quantised (quantise.ts), the head always to 8 bits: a token's probability hangs on it directly.
  */
@@ -20,11 +17,6 @@ import { BLOCK, quantise, type WeightBits } from './quantise.ts';
 
 /** 32: as they are. */
 export type DecodeBits = 32 | WeightBits;
-
-/** Numbers of sequences that share one key-value head: at least two, see `attention`. */
-export function attentionRows({ heads, keyValueHeads }: ModelConfig): number {
-  return Math.max(2, heads / keyValueHeads);
-}
 
 /** The ONNX model of one stage. `weights` is flat, as `layoutOf` says; it is copied into the model. */
 export function stageModel(config: ModelConfig, weights: Float32Array, stage: number, bits: DecodeBits): Uint8Array {
@@ -61,21 +53,21 @@ class StageBuilder {
     this.#layout = layoutOf(config);
   }
 
-  /** Rows of the embedding, [N S, hidden], looked up by the caller. */
+  /** Rows of the embedding, [T, hidden], looked up by the caller. */
   embedded(): TensorName {
     return this.graph.input('embedded', 'float32', ['T', this.#config.hidden]);
   }
 
   /**
-   * A layer's first half. Outputs: `newResidual` [N S, hidden], `newQuery` and `newKey` [N, S, their heads D], turned to
-   * their `positions` [N, S], and `newValue` [N S, its heads D]. `cosine` and `sine` are the tables of rotary.ts.
+   * A layer's first half. Outputs: `newResidual` [T, hidden], `newQuery` and `newKey` [T, 1, their heads D], turned to their
+   * `positions` [T, 1], and `newValue` [T, its heads D]. `cosine` and `sine` are the tables of rotary.ts.
    */
   project(x: TensorName, layer: number): void {
     const { graph } = this;
     const { family, heads, keyValueHeads, headSize, hidden } = this.#config;
     const { qkvBias, qkNorm } = FAMILIES[family];
     const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
-    const positions = graph.input('positions', 'int64', ['N', 'S']);
+    const positions = graph.input('positions', 'int64', ['T', 1]);
     const cosine = graph.input('cosine', 'float32', ['table', headSize / 2]);
     const sine = graph.input('sine', 'float32', ['table', headSize / 2]);
 
@@ -87,16 +79,16 @@ class StageBuilder {
     const [projected, value] = graph.ops(2, 'Split', [all, graph.integers([queries + keys, keys])], { axis: 1 });
 
     const turning = qkNorm ? this.#normHeads(projected!, prefix) : projected!;
-    const shape = graph.op('Concat', [graph.op('Shape', [positions]), graph.integers([queries + keys])], { axis: 0 });
-    const turned = graph.microsoft('RotaryEmbedding', [graph.op('Reshape', [turning, shape]), positions, cosine, sine]);
+    const shaped = graph.op('Reshape', [turning, graph.integers([-1, 1, queries + keys])]);
+    const turned = graph.microsoft('RotaryEmbedding', [shaped, positions, cosine, sine]);
     const [query, key] = graph.ops(2, 'Split', [turned, graph.integers([queries, keys])], { axis: 2 });
-    graph.output('newQuery', 'float32', ['N', 'S', queries], query);
-    graph.output('newKey', 'float32', ['N', 'S', keys], key);
+    graph.output('newQuery', 'float32', ['T', 1, queries], query);
+    graph.output('newKey', 'float32', ['T', 1, keys], key);
     graph.output('newValue', 'float32', ['T', keys], value);
     graph.output('newResidual', 'float32', ['T', hidden], x);
   }
 
-  /** RMSNorm of each head of q and k, which stand side by side: [N S, (heads + keyValueHeads) D]. */
+  /** RMSNorm of each head of q and k, which stand side by side: [T, (heads + keyValueHeads) D]. */
   #normHeads(projected: TensorName, prefix: string): TensorName {
     const { graph } = this;
     const { heads, keyValueHeads, headSize } = this.#config;
@@ -113,18 +105,15 @@ class StageBuilder {
     return graph.op('Concat', parts, { axis: 1 });
   }
 
-  /**
-   * A layer's second half, [N S, hidden], from `residual` and `query` of its first half and from the cache (`keys` and
-   * `values` [N, keyValueHeads, P, D]), which by now holds the new tokens too. `mask` [N, 1, R S, P] is added to scores.
-   */
+  /** A layer's second half, [T, hidden], from `residual` of its first half and `attended` [T, heads D]. */
   block(layer: number): TensorName {
     const { graph } = this;
     const { hidden, intermediate, heads, headSize } = this.#config;
     const residual = graph.input('residual', 'float32', ['T', hidden]);
+    const attended = graph.input('attended', 'float32', ['T', heads * headSize]);
     const prefix = `model.layers.${layer}`;
     const linear = (input: TensorName, name: string, shape: readonly [number, number]) =>
       this.#linear(input, [`${prefix}.${name}.weight`], shape);
-    const attended = graph.op('Reshape', [this.#attention(), graph.integers([-1, heads * headSize])]);
     const x = graph.op('Add', [residual, linear(attended, 'self_attn.o_proj', [hidden, heads * headSize])]);
 
     // y = x + (SiLU(h Wgateᵀ) ∘ h Wupᵀ) Wdownᵀ;  QuickGelu with alpha 1 is SiLU.
@@ -136,49 +125,18 @@ class StageBuilder {
   }
 
   /**
-   * softmax(q Kᵀ / √D + mask) V as [N, S, heads, D].
-   *
-   * The query heads of a key-value head are stacked as rows of one product. A product of a single row takes another
-   * path in ONNX Runtime with another order of summation; so that one new token gets the same numbers as many, a group
-   * of one head is doubled.
-   */
-  #attention(): TensorName {
-    const { graph } = this;
-    const { heads, keyValueHeads, headSize } = this.#config;
-    const query = graph.input('query', 'float32', ['N', 'S', heads * headSize]);
-    const keys = graph.input('keys', 'float32', ['N', keyValueHeads, 'P', headSize]);
-    const values = graph.input('values', 'float32', ['N', keyValueHeads, 'P', headSize]);
-    const mask = graph.input('mask', 'float32', ['N', 1, 'R S', 'P']);
-
-    const perHead = graph.op('Transpose', [graph.op('Reshape', [query, graph.integers([0, 0, heads, headSize])])], {
-      perm: [0, 2, 1, 3],
-    });
-    const single = heads === keyValueHeads;
-    const stacked = single
-      ? graph.op('Concat', [perHead, perHead], { axis: 2 })
-      : graph.op('Reshape', [perHead, graph.integers([0, keyValueHeads, -1, headSize])]);
-    const scale = { transB: 1, alpha: { float: 1 / Math.sqrt(headSize) } };
-    const scores = graph.op('Add', [graph.microsoft('FusedMatMul', [stacked, keys], scale), mask]);
-    const mixed = graph.op('MatMul', [graph.op('Softmax', [scores], { axis: -1 }), values]);
-    const own = single ? graph.ops(2, 'Split', [mixed], { axis: 2, num_outputs: 2 })[0]! : mixed;
-    return graph.op('Transpose', [graph.op('Reshape', [own, graph.integers([0, heads, -1, headSize])])], {
-      perm: [0, 2, 1, 3],
-    });
-  }
-
-  /**
-   * Output: `probabilities` [N, vocabulary], softmax(logits / temperature), `temperature` [N, 1]. Logarithms are left to
+   * Output: `probabilities` [T, vocabulary], softmax(logits / temperature), `temperature` [T, 1]. Logarithms are left to
    * the caller: ONNX Runtime's differ in the last bit between the ends and the middle of a vector.
    */
   distribution(x: TensorName): void {
     const { graph } = this;
     const { tiedHead, vocabulary, hidden } = this.#config;
-    const temperature = graph.input('temperature', 'float32', ['N', 1]);
+    const temperature = graph.input('temperature', 'float32', ['T', 1]);
     const head = [tiedHead ? EMBEDDING : 'lm_head.weight'] as const;
     const bits = this.#bits === 32 ? 32 : 8;
     const logits = this.#linear(this.#norm(x, 'model.norm.weight'), head, [vocabulary, hidden], undefined, bits);
     const scaled = graph.op('Div', [logits, temperature]);
-    graph.output('probabilities', 'float32', ['N', vocabulary], graph.op('Softmax', [scaled], { axis: 1 }));
+    graph.output('probabilities', 'float32', ['T', vocabulary], graph.op('Softmax', [scaled], { axis: 1 }));
   }
 
   /** x Wᵀ + bias, [rows, out], for one matrix [out, in] or for several that lie next to one another (first and last). */

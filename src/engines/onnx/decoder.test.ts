@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, uniformAt } from '../../base/random.ts';
 import { Decoder, type DecoderOptions } from './decoder.ts';
+import type { CachedRow } from './paged-cache.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { logSoftmax, randomWeights, referenceLogits } from './reference.testing.ts';
 import type { Draw } from './sampling.ts';
@@ -38,33 +39,31 @@ afterAll(async () => {
 const someIds = (random: Random, length: number, vocabulary: number) =>
   Array.from({ length }, () => random.below(vocabulary));
 
-/** Prompts into rows 0, 1, ... in pieces of the given lengths (the last repeats), then `steps` draws for each. */
+const emptyRow = (): CachedRow => ({ pages: [], length: 0 });
+
+/** All prompts side by side, read in pieces of the given lengths (the last repeats), then `steps` draws for each. */
 async function generate(
   decoder: Decoder,
   prompts: readonly (readonly number[])[],
-  { steps = 8, cuts = [64], capacity = 0, temperature = 1 },
+  { steps = 8, cuts = [64], temperature = 1 },
 ): Promise<Draw[][]> {
-  const length = Math.max(...prompts.map((prompt) => prompt.length)) + steps;
-  decoder.reserve(prompts.length, Math.max(capacity, length));
-  for (const row of prompts.keys()) decoder.take(row);
-  for (const [row, prompt] of prompts.entries()) {
-    for (let from = 0, cut = 0; from < prompt.length - 1; cut++) {
-      const ids = prompt.slice(from, Math.min(prompt.length - 1, from + (cuts[cut] ?? cuts.at(-1)!)));
-      await decoder.extend(row, [{ from, ids }]);
-      from += ids.length;
-    }
+  const rows = prompts.map(emptyRow);
+  const unread = prompts.map((prompt) => prompt.slice(0, -1));
+  for (let cut = 0; unread.some((ids) => ids.length > 0); cut++) {
+    const pieces = unread.map((ids) => ids.splice(0, cuts[cut] ?? cuts.at(-1)!));
+    await decoder.read(pieces.flatMap((ids, n) => (ids.length > 0 ? [{ row: rows[n]!, ids }] : [])));
   }
-  const rows: Draw[][] = prompts.map(() => []);
+  const drawn: Draw[][] = prompts.map(() => []);
   for (let step = 0; step < steps; step++) {
-    const requests = prompts.map((prompt, row) => ({
-      id: rows[row]!.at(-1)?.id ?? prompt.at(-1)!,
-      position: prompt.length - 1 + step,
-      temperature,
-      uniform: uniformAt([prompt.length, prompt[0]!], step),
+    const readings = prompts.map((prompt, n) => ({
+      row: rows[n]!,
+      ids: [drawn[n]!.at(-1)?.id ?? prompt.at(-1)!],
+      rule: { temperature, uniform: uniformAt([prompt.length, prompt[0]!], step) },
     }));
-    for (const [row, draw] of (await decoder.draw(requests)).entries()) rows[row]!.push(draw);
+    for (const [n, draw] of (await decoder.read(readings)).entries()) drawn[n]!.push(draw!);
   }
-  return rows;
+  for (const row of rows) decoder.cache.release(row);
+  return drawn;
 }
 
 describe('Decoder', () => {
@@ -102,7 +101,7 @@ describe('Decoder', () => {
     }
   });
 
-  it('gives the same bits in any company, cut, row, capacity', async () => {
+  it('gives the same bits in any company and cut, on any pages', async () => {
     const random = new Random([7, 8]);
     for (let trial = 0; trial < 9; trial++) {
       const keyValueHeads = 1 + random.below(3);
@@ -128,7 +127,13 @@ describe('Decoder', () => {
           row === own ? prompt : someIds(random, 1 + random.below(70), config.vocabulary),
         );
         const cuts = round === 0 ? [1] : Array.from({ length: 20 }, () => 1 + random.below(40));
-        const results = await generate(decoder, prompts, { cuts, capacity: random.below(250) });
+        // Somebody else's pages, some given back: those of a row need not lie in order.
+        const [held, given] = [emptyRow(), emptyRow()];
+        decoder.cache.extend(held, 16 * random.below(9));
+        decoder.cache.extend(given, 16 * random.below(9));
+        decoder.cache.release(given);
+        const results = await generate(decoder, prompts, { cuts });
+        decoder.cache.release(held);
         expect(results[own], JSON.stringify({ trial, round, rows, own, cuts, options, config })).toEqual(alone);
       }
     }
@@ -172,47 +177,53 @@ describe('Decoder', () => {
     expect(await generate(decoder, [prompt], {})).toEqual(before);
   });
 
-  it('puts several rows in at a time, as if one by one', async () => {
+  it('draws for those that are read to their end, beside others that are not', async () => {
     const decoder = await decoderOf(grouped, randomWeights(grouped, [1, 2]));
     const random = new Random([1, 1]);
     const prompts = [130, 70, 64, 3, 1].map((length) => someIds(random, length + 1, grouped.vocabulary));
     const apart = await generate(decoder, prompts, { steps: 1 });
-    decoder.reserve(prompts.length, 140);
-    for (const row of prompts.keys()) decoder.take(row);
-    await decoder.extend(
-      0,
-      prompts.map((prompt) => ({ from: 0, ids: prompt.slice(0, -1) })),
+    const rule = (prompt: readonly number[]) => ({
+      temperature: 1,
+      uniform: uniformAt([prompt.length, prompt[0]!], 0),
+    });
+    const rows = prompts.map(emptyRow);
+    // Whole prompts at once, but for the second: its end comes in another run.
+    const first = await decoder.read(
+      prompts.map((ids, n) =>
+        n === 1 ? { row: rows[n]!, ids: ids.slice(0, 30) } : { row: rows[n]!, ids, rule: rule(ids) },
+      ),
     );
-    const together = await decoder.draw(
-      prompts.map((prompt) => ({
-        id: prompt.at(-1)!,
-        position: prompt.length - 1,
-        temperature: 1,
-        uniform: uniformAt([prompt.length, prompt[0]!], 0),
-      })),
-    );
-    expect(together).toEqual(apart.map(([draw]) => draw));
+    const [second] = await decoder.read([{ row: rows[1]!, ids: prompts[1]!.slice(30), rule: rule(prompts[1]!) }]);
+    expect(first[1]).toBeUndefined();
+    expect(first.with(1, second)).toEqual(apart.map(([draw]) => draw));
   });
 
-  it('saves, takes back and copies rows without a change', async () => {
-    const decoder = await decoderOf(grouped, randomWeights(grouped, [1, 2]));
-    const prompt = someIds(new Random([2, 2]), 40, grouped.vocabulary);
-    const next = (row: number) => ({ id: prompt[row]!, position: 39, temperature: 1, uniform: 0.4 });
-    decoder.reserve(3, 40);
-    for (const row of [0, 1, 2]) decoder.take(row);
-    await decoder.extend(0, [{ from: 0, ids: prompt.slice(0, 39) }]);
-    decoder.copy(0, 2);
-    decoder.take(1, decoder.save(0, 39), 39);
-    const [a, b, c] = await decoder.draw([next(0), next(0), next(0)]);
-    expect(b).toEqual(a);
-    expect(c).toEqual(a);
-    // A shorter beginning of what was saved, the rest computed again.
-    const saved = decoder.save(0, 39);
-    decoder.reserve(3, 200);
-    decoder.take(1, saved, 20);
-    await decoder.extend(1, [{ from: 20, ids: prompt.slice(20, 39) }]);
-    expect((await decoder.draw([next(0), next(0)]))[1]).toEqual(a);
-  });
+  it.each([1, 15, 16, 20, 38])(
+    'goes on from a fork of the first %i positions, and the source as before',
+    async (length) => {
+      const decoder = await decoderOf(grouped, randomWeights(grouped, [1, 2]));
+      const { cache } = decoder;
+      const prompt = someIds(new Random([2, 2]), 40, grouped.vocabulary);
+      const rule = { temperature: 1, uniform: 0.4 };
+      const source = emptyRow();
+      await decoder.read([{ row: source, ids: prompt.slice(0, 39) }]);
+      const [fork, other] = [cache.fork(source, length), cache.fork(source, length)];
+      // Another sequence writes behind the same beginning.
+      await decoder.read([{ row: other, ids: [1, 2, 3, 4, 5, 6, 7] }]);
+      const [own, forked] = await decoder.read([
+        { row: source, ids: prompt.slice(39), rule },
+        { row: fork, ids: prompt.slice(length), rule },
+      ]);
+      expect(forked).toEqual(own);
+      // Who lives longest does not matter.
+      cache.release(source);
+      cache.release(other);
+      await decoder.read([{ row: emptyRow(), ids: prompt.toReversed() }]);
+      const whole = await decoder.read([{ row: fork, ids: [7], rule }]);
+      const fresh = await decoder.read([{ row: emptyRow(), ids: [...prompt, 7], rule }]);
+      expect(whole).toEqual(fresh);
+    },
+  );
 
   it('draws as often as the probabilities say', async () => {
     const config = { ...grouped, vocabulary: 11, layers: 1 };
@@ -221,16 +232,15 @@ describe('Decoder', () => {
     const temperature = 0.7;
     const rows = 500;
     const rounds = 10;
-    decoder.reserve(rows, 1);
     const counts = new Float64Array(config.vocabulary);
     for (let round = 0; round < rounds; round++) {
-      const requests = Array.from({ length: rows }, (_, row) => ({
-        id: 5,
-        position: 0,
-        temperature,
-        uniform: uniformAt([6, 6], round * rows + row),
+      const readings = Array.from({ length: rows }, (_, row) => ({
+        row: emptyRow(),
+        ids: [5],
+        rule: { temperature, uniform: uniformAt([6, 6], round * rows + row) },
       }));
-      for (const { id } of await decoder.draw(requests)) counts[id]! += 1;
+      for (const draw of await decoder.read(readings)) counts[draw!.id]! += 1;
+      for (const { row } of readings) decoder.cache.release(row);
     }
     const expected = logSoftmax(referenceLogits(config, Float64Array.from(weights), [5])[0]!, temperature);
     // Pearson's statistic with 10 degrees of freedom is below 29.6 with probability 0.999; the draws are fixed.
@@ -249,9 +259,10 @@ describe('Decoder', () => {
     weights.fill(0, 0, layoutOf(config).byName.get('model.embed_tokens.weight')!.size);
     const decoder = await decoderOf(config, weights);
     const uniforms = [0, 0.1249, 0.1251, 0.5001, 0.8751, 1 - 2 ** -32];
-    decoder.reserve(uniforms.length, 1);
-    const draws = await decoder.draw(uniforms.map((uniform) => ({ id: 1, position: 0, temperature: 1, uniform })));
-    expect(draws.map(({ id }) => id)).toEqual([0, 0, 1, 4, 7, 7]);
-    for (const { logprob } of draws) expect(logprob).toBeCloseTo(-Math.log(8), 6);
+    const draws = await decoder.read(
+      uniforms.map((uniform) => ({ row: emptyRow(), ids: [1], rule: { temperature: 1, uniform } })),
+    );
+    expect(draws.map((draw) => draw!.id)).toEqual([0, 0, 1, 4, 7, 7]);
+    for (const draw of draws) expect(draw!.logprob).toBeCloseTo(-Math.log(8), 6);
   });
 });

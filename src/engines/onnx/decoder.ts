@@ -1,48 +1,32 @@
 /**
- * The model as the sampler uses it: rows of a key-value cache, extended by known tokens (`extend`) or by drawn ones
- * (`draw`).
+ * The model as the sampler uses it: tokens of any number of sequences are read in one run, as many of each as there are, and
+ * the next token is drawn for those that have been read to their end.
  *
- * A row's numbers do not depend, to the bit, on which row it is, on what the other rows hold, on how its tokens were
- * cut into calls, or on the cache's capacity. Where that could fail:
- * - Real keys stand at the left of every row, the rest is masked: exp gives exactly 0 there, and adding 0 × finite at
- *   the end of a sum changes no bit. So that no NaN can stand there, rows are cleared when they are taken.
- * - The capacity is a multiple of 32 and at least the head size: positions keep their lanes in vector code, and
- *   ONNX Runtime cuts sums into the same blocks.
- * - A matrix product of one row takes another path than one of several, and products of few rows with many threads are
- *   cut in other places: calls are padded with idle rows.
+ * A row's numbers do not depend, to the bit, on what the other rows hold, on how its tokens were cut into runs, or on where
+ * its pages are. Stages treat each token by itself (decode-graph.ts), attention sees the row alone (attention-kernel.ts).
+ * What is left: a matrix product of one row takes another path than one of several, so runs have at least two tokens.
  */
 import { createHash } from 'node:crypto';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-node';
 import type { TokenIds } from '../../policy/policy.ts';
-import { attentionRows, type DecodeBits, EMBEDDING, stageModel, stageParameters } from './decode-graph.ts';
+import { type DecodeBits, EMBEDDING, stageModel, stageParameters } from './decode-graph.ts';
+import { type CachedRow, PagedCache, type RowToken } from './paged-cache.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { type RotaryAngles, rotaryAngles } from './rotary.ts';
-import { RowCache } from './row-cache.ts';
 import { type Draw, type DrawRule, drawToken } from './sampling.ts';
 import { createSession, floats, integers } from './session.ts';
 
-/** Most tokens of one row that a run takes in, and most tokens of all rows together. */
-const CHUNK = 64;
-const RUN_TOKENS = 1024;
-const CAPACITY_STEP = 32;
-const MASKED = -1e9;
+/** Most tokens of a run. */
+export const RUN_TOKENS = 1024;
+/** Fewest tokens of a run. */
+const LEAST_TOKENS = 2;
 
-/** Known tokens to put into a row. */
-export interface Extension {
-  /** How many positions the row holds already. */
-  readonly from: number;
+/** Tokens to read into a row, at least one, behind what it holds; with a rule, what follows them is drawn. */
+export interface Reading {
+  readonly row: CachedRow;
   readonly ids: TokenIds;
+  readonly rule?: DrawRule | undefined;
 }
-
-/** The last known token of a row, and how to draw the next. */
-export interface DrawRequest extends DrawRule {
-  readonly id: number;
-  /** Position of `id`, which is how many positions the row holds. */
-  readonly position: number;
-}
-
-/** The first positions of a row, outside the cache: what `RowCache.save` gave for each layer's keys and values. */
-export type SavedRow = readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
 
 export interface DecoderOptions {
   readonly threads: number;
@@ -57,31 +41,20 @@ interface Stage {
 }
 
 export class Decoder {
+  readonly cache: PagedCache;
   readonly #config: ModelConfig;
   readonly #threads: number;
   readonly #bits: DecodeBits;
-  /** Fewest rows of a run, so that every thread has whole products to compute. */
-  readonly #leastRows: number;
-  readonly #capacityStep: number;
   readonly #stages: (Stage | undefined)[] = [];
+  readonly #angles: RotaryAngles;
   #embedding: Float32Array = new Float32Array(0);
-  #angles: RotaryAngles;
-  readonly #cache: readonly { readonly keys: RowCache; readonly values: RowCache }[];
-  #rows = 0;
-  #capacity = 0;
 
   constructor(config: ModelConfig, { threads, bits = 32 }: DecoderOptions) {
     this.#config = config;
     this.#threads = threads;
     this.#bits = bits;
-    this.#leastRows = Math.ceil(threads / config.keyValueHeads);
-    this.#capacityStep = Math.max(CAPACITY_STEP, Math.ceil(config.headSize / CAPACITY_STEP) * CAPACITY_STEP);
-    this.#angles = rotaryAngles(config, 0);
-    const { keyValueHeads, headSize } = config;
-    this.#cache = Array.from({ length: config.layers }, () => ({
-      keys: new RowCache(keyValueHeads, headSize),
-      values: new RowCache(keyValueHeads, headSize),
-    }));
+    this.#angles = rotaryAngles(config, config.contextLength);
+    this.cache = new PagedCache(config, RUN_TOKENS);
   }
 
   /**
@@ -109,149 +82,99 @@ export class Decoder {
     for (const stage of this.#stages.splice(0)) await stage?.session.release();
   }
 
-  /** Makes room for rows 0 to `rows` − 1 of `length` positions, keeping what they hold up to there. */
-  reserve(rows: number, length: number): void {
-    const step = this.#capacityStep;
-    const needed = Math.ceil(length / step) * step;
-    // Attention costs as much as the capacity says, so it also shrinks, with some slack against to and fro.
-    const capacity = needed > this.#capacity || needed + 2 * step <= this.#capacity ? needed : this.#capacity;
-    const idle = Math.max(2, this.#leastRows);
-    const total = rows + idle > this.#rows ? Math.max(rows + idle, Math.ceil(1.5 * this.#rows)) : this.#rows;
-    if (capacity === this.#capacity && total === this.#rows) return;
+  /** Reads tokens into different rows, at most RUN_TOKENS in all; what was drawn, in the order of the readings. */
+  async read(readings: readonly Reading[]): Promise<(Draw | undefined)[]> {
+    const { layers, heads, headSize, hidden, vocabulary } = this.#config;
+    const tokens = readings.flatMap(({ row, ids }) => ids.map((id, i) => ({ row, id, position: row.length + i })));
+    for (const { row, ids } of readings) this.cache.extend(row, ids.length);
+    let results = await this.#begin(tokens);
+    let plan = this.cache.plan(tokens);
+    let alive: readonly RowToken[] = tokens;
 
-    for (const { keys, values } of this.#cache) {
-      keys.resize(total, capacity);
-      values.resize(total, capacity);
-    }
-    this.#rows = total;
-    this.#capacity = capacity;
-    if (this.#angles.cosine.length < (capacity * this.#config.headSize) / 2)
-      this.#angles = rotaryAngles(this.#config, capacity);
-  }
-
-  /** Puts known tokens, perhaps none, into rows `first`, `first` + 1, ..., for which `reserve` has made room. */
-  async extend(first: number, extensions: readonly Extension[]): Promise<void> {
-    let done = 0;
-    while (done < extensions.length) {
-      const width = Math.max(1, ...extensions.slice(done).map(({ ids }) => ids.length));
-      const rows = Math.floor(RUN_TOKENS / Math.min(CHUNK, width));
-      const batch = extensions.slice(done, done + rows);
-      const longest = Math.max(...batch.map(({ ids }) => ids.length));
-      for (let start = 0; start < longest; start += CHUNK) {
-        const parts = batch.map(({ from, ids }) => ({ from: from + start, ids: ids.slice(start, start + CHUNK) }));
-        await this.#run(first + done, parts, this.#config.layers - 1);
+    for (let layer = 0; layer < layers; layer++) {
+      let [query, residual] = [results.newQuery!.data, results.newResidual!.data] as [Float32Array, Float32Array];
+      this.cache.write(layer, alive, results.newKey!.data as Float32Array, results.newValue!.data as Float32Array);
+      const last = layer === layers - 1;
+      if (last) {
+        // From here on, only tokens matter that something is drawn after.
+        const ends = endsOf(readings);
+        if (ends.length === 0) return readings.map(() => undefined);
+        alive = ends.map((end) => tokens[end]!);
+        plan = this.cache.plan(alive);
+        query = pickRows(query, heads * headSize, ends);
+        residual = pickRows(residual, hidden, ends);
       }
-      done += batch.length;
-    }
-  }
-
-  /** Puts the last known token of rows 0, 1, ... into them and draws the next of each. */
-  async draw(requests: readonly DrawRequest[]): Promise<Draw[]> {
-    const count = this.#runRows(requests.length, 1);
-    const temperature = new Float32Array(count).fill(1);
-    for (const [row, request] of requests.entries())
-      if (request.temperature > 0) temperature[row] = request.temperature;
-    const parts = requests.map(({ id, position }) => ({ from: position, ids: [id] }));
-    const results = await this.#run(0, parts, this.#config.layers, { temperature: floats(temperature, [count, 1]) });
-    const probabilities = results.probabilities!.data as Float32Array;
-    const { vocabulary } = this.#config;
-    return requests.map((request, row) =>
-      drawToken(probabilities.subarray(row * vocabulary, (row + 1) * vocabulary), request),
-    );
-  }
-
-  /** Starts a row anew, with the first `length` positions of what was saved. */
-  take(row: number, saved?: SavedRow, length = 0): void {
-    for (const [layer, { keys, values }] of this.#cache.entries()) {
-      keys.take(row, saved?.[layer]?.keys, length);
-      values.take(row, saved?.[layer]?.values, length);
-    }
-  }
-
-  /** Makes one row equal to another. */
-  copy(from: number, to: number): void {
-    for (const { keys, values } of this.#cache) {
-      keys.copy(from, to);
-      values.copy(from, to);
-    }
-  }
-
-  /** A copy of the first `length` positions of a row. */
-  save(row: number, length: number): SavedRow {
-    return this.#cache.map(({ keys, values }) => ({ keys: keys.save(row, length), values: values.save(row, length) }));
-  }
-
-  /** Rows of a run with `count` rows of `width` tokens, idle ones included. */
-  #runRows(count: number, width: number): number {
-    return Math.max(count, this.#leastRows, width === 1 ? 2 : 1);
-  }
-
-  /** Runs stages 0 to `last` and writes keys and values of the new tokens; gives the outputs of the last stage. */
-  async #run(
-    first: number,
-    parts: readonly Extension[],
-    last: number,
-    drawInputs: Readonly<Record<string, Tensor>> = {},
-  ): Promise<InferenceSession.ReturnType> {
-    const { layers, heads, keyValueHeads, headSize, hidden } = this.#config;
-    const [capacity, angles] = [this.#capacity, this.#angles];
-    const width = Math.max(...parts.map(({ ids }) => ids.length));
-    const count = this.#runRows(parts.length, width);
-    const embedded = new Float32Array(count * width * hidden);
-    const positions = new Float64Array(count * width);
-    for (const [row, part] of parts.entries()) {
-      for (let s = 0; s < width; s++) {
-        const id = part.ids[s];
-        if (id !== undefined)
-          embedded.set(this.#embedding.subarray(id * hidden, (id + 1) * hidden), (row * width + s) * hidden);
-        positions[row * width + s] = Math.min(part.from + s, capacity - 1);
-      }
-    }
-    const mask = this.#mask(count, width, positions);
-    const turning = {
-      positions: integers(positions, [count, width]),
-      cosine: floats(angles.cosine, [angles.cosine.length / (headSize / 2), headSize / 2]),
-      sine: floats(angles.sine, [angles.sine.length / (headSize / 2), headSize / 2]),
-    };
-
-    let results = await this.#stages[0]!.session.run({
-      embedded: floats(embedded, [count * width, hidden]),
-      ...turning,
-    });
-    for (let stage = 1; ; stage++) {
-      const { keys, values } = this.#cache[stage - 1]!;
-      const [newKeys, newValues] = [results.newKey!.data as Float32Array, results.newValue!.data as Float32Array];
-      for (const [row, part] of parts.entries()) {
-        for (let s = 0; s < part.ids.length; s++) {
-          const offset = (row * width + s) * keyValueHeads * headSize;
-          keys.write(first + row, part.from + s, newKeys, offset);
-          values.write(first + row, part.from + s, newValues, offset);
-        }
-      }
-      if (stage > last) return results;
-      results = await this.#stages[stage]!.session.run({
-        residual: floats(results.newResidual!.data as Float32Array, [count * width, hidden]),
-        query: floats(results.newQuery!.data as Float32Array, [count, width, heads * headSize]),
-        keys: floats(keys.view(first, count), [count, keyValueHeads, capacity, headSize]),
-        values: floats(values.view(first, count), [count, keyValueHeads, capacity, headSize]),
-        mask,
-        ...(stage < layers ? turning : drawInputs),
+      const attended = this.cache.attend(layer, plan, alive.length, query);
+      const count = Math.max(alive.length, LEAST_TOKENS);
+      results = await this.#stages[layer + 1]!.session.run({
+        residual: floats(padded(residual, count * hidden), [count, hidden]),
+        attended: floats(padded(attended, count * heads * headSize), [count, heads * headSize]),
+        ...(last ? this.#temperatures(readings, count) : this.#turning(alive, count)),
       });
-      if (stage === layers) return results;
     }
+
+    const probabilities = results.probabilities!.data as Float32Array;
+    let drawn = 0;
+    return readings.map(({ rule }) => {
+      if (rule === undefined) return undefined;
+      const start = vocabulary * drawn++;
+      return drawToken(probabilities.subarray(start, start + vocabulary), rule);
+    });
   }
 
-  /** [count, 1, R width, capacity]: 0 up to the own position, MASKED after it, R times over. */
-  #mask(count: number, width: number, positions: Float64Array): Tensor {
-    const [capacity, copies] = [this.#capacity, attentionRows(this.#config)];
-    const mask = new Float32Array(count * copies * width * capacity);
-    let end = 0;
-    for (let row = 0; row < count; row++) {
-      for (let i = 0; i < copies * width; i++) {
-        end += capacity;
-        mask.fill(MASKED, end - capacity + positions[row * width + (i % width)]! + 1, end);
-      }
-    }
-    return floats(mask, [count, 1, copies * width, capacity]);
+  /** Stage 0. */
+  #begin(tokens: readonly (RowToken & { readonly id: number })[]): Promise<InferenceSession.ReturnType> {
+    const { hidden } = this.#config;
+    const count = Math.max(tokens.length, LEAST_TOKENS);
+    const embedded = new Float32Array(count * hidden);
+    for (const [i, { id }] of tokens.entries())
+      embedded.set(this.#embedding.subarray(id * hidden, (id + 1) * hidden), i * hidden);
+    return this.#stages[0]!.session.run({
+      embedded: floats(embedded, [count, hidden]),
+      ...this.#turning(tokens, count),
+    });
   }
+
+  /** Where tokens stand, and the tables by which their queries and keys are turned. */
+  #turning(tokens: readonly RowToken[], count: number) {
+    const { headSize, contextLength } = this.#config;
+    const positions = new Float64Array(count);
+    for (const [i, { position }] of tokens.entries()) positions[i] = position;
+    return {
+      positions: integers(positions, [count, 1]),
+      cosine: floats(this.#angles.cosine, [contextLength, headSize / 2]),
+      sine: floats(this.#angles.sine, [contextLength, headSize / 2]),
+    };
+  }
+
+  /** The temperature of each draw; greedy ones read the probabilities at temperature 1. */
+  #temperatures(readings: readonly Reading[], count: number) {
+    const temperature = new Float32Array(count).fill(1);
+    let drawn = 0;
+    for (const { rule } of readings) if (rule) temperature[drawn++] = rule.temperature || 1;
+    return { temperature: floats(temperature, [count, 1]) };
+  }
+}
+
+/** Of the readings that end in a draw, the index of the last token among all tokens. */
+function endsOf(readings: readonly Reading[]): number[] {
+  let end = -1;
+  return readings.flatMap(({ ids, rule }) => {
+    end += ids.length;
+    return rule ? [end] : [];
+  });
+}
+
+function pickRows(matrix: Float32Array, width: number, rows: readonly number[]): Float32Array {
+  const picked = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) picked.set(matrix.subarray(row * width, (row + 1) * width), i * width);
+  return picked;
+}
+
+/** The same numbers, zeros behind them where there are too few. */
+function padded(numbers: Float32Array, length: number): Float32Array {
+  if (numbers.length >= length) return numbers;
+  const longer = new Float32Array(length);
+  longer.set(numbers);
+  return longer;
 }

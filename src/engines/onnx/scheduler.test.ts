@@ -174,17 +174,33 @@ describe('Scheduler', () => {
     expect(own.totals.prefilledTokens).toBe(2 + 3 + 1);
     own.release('s');
     own.release('unknown');
-    await own.sample(request({ prompt, session: 's' }));
-    expect(own.totals.prefilledTokens).toBe(2 + 3 + 1 + prompt.length - 1);
+    // What is released may still be of use: the beginning is there, 2 of it from either prompt.
+    await own.sample(request({ prompt: [1, 2, 9, 8, 8], session: 's' }));
+    expect(own.totals.prefilledTokens).toBe(2 + 3 + 1 + 1);
   });
 
   it('computes equal prompts of a group once', async () => {
     const own = open();
-    const prompt = [5, 6, 7, 8, 9, 10];
+    const prompt = Array.from({ length: 24 }, (_, i) => (i * i) % 26);
     const group = await Promise.all(Array.from({ length: 5 }, (_, n) => own.sample(request({ prompt, key: [1, n] }))));
-    expect(own.totals.prefilledTokens).toBe(5);
+    expect(own.totals.prefilledTokens).toBe(23);
     for (const [n, sample] of group.entries())
       expect(sample).toEqual(await scheduler.sample(request({ prompt, key: [1, n] })));
+  });
+
+  it('computes once what siblings go on with alike, also when one is ahead or has ended', async () => {
+    const own = open();
+    const prompt = Array.from({ length: 20 }, (_, i) => (i * i) % 26);
+    const observed = [...prompt, ...Array.from({ length: 20 }, (_, i) => (i * 7) % 26)];
+    await own.sample(request({ prompt, session: 'a' }));
+    await own.sample(request({ prompt, session: 'b' }));
+    const before = own.totals.prefilledTokens;
+    const first = await own.sample(request({ prompt: observed, session: 'a' }));
+    own.release('a');
+    expect(own.totals.prefilledTokens - before).toBe(19);
+    const second = await own.sample(request({ prompt: observed, session: 'b' }));
+    expect(own.totals.prefilledTokens - before).toBe(19);
+    expect(second).toEqual(first);
   });
 
   it('computes what prompts begin with once, also when some are under way already', async () => {
@@ -194,9 +210,25 @@ describe('Scheduler', () => {
       request({ prompt: [...template, n, 3], key: [2, n], maxTokens: 5 + n }),
     );
     const samples = await Promise.all(requests.map((one) => own.sample(one)));
-    // Of 22 tokens the last is computed with the first draw, which leaves one of each prompt's own.
+    // Of 22 tokens the last is read with the first draw, which leaves one of each prompt's own.
     expect(own.totals.prefilledTokens).toBe(20 + 9);
     for (const [n, sample] of samples.entries()) expect(sample).toEqual(await scheduler.sample(requests[n]!));
+  });
+
+  it('reads prompts that no run could hold', async () => {
+    const long: ModelConfig = { ...config, contextLength: 3000 };
+    const openLong = () => {
+      const decoder = new Decoder(long, { threads: 1 });
+      decoders.push(decoder);
+      return new Scheduler(decoder, new Source(), { config: long, pieces: letters, maxActive: 96 });
+    };
+    const own = openLong();
+    const requests = [2500, 700, 3].map((length, n) =>
+      request({ prompt: Array.from({ length }, (_, i) => (i * i + n) % 26), key: [3, n], maxTokens: 5 }),
+    );
+    const samples = await Promise.all(requests.map((one) => own.sample(one)));
+    expect(own.totals.prefilledTokens).toBe(2499 + 699 + 2);
+    for (const [n, one] of requests.entries()) expect(samples[n]).toEqual(await openLong().sample(one));
   });
 
   it('leaves the rows of others alone when a sequence under way holds a whole prompt', async () => {

@@ -5,8 +5,6 @@ export class Sequence {
   readonly request: SampleRequest;
   /** Prompt and new tokens. */
   readonly ids: number[];
-  /** How many of the ids the decoder's row holds. */
-  cached = 0;
   readonly #pieces: readonly string[];
   readonly #contextLength: number;
   readonly #logprobs: number[] = [];
