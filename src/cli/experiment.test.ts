@@ -9,6 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
+import { BASE_POLICY } from '../evolve/open.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { capture } from './testing/capture.ts';
 
@@ -18,6 +19,7 @@ const toy = {
   arms: ['e1', 'grpo-tokens', 'same-prompt'],
   preset: 'smoke',
   worlds: [12],
+  models: [BASE_POLICY],
   settings: {
     world: { trainingQuestions: 40 },
     rollout: { concurrency: 32, searches: 2 },
@@ -109,12 +111,16 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   // The budget of e1, in steps of a later round.
   const { settings } = await new RunFiles(at('grid', 'seed-001', 'grpo-tokens')).config();
   expect(settings.grpo.steps).toEqual([1, expect.any(Number)]);
+  // The seed's own base.
+  const { inputs } = await new RunFiles(at('whole', 'seed-001', 'e1')).config();
+  expect(inputs.model).toBe(BASE_POLICY);
 }, 120_000);
 
 it.each([
   ['other arms', { arms: ['e1'] }, /holds another experiment \(arms differ\)/],
   ['other settings', { settings: { ...toy.settings, cycles: 2 } }, /holds another experiment \(settings differ\)/],
-  ['another world', { worlds: [13] }, /holds another experiment \(worlds differ\)/],
+  ['another world', { worlds: [13] }, /holds another experiment \(worlds or models differ\)/],
+  ['another base', { models: [null] }, /holds another experiment \(worlds or models differ\)/],
 ])('another experiment in the same folder is refused: %s', async (_, change, message) => {
   await writeFile(at('toy.json'), JSON.stringify({ ...toy, ...change }));
   const { code, err } = await experiment('grid');
@@ -129,6 +135,8 @@ it.each([
   ['a seed of its own', { settings: { seed: 4 } }, /seed is 4, but the experiment sets it/],
   ['an unknown setting', { settings: { cycle: 1 } }, /unknown setting cycle, did you mean cycles/],
   ['too few worlds', { seeds: 2 }, /worlds: 1 given for 2 seeds/],
+  ['too few models', { seeds: 2, worlds: [12, 13] }, /models: 1 given for 2 seeds/],
+  ['a model that is none', { models: ['no-such-model'] }, /no-such-model/],
   ['an unknown field', { arm: 'e1' }, /arm/],
 ])('a file is refused with %s', async (_, change, message) => {
   await writeFile(at('toy.json'), JSON.stringify({ ...toy, ...change }));
@@ -136,6 +144,12 @@ it.each([
   expect(code).toBe(2);
   expect(err).toMatch(message);
   expect(await readdir(folder)).not.toContain('refused');
+});
+
+it('is refused with a model for all beside one for each seed', async () => {
+  await writeFile(at('toy.json'), JSON.stringify(toy));
+  const { code, err } = await experiment('refused', '--model', BASE_POLICY);
+  expect([code, err]).toEqual([2, expect.stringContaining('names a model for each seed already')]);
 });
 
 it('is refused by a name that is none, and in a folder with something else', async () => {

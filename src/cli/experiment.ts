@@ -10,12 +10,14 @@ import { BASE_POLICY, hashWeights, openSetup } from '../evolve/open.ts';
 import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
 import { armOf } from '../experiment/arms.ts';
 import {
+  type Base,
   builtIn,
   checkDefinition,
   type Definition,
   type ExperimentFile,
   experimentSettings,
   fileSchema,
+  type Seed,
   seedsOf,
 } from '../experiment/definition.ts';
 import { estimateExperiment } from '../experiment/estimate.ts';
@@ -76,14 +78,16 @@ export function experimentCommand(io: Io): Command {
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action(async (source: string, options: Options) => {
-      const definition = await define(source, options);
-      const place = options.model && (await fetchModel(options.model, options, io)).place;
-      const model = place === undefined ? null : place.startsWith('hf:') ? place : path.resolve(place);
-      await (options.dryRun ? dryRun(definition, model, options, io) : run(definition, model, options, io));
+      const { definition, base } = await define(source, options, io);
+      await (options.dryRun ? dryRun(definition, base, options, io) : run(definition, base, options, io));
     });
 }
 
-async function define(source: string, options: Options): Promise<Definition> {
+async function define(
+  source: string,
+  options: Options,
+  io: Io,
+): Promise<{ readonly definition: Definition; readonly base: Base }> {
   const arms = Object.hasOwn(builtIn, source) ? builtIn[source] : undefined;
   if (arms === undefined && !existsSync(source))
     throw new UserError(`${source}: neither a file nor one of the experiments ${Object.keys(builtIn).join(', ')}`);
@@ -93,15 +97,35 @@ async function define(source: string, options: Options): Promise<Definition> {
     part: file.settings && { source, value: file.settings },
     set: options.set,
   });
-  const seeds = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
+  const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');
-  const definition = { name, arms: file.arms, seeds: seedsOf(seeds, file.worlds), preset, settings };
+  if (file.models !== undefined && options.model !== undefined)
+    throw new UserError(`--model: ${source} names a model for each seed already`, {
+      hint: 'Leave out one of the two.',
+    });
+  const definition = { name, arms: file.arms, seeds: seedsOf(count, file), preset, settings };
   checkDefinition(definition);
-  return definition;
+
+  const base = await openBase(options.model ?? null, options, io);
+  const seeds: Seed[] = [];
+  for (const [i, seed] of definition.seeds.entries()) {
+    const model = file.models?.[i];
+    seeds.push(model === undefined ? seed : { ...seed, base: await openBase(model, options, io) });
+  }
+  return { definition: { ...definition, seeds }, base };
 }
 
-async function dryRun(definition: Definition, model: string | null, options: Options, io: Io): Promise<void> {
+/** Paths are made absolute, so that the experiment can be continued from another folder. */
+async function openBase(named: string | null, options: Options, io: Io): Promise<Base> {
+  const place = named && (await fetchModel(named, options, io)).place;
+  const model = place && !place.startsWith('hf:') ? path.resolve(place) : place;
+  const { folder } = await locateModel(model ?? BASE_POLICY, { offline: true });
+  return { model, weights: await hashWeights(folder) };
+}
+
+async function dryRun(definition: Definition, base: Base, options: Options, io: Io): Promise<void> {
   const tasks = tasksOf(definition);
+  const { model } = definition.seeds[0]!.base ?? base;
   const inputs = { questions: null, corpus: null, tokenizer: null, model, template: null, evaluate: [], threads: null };
   const { setup, close } = await openSetup(inputs, tasks[0]!.settings, { offline: true });
   const estimate = await estimateExperiment(setup, tasks).finally(close);
@@ -114,7 +138,10 @@ async function dryRun(definition: Definition, model: string | null, options: Opt
   io.out.write(
     [
       `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)}, ${tasks.length} runs`,
-      ...definition.seeds.map(({ name, seed, world }) => `  ${name}  seed ${seed}, world ${world}`),
+      ...definition.seeds.map(
+        ({ name, seed, world, base: own }) =>
+          `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model ?? 'embedded'}` : ''}`,
+      ),
       '',
       'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',
       ...firstSeed.map(
@@ -127,9 +154,7 @@ async function dryRun(definition: Definition, model: string | null, options: Opt
   );
 }
 
-async function run(definition: Definition, model: string | null, options: Options, io: Io): Promise<void> {
-  const { folder: weightsFolder } = await locateModel(model ?? BASE_POLICY, { offline: true });
-  const weights = await hashWeights(weightsFolder);
+async function run(definition: Definition, base: Base, options: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, options.json !== true);
   const status = new ExperimentStatus(area);
   area.print(
@@ -139,7 +164,7 @@ async function run(definition: Definition, model: string | null, options: Option
   try {
     await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
-        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base: { model, weights } },
+        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
         ...{ signal, onEvent: (event) => status.see(event) },
       }),
     );

@@ -5,12 +5,22 @@ import { type PresetName, presets, type Settings } from '../evolve/settings.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 import { type ArmName, armNames, armOf, E1 } from './arms.ts';
 
-/** One seed of an experiment: it has a world and random streams of its own. */
+/** A base policy. */
+export interface Base {
+  /** Its directory, or its place on the Hub; null = the embedded one. */
+  readonly model: string | null;
+  /** SHA-256 of its weights. */
+  readonly weights: string;
+}
+
+/** One seed of an experiment: it has a world and random streams of its own, and may have a base of its own. */
 export interface Seed {
   /** Its folder: "seed-001". */
   readonly name: string;
   readonly seed: number;
   readonly world: number;
+  /** Absent: that of the experiment. */
+  readonly base?: Base;
 }
 
 export interface Definition {
@@ -48,6 +58,8 @@ export const fileSchema = z.strictObject({
     )
     .min(1)
     .exactOptional(),
+  /** Base policy of each seed, in order, in place of one for all; null = the embedded one. */
+  models: z.array(z.string().nullable()).min(1).exactOptional(),
 });
 
 /** Questions a suite: with 100 the seven suites' mean has a standard error of at most .019 in one mode and seed, with the default 40 .030. */
@@ -71,12 +83,16 @@ export function experimentSettings(preset: PresetName): Settings {
   };
 }
 
-/** Seeds 1, 2, … Their worlds are fresh: 101 and 2605 were used while tuning. */
-export function seedsOf(count: number, worlds?: readonly number[]): Seed[] {
-  if (worlds !== undefined && worlds.length < count)
-    throw new UserError(`worlds: ${worlds.length} given for ${count} seeds`, {
-      hint: 'Give one for each seed, or ask for fewer seeds.',
-    });
+/**
+ * Seeds 1, 2, … Their worlds are fresh: 101 and 2605 were used while tuning. Their bases are not opened here.
+ * @throws UserError when there are fewer worlds or models than seeds
+ */
+export function seedsOf(count: number, { worlds, models }: Pick<ExperimentFile, 'worlds' | 'models'> = {}): Seed[] {
+  for (const [name, given] of Object.entries({ worlds, models }))
+    if (given !== undefined && given.length < count)
+      throw new UserError(`${name}: ${given.length} given for ${count} seeds`, {
+        hint: 'Give one for each seed, or ask for fewer seeds.',
+      });
   return Array.from({ length: count }, (_, i) => ({
     name: `seed-${String(i + 1).padStart(3, '0')}`,
     seed: 101 + i,

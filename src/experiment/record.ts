@@ -10,21 +10,32 @@ import { presentVersions, versionNotes, versionsSchema } from '../runs/config-re
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { armNames } from './arms.ts';
-import type { Definition } from './definition.ts';
+import type { Base, Definition } from './definition.ts';
 
 const FILE = 'experiment.json';
+
+const baseFields = {
+  /** Directory of the base policy; null = the embedded one. */
+  model: z.string().nullable(),
+  /** SHA-256 of its weights. */
+  weights: z.string(),
+};
 
 const recordSchema = z.strictObject({
   schema: z.literal(1),
   name: z.string(),
   arms: z.array(z.enum(armNames)).min(1),
-  seeds: z.array(z.strictObject({ name: z.string(), seed: z.int(), world: z.int() })).min(1),
+  seeds: z
+    .array(
+      z.strictObject({
+        ...{ name: z.string(), seed: z.int(), world: z.int() },
+        base: z.strictObject(baseFields).exactOptional(),
+      }),
+    )
+    .min(1),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]),
   settings: settingsSchema,
-  /** Directory of the base policy; null = the embedded one. */
-  model: z.string().nullable(),
-  /** SHA-256 of its weights. */
-  weights: z.string(),
+  ...baseFields,
   versions: versionsSchema,
 });
 
@@ -45,11 +56,7 @@ export async function readExperiment(folder: string): Promise<ExperimentRecord> 
  * @returns notes on versions that have changed since
  * @throws UserError when something else is in the folder
  */
-export async function recordExperiment(
-  folder: string,
-  definition: Definition,
-  base: { readonly model: string | null; readonly weights: string },
-): Promise<string[]> {
+export async function recordExperiment(folder: string, definition: Definition, base: Base): Promise<string[]> {
   const { seeds, ...rest } = definition;
   const record: ExperimentRecord = recordSchema.parse({
     ...{ schema: 1, ...rest, seeds, ...base, versions: presentVersions() },
@@ -70,7 +77,7 @@ export async function recordExperiment(
       });
   const common = Math.min(had.seeds.length, record.seeds.length);
   if (!isDeepStrictEqual(had.seeds.slice(0, common), record.seeds.slice(0, common)))
-    throw new UserError(`${folder}: holds another experiment (worlds differ)`, {
+    throw new UserError(`${folder}: holds another experiment (worlds or models differ)`, {
       hint: 'Choose another directory with --out.',
     });
   if (record.seeds.length < had.seeds.length)

@@ -8,7 +8,7 @@ import { makeFolder } from '../base/files.ts';
 import type { EvolveEvent } from '../evolve/journal.ts';
 import { planStages } from '../evolve/plan.ts';
 import { acquireLock } from '../runs/lock.ts';
-import type { Definition } from './definition.ts';
+import type { Base, Definition } from './definition.ts';
 import { recordExperiment } from './record.ts';
 import { writeExperimentReport } from './report.ts';
 import { isFinished, runTask } from './run-task.ts';
@@ -20,7 +20,8 @@ export interface ExperimentOptions {
   readonly jobs: number;
   /** Threads of all engines together, shared out evenly. A seed that has begun keeps its own. */
   readonly threads: number;
-  readonly base: { readonly model: string | null; readonly weights: string };
+  /** Of seeds that have none of their own. */
+  readonly base: Base;
   readonly signal: AbortSignal;
   readonly onEvent: (event: ExperimentEvent) => void;
 }
@@ -73,7 +74,14 @@ async function runGrid(definition: Definition, options: ExperimentOptions): Prom
     const start = performance.now();
     onEvent({ kind: 'began', task });
     const run = runTask(task, {
-      ...{ folder, preset: definition.preset, model: options.base.model, threads, signal, exclusively },
+      ...{
+        folder,
+        preset: definition.preset,
+        model: (task.seed.base ?? options.base).model,
+        threads,
+        signal,
+        exclusively,
+      },
       onEvent: (event, share) => {
         progress.moved(task, share);
         onEvent({ kind: 'run', task, event });
