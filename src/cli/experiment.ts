@@ -109,8 +109,8 @@ async function define(
   const base = await openBase(options.model ?? null, options, io);
   const seeds: Seed[] = [];
   for (const [i, seed] of definition.seeds.entries()) {
-    const model = file.models?.[i];
-    seeds.push(model === undefined ? seed : { ...seed, base: await openBase(model, options, io) });
+    const model = file.models?.[i] ?? null;
+    seeds.push(model === null ? seed : { ...seed, base: await openBase(model, options, io) });
   }
   return { definition: { ...definition, seeds }, base };
 }
@@ -140,7 +140,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
       `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)}, ${tasks.length} runs`,
       ...definition.seeds.map(
         ({ name, seed, world, base: own }) =>
-          `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model ?? 'embedded'}` : ''}`,
+          `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model}` : ''}`,
       ),
       '',
       'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',

@@ -1,0 +1,37 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type Definition, experimentSettings, seedsOf } from './definition.ts';
+import { readExperiment, recordExperiment } from './record.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'record-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const embedded = { model: null, weights: 'a' };
+const another = { model: '/bases/2', weights: 'b' };
+const definition = (seeds: Definition['seeds']): Definition => ({
+  ...{ name: 'claims', arms: ['e1', 'jsd'], preset: 'smoke', settings: experimentSettings('smoke'), seeds },
+});
+const [first, second] = seedsOf(2) as [Definition['seeds'][number], Definition['seeds'][number]];
+
+it('an experiment goes on with more seeds, on a base of their own', async () => {
+  await recordExperiment(folder, definition([first]), embedded);
+  await recordExperiment(folder, definition([first, { ...second, base: another }]), embedded);
+  const { seeds, model } = await readExperiment(folder);
+  expect([model, seeds[0]!.base, seeds[1]!.base]).toEqual([null, undefined, another]);
+});
+
+it.each([
+  ['on another base', [{ ...first, base: another }]],
+  ['on the same base with other weights', [{ ...first, base: { ...another, weights: 'c' } }]],
+])('it is refused %s, and nothing is written', async (_, seeds) => {
+  const begun = seeds[0]!.base.weights === 'b' ? first : { ...first, base: another };
+  await recordExperiment(folder, definition([begun]), embedded);
+  const before = await readFile(path.join(folder, 'experiment.json'), 'utf8');
+  await expect(recordExperiment(folder, definition(seeds), embedded)).rejects.toThrow(/worlds or models differ/);
+  expect(await readFile(path.join(folder, 'experiment.json'), 'utf8')).toBe(before);
+});
