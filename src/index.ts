@@ -48,7 +48,14 @@ export { benchmarks } from './benchmarks/suites/all.ts';
 export { type Adapter, readAdapter, writeAdapter } from './checkpoint/adapter-directory.ts';
 export type { ModelConfig, RopeScaling } from './checkpoint/config.ts';
 export { FAMILIES, type Family } from './checkpoint/families.ts';
-export { type DownloadProgress, type HubOptions, type LocatedModel, locateModel } from './checkpoint/hub-model.ts';
+export {
+  type DownloadProgress,
+  describeModel,
+  type HubOptions,
+  type LocatedModel,
+  locateModel,
+  type MissingFiles,
+} from './checkpoint/hub-model.ts';
 export { type Model, type ModelFiles, readModel, type WriteOptions, writeModel } from './checkpoint/model-directory.ts';
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
 export { loadTokenizer } from './checkpoint/tokenizer.ts';

@@ -3,12 +3,13 @@
  * that of the step: `node bench/engine/large-step.ts lora|full [sequences] [tokens] [threads]` prints one JSON document.
  */
 import { streamKey } from '../../src/base/random.ts';
+import { madeUpWeights } from '../../src/engines/onnx/made-up-weights.ts';
 import { Trainer } from '../../src/engines/onnx/training.ts';
-import { halfBillion, randomSequences, randomWeights } from './shapes.ts';
+import { halfBillion, randomSequences } from './shapes.ts';
 import { adamW, allTokens } from './training.ts';
 
 const [mode = 'lora', sequences = '4', tokens = '512', threads = '2'] = process.argv.slice(2);
-const trainer = new Trainer(halfBillion, randomWeights(halfBillion), { threads: Number(threads) });
+const trainer = new Trainer(halfBillion, madeUpWeights(halfBillion), { threads: Number(threads) });
 if (mode === 'lora') await trainer.attachAdapter({ rank: 16, alpha: 32, key: streamKey('bench', 'adapter') });
 const lengths = new Array(Number(sequences)).fill(Number(tokens));
 const batch = allTokens(randomSequences(halfBillion, lengths, streamKey('bench', 'large')));

@@ -1,8 +1,6 @@
 /** The models that are measured, and random batches for them. */
 import { Random, type StreamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
-import { layoutOf, viewOf } from '../../src/engines/onnx/parameters.ts';
-import { type SharedFloats, sharedFloats } from '../../src/engines/onnx/shared-floats.ts';
 
 /** 2.0 million parameters: what PyTorch and others were measured with. */
 export const small: ModelConfig = {
@@ -35,19 +33,6 @@ export const halfBillion: ModelConfig = {
   tiedHead: true,
   contextLength: 2048,
 };
-
-/** Uniform weights of standard deviation 0.02, norms at 1: cheap to draw, and nothing overflows. */
-export function randomWeights(config: ModelConfig): SharedFloats {
-  const layout = layoutOf(config);
-  const weights = sharedFloats(layout.total);
-  let state = 1;
-  for (let i = 0; i < weights.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    weights[i] = (state * 0.035) / 2 ** 31;
-  }
-  for (const { name } of layout.entries) if (name.endsWith('norm.weight')) viewOf(layout, weights, name).fill(1);
-  return weights;
-}
 
 /** Random ids of the given lengths. */
 export function randomSequences(config: ModelConfig, lengths: readonly number[], key: StreamKey): number[][] {

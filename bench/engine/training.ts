@@ -1,11 +1,12 @@
 /** Training steps of the small model, ours and PyTorch's on the same sequences: forward, backward, clip, AdamW. */
 import { Random, streamKey } from '../../src/base/random.ts';
 import { Helpers } from '../../src/engines/onnx/helpers.ts';
+import { madeUpWeights } from '../../src/engines/onnx/made-up-weights.ts';
 import { sharedGuard } from '../../src/engines/onnx/native-guard.ts';
 import { Trainer } from '../../src/engines/onnx/training.ts';
 import type { AdamWStep, CrossEntropyBatch } from '../../src/policy/policy.ts';
 import { median, type Row, seconds } from './measure.ts';
-import { randomSequences, randomWeights, small } from './shapes.ts';
+import { randomSequences, small } from './shapes.ts';
 import { runTorch } from './torch.ts';
 
 const REPEATS = 5;
@@ -45,7 +46,7 @@ export async function measureTraining(threads: number): Promise<Row[]> {
   const helpers = new Helpers({ config: small, pieces: [], maxActive: 1, decodeBits: 32, guard: sharedGuard() });
   for (const { name, sequences } of work) {
     for (const adapter of [false, true]) {
-      const trainer = new Trainer(small, randomWeights(small), { threads, helpers });
+      const trainer = new Trainer(small, madeUpWeights(small), { threads, helpers });
       if (adapter) trainer.attachAdapter({ rank: 16, alpha: 32, key: streamKey('bench', 'adapter') });
       const batch = allTokens(sequences);
       const times = await seconds(REPEATS, async () => {

@@ -35,10 +35,10 @@ export interface LocatedModel {
   readonly place: string;
 }
 
-/** The files of a repository that are used. */
+/** The files of a repository that are used; the first ones say what the model is. */
+const DESCRIPTION = ['config.json', 'generation_config.json'];
 const FILES = [
-  'config.json',
-  'generation_config.json',
+  ...DESCRIPTION,
   'tokenizer.json',
   'tokenizer_config.json',
   'chat_template.jinja',
@@ -54,6 +54,58 @@ const COMMIT = /^[0-9a-f]{40}$/;
  */
 export async function locateModel(place: string, options: HubOptions = {}): Promise<LocatedModel> {
   if (!place.startsWith('hf:')) return { folder: place, place };
+  const { located, source } = await findModel(place, options);
+  if (source === null) return located;
+  await download(source, source.files, options);
+  const { storage, commit, revision } = source;
+  if (revision !== commit) await writeFileAtomic(path.join(storage, 'refs', revision), commit);
+  return located;
+}
+
+/** What is still to be downloaded of a model. */
+export interface MissingFiles {
+  readonly bytes: number;
+  /** Bytes on the cache's disk that are free. */
+  readonly free: number;
+  readonly cache: string;
+}
+
+/**
+ * Finds a model and what it is, without its weights: of one that is not in the cache, the folder holds config.json and
+ * generation_config.json and no more.
+ * @returns `missing`: null when `locateModel` would download nothing
+ * @throws UserError as `locateModel` does
+ */
+export async function describeModel(
+  place: string,
+  options: HubOptions = {},
+): Promise<LocatedModel & { readonly missing: MissingFiles | null }> {
+  if (!place.startsWith('hf:')) return { folder: place, place, missing: null };
+  const { located, source } = await findModel(place, options);
+  if (source === null) return { ...located, missing: null };
+  const { storage, files } = source;
+  await download(source, new Map([...files].filter(([file]) => DESCRIPTION.includes(file))), options);
+  const bytes = await missingBytes(storage, files);
+  if (bytes === 0) return { ...(await locateModel(place, options)), missing: null };
+  return { ...located, missing: { bytes, free: await freeBytes(storage), cache: getHFHubCachePath() } };
+}
+
+/** A model as the Hub lists it. */
+interface Source {
+  /** owner/name */
+  readonly name: string;
+  readonly revision: string;
+  readonly commit: string;
+  /** The repository's folder in the cache. */
+  readonly storage: string;
+  readonly files: ReadonlyMap<string, HubFileInfo>;
+}
+
+/** `source`: null where the cache alone is to serve, and holds a complete snapshot. */
+async function findModel(
+  place: string,
+  options: HubOptions,
+): Promise<{ readonly located: LocatedModel; readonly source: Source | null }> {
   const [, name, revision = 'main'] = /^hf:(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(place) ?? [];
   // A revision becomes a part of a path.
   if (name === undefined || revision.includes('..'))
@@ -65,7 +117,7 @@ export async function locateModel(place: string, options: HubOptions = {}): Prom
 
   if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '')) {
     const commit = await cachedCommit(storage, revision);
-    if (commit !== undefined) return located(commit);
+    if (commit !== undefined) return { located: located(commit), source: null };
     throw new UserError(`${place}: is not in the cache (${storage}), or not complete`, {
       hint: 'Run once without --offline and HF_HUB_OFFLINE to download it.',
     });
@@ -77,11 +129,11 @@ export async function locateModel(place: string, options: HubOptions = {}): Prom
     options.signal?.throwIfAborted();
     const commit = isRefusal(error) ? undefined : await cachedCommit(storage, revision);
     if (commit === undefined) throw error;
-    return located(commit);
+    return { located: located(commit), source: null };
   }
-  await download(name, storage, listed.commit, neededFiles(listed.files, place), options);
-  if (revision !== listed.commit) await writeFileAtomic(path.join(storage, 'refs', revision), listed.commit);
-  return located(listed.commit);
+  const { commit } = listed;
+  const files = neededFiles(listed.files, place);
+  return { located: located(commit), source: { name, revision, commit, storage, files } };
 }
 
 function snapshotOf(storage: string, commit: string): string {
@@ -105,9 +157,7 @@ function neededFiles(files: ReadonlyMap<string, HubFileInfo>, place: string): Ma
 }
 
 async function download(
-  name: string,
-  storage: string,
-  commit: string,
+  { name, storage, commit }: Source,
   files: ReadonlyMap<string, HubFileInfo>,
   { signal, onDownload }: HubOptions,
 ): Promise<void> {
@@ -131,18 +181,24 @@ async function download(
 
 /** Refuses what cannot fit before its first byte. */
 async function checkSpace(storage: string, files: ReadonlyMap<string, HubFileInfo>): Promise<void> {
+  const [missing, free] = [await missingBytes(storage, files), await freeBytes(storage)];
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  if (missing > free)
+    throw new UserError(`${storage}: ${gigabytes(missing)} are to be downloaded, ${gigabytes(free)} are free`, {
+      hint: 'Free some space, or set HF_HOME to a folder on another disk.',
+    });
+}
+
+async function missingBytes(storage: string, files: ReadonlyMap<string, HubFileInfo>): Promise<number> {
   let missing = 0;
   for (const { bytes, checksum } of files.values())
     if (!(await exists(path.join(storage, 'blobs', checksum.value)))) missing += bytes;
-  const { bavail, bsize } = await statfs(storage);
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  if (missing > bavail * bsize)
-    throw new UserError(
-      `${storage}: ${gigabytes(missing)} are to be downloaded, ${gigabytes(bavail * bsize)} are free`,
-      {
-        hint: 'Free some space, or set HF_HOME to a folder on another disk.',
-      },
-    );
+  return missing;
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
 
 /** Links are relative, so that the cache can be moved; where the system refuses links, a copy. */

@@ -1,7 +1,8 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { COMMIT, startFakeHub } from '../base/testing/hub-server.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { capture } from './testing/capture.ts';
 
@@ -24,19 +25,52 @@ describe('search-e1 doctor', () => {
     expect(diagnosis.atMost.stages[0].name).toBe('evaluate-base');
   });
 
-  it('needs no more than config.json for the memory, and shows the sampling defaults that are not used', async () => {
+  it('needs no more than config.json, and shows the sampling defaults that are not used', async () => {
     const model = path.join(folder, 'config-only');
     await mkdir(model);
     await copyFile(path.join(BASE_POLICY, 'config.json'), path.join(model, 'config.json'));
     await writeFile(path.join(model, 'generation_config.json'), '{"do_sample": true, "top_p": 0.8, "eos_token_id": 1}');
     const { code, out, err } = await capture('doctor', '--model', model, '--preset', 'smoke');
-    expect([code, err]).toEqual([0, '']);
+    expect([code, err]).toEqual([0, 'measuring speed on random tokens …\n']);
     expect(out).toContain('not used: do_sample true, top_p 0.8 (generation_config.json)');
     expect(out).toMatch(/Memory, GRPO\n {2}weights/);
-    expect(out).toMatch(/It fits\.\nThere are no weights in the directory: speed and time were not measured\.\n$/);
+    expect(out).toMatch(/It fits\.\n\nSpeed, measured on random tokens with random weights\n {2}sampling {2}[\d,]+ tokens\/s/);
     await writeFile(path.join(model, 'generation_config.json'), '{"top_p": "high"}');
     const refused = await capture('doctor', '--model', model, '--preset', 'smoke');
     expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('generation_config.json: top_p: ')]);
+  });
+
+  it('downloads no weights of a model of the Hub until it is asked to', async () => {
+    const files = ['config.json', 'tokenizer.json', 'model.safetensors'];
+    const content = async (name: string) => ({ content: await readFile(path.join(BASE_POLICY, name)), lfs: true });
+    const hub = await startFakeHub(
+      new Map(await Promise.all(files.map(async (name) => [`own/model/${name}`, await content(name)] as const))),
+    );
+    vi.stubEnv('HF_ENDPOINT', hub.url);
+    vi.stubEnv('HF_HOME', path.join(folder, 'hf'));
+    for (const name of ['HF_TOKEN', 'HF_HUB_OFFLINE']) vi.stubEnv(name, '');
+    for (const name of ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE']) vi.stubEnv(name, undefined);
+    const doctor = (...more: string[]) =>
+      capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', '--threads', '1', ...more);
+    try {
+      const before = await doctor();
+      expect([before.code, before.err]).toEqual([0, 'measuring speed on random tokens …\n']);
+      // config.json alone was fetched.
+      expect(hub.requests).toHaveLength(1);
+      expect(before.out).toContain(`Model     hf:own/model@${COMMIT}: qwen2, 0.8 million parameters`);
+      expect(before.out).toMatch(/\nDownload {2}3\.\d MB, not begun; [\d.]+ GB are free in .*hf\/hub\n/);
+      expect(before.out).toContain('with random weights (--download fetches its own)');
+
+      const after = await doctor('--download', '--json');
+      expect(after.code).toBe(0);
+      expect(JSON.parse(after.out)).toMatchObject({ missing: null, measuredOn: 'its weights' });
+      expect(hub.requests).toHaveLength(3);
+      const offline = await doctor('--offline', '--json');
+      expect(JSON.parse(offline.out)).toMatchObject({ missing: null, measuredOn: 'its weights' });
+    } finally {
+      vi.unstubAllEnvs();
+      await hub.close();
+    }
   });
 
   it('opens nothing where a run would not fit, and says what to change', async () => {

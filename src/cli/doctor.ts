@@ -3,8 +3,9 @@ import os from 'node:os';
 import { Command, Option } from 'commander';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
+import type { MissingFiles } from '../checkpoint/hub-model.ts';
 import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
-import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { openMadeUpPolicy, openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { type ComputationPlan, planComputation, trainingPlaces } from '../engines/onnx/memory.ts';
 import { layoutOf } from '../engines/onnx/parameters.ts';
 import { estimateStages } from '../evolve/estimate.ts';
@@ -14,7 +15,7 @@ import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '..
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
-import { fetchModel } from './fetch-model.ts';
+import { fetchModel, lookUpModel } from './fetch-model.ts';
 import type { Io } from './io.ts';
 import { clock } from './live-area.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -22,6 +23,7 @@ import { resolveSettings } from './settings-input.ts';
 interface Options {
   readonly model?: string;
   readonly offline?: boolean;
+  readonly download?: boolean;
   readonly preset: PresetName;
   readonly config?: string;
   readonly set: readonly string[];
@@ -31,7 +33,9 @@ interface Options {
 
 interface Diagnosis {
   readonly machine: { readonly cores: number; readonly memory: number; readonly available: number };
-  readonly model: { readonly folder: string; readonly parameters: number } & ModelConfig;
+  readonly model: { readonly place: string; readonly folder: string; readonly parameters: number } & ModelConfig;
+  /** Of a model of the Hub: what is not in the cache, nor downloaded unless asked for. */
+  readonly missing: MissingFiles | null;
   /** What its generation_config.json says; not used. */
   readonly samplingDefaults: SamplingDefaults | null;
   /** `threads`: how many compute micro-batches side by side. */
@@ -40,8 +44,10 @@ interface Diagnosis {
   readonly fits: boolean;
   /** Settings that lower the need, each together with those before it. */
   readonly remedies: readonly Remedy[];
-  /** Null when the run does not fit, or the directory has no weights: nothing was opened. */
+  /** Null when the run does not fit: nothing was opened. */
   readonly pace: Pace | null;
+  /** Where there are no weights, random ones of the same shapes are computed with. */
+  readonly measuredOn: 'its weights' | 'random weights';
   /** Every rollout as long as the settings allow. */
   readonly atMost: { readonly seconds: number; readonly stages: readonly { name: string; seconds: number }[] } | null;
 }
@@ -49,8 +55,8 @@ interface Diagnosis {
 const examples = `
 Examples:
   search-e1 doctor                                        the embedded world's policy
-  search-e1 doctor --model path/to/Qwen2.5-0.5B           memory, speed and time; with config.json alone, memory
-  search-e1 doctor --model hf:Qwen/Qwen2.5-0.5B --preset paper
+  search-e1 doctor --model path/to/Qwen2.5-0.5B           memory, speed and time; config.json alone will do
+  search-e1 doctor --model hf:Qwen/Qwen2.5-0.5B --preset paper     before anything large is downloaded
   search-e1 doctor --model base --set rollout.contextTokens=2048 --json
 `;
 
@@ -59,6 +65,7 @@ export function doctorCommand(io: Io): Command {
     .description('Say what a run will take before it is taken: memory by part, speed on this machine, time.')
     .option('--model <dir|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
     .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
+    .option('--download', 'download the weights of a model of the Hub and measure with them')
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048; may be repeated'))
@@ -76,38 +83,49 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
     file: options.config,
     set: options.set,
   });
-  const { folder } = await fetchModel(options.model ?? BASE_POLICY, options, io);
+  const asked = options.model ?? BASE_POLICY;
+  if (options.download) await fetchModel(asked, options, io);
+  const { folder, place, missing } = await lookUpModel(asked, options);
   const config = await readConfig(folder);
   const threads = options.threads ?? os.availableParallelism();
   const plan = planComputation(config);
   const memory = memoryOfRun(config, settings, threads);
   const available = process.availableMemory();
   const fits = peakOf(memory).bytes <= available;
-  const measurable = fits && (await hasWeights(folder));
-  if (measurable) io.err.write('measuring speed on random tokens …\n');
-  const pace = measurable ? await measure(folder, config, settings, threads) : null;
+  const weights = (await hasWeights(folder)) ? folder : null;
+  if (fits) io.err.write('measuring speed on random tokens …\n');
+  const pace = fits ? await measure(weights, config, settings, threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
-    model: { folder, parameters: layoutOf(config).total, ...config },
+    model: { place, folder, parameters: layoutOf(config).total, ...config },
+    missing,
     samplingDefaults: await readSamplingDefaults(folder),
     computation: { ...plan, threads: trainingPlaces(config, threads, plan.tokens) },
     memory,
     fits,
     remedies: remedies(config, settings, threads),
     pace,
+    measuredOn: weights === null ? 'random weights' : 'its weights',
     atMost: pace && longest(settings, config, pace),
   };
 }
 
-async function measure(folder: string, config: ModelConfig, settings: Settings, threads: number): Promise<Pace> {
+/** @param folder of the weights; null = random ones */
+async function measure(
+  folder: string | null,
+  config: ModelConfig,
+  settings: Settings,
+  threads: number,
+): Promise<Pace> {
   const { concurrency, contextTokens, decodeBits } = settings.rollout;
-  const policy = await openPolicyDirectory(folder, {
+  const options = {
     // Random tokens are sampled to their full length: no text, no stop strings.
     pieces: new Array<string>(config.vocabulary).fill(''),
     maxActive: concurrency,
     decodeBits,
     threads,
-  });
+  };
+  const policy = await (folder === null ? openMadeUpPolicy(config, options) : openPolicyDirectory(folder, options));
   try {
     return await probe(policy, { concurrency, contextTokens });
   } finally {
@@ -133,15 +151,19 @@ function longest(settings: Settings, config: ModelConfig, pace: Pace): NonNullab
 }
 
 function diagnosisText(diagnosis: Diagnosis): string {
-  const { machine, model, samplingDefaults, computation, memory, fits, remedies, pace, atMost } = diagnosis;
+  const { machine, model, missing, samplingDefaults, computation, memory, fits, remedies, pace, atMost } = diagnosis;
   const peak = peakOf(memory);
   const rate = (tokens: number) => `${Math.round(tokens).toLocaleString('en')} tokens/s`;
   const { family, layers, hidden, vocabulary } = model;
   const lines = [
     `Machine   ${machine.cores} cores, ${size(machine.memory)} of memory, ${size(machine.available)} available`,
-    `Model     ${model.folder}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
+    `Model     ${model.place}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
     `Training  ${computation.mode === 'whole' ? `the whole model as one graph, on ${computation.threads} thread${computation.threads === 1 ? '' : 's'} side by side` : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
   ];
+  if (missing)
+    lines.push(
+      `Download  ${size(missing.bytes)}, not begun; ${size(missing.free)} are free in ${missing.cache}${missing.bytes > missing.free ? ': too little' : ''}`,
+    );
   const defaults = Object.entries(samplingDefaults ?? {}).map(([name, value]) => `${name} ${value}`);
   if (defaults.length > 0)
     lines.push(
@@ -156,11 +178,10 @@ function diagnosisText(diagnosis: Diagnosis): string {
   if (!fits)
     for (const { option, bytes } of remedies) lines.push(`  ${size(bytes).padStart(9)} with --set '${option}'`);
   if (!fits && remedies.length > 1) lines.push('  (each together with those above it)');
-  if (fits && !pace) lines.push('There are no weights in the directory: speed and time were not measured.');
   if (pace && atMost) {
     lines.push(
       '',
-      'Speed, measured on random tokens',
+      `Speed, measured on random tokens with ${diagnosis.measuredOn}${missing ? ' (--download fetches its own)' : ''}`,
       `  sampling  ${rate(pace.sampledPerSecond)}, scoring ${rate(pace.scoredPerSecond)}, training ${rate(pace.trainedPerSecond)}`,
       '',
       'Time at most (every rollout as long as the settings allow; searches not counted)',

@@ -33,6 +33,7 @@ export function memoryOfRun(
     sequences: rollout.concurrency,
     sequenceTokens: context,
     bits: rollout.decodeBits,
+    threads,
   });
   const stage = (name: string, adapter: { readonly rank: number } | null, frozen: boolean, tokens: number) => {
     const training = trainingMemory(config, {

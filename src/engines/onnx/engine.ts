@@ -11,6 +11,7 @@ import type {
   SampleRequest,
   TokenIds,
 } from '../../policy/policy.ts';
+import { madeUpWeights } from './made-up-weights.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { type SharedFloats, sharedFloats } from './shared-floats.ts';
@@ -69,6 +70,14 @@ export async function openPolicyDirectory(
   const flat = sharedFloats(layout.total);
   await readWeights(folder, config, (name) => viewOf(layout, flat, name));
   return open(config, flat, pieces, options);
+}
+
+/** Opens a model of this shape with made-up weights, which compute as fast as any and mean nothing. */
+export function openMadeUpPolicy(
+  config: ModelConfig,
+  { pieces, ...options }: EngineOptions & Pick<PolicySource, 'pieces'>,
+): Promise<OnnxPolicy> {
+  return open(config, madeUpWeights(config), pieces, options);
 }
 
 /** @param weights flat, as `layoutOf` says; shared with the engine's threads, which change them */

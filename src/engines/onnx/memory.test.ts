@@ -88,7 +88,20 @@ describe('trainingMemory', () => {
     // Keys and values of 24 layers, 2 heads of 64.
     const cache = 2 * 4 * 24 * 2 * 64 * 10 * 1000;
     expect(
-      bytes(samplingMemory(halfBillion, { sequences: 10, sequenceTokens: 1000, bits: 32 }), 'key-value cache'),
-    ).toBe(2 * cache);
+      bytes(
+        samplingMemory(halfBillion, { sequences: 10, sequenceTokens: 1000, bits: 32, threads: 2 }),
+        'key-value cache',
+      ),
+    ).toBe(2 * cache + 2 ** 27);
+  });
+});
+
+describe('samplingMemory', () => {
+  it('counts the weights once for every thread that samples: each thread of a small model, one of a large one', () => {
+    const sampled = (config: ModelConfig, threads: number) =>
+      samplingMemory(config, { sequences: 64, sequenceTokens: 448, bits: 32, threads })[0];
+    expect(sampled(world, 1)).toEqual({ name: "sampler's weights", bytes: 4 * layoutOf(world).total });
+    expect(sampled(world, 8)).toEqual({ name: 'weights of 8 samplers', bytes: 8 * 4 * layoutOf(world).total });
+    expect(sampled(halfBillion, 8)?.bytes).toBe(4 * layoutOf(halfBillion).total);
   });
 });

@@ -3,6 +3,8 @@
  * memory training and sampling take, by part. Sizes of arrays are exact; activations are counted, not measured.
  */
 import { adapterLayoutOf, layoutOf, type ModelConfig } from './parameters.ts';
+import { REST_BYTES, SESSION_BYTES } from './prefix-store.ts';
+import { samplerPlan } from './samplers.ts';
 
 export interface ComputationPlan {
   /** One graph for the whole model, or layer by layer with each layer computed again on the way back. */
@@ -22,9 +24,6 @@ const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
 
 /** What threads that compute micro-batches side by side may take together. */
 const PLACES_BUDGET = 2 ** 33;
-
-/** What the session store keeps at most. */
-const SESSION_STORE_BYTES = 2 ** 30;
 
 /** Depends on the model alone, so that the same run gives the same bits on machines with more or less memory. */
 export function planComputation(config: ModelConfig): ComputationPlan {
@@ -146,17 +145,30 @@ function layerByLayer(
   ];
 }
 
-/** What sampling so many sequences at a time takes at most: the sampler has the weights in a form of its own. */
-export function samplingMemory(
-  config: ModelConfig,
-  { sequences, sequenceTokens, bits }: { sequences: number; sequenceTokens: number; bits: number },
-): MemoryPart[] {
+export interface SamplingLoad {
+  /** Sampled at a time. */
+  readonly sequences: number;
+  /** The longest, prompt included. */
+  readonly sequenceTokens: number;
+  /** Of a weight. */
+  readonly bits: number;
+  readonly threads: number;
+}
+
+/** What sampling takes at most: each sampler has the weights in a form of its own, and a store of its own. */
+export function samplingMemory(config: ModelConfig, load: SamplingLoad): MemoryPart[] {
+  const { sequences, sequenceTokens, bits, threads } = load;
   const { layers, keyValueHeads, headSize, vocabulary } = config;
+  const parameters = layoutOf(config).total;
+  const { samplers } = samplerPlan(parameters, threads);
   const cache = 2 * 4 * layers * keyValueHeads * headSize * sequences * sequenceTokens;
   return [
-    { name: "sampler's weights", bytes: (4 * layoutOf(config).total * bits) / 32 },
-    // Twice: rows in use, and what sequences left for their next turn (bounded by the session store).
-    { name: 'key-value cache', bytes: cache + Math.min(cache, SESSION_STORE_BYTES) },
+    {
+      name: samplers === 1 ? "sampler's weights" : `weights of ${samplers} samplers`,
+      bytes: (samplers * 4 * parameters * bits) / 32,
+    },
+    // Rows in use, what sequences left for their next turn, and what ended ones left to others.
+    { name: 'key-value cache', bytes: cache + Math.min(cache, samplers * SESSION_BYTES) + samplers * REST_BYTES },
     { name: "sampler's logits", bytes: 4 * 4 * sequences * vocabulary },
   ];
 }

@@ -6,8 +6,8 @@ import type { TokenIds } from '../../policy/policy.ts';
 import type { CachedRow, PagedCache } from './paged-cache.ts';
 
 /** Of sessions that may go on, and of what may merely be of use to others; pages that rows share count for each. */
-const SESSION_BYTES = 2 ** 30;
-const REST_BYTES = 2 ** 27;
+export const SESSION_BYTES = 2 ** 30;
+export const REST_BYTES = 2 ** 27;
 
 interface Entry {
   readonly ids: TokenIds;
