@@ -6,6 +6,9 @@ import { COMMIT, startFakeHub } from '../base/testing/hub-server.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { capture } from './testing/capture.ts';
 
+/** What is measured is little. */
+const brief = ['--set', 'rollout.contextTokens=32', '--set', 'rollout.concurrency=2'];
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'doctor-'));
@@ -14,7 +17,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('search-e1 doctor', () => {
   it('measures the embedded policy and tells memory and time', async () => {
-    const { code, out } = await capture('doctor', '--preset', 'smoke', '--threads', '1', '--json');
+    const { code, out } = await capture('doctor', '--preset', 'smoke', '--threads', '1', ...brief, '--json');
     expect(code).toBe(0);
     const diagnosis = JSON.parse(out);
     expect(diagnosis).toMatchObject({ fits: true, computation: { mode: 'whole' }, model: { family: 'qwen2' } });
@@ -30,11 +33,13 @@ describe('search-e1 doctor', () => {
     await mkdir(model);
     await copyFile(path.join(BASE_POLICY, 'config.json'), path.join(model, 'config.json'));
     await writeFile(path.join(model, 'generation_config.json'), '{"do_sample": true, "top_p": 0.8, "eos_token_id": 1}');
-    const { code, out, err } = await capture('doctor', '--model', model, '--preset', 'smoke');
+    const { code, out, err } = await capture('doctor', '--model', model, '--preset', 'smoke', ...brief);
     expect([code, err]).toEqual([0, 'measuring speed on random tokens …\n']);
     expect(out).toContain('not used: do_sample true, top_p 0.8 (generation_config.json)');
     expect(out).toMatch(/Memory, GRPO\n {2}weights/);
-    expect(out).toMatch(/It fits\.\n\nSpeed, measured on random tokens with random weights\n {2}sampling {2}[\d,]+ tokens\/s/);
+    expect(out).toMatch(
+      /It fits\.\n\nSpeed, measured on random tokens with random weights\n {2}sampling {2}[\d,]+ tokens\/s/,
+    );
     await writeFile(path.join(model, 'generation_config.json'), '{"top_p": "high"}');
     const refused = await capture('doctor', '--model', model, '--preset', 'smoke');
     expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('generation_config.json: top_p: ')]);
@@ -51,7 +56,7 @@ describe('search-e1 doctor', () => {
     for (const name of ['HF_TOKEN', 'HF_HUB_OFFLINE']) vi.stubEnv(name, '');
     for (const name of ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE']) vi.stubEnv(name, undefined);
     const doctor = (...more: string[]) =>
-      capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', '--threads', '1', ...more);
+      capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', '--threads', '1', ...brief, ...more);
     try {
       const before = await doctor();
       expect([before.code, before.err]).toEqual([0, 'measuring speed on random tokens …\n']);

@@ -92,7 +92,8 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const memory = memoryOfRun(config, settings, threads);
   const available = process.availableMemory();
   const fits = peakOf(memory).bytes <= available;
-  const weights = (await hasWeights(folder)) ? folder : null;
+  // Of a download that was broken off, parts may be there.
+  const weights = missing === null && (await hasWeights(folder)) ? folder : null;
   if (fits) io.err.write('measuring speed on random tokens …\n');
   const pace = fits ? await measure(weights, config, settings, threads) : null;
   return {
@@ -111,12 +112,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
 }
 
 /** @param folder of the weights; null = random ones */
-async function measure(
-  folder: string | null,
-  config: ModelConfig,
-  settings: Settings,
-  threads: number,
-): Promise<Pace> {
+async function measure(folder: string | null, config: ModelConfig, settings: Settings, threads: number): Promise<Pace> {
   const { concurrency, contextTokens, decodeBits } = settings.rollout;
   const options = {
     // Random tokens are sampled to their full length: no text, no stop strings.
