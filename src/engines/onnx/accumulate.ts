@@ -17,7 +17,7 @@ import {
   forEachRow,
   type Limits,
   type MicroBatch,
-  paddedLength,
+  microBatch,
   type Work,
   workOf,
 } from './micro-batches.ts';
@@ -121,9 +121,8 @@ export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: L
   const inverseTemperature = 1 / batch.teacherTemperature;
   const jobs = cutMicroBatches(students, limits).map((micro) => {
     // Same sequences in the same order, so row r of the teacher and row r of the student predict the same token.
-    const taught = micro.work.map(({ index }) => teachers[index]!);
-    const teacher = { micro: { work: taught, length: paddedLength(taught), rows: micro.rows }, inverseTemperature };
-    return { micro, feeds, teacher };
+    const taught = microBatch(micro.work.map(({ index }) => teachers[index]!));
+    return { micro, feeds, teacher: { micro: taught, inverseTemperature } };
   });
   const totals = new Totals(students);
   const perToken = pairs.map(({ ids }) => new Float32Array(ids.length));

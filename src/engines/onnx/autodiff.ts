@@ -5,8 +5,8 @@
  * Nodes are added only where a gradient is wanted: what depends on no tracked tensor costs nothing (an adapter's
  * training computes no gradient of the base weights).
  *
- * Dimensions: N sequences, S their padded length, T = N S tokens, R selected rows, K key-value heads, G query heads
- * per key-value head, D head size.
+ * Dimensions: T tokens; of a level (levels.ts) N segments of S positions each, E = its end; R selected rows, K key-value
+ * heads, G query heads per key-value head, D head size.
  */
 import { Graph, type TensorName } from './graph.ts';
 
@@ -111,22 +111,24 @@ export class Tape {
 
   /**
    * Rotary position embedding in the half-split form: elements i and i + D/2 of a head turn by position · θ_i.
-   * x [N, S, heads D]; positions count from 0 in every sequence. The way back is the turn by the negative angle.
+   * x [T, 1, heads D]; positions int64 [T, 1]. The way back is the turn by the negative angle.
    */
-  rotary(x: TensorName, table: RotaryTable): TensorName {
+  rotary(x: TensorName, positions: TensorName, table: RotaryTable): TensorName {
     const { graph } = this;
     const turn = (tensor: TensorName, sine: TensorName) =>
-      graph.microsoft('RotaryEmbedding', [tensor, graph.integers([0]), table.cosine, sine]);
+      graph.microsoft('RotaryEmbedding', [tensor, positions, table.cosine, sine]);
     const y = turn(x, table.sine);
     this.#record(y, [x], (dy) => this.#add(x, () => turn(dy, table.negativeSine)));
     return y;
   }
 
-  /** `shape`: a constant, or the name of an int64 vector. */
-  reshape(x: TensorName, shape: readonly number[] | TensorName): TensorName {
+  /** To `shape`, and on the way back to `shapeOfX`; each a constant, or the name of an int64 vector. */
+  reshape(x: TensorName, shape: readonly number[] | TensorName, shapeOfX: readonly number[] | TensorName): TensorName {
     const { graph } = this;
-    const y = graph.op('Reshape', [x, typeof shape === 'string' ? shape : graph.integers(shape)]);
-    this.#record(y, [x], (dy) => this.#add(x, () => graph.op('Reshape', [dy, graph.op('Shape', [x])])));
+    const reshaped = (tensor: TensorName, to: readonly number[] | TensorName) =>
+      graph.op('Reshape', [tensor, typeof to === 'string' ? to : graph.integers(to)]);
+    const y = reshaped(x, shape);
+    this.#record(y, [x], (dy) => this.#add(x, () => reshaped(dy, shapeOfX)));
     return y;
   }
 
@@ -138,80 +140,87 @@ export class Tape {
     return y;
   }
 
-  /** Picks rows of x [T, columns]; `rows` [R] holds each row at most once. */
+  /** x cut along an axis into `count` parts of the given sizes (int64 [count]). */
+  split(x: TensorName, sizes: TensorName, count: number, axis: number): TensorName[] {
+    const { graph } = this;
+    const parts = graph.ops(count, 'Split', [x, sizes], { axis });
+    if (!this.#tracked.has(x)) return parts;
+    for (const part of parts) this.#tracked.add(part);
+    this.#products.push(() =>
+      this.#add(x, () =>
+        graph.op(
+          'Concat',
+          parts.map((part) => this.gradient(part)),
+          { axis },
+        ),
+      ),
+    );
+    return parts;
+  }
+
+  /** Parts joined along an axis; `sizes` (int64 [parts]) are theirs. */
+  concat(parts: readonly TensorName[], sizes: TensorName, axis: number): TensorName {
+    const { graph } = this;
+    const y = graph.op('Concat', parts, { axis });
+    this.#record(y, parts, (dy) => {
+      const gradients = graph.ops(parts.length, 'Split', [dy, sizes], { axis });
+      for (const [i, part] of parts.entries()) this.#add(part, () => gradients[i]!);
+    });
+    return y;
+  }
+
+  /**
+   * Picks rows of x [T, columns], each any number of times. The gradients of the same row add up in their order on one thread; on
+   * several they would not: a graph with this is for one thread.
+   */
   selectRows(x: TensorName, rows: TensorName): TensorName {
     const { graph } = this;
     const y = graph.op('Gather', [x, rows], { axis: 0 });
     this.#record(y, [x], (dy) =>
       this.#add(x, () => {
         const zeros = graph.op('Expand', [graph.float(0), graph.op('Shape', [x])]);
-        return graph.op('ScatterND', [zeros, graph.op('Unsqueeze', [rows, graph.integers([1])]), dy]);
+        const indices = graph.op('Unsqueeze', [rows, graph.integers([1])]);
+        return graph.op('ScatterND', [zeros, indices, dy], { reduction: 'add' });
+      }),
+    );
+    return y;
+  }
+
+  /** The parent's block for each child: x [K, M, E, D] to [K, N, E, D]; the gradients of siblings add up. */
+  ofParents(x: TensorName, { indices, oneHot }: Parents, shapeOfX: TensorName): TensorName {
+    const { graph } = this;
+    const y = graph.op('Gather', [x, indices], { axis: 1 });
+    // dx_m = Σ_{n child of m} dy_n, as a matrix product
+    this.#record(y, [x], (dy) =>
+      this.#add(x, () => {
+        const flat = graph.op('Reshape', [dy, graph.integers([0, 0, -1])]);
+        return graph.op('Reshape', [graph.microsoft('FusedMatMul', [oneHot, flat], { transA: 1 }), shapeOfX]);
       }),
     );
     return y;
   }
 
   /**
-   * Causal attention, o = softmax(q kᵀ / sqrt(D) + mask) v; q [N, K, S G, D], k and v [N, K, S, D].
+   * Attention, o = softmax(q kᵀ / sqrt(D) + mask) v; q [K, N, S G, D], k and v [K, N, E, D], mask [S G, E].
    *
    * The G query heads that share a key-value head stand as G rows a position, so that the sum over the group in dk and
-   * dv happens inside the matrix product. Queries are taken in blocks of positions, each with the keys up to its end
-   * alone: most of the masked half is never computed.
+   * dv happens inside the matrix product.
    */
-  attention(q: TensorName, k: TensorName, v: TensorName, blocks: CausalBlocks, headSize: number): TensorName {
+  attention(q: TensorName, k: TensorName, v: TensorName, mask: TensorName, headSize: number): TensorName {
     const { graph } = this;
-    const count = blocks.masks.length;
     const scale = { alpha: { float: 1 / Math.sqrt(headSize) } };
-    const rows = (tensor: TensorName) => graph.ops(count, 'Split', [tensor, blocks.rows], { axis: 2 });
-    const seen = (tensor: TensorName, block: number) =>
-      block === count - 1
-        ? tensor
-        : graph.op('Slice', [tensor, graph.integers([0]), blocks.ends[block]!, graph.integers([2])]);
-
-    const parts = rows(q).map((queries, block) => {
-      const [keys, values] = [seen(k, block), seen(v, block)];
-      const scores = graph.microsoft('FusedMatMul', [queries, keys], { transB: 1, ...scale });
-      const p = graph.op('Softmax', [graph.op('Add', [scores, blocks.masks[block]!])], { axis: -1 });
-      return { queries, keys, values, p };
-    });
-    const o = graph.op(
-      'Concat',
-      parts.map(({ p, values }) => graph.op('MatMul', [p, values])),
-      { axis: 2 },
-    );
+    const scores = graph.microsoft('FusedMatMul', [q, k], { transB: 1, ...scale });
+    const p = graph.op('Softmax', [graph.op('Add', [scores, mask])], { axis: -1 });
+    const o = graph.op('MatMul', [p, v]);
     this.#record(o, [q, k, v], (dO) => {
       // ds = p (do vᵀ − Σ_d do o), the sum being Σ_j p_j dp_j
-      const inner = rows(graph.op('ReduceSum', [graph.op('Mul', [dO, o]), graph.integers([-1])]));
-      const gradients = rows(dO).map((dOutput, block) => {
-        const { p, values } = parts[block]!;
-        const dp = graph.microsoft('FusedMatMul', [dOutput, values], { transB: 1 });
-        return { dOutput, ds: graph.op('Mul', [p, graph.op('Sub', [dp, inner[block]!])]) };
-      });
-      // Sums over blocks; a block says nothing about the keys after it.
-      const sum = (make: (block: number) => TensorName) =>
-        graph.op(
-          'Sum',
-          parts.map((_, block) =>
-            block === count - 1 ? make(block) : graph.op('Pad', [make(block), blocks.padding[block]!]),
-          ),
-        );
-      // dv = pᵀ do
-      this.#add(v, () =>
-        sum((block) => graph.microsoft('FusedMatMul', [parts[block]!.p, gradients[block]!.dOutput], { transA: 1 })),
-      );
-      // dq = ds k / sqrt(D),  dk = dsᵀ q / sqrt(D)
-      this.#add(q, () =>
-        graph.op(
-          'Concat',
-          gradients.map(({ ds }, block) => graph.microsoft('FusedMatMul', [ds, parts[block]!.keys], scale)),
-          { axis: 2 },
-        ),
-      );
-      this.#add(k, () =>
-        sum((block) =>
-          graph.microsoft('FusedMatMul', [gradients[block]!.ds, parts[block]!.queries], { transA: 1, ...scale }),
-        ),
-      );
+      const inner = graph.op('ReduceSum', [graph.op('Mul', [dO, o]), graph.integers([-1])]);
+      const dp = graph.microsoft('FusedMatMul', [dO, v], { transB: 1 });
+      const ds = graph.op('Mul', [p, graph.op('Sub', [dp, inner])]);
+      // dv = pᵀ do,  dq = ds k / sqrt(D),  dk = dsᵀ q / sqrt(D)
+      this.#add(v, () => graph.microsoft('FusedMatMul', [p, dO], { transA: 1 }));
+      this.#add(q, () => graph.microsoft('FusedMatMul', [ds, k], scale));
+      this.#add(k, () => graph.microsoft('FusedMatMul', [ds, q], { transA: 1, ...scale }));
     });
     return o;
   }
@@ -250,14 +259,10 @@ export interface RotaryTable {
   readonly negativeSine: TensorName;
 }
 
-/** Positions 0 to S − 1 in consecutive blocks, as `causalBlocks` in transformer.ts makes them. */
-export interface CausalBlocks {
-  /** int64 [blocks]: query rows of each, positions times G. */
-  readonly rows: TensorName;
-  /** For each block, int64 [1]: the position after its last one. */
-  readonly ends: readonly TensorName[];
-  /** For each block [rows, end]: 0 where the key may be seen, −∞ where it comes after the query. */
-  readonly masks: readonly TensorName[];
-  /** For each block, int64 [8]: what `Pad` needs to bring [N, K, end, D] to [N, K, S, D]. */
-  readonly padding: readonly TensorName[];
+/** For each of N segments, which of the M below it is its parent. */
+export interface Parents {
+  /** int64 [N] */
+  readonly indices: TensorName;
+  /** float32 [N, M]: 1 at the parent. */
+  readonly oneHot: TensorName;
 }

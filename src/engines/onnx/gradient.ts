@@ -28,17 +28,14 @@ export class Gradient {
     if (check !== 0) this.#refuse(micro);
   }
 
-  /** Adds the gradient of looked-up embeddings, [N S, hidden], to the embedding's rows. */
+  /** Adds the gradient of looked-up embeddings, [T, hidden], to the embedding's rows. */
   addEmbedded(micro: MicroBatch, rows: Float32Array, hidden: number): void {
     const target = viewOf(this.layout, this.values, 'model.embed_tokens.weight');
     let check = 0;
-    for (const [n, { ids }] of micro.work.entries()) {
-      for (const [s, id] of ids.entries()) {
-        const from = (n * micro.length + s) * hidden;
-        for (let i = 0; i < hidden; i++) {
-          target[id * hidden + i]! += rows[from + i]!;
-          check += target[id * hidden + i]! * 0;
-        }
+    for (const [slot, id] of micro.levels.ids.entries()) {
+      for (let i = 0; i < hidden; i++) {
+        target[id * hidden + i]! += rows[slot * hidden + i]!;
+        check += target[id * hidden + i]! * 0;
       }
     }
     if (check !== 0) this.#refuse(micro);

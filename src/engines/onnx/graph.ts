@@ -115,6 +115,11 @@ export class Graph {
     return this.#constant(`float ${value}`, 'float32', [], new Float32Array([value]));
   }
 
+  /** A constant float32 vector. */
+  floats(values: readonly number[]): TensorName {
+    return this.#constant(`floats ${values}`, 'float32', [values.length], new Float32Array(values));
+  }
+
   /** A constant int64 scalar. */
   integer(value: number): TensorName {
     return this.#constant(`integer ${value}`, 'int64', [], new BigInt64Array([BigInt(value)]));

@@ -19,7 +19,7 @@ export const INPUT_GRADIENT = `${GRADIENT_PREFIX}x`;
 
 const ofFirstLayer = (name: string) => name.includes('.layers.0.');
 
-/** Inputs x [N S, hidden], length [1] (S), the layer's parameters. Output y [N S, hidden]. */
+/** Inputs x [T, hidden], the levels (`layerCommon`), the layer's parameters. Output y [T, hidden]. */
 export function layerForwardGraph(config: ModelConfig): Uint8Array {
   const tape = new Tape();
   const y = addLayer(tape, config, 'nothing');
@@ -27,7 +27,7 @@ export function layerForwardGraph(config: ModelConfig): Uint8Array {
   return tape.graph.build();
 }
 
-/** The same computed again and differentiated. Input dy [N S, hidden]; outputs: gradients of x and of what is trained. */
+/** The same computed again and differentiated. Input dy [T, hidden]; outputs: gradients of x and of what is trained. */
 export function layerBackwardGraph(config: ModelConfig, trained: Trained): Uint8Array {
   const tape = new Tape();
   tape.track('x');
@@ -62,9 +62,8 @@ export function headReadoutGraph(readout: ReadoutName, config: ModelConfig): Uin
 
 function addLayer(tape: Tape, config: ModelConfig, trained: Trained): string {
   const x = tape.graph.input('x', 'float32', ['T', config.hidden]);
-  const length = tape.graph.input('length', 'int64', [1]);
   declareParameters(tape, config, trained, ofFirstLayer);
-  return decoderLayer(tape, config, trained, layerCommon(tape.graph, config, length), x, 0);
+  return decoderLayer(tape, config, trained, layerCommon(tape.graph, config), x, 0);
 }
 
 function addHead(tape: Tape, config: ModelConfig, trained: Trained): string {

@@ -14,12 +14,13 @@ import {
   layerForwardGraph,
 } from './layer-graphs.ts';
 import { GRADIENT_PREFIX, type LossName, type ReadoutName } from './losses.ts';
-import { flatRows, type MicroBatch, paddedIds } from './micro-batches.ts';
+import type { MicroBatch } from './micro-batches.ts';
 import {
   type Feeds,
   feedTensors,
   gradientLayoutOf,
   type Job,
+  levelTensors,
   type ModelRunner,
   type Outputs,
   rowOutputs,
@@ -31,7 +32,7 @@ import {
   trainedOf,
 } from './model-runner.ts';
 import { layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
-import { floats, integers } from './session.ts';
+import { floats } from './session.ts';
 
 /** What a loss reads, by the first and past the last row of a chunk. */
 type Chunk = readonly [from: number, to: number];
@@ -100,21 +101,21 @@ export class Layered implements ModelRunner {
     );
   }
 
-  /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [N S, hidden]. */
+  /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [T, hidden]. */
   async #lastRows(weights: Float32Array, micro: MicroBatch, visit?: (x: Float32Array) => void): Promise<Float32Array> {
     const { hidden, layers } = this.#config;
     const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config));
-    let x = gather(viewOf(this.#layout, weights, 'model.embed_tokens.weight'), paddedIds(micro), hidden);
+    let x = gather(viewOf(this.#layout, weights, 'model.embed_tokens.weight'), micro.levels.ids, hidden);
     for (let layer = 0; layer < layers; layer++) {
       visit?.(x);
       const { y } = await session.run({
         ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
-        ...this.#positions(micro),
+        ...levelTensors(micro.levels),
         x: floats(x, [x.length / hidden, hidden]),
       });
       x = y!.data as Float32Array;
     }
-    return gather(x, flatRows(micro), hidden);
+    return gather(x, slotsOfRows(micro), hidden);
   }
 
   /** From the gradient of the last layer's selected rows down to the embedding. */
@@ -131,14 +132,14 @@ export class Layered implements ModelRunner {
     const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
       layerBackwardGraph(this.#config, trained),
     );
-    let dy = scatter(rows, flatRows(micro), micro.work.length * micro.length, hidden);
+    let dy = scatter(rows, slotsOfRows(micro), micro.levels.ids.length, hidden);
     for (let layer = layers - 1; layer >= 0; layer--) {
       const x = inputs.pop()!;
       const dims = [x.length / hidden, hidden];
       const { [INPUT_GRADIENT]: dx, ...rest } = await session.run({
         ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
         ...(adapter && asFirstLayer(tensorsOf(gradient.layout, adapter.values), layer)),
-        ...this.#positions(micro),
+        ...levelTensors(micro.levels),
         x: floats(x, dims),
         dy: floats(dy, dims),
       });
@@ -181,10 +182,6 @@ export class Layered implements ModelRunner {
     return Object.fromEntries(
       session.inputNames.filter((name) => name in tensors).map((name) => [name, tensors[name]!]),
     );
-  }
-
-  #positions({ length }: MicroBatch): Tensors {
-    return { length: integers(Float64Array.of(length), [1]) };
   }
 
   #rowsOf(rows: Float32Array, [from, to]: Chunk): Tensor {
@@ -233,10 +230,14 @@ function gather(matrix: Float32Array, indices: Float64Array, columns: number): F
   return rows;
 }
 
-/** The other way round: a matrix of `count` rows, zero but for rows indices[r], which are row r. */
+/** The other way round: a matrix of `count` rows, each the sum of those rows that name its index. */
 function scatter(rows: Float32Array, indices: Float64Array, count: number, columns: number): Float32Array {
   const matrix = new Float32Array(count * columns);
   for (const [r, index] of indices.entries())
-    matrix.set(rows.subarray(r * columns, (r + 1) * columns), index * columns);
+    for (let i = 0; i < columns; i++) matrix[index * columns + i]! += rows[r * columns + i]!;
   return matrix;
+}
+
+function slotsOfRows({ slots, reads }: MicroBatch): Float64Array {
+  return reads.map((read) => slots[read]!);
 }

@@ -19,7 +19,7 @@ export type ReadoutName = 'logprobs' | 'teacher';
 
 /** Gradient outputs carry this before the parameter's name. */
 export const GRADIENT_PREFIX = 'gradient of ';
-/** Output of training graphs of all weights: gradient by the looked-up embeddings, [N S, hidden]. */
+/** Output of training graphs of all weights: gradient by the looked-up embeddings, [T, hidden]. */
 export const EMBEDDED_GRADIENT = `${GRADIENT_PREFIX}embedded`;
 
 /** The graph of a model with a loss at its end: inputs of both, the loss's row outputs, and gradients. */

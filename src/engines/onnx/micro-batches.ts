@@ -1,11 +1,12 @@
 /**
- * Cuts a batch into micro-batches of sequences of like length, so that little is padding and memory stays bounded.
+ * Cuts a batch into micro-batches of bounded memory. Sequences that begin alike come together, and what they share is
+ * computed once (levels.ts): the prompt of a group's rollouts, and every turn that several of them have in common.
  *
- * The cut depends on lengths and positions alone, so the same input gives the same cut, and results go back to their
+ * The cut depends on ids and positions alone, so the same input gives the same cut, and results go back to their
  * sequences by index.
  */
 import type { TokenIds } from '../../policy/policy.ts';
-import { BLOCKS } from './transformer.ts';
+import { commonLength, compareIds, type Levels, layOut } from './levels.ts';
 
 /** What of one sequence is computed. */
 export interface Work {
@@ -19,14 +20,17 @@ export interface Work {
 
 export interface MicroBatch {
   readonly work: readonly Work[];
-  /** Padded length S. */
-  readonly length: number;
-  /** Σ positions: R. */
+  /** Σ positions: R. Row r is the r-th position, work after work. */
   readonly rows: number;
+  readonly levels: Levels;
+  /** The distinct slots that rows read, [U], U ≤ R: sequences that share a slot may each have a row for it. */
+  readonly slots: Float64Array;
+  /** Which of `slots` each row reads, [R]. */
+  readonly reads: Float64Array;
 }
 
 export interface Limits {
-  /** Padded tokens of a micro-batch; a single longer sequence is let through. */
+  /** Tokens of a micro-batch, shared ones once, padding not counted; a single longer sequence is let through. */
   readonly tokens: number;
   /** Rows of a micro-batch; a single sequence with more is let through. */
   readonly rows: number;
@@ -51,59 +55,61 @@ function work(index: number, ids: TokenIds, positions: readonly number[]): Work 
   return { index, ids: last === undefined ? [] : ids.slice(0, last + 1), positions };
 }
 
-/** Most of a micro-batch that may be padding: where lengths differ more, a smaller one wastes less. */
-const MOST_PADDING = 1 / 8;
-
-/** Longest first; sequences without positions are left out, since nothing depends on them. */
+/**
+ * Cuts work into micro-batches, in lexicographic order of the ids, so that what begins alike comes together; work without
+ * positions is left out, since nothing depends on it. As few micro-batches as the limits allow, and of those cuts the one
+ * with the least Σ fill²: equal parts, and no cut through a long shared beginning, which both sides would have to compute.
+ */
 export function cutMicroBatches(items: readonly Work[], limits: Limits): MicroBatch[] {
   const sorted = items
     .filter(({ positions }) => positions.length > 0)
-    .sort((a, b) => b.ids.length - a.ids.length || a.index - b.index);
+    .sort((a, b) => compareIds(a.ids, b.ids) || a.index - b.index);
+  const shared = sorted.map(({ ids }, i) => (i === 0 ? 0 : commonLength(sorted[i - 1]!.ids, ids)));
+
+  /** The best cut of the first `end` items: micro-batches, Σ fill², and the first item of the last one. */
+  const best = [{ count: 0, squares: 0, from: 0 }];
+  for (let end = 1; end <= sorted.length; end++) {
+    let [tokens, rows] = [0, 0];
+    let chosen = { count: Number.POSITIVE_INFINITY, squares: 0, from: 0 };
+    for (let from = end - 1; from >= 0; from--) {
+      // The first item of a micro-batch is computed whole, each later one from where it departs from the one before.
+      const { ids, positions } = sorted[from]!;
+      tokens += ids.length - (from + 1 < end ? shared[from + 1]! : 0);
+      rows += positions.length;
+      const fill = Math.max(tokens / limits.tokens, rows / limits.rows);
+      if (fill > 1 && from < end - 1) break;
+      const count = best[from]!.count + 1;
+      const squares = best[from]!.squares + fill ** 2;
+      if (count < chosen.count || (count === chosen.count && squares < chosen.squares))
+        chosen = { count, squares, from };
+    }
+    best.push(chosen);
+  }
   const batches: MicroBatch[] = [];
-  let current: Work[] = [];
-  let rows = 0;
-  let real = 0;
-  const close = () => {
-    if (current.length > 0) batches.push({ work: current, length: paddedLength(current), rows });
-    current = [];
-    rows = 0;
-    real = 0;
-  };
-  for (const item of sorted) {
-    const longest = current[0]?.ids.length ?? item.ids.length;
-    const padded = (current.length + 1) * longest;
-    const tooLarge = padded > limits.tokens || rows + item.positions.length > limits.rows;
-    if (tooLarge || padded - real - item.ids.length > MOST_PADDING * padded) close();
-    current.push(item);
-    real += item.ids.length;
-    rows += item.positions.length;
-  }
-  close();
-  return batches;
+  for (let end = sorted.length; end > 0; end = best[end]!.from)
+    batches.push(microBatch(sorted.slice(best[end]!.from, end)));
+  return batches.reverse();
 }
 
-/** The longest length, and at least what the graphs need. */
-export function paddedLength(work: readonly Work[]): number {
-  return Math.max(BLOCKS, ...work.map(({ ids }) => ids.length));
-}
-
-/** The ids of a micro-batch, [N, S] flat, padded on the right with id 0. */
-export function paddedIds({ work, length }: MicroBatch): Float64Array {
-  const padded = new Float64Array(work.length * length);
-  for (const [n, { ids }] of work.entries()) {
-    for (let s = 0; s < ids.length; s++) padded[n * length + s] = ids[s]!;
-  }
-  return padded;
-}
-
-/** The flat positions [R] of a micro-batch's rows. */
-export function flatRows({ work, length, rows }: MicroBatch): Float64Array {
-  const flat = new Float64Array(rows);
-  let row = 0;
+/** A micro-batch of all of `work`, each with at least one position, rows in this order. */
+export function microBatch(work: readonly Work[]): MicroBatch {
+  const { levels, slotOf } = layOut(work.map(({ ids }) => ids));
+  const numbers = new Map<number, number>();
+  const reads: number[] = [];
   for (const [n, { positions }] of work.entries()) {
-    for (const position of positions) flat[row++] = n * length + position;
+    for (const position of positions) {
+      const slot = slotOf(n, position);
+      if (!numbers.has(slot)) numbers.set(slot, numbers.size);
+      reads.push(numbers.get(slot)!);
+    }
   }
-  return flat;
+  return {
+    work,
+    rows: reads.length,
+    levels,
+    slots: Float64Array.from(numbers.keys()),
+    reads: Float64Array.from(reads),
+  };
 }
 
 /** Calls `visit` for each row of a micro-batch with its sequence's index and the token it predicts (position + 1). */

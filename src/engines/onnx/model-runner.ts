@@ -4,6 +4,7 @@
  * up to rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Levels } from './levels.ts';
 import { GRADIENT_PREFIX, type LossName } from './losses.ts';
 import type { MicroBatch } from './micro-batches.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout, viewOf } from './parameters.ts';
@@ -116,6 +117,14 @@ export function feedTensors(feeds: Feeds): Tensors {
       return [name, values instanceof Float64Array ? integers(values, dims) : floats(values, dims)];
     }),
   );
+}
+
+/** What `layerCommon` (transformer.ts) declares. */
+export function levelTensors({ counts, lengths, parents, positions }: Levels): Tensors {
+  return {
+    ...feedTensors({ counts, lengths, parents }),
+    positions: integers(positions, [positions.length, 1]),
+  };
 }
 
 /** The outputs that are not gradients. */

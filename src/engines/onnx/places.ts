@@ -63,6 +63,6 @@ export class Places implements ModelRunner {
   }
 }
 
-function paddedTokens({ work, length }: MicroBatch): number {
-  return work.length * length;
+function paddedTokens({ levels }: MicroBatch): number {
+  return levels.ids.length;
 }

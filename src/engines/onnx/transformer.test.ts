@@ -4,34 +4,34 @@ import { describe, expect, it } from 'vitest';
 import { streamKey } from '../../base/random.ts';
 import { readModel } from '../../checkpoint/model-directory.ts';
 import { Tape } from './autodiff.ts';
+import { forEachRow, microBatch } from './micro-batches.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { largestDifference, randomWeights, referenceLogits } from './reference.testing.ts';
-import { createSession, floats, integers } from './session.ts';
+import { createSession, floats } from './session.ts';
 import { transformer } from './transformer.ts';
+import { batchTensors } from './whole-graph.ts';
 
-/** Logits of every position of one batch of equally long sequences, [N][S][vocabulary]. */
+/** Logits of every position of every sequence, computed together: [sequence][position][vocabulary]. */
 async function logitsOf(config: ModelConfig, weights: Float32Array, batch: number[][]): Promise<Float32Array[][]> {
   const tape = new Tape();
   const { logits } = transformer(tape, config, 'nothing');
   tape.graph.output('logits', 'float32', ['R', config.vocabulary], logits);
   const session = await createSession(tape.graph.build(), 1);
-  const [count, length] = [batch.length, batch[0]!.length];
   const layout = layoutOf(config);
+  const micro = microBatch(batch.map((ids, index) => ({ index, ids, positions: [...ids.keys()] })));
   const results = await session.run({
     ...Object.fromEntries(
       layout.entries.map(({ name, shape }) => [name, floats(viewOf(layout, weights, name), shape)]),
     ),
-    ids: integers(Float64Array.from(batch.flat()), [count, length]),
-    rows: integers(
-      Float64Array.from({ length: count * length }, (_, i) => i),
-      [count * length],
-    ),
+    ...batchTensors(micro),
   });
   await session.release();
   const data = results.logits!.data as Float32Array;
-  return batch.map((_, n) =>
-    Array.from({ length }, (_, s) => data.slice((n * length + s) * config.vocabulary).slice(0, config.vocabulary)),
+  const sequences = batch.map((): Float32Array[] => []);
+  forEachRow(micro, (row, index) =>
+    sequences[index]!.push(data.slice(row * config.vocabulary, (row + 1) * config.vocabulary)),
   );
+  return sequences;
 }
 
 const small: ModelConfig = {
@@ -79,6 +79,8 @@ describe('transformer', () => {
       const batch = [
         [3, 1, 4, 1, 5, 9, 2],
         [16, 0, 0, 7, 3, 3, 1],
+        // A second one of a group, longer than the first.
+        [3, 1, 4, 1, 5, 8, 2, 6, 5, 3, 5],
       ];
       const logits = await logitsOf(config, weights, batch);
       for (const [n, ids] of batch.entries()) {

@@ -1,13 +1,16 @@
 /**
  * The model, from token ids to logits of selected rows, on a tape: RMSNorm, grouped-query attention with half-split rotary
  * positions, SwiGLU, tied or untied head; biases and norms of q, k and v as the family has them (checkpoint/families.ts).
- * Batch size N, length S and number of rows R are free at run time.
+ * Tokens lie in levels (levels.ts), whose sizes are free at run time, as are the numbers of slots U and rows R that are read.
  *
- * Sequences are padded on the right; causal attention never looks there, so padding changes no other row.
+ * Segments are padded on the right; causal attention never looks there, and a padded segment has no children, so padding
+ * changes no other row.
  */
 import { FAMILIES } from '../../checkpoint/families.ts';
-import type { CausalBlocks, RotaryTable, Tape } from './autodiff.ts';
+import type { RotaryTable, Tape } from './autodiff.ts';
 import type { Graph, SymbolicShape, TensorName } from './graph.ts';
+import { type LevelShapes, levelAttention, levelShapes } from './level-attention.ts';
+import { LEVELS } from './levels.ts';
 import { adapterLayoutOf, adapterNames, type LinearLayer, layoutOf, type ModelConfig } from './parameters.ts';
 import { rotaryAngles } from './rotary.ts';
 
@@ -17,31 +20,32 @@ export type Trained = 'weights' | 'nothing' | { readonly adapterScale: number };
 const EMBEDDING = 'model.embed_tokens.weight';
 
 export interface Transformer {
-  /** [R, vocabulary]: row r follows the token at flat position rows[r]. */
+  /** [R, vocabulary]: row r follows the token at slots[reads[r]]. */
   readonly logits: TensorName;
-  /** [N S, hidden]: the looked-up embeddings. Their gradient is scattered by the caller. */
+  /** [T, hidden]: the looked-up embeddings. Their gradient is scattered by the caller. */
   readonly embedded: TensorName;
 }
 
 /**
- * Declares the inputs `ids` [N, S], `rows` [R] (flat positions in N S, each at most once) and all parameters under
- * their names, and adds the forward pass. When an adapter is trained its matrices are inputs too, and the weights
+ * Declares the inputs `ids` [T], `slots` [U] (each at most once), `reads` [R] (into `slots`), those of `layerCommon` and all
+ * parameters under their names, and adds the forward pass. When an adapter is trained its matrices are inputs too, and the weights
  * are to be fed with the adapter already added.
  */
 export function transformer(tape: Tape, config: ModelConfig, trained: Trained): Transformer {
   const { graph } = tape;
-  const ids = graph.input('ids', 'int64', ['N', 'S']);
-  const rows = graph.input('rows', 'int64', ['R']);
+  const ids = graph.input('ids', 'int64', ['T']);
+  const slots = graph.input('slots', 'int64', ['U']);
+  const reads = graph.input('reads', 'int64', ['R']);
   declareParameters(tape, config, trained, () => true);
 
-  const embedded = graph.op('Gather', [EMBEDDING, graph.op('Reshape', [ids, graph.integers([-1])])]);
+  const embedded = graph.op('Gather', [EMBEDDING, ids]);
   if (trained === 'weights') tape.track(embedded);
-  const common = layerCommon(graph, config, graph.op('Shape', [ids], { start: 1 }));
+  const common = layerCommon(graph, config);
   let x = embedded;
   for (let layer = 0; layer < config.layers; layer++)
-    // Nothing after the last attention mixes positions: from there on only the selected rows are needed.
-    x = decoderLayer(tape, config, trained, common, x, layer, layer === config.layers - 1 ? rows : undefined);
-  return { logits: languageHead(tape, config, x), embedded };
+    // Nothing after the last attention mixes tokens: from there on only those that are read are needed.
+    x = decoderLayer(tape, config, trained, common, x, layer, layer === config.layers - 1 ? slots : undefined);
+  return { logits: languageHead(tape, config, tape.selectRows(x, reads)), embedded };
 }
 
 /** Declares the parameters whose name is `wanted` as inputs, and says which get a gradient. */
@@ -64,30 +68,29 @@ export function declareParameters(
   }
 }
 
-/** What all layers of a graph share: positions, masks, and shapes that depend on the length. */
-export interface LayerCommon {
+/** What all layers of a graph share. */
+export interface LayerCommon extends LevelShapes {
   readonly table: RotaryTable;
-  readonly blocks: CausalBlocks;
-  readonly length: TensorName;
+  /** int64 [T, 1] */
+  readonly positions: TensorName;
 }
 
-/** `length`: int64 [1], S. */
-export function layerCommon(graph: Graph, config: ModelConfig, length: TensorName): LayerCommon {
-  const blocks = causalBlocks(graph, length, config.heads / config.keyValueHeads);
-  return { table: rotaryTable(graph, config), blocks, length };
+/** Declares the inputs `positions` [T, 1] and those of `levelShapes`. */
+export function layerCommon(graph: Graph, config: ModelConfig): LayerCommon {
+  const positions = graph.input('positions', 'int64', ['T', 1]);
+  return { table: rotaryTable(graph, config), positions, ...levelShapes(graph, config) };
 }
 
-/** One layer: x [N S, hidden] to the same, or to [R, hidden] when only some rows are wanted. */
+/** One layer: x [T, hidden] to the same, or to [U, hidden] when only some rows are wanted. */
 export function decoderLayer(
   tape: Tape,
   config: ModelConfig,
   trained: Trained,
-  { table, blocks, length }: LayerCommon,
+  common: LayerCommon,
   x: TensorName,
   layer: number,
   rows?: TensorName,
 ): TensorName {
-  const { graph } = tape;
   const { heads, keyValueHeads, headSize, rmsEpsilon } = config;
   const { qkvBias, qkNorm } = FAMILIES[config.family];
   const prefix = `model.layers.${layer}`;
@@ -97,30 +100,29 @@ export function decoderLayer(
       ...(residual && { residual }),
       ...(typeof trained === 'object' && { adapter: { ...adapterNames(layer, name), scale: trained.adapterScale } }),
     });
-  /** The int64 vector [...before, S, ...after]. */
-  const around = (before: readonly number[], after: readonly number[]) =>
-    graph.op('Concat', [graph.integers(before), length, graph.integers(after)], { axis: 0 });
-  /** [N S, keyValueHeads width] to [N, keyValueHeads, rows, headSize]: the heads of a group are rows of a position. */
-  const byKeyValueHead = (input: TensorName, width: number) => {
-    const split = tape.reshape(input, around([-1], [keyValueHeads, width]));
-    return tape.reshape(tape.transpose(split, [0, 2, 1, 3]), [0, keyValueHeads, -1, headSize]);
-  };
-
   const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, rmsEpsilon);
-  /** q or k: projected, each head normalised where the family does so, turned. */
-  const turned = (name: 'q' | 'k', count: number) => {
+  /** q or k: projected, each head normalised where the family does so, turned; [T, keyValueHeads, the rest]. */
+  const turned = (name: 'q' | 'k', columns: number) => {
     const projected = linear(h, `self_attn.${name}_proj`);
-    const normalised = qkNorm
-      ? tape.rmsNorm(tape.reshape(projected, [-1, headSize]), `${prefix}.self_attn.${name}_norm.weight`, rmsEpsilon)
-      : projected;
-    return tape.rotary(tape.reshape(normalised, around([-1], [count * headSize])), table);
+    const normalise = (x: TensorName) =>
+      tape.rmsNorm(
+        tape.reshape(x, [-1, headSize], [-1, columns]),
+        `${prefix}.self_attn.${name}_norm.weight`,
+        rmsEpsilon,
+      );
+    const normalised = qkNorm ? normalise(projected) : projected;
+    const alone = [-1, 1, columns];
+    const turned = tape.rotary(
+      tape.reshape(normalised, alone, qkNorm ? [-1, headSize] : [-1, columns]),
+      common.positions,
+      common.table,
+    );
+    return tape.reshape(turned, [-1, keyValueHeads, columns / keyValueHeads], alone);
   };
-  const group = heads / keyValueHeads;
-  const q = byKeyValueHead(turned('q', heads), group * headSize);
-  const k = byKeyValueHead(turned('k', keyValueHeads), headSize);
-  const v = byKeyValueHead(linear(h, 'self_attn.v_proj'), headSize);
-  const o = tape.reshape(tape.attention(q, k, v, blocks, headSize), around([-1, keyValueHeads], [group * headSize]));
-  let attended = tape.reshape(tape.transpose(o, [0, 2, 1, 3]), [-1, heads * headSize]);
+  const v = tape.reshape(linear(h, 'self_attn.v_proj'), [-1, keyValueHeads, headSize], [-1, keyValueHeads * headSize]);
+  const [q, k] = [turned('q', heads * headSize), turned('k', keyValueHeads * headSize)];
+  const o = levelAttention(tape, config, common, q, k, v);
+  let attended = tape.reshape(o, [-1, heads * headSize], [-1, keyValueHeads, (heads / keyValueHeads) * headSize]);
   let residual = x;
   if (rows !== undefined) {
     attended = tape.selectRows(attended, rows);
@@ -155,7 +157,7 @@ export function adapterShapes(config: ModelConfig): { readonly name: string; rea
 }
 
 function rotaryTable(graph: Graph, config: ModelConfig): RotaryTable {
-  const positions = Math.max(config.contextLength, BLOCKS);
+  const positions = Math.max(config.contextLength, LEVELS);
   const { cosine, sine } = rotaryAngles(config, positions);
   const table = (name: string, values: Float32Array) =>
     graph.initializer(name, 'float32', [positions, config.headSize / 2], values);
@@ -165,39 +167,4 @@ function rotaryTable(graph: Graph, config: ModelConfig): RotaryTable {
     sine: table('sine', sine),
     negativeSine: table('negative sine', negative),
   };
-}
-
-/** Blocks of attention; sequences are padded to at least this many positions, so that none is empty. */
-export const BLOCKS = 4;
-
-/** Block b ends before position ⌊S (b + 1) / BLOCKS⌋. */
-function causalBlocks(graph: Graph, length: TensorName, group: number): CausalBlocks {
-  const square = graph.op('Concat', [length, length], { axis: 0 });
-  const infinities = graph.op('Expand', [graph.float(Number.NEGATIVE_INFINITY), square]);
-  const mask = graph.op('Trilu', [infinities, graph.integer(1)], { upper: 1 });
-  const zero = graph.integers([0]);
-  const ends: TensorName[] = [];
-  const rows: TensorName[] = [];
-  const masks: TensorName[] = [];
-  const padding: TensorName[] = [];
-  let start = zero;
-  for (let block = 1; block <= BLOCKS; block++) {
-    const end = graph.op('Div', [graph.op('Mul', [length, graph.integers([block])]), graph.integers([BLOCKS])]);
-    const positions = graph.op('Sub', [end, start]);
-    const part = graph.op('Slice', [
-      mask,
-      graph.op('Concat', [start, zero], { axis: 0 }),
-      graph.op('Concat', [end, end], { axis: 0 }),
-    ]);
-    // Each position's row once for each of its heads.
-    const copies = graph.op('Concat', [positions, graph.integers([group]), end], { axis: 0 });
-    const repeated = graph.op('Expand', [graph.op('Unsqueeze', [part, graph.integers([1])]), copies]);
-    masks.push(graph.op('Reshape', [repeated, graph.op('Concat', [graph.integers([-1]), end], { axis: 0 })]));
-    rows.push(graph.op('Mul', [positions, graph.integers([group])]));
-    const rest = graph.op('Sub', [length, end]);
-    padding.push(graph.op('Concat', [graph.integers([0, 0, 0, 0, 0, 0]), rest, zero], { axis: 0 }));
-    ends.push(end);
-    start = end;
-  }
-  return { rows: graph.op('Concat', rows, { axis: 0 }), ends, masks, padding };
 }

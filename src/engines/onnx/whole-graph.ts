@@ -10,12 +10,13 @@ import {
   type ReadoutName,
   readoutGraph,
 } from './losses.ts';
-import { flatRows, type MicroBatch, paddedIds } from './micro-batches.ts';
+import type { MicroBatch } from './micro-batches.ts';
 import {
   type Feeds,
   feedTensors,
   gradientLayoutOf,
   type Job,
+  levelTensors,
   type Outputs,
   rowOutputs,
   SessionPool,
@@ -26,7 +27,7 @@ import {
   trainedOf,
 } from './model-runner.ts';
 import { layoutOf, type ModelConfig, type ParameterLayout } from './parameters.ts';
-import { floats, integers } from './session.ts';
+import { floats } from './session.ts';
 
 /** What a micro-batch gave. Its gradient is not yet in the model's. */
 export interface Computed {
@@ -111,9 +112,7 @@ export class WholeGraph {
   }
 }
 
-function batchTensors(micro: MicroBatch): Tensors {
-  return {
-    ids: integers(paddedIds(micro), [micro.work.length, micro.length]),
-    rows: integers(flatRows(micro), [micro.rows]),
-  };
+/** What `transformer` declares, but for the parameters. */
+export function batchTensors({ levels, slots, reads }: MicroBatch): Tensors {
+  return { ...levelTensors(levels), ...feedTensors({ ids: levels.ids, slots, reads }) };
 }
