@@ -2,6 +2,7 @@
  * How a model is computed (as one graph, or layer by layer where its activations would take too much memory), and what
  * memory training and sampling take, by part. Sizes of arrays are exact; activations are counted, not measured.
  */
+import { LEVELS } from './levels.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig } from './parameters.ts';
 import { REST_BYTES, SESSION_BYTES } from './prefix-store.ts';
 import { samplerPlan } from './samplers.ts';
@@ -9,7 +10,7 @@ import { samplerPlan } from './samplers.ts';
 export interface ComputationPlan {
   /** One graph for the whole model, or layer by layer with each layer computed again on the way back. */
   readonly mode: 'whole' | 'layered';
-  /** Padded tokens of a micro-batch; a longer sequence is computed alone. */
+  /** Tokens of a micro-batch, shared ones once, padding not counted; a longer sequence is computed alone. */
   readonly tokens: number;
   /** Rows of logits that are held at a time. */
   readonly rows: number;
@@ -17,7 +18,7 @@ export interface ComputationPlan {
 
 /** Activations of a whole graph may take so much; above it, the model is computed layer by layer. */
 const ACTIVATION_BUDGET = 2 ** 30;
-/** Padded tokens of a micro-batch. In one graph on one thread, more are no faster, and fewer leave more for other threads. */
+/** Tokens of a micro-batch. In one graph on one thread, more are no faster, and fewer leave more for other threads. */
 const TOKENS = { whole: 1024, layered: 2048 };
 /** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
 const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
@@ -66,11 +67,15 @@ export function activationBytes(config: ModelConfig, tokens: number): number {
   return 4 * config.layers * layerActivations(config, tokens);
 }
 
-/** Elements: x, norms, residuals; q, k, v, turned and regrouped; attention's p and ds over blocks; the MLP's four. */
+/**
+ * Elements: x, norms, residuals; q, k, v, turned and regrouped; keys and values as each level sees them, those below it
+ * too; attention's p and ds; the MLP's four. A level sees (LEVELS + 1) / (2 LEVELS) of its sequence on average.
+ */
 function layerActivations(config: ModelConfig, tokens: number): number {
   const { hidden, heads, keyValueHeads, headSize, intermediate } = config;
-  const perToken = 5 * hidden + 4 * heads * headSize + 6 * keyValueHeads * headSize + 4 * intermediate;
-  return tokens * (perToken + 2 * heads * Math.min(tokens, 512) * 0.625);
+  const keysAndValues = (6 + LEVELS + 1) * keyValueHeads * headSize;
+  const perToken = 5 * hidden + 4 * heads * headSize + keysAndValues + 4 * intermediate;
+  return tokens * (perToken + 2 * heads * Math.min(tokens, 512) * ((LEVELS + 1) / (2 * LEVELS)));
 }
 
 /** Something that takes memory. */
