@@ -1,7 +1,7 @@
 /** Sequences that begin alike, computed together, against each of them alone: log-probabilities, losses, every gradient. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
-import type { CrossEntropyBatch, ForwardKlBatch, LossBatch, PolicyGradientBatch } from '../../policy/policy.ts';
+import type { CrossEntropyBatch, DivergenceBatch, LossBatch, PolicyGradientBatch } from '../../policy/policy.ts';
 import { cutMicroBatches, workOf } from './micro-batches.ts';
 import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { largestDifference, randomWeights, referenceLogprobs, relativeError } from './reference.testing.ts';
@@ -69,7 +69,7 @@ const crossEntropy: CrossEntropyBatch = {
   sequences: sequences.map((sequence) => ({ ids: sequence, weights: floats(sequence.length) })),
   denominator: 20,
 };
-const forwardKl: ForwardKlBatch = {
+const forwardKl: DivergenceBatch = {
   loss: 'forward-kl',
   pairs: rollouts.map((rollout) => ({
     // The experts differ in length, so that teachers lie otherwise than students.

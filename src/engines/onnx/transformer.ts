@@ -101,28 +101,25 @@ export function decoderLayer(
       ...(typeof trained === 'object' && { adapter: { ...adapterNames(layer, name), scale: trained.adapterScale } }),
     });
   const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, rmsEpsilon);
-  /** q or k: projected, each head normalised where the family does so, turned; [T, keyValueHeads, the rest]. */
-  const turned = (name: 'q' | 'k', columns: number) => {
-    const projected = linear(h, `self_attn.${name}_proj`);
-    const normalise = (x: TensorName) =>
-      tape.rmsNorm(
-        tape.reshape(x, [-1, headSize], [-1, columns]),
-        `${prefix}.self_attn.${name}_norm.weight`,
-        rmsEpsilon,
-      );
-    const normalised = qkNorm ? normalise(projected) : projected;
-    const alone = [-1, 1, columns];
-    const turned = tape.rotary(
-      tape.reshape(normalised, alone, qkNorm ? [-1, headSize] : [-1, columns]),
-      common.positions,
-      common.table,
-    );
-    return tape.reshape(turned, [-1, keyValueHeads, columns / keyValueHeads], alone);
+  const byHead = (columns: number) => [-1, keyValueHeads, columns / keyValueHeads];
+  /** q or k [T, columns], each head normalised where the family does so. */
+  const normalised = (x: TensorName, name: 'q' | 'k', columns: number) => {
+    if (!qkNorm) return x;
+    const alone = tape.reshape(x, [-1, headSize], [-1, columns]);
+    const y = tape.rmsNorm(alone, `${prefix}.self_attn.${name}_norm.weight`, rmsEpsilon);
+    return tape.reshape(y, [-1, columns], [-1, headSize]);
   };
-  const v = tape.reshape(linear(h, 'self_attn.v_proj'), [-1, keyValueHeads, headSize], [-1, keyValueHeads * headSize]);
-  const [q, k] = [turned('q', heads * headSize), turned('k', keyValueHeads * headSize)];
+  /** q or k, turned to its positions. */
+  const turned = (name: 'q' | 'k', columns: number) => {
+    const x = normalised(linear(h, `self_attn.${name}_proj`), name, columns);
+    const y = tape.rotary(tape.reshape(x, [-1, 1, columns], [-1, columns]), common.positions, common.table);
+    return tape.reshape(y, byHead(columns), [-1, 1, columns]);
+  };
+  const [queryColumns, columns] = [heads * headSize, keyValueHeads * headSize];
+  const [q, k] = [turned('q', queryColumns), turned('k', columns)];
+  const v = tape.reshape(linear(h, 'self_attn.v_proj'), byHead(columns), [-1, columns]);
   const o = levelAttention(tape, config, common, q, k, v);
-  let attended = tape.reshape(o, [-1, heads * headSize], [-1, keyValueHeads, (heads / keyValueHeads) * headSize]);
+  let attended = tape.reshape(o, [-1, queryColumns], byHead(queryColumns));
   let residual = x;
   if (rows !== undefined) {
     attended = tape.selectRows(attended, rows);
