@@ -148,7 +148,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
         ({ folder, seconds }) =>
           `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
       ),
-      `All seeds: ${(estimate.seconds / 3600).toFixed(1)} hours, checkpoints ${bytes(estimate.diskForCheckpoints)} on disk`,
+      `All seeds: ${clock(estimate.seconds)}, checkpoints ${bytes(estimate.diskForCheckpoints)} on disk`,
       '',
     ].join('\n'),
   );

@@ -8,7 +8,7 @@ import type { Measure, RunSummary, Summary } from './schema.ts';
 /** The two that verdicts rest on. */
 const MEASURES = ['exactMatch', 'searches'] as const satisfies readonly Measure[];
 
-/** Before these stages no arm has left the run that all arms of a seed share. */
+/** Stages that all arms of a seed share: every arm leaves the common run after them. */
 const SHARED: readonly string[] = ['base', 'grpo-1'];
 
 /** By mode ("sampled-4": sampled answers, at most four searches), a value for each seed in order; null where a run is missing. */

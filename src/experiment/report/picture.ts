@@ -24,7 +24,6 @@ const STAGES_OF_NARROW_CURVES = 5;
 
 const pictureStyle = `
 .paper { fill: var(--paper); stroke: var(--line); } svg .headline { font-size: 17px; font-weight: 600; fill: var(--ink); } svg .heading { font-size: 14px; font-weight: 600; fill: var(--ink); } svg .title { font-size: 12px; font-weight: 600; fill: var(--ink); }
-rect.key { stroke: none; } line.key { stroke: var(--soft); }
 `;
 
 /** Panels that are already placed, and how high they are together. */
