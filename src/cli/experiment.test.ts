@@ -112,7 +112,7 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   const { settings } = await new RunFiles(at('grid', 'seed-001', 'grpo-tokens')).config();
   expect(settings.grpo.steps).toEqual([1, expect.any(Number)]);
   // The seed's own base.
-  const { inputs } = await new RunFiles(at('whole', 'seed-001', 'e1')).config();
+  const { inputs } = await new RunFiles(at('grid', 'seed-001', 'e1')).config();
   expect(inputs.model).toBe(BASE_POLICY);
 }, 120_000);
 
