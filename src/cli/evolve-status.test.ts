@@ -48,6 +48,9 @@ it('tells stage, step, time left, figures and pace', () => {
   clock.tokens = 42_000;
   status.see({ kind: 'rollouts', stage: 'grpo-1', done: 8, total: 80 });
   expect(take()).toMatch(/step 3 of 30, rollouts 8 of 80, .* 1,200 tokens\/s\n$/);
+  clock.seconds = 43;
+  status.see({ kind: 'training', stage: 'grpo-1', done: 3, total: 12 });
+  expect(take()).toContain('step 3 of 30, training 3 of 12, ');
 
   status.see({ kind: 'note', text: 'gate-1 is closed' });
   expect(take()).toBe('note: gate-1 is closed\n');

@@ -24,7 +24,8 @@ export class EvolveStatus {
   readonly #start: number;
   #stage = { name: '', index: 0, stages: 0 };
   #step = { step: 0, steps: 0 };
-  #rollouts = { done: 0, total: 0 };
+  /** What the step is at: its rollouts, or parts of its batch. */
+  #part = { name: '', done: 0, total: 0 };
   #metrics: MetricRecord | undefined;
   #progress: { fraction: number; secondsLeft: number | null } = { fraction: 0, secondsLeft: null };
   /** Time and count of sampled tokens, over the last seconds. */
@@ -43,16 +44,17 @@ export class EvolveStatus {
       case 'stage':
         this.#stage = { name: event.stage, index: event.index, stages: event.stages };
         this.#step = { step: 0, steps: 0 };
-        this.#rollouts = { done: 0, total: 0 };
+        this.#part = { name: '', done: 0, total: 0 };
         this.#metrics = undefined;
         break;
       case 'step':
         this.#step = { step: event.step, steps: event.steps };
-        this.#rollouts = { done: 0, total: 0 };
+        this.#part = { name: '', done: 0, total: 0 };
         this.#metrics = event.metrics;
         break;
       case 'rollouts':
-        this.#rollouts = { done: event.done, total: event.total };
+      case 'training':
+        this.#part = { name: event.kind, done: event.done, total: event.total };
         break;
       case 'progress':
         this.#progress = { fraction: event.fraction, secondsLeft: event.secondsLeft };
@@ -72,7 +74,7 @@ export class EvolveStatus {
     if (stages === 0) return;
     const title = `stage ${index + 1} of ${stages}  ${stageTitle(name)}`;
     const step = this.#step.steps === 0 ? '' : `step ${this.#step.step} of ${this.#step.steps}`;
-    const rollouts = this.#rollouts.total === 0 ? '' : `rollouts ${this.#rollouts.done} of ${this.#rollouts.total}`;
+    const part = this.#part.total === 0 ? '' : `${this.#part.name} ${this.#part.done} of ${this.#part.total}`;
     const { fraction, secondsLeft } = this.#progress;
     const percent = `${Math.floor(100 * fraction)} %`;
     const left = secondsLeft === null ? '' : `${clock(secondsLeft)} left`;
@@ -80,11 +82,11 @@ export class EvolveStatus {
     const numbers = [...figureTexts(this.#metrics), this.#tokensPerSecond()];
     this.#area.show({
       lines: [
-        joined('  ', title, step, rollouts),
+        joined('  ', title, step, part),
         joined('  ', bar(fraction, 32), percent, left, `${gone} gone`),
         joined('  ', ...numbers),
       ],
-      plain: joined(', ', `[${gone}] stage ${index + 1}/${stages} ${name}`, step, rollouts, percent, left, ...numbers),
+      plain: joined(', ', `[${gone}] stage ${index + 1}/${stages} ${name}`, step, part, percent, left, ...numbers),
       milestone: name,
     });
   }

@@ -87,11 +87,11 @@ async function grpoStep(
 
   const weighted = weighGroups(groups);
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
-  const [loss, update, gap] = await run.training(sequences, async (signal) => {
+  const [loss, update, gap] = await run.training(sequences, async (watch) => {
     // A quantised sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
-    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present', signal) : undefined;
-    const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', signal) : undefined;
-    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed), signal);
+    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present', watch) : undefined;
+    const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
+    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed), watch);
     const gap = recomputed && samplerGap(weighted, recomputed);
     return [result, await policy.step(optimizerStep(grpo, step, steps)), gap] as const;
   });

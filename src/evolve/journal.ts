@@ -75,6 +75,8 @@ export type EvolveEvent =
       readonly metrics: MetricRecord;
     }
   | { readonly kind: 'rollouts'; readonly stage: string; readonly done: number; readonly total: number }
+  /** Parts of the batch that a training step is at: first of the reference's log-probabilities, then of the loss. */
+  | { readonly kind: 'training'; readonly stage: string; readonly done: number; readonly total: number }
   | { readonly kind: 'progress'; readonly fraction: number; readonly secondsLeft: number | null }
   | { readonly kind: 'measured'; readonly stage: string; readonly results: Results }
   | { readonly kind: 'note'; readonly text: string };

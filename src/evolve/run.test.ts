@@ -53,7 +53,7 @@ it('training that an interruption stops ends as Cancelled; other errors are pass
   const run = new Run({ setup, settings, slices, journal, clock: new Clock(noTime), emit: () => {}, signal });
   await expect(run.training([], () => Promise.reject(new Error('x')))).rejects.toThrow('x');
   controller.abort(new Error('stopped by SIGINT'));
-  await expect(run.training([], async (signal) => signal.throwIfAborted())).rejects.toThrow(Cancelled);
+  await expect(run.training([], async ({ signal }) => signal!.throwIfAborted())).rejects.toThrow(Cancelled);
 });
 
 it('meanOf is null for nothing', () => {

@@ -2,7 +2,7 @@
 
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
-import type { AdamWStep, TokenIds } from '../policy/policy.ts';
+import type { AdamWStep, TokenIds, Watch } from '../policy/policy.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
@@ -135,14 +135,18 @@ export class Run {
     });
   }
 
-  /** Times training work over the given sequences; it gets the signal to stop. Throws Cancelled when the run is interrupted. */
-  async training<T>(
-    sequences: readonly { readonly length: number }[],
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
+  /**
+   * Times training work over the given sequences. The work gets what stops its calls and tells how far they are.
+   * Throws Cancelled when the run is interrupted.
+   */
+  async training<T>(sequences: readonly { readonly length: number }[], work: (watch: Watch) => Promise<T>): Promise<T> {
     this.#clock.trained(sequences.reduce((sum, s) => sum + s.length, 0));
+    const watch: Watch = {
+      signal: this.#signal,
+      onProgress: (done, total) => this.emit({ kind: 'training', stage: this.stage, done, total }),
+    };
     try {
-      return await this.#clock.time('trainingSeconds', () => work(this.#signal));
+      return await this.#clock.time('trainingSeconds', () => work(watch));
     } catch (error) {
       if (error === this.#signal.reason) this.throwIfCancelled();
       throw error;

@@ -35,8 +35,8 @@ export async function trainStep(
 ): Promise<Trained> {
   const { policy } = run.setup;
   try {
-    return await run.training(sequencesOf(batch), async (signal) => ({
-      result: await policy.accumulate(batch, signal),
+    return await run.training(sequencesOf(batch), async (watch) => ({
+      result: await policy.accumulate(batch, watch),
       update: await policy.step(adamW),
     }));
   } catch (error) {

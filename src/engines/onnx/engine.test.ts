@@ -317,13 +317,16 @@ describe('the embedded engine', () => {
       denominator: 60,
     });
     const controller = new AbortController();
-    await own.accumulate(batch(1), controller.signal);
+    const { signal } = controller;
+    const progress: number[][] = [];
+    await own.accumulate(batch(1), { signal, onProgress: (...now) => progress.push(now) });
+    expect(progress).toEqual([[1, 1]]);
     const [training, scoring] = [
-      own.accumulate(batch(2000), controller.signal),
+      own.accumulate(batch(2000), { signal }),
       own.logprobs(
         Array.from({ length: 2000 }, () => ids),
         'present',
-        controller.signal,
+        { signal },
       ),
     ];
     setTimeout(() => controller.abort(new Error('enough')), 20);

@@ -10,6 +10,7 @@ import type {
   Sample,
   SampleRequest,
   TokenIds,
+  Watch,
 } from '../../policy/policy.ts';
 import { madeUpWeights } from './made-up-weights.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
@@ -121,16 +122,12 @@ export class OnnxPolicy implements Policy {
     this.#client.post({ kind: 'release', session });
   }
 
-  logprobs(
-    sequences: readonly TokenIds[],
-    weights: 'present' | 'frozen',
-    signal?: AbortSignal,
-  ): Promise<Float32Array[]> {
-    return this.#client.call('logprobs', [sequences, weights], signal);
+  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen', watch?: Watch): Promise<Float32Array[]> {
+    return this.#client.call('logprobs', [sequences, weights], watch?.signal, watch);
   }
 
-  accumulate(batch: LossBatch, signal?: AbortSignal): Promise<LossResult> {
-    return this.#client.call('accumulate', [batch], signal, 'when stopped');
+  accumulate(batch: LossBatch, watch?: Watch): Promise<LossResult> {
+    return this.#client.call('accumulate', [batch], watch?.signal, { ...watch, rejects: 'when stopped' });
   }
 
   step(...args: Parameters<Verbs['step']>): ReturnType<Verbs['step']> {

@@ -4,6 +4,7 @@
  * (divergences with their teacher) are sums over rows, so the chunks change nothing but rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Watch } from '../../policy/policy.ts';
 import { checkFinite } from './accumulate.ts';
 import { Gradient } from './gradient.ts';
 import {
@@ -51,12 +52,13 @@ export class Layered implements ModelRunner {
     this.#chunkRows = chunkRows;
   }
 
-  async run(task: Task, signal?: AbortSignal): Promise<Outputs[]> {
+  async run(task: Task, { signal, onProgress }: Watch): Promise<Outputs[]> {
     const outputs: Outputs[] = [];
     for (const job of task.jobs) {
       signal?.throwIfAborted();
       const one = task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#logprobs(job, task.weights);
       outputs.push(await one);
+      onProgress?.(outputs.length, task.jobs.length);
     }
     signal?.throwIfAborted();
     return outputs;

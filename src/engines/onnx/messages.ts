@@ -88,6 +88,7 @@ export type ToWorker<Table extends VerbTable<Table> = Verbs> =
   | { readonly kind: 'close' };
 
 export type FromWorker =
+  | { readonly id: number; readonly done: number; readonly total: number }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: ThrownError };
 

@@ -4,6 +4,7 @@
  * up to rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Watch } from '../../policy/policy.ts';
 import type { Levels } from './levels.ts';
 import { GRADIENT_PREFIX, type LossName } from './losses.ts';
 import type { MicroBatch } from './micro-batches.ts';
@@ -55,7 +56,7 @@ export interface ModelRunner {
    * The outputs of all jobs, in their order, which is also the order in which gradients are added.
    * @throws the first error in that order, or the signal's reason; some gradients may have been added by then
    */
-  run(task: Task, signal?: AbortSignal): Promise<Outputs[]>;
+  run(task: Task, watch: Watch): Promise<Outputs[]>;
   /** Releases the sessions. */
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@
  * Inside one graph a second thread gains little, since a small model's products are short, and it would change the last bits
  * of their sums. Here all bits are the same for any number of threads.
  */
+import type { Watch } from '../../policy/policy.ts';
 import type { Helpers } from './helpers.ts';
 import { trainingPlaces } from './memory.ts';
 import type { MicroBatch } from './micro-batches.ts';
@@ -27,7 +28,7 @@ export class Places implements ModelRunner {
     this.#helpers = helpers;
   }
 
-  async run(task: Task, signal?: AbortSignal): Promise<Outputs[]> {
+  async run(task: Task, { signal, onProgress }: Watch): Promise<Outputs[]> {
     signal?.throwIfAborted();
     const { length } = task.jobs;
     const turns = new Turns(length);
@@ -37,7 +38,7 @@ export class Places implements ModelRunner {
     // The others first: this thread is not heard while it computes.
     for (let i = 0; this.#helpers && i < this.#placesFor(task) - 1; i++)
       shares.push(this.#helpers.at(i).call('compute', [task, turns.memory]));
-    shares.push(computeShare(this.#own, task, turns));
+    shares.push(computeShare(this.#own, task, turns, (done) => onProgress?.(done, length)));
     // A thread that dies takes a micro-batch with it that the others would wait for.
     for (const share of shares) share.catch(stop);
     // None may go on when the caller does.

@@ -2,9 +2,11 @@
 import { parentPort } from 'node:worker_threads';
 import { packError, READY, type ToWorker, type VerbTable } from './messages.ts';
 
-/** Every verb may take the caller's signal as a last argument. */
+/** Every verb may take the caller's signal, and where to tell its progress, as last arguments. */
 type Served<Table extends VerbTable<Table>> = {
-  readonly [V in keyof Table]: (...args: [...Parameters<Table[V]>, signal: AbortSignal]) => ReturnType<Table[V]>;
+  readonly [V in keyof Table]: (
+    ...args: [...Parameters<Table[V]>, signal: AbortSignal, onProgress: (done: number, total: number) => void]
+  ) => ReturnType<Table[V]>;
 };
 
 export interface Serving {
@@ -31,11 +33,12 @@ export function serve<Table extends VerbTable<Table>>(
     const { id, verb, args } = message;
     const abort = new AbortController();
     aborts.set(id, abort);
+    const onProgress = (done: number, total: number) => port.postMessage({ id, done, total });
     const reply = async () => {
       try {
         abort.signal.throwIfAborted();
         const run = verbs[verb] as unknown as (...args: readonly unknown[]) => Promise<unknown>;
-        port.postMessage({ id, value: await run(...args, abort.signal) });
+        port.postMessage({ id, value: await run(...args, abort.signal, onProgress) });
       } catch (error) {
         port.postMessage({ id, error: packError(error) });
       } finally {

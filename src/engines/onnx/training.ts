@@ -6,7 +6,15 @@
  * every step.
  * Calls must not overlap. Given the same input, all results are the same to the last bit.
  */
-import type { AdamWStep, AdapterConfig, LossBatch, LossResult, StepResult, TokenIds } from '../../policy/policy.ts';
+import type {
+  AdamWStep,
+  AdapterConfig,
+  LossBatch,
+  LossResult,
+  StepResult,
+  TokenIds,
+  Watch,
+} from '../../policy/policy.ts';
 import { crossEntropy, divergence, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
 import { adamwStep, freshMoments, handsFor, type Moments, ownHand, type SharedMoments } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
@@ -85,11 +93,11 @@ export class Trainer {
   async logprobs(
     sequences: readonly TokenIds[],
     which: 'present' | 'frozen',
-    signal?: AbortSignal,
+    watch: Watch = {},
   ): Promise<Float32Array[]> {
     for (const [index, ids] of sequences.entries()) this.#check(ids, `sequence ${index}`);
     const weights = which === 'frozen' ? this.#frozenWeights() : this.effectiveWeights();
-    return logprobs((jobs) => this.#runner.run({ kind: 'logprobs', jobs, weights }, signal), sequences, this.#limits);
+    return logprobs((jobs) => this.#runner.run({ kind: 'logprobs', jobs, weights }, watch), sequences, this.#limits);
   }
 
   /**
@@ -97,8 +105,8 @@ export class Trainer {
    * @throws when a loss or gradient is not finite, naming sequence or tensor, and the signal's reason when aborted, which is
    *   looked at between micro-batches; weights are untouched, and all of the gradient added up so far is dropped.
    */
-  async accumulate(batch: LossBatch, signal?: AbortSignal): Promise<LossResult> {
-    const run: RunLoss = (loss, jobs) => this.#runner.run({ kind: 'loss', loss, jobs, model: this.#model() }, signal);
+  async accumulate(batch: LossBatch, watch: Watch = {}): Promise<LossResult> {
+    const run: RunLoss = (loss, jobs) => this.#runner.run({ kind: 'loss', loss, jobs, model: this.#model() }, watch);
     try {
       switch (batch.loss) {
         case 'policy-gradient':

@@ -66,10 +66,15 @@ export type Done = readonly [index: number, outputs: Outputs];
 const WAITING = 1;
 
 /**
- * One thread's share of a task. Nothing is checked or added before its turn: the error that is thrown is that of the first
+ * One thread's share of a task; it is told after each micro-batch of its own how many of all are done. Nothing is checked or added before its turn: the error that is thrown is that of the first
  * faulty micro-batch, whoever meets it.
  */
-export async function computeShare(graph: WholeGraph, task: Task, turns: Turns): Promise<Done[]> {
+export async function computeShare(
+  graph: WholeGraph,
+  task: Task,
+  turns: Turns,
+  onProgress?: (done: number) => void,
+): Promise<Done[]> {
   const done: Done[] = [];
   const waiting: { readonly index: number; readonly result: PromiseSettledResult<Computed> }[] = [];
   /** Brings the first one that waits forward. */
@@ -81,6 +86,7 @@ export async function computeShare(graph: WholeGraph, task: Task, turns: Turns):
       result.value.add();
       done.push([index, result.value.outputs]);
       turns.pass(index);
+      onProgress?.(index + 1);
     } catch (error) {
       turns.stop();
       throw error;

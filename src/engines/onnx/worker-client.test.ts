@@ -75,7 +75,8 @@ describe('WorkerClient', () => {
     const client = thread('setTimeout(() => port.postMessage({ id, ...args[0] }), 30)');
     await client.ready();
     const controller = new AbortController();
-    const call = (reply: object) => client.call('restore', [reply as never], controller.signal, 'when stopped');
+    const call = (reply: object) =>
+      client.call('restore', [reply as never], controller.signal, { rejects: 'when stopped' });
     const [stopped, ended] = [
       call({ error: { message: 'This operation was aborted', kind: 'other' } }),
       call({ value: 'done' }),
@@ -83,6 +84,20 @@ describe('WorkerClient', () => {
     controller.abort(new Error('no time'));
     await expect(stopped).rejects.toThrow('no time');
     expect(await ended).toBe('done');
+    await client.close();
+  });
+
+  it('passes progress on', async () => {
+    const client = thread(`for (const done of [1, 2]) port.postMessage({ id, done, total: 2 });
+      port.postMessage({ id, value: 'done' })`);
+    await client.ready();
+    const seen: number[][] = [];
+    const call = client.call('freeze', [], undefined, { onProgress: (...now) => seen.push(now) });
+    expect(await call).toBe('done');
+    expect(seen).toEqual([
+      [1, 2],
+      [2, 2],
+    ]);
     await client.close();
   });
 

@@ -1,13 +1,22 @@
 /** The calling side of a worker thread: calls by number, replies, abortion, and what happens when the thread dies. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import type { Watch } from '../../policy/policy.ts';
 import { type FromWorker, READY, type ToWorker, unpackError, type Verbs, type VerbTable } from './messages.ts';
 import { sharedGuard, waitForNativeCode } from './native-guard.ts';
 import { outOfMemory } from './out-of-memory.ts';
 
+/** What is done about a call until it ends. */
+interface Following {
+  readonly onProgress?: Watch['onProgress'];
+  /** When an aborted call rejects. */
+  readonly rejects?: 'at once' | 'when stopped';
+}
+
 interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
+  readonly onProgress: Watch['onProgress'];
 }
 
 export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
@@ -54,26 +63,26 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
   }
 
   /**
-   * Has the worker do something. Aborted calls reject with the signal's reason: at once, or, of those that change something,
+   * Has the worker do something. Aborted calls reject with the signal's reason: at once, or, those that change something,
    * when the worker has stopped; one that ended before it heard of it still resolves.
    */
   async call<V extends keyof Table>(
     verb: V,
     args: Parameters<Table[V]>,
     signal?: AbortSignal,
-    aborted: 'at once' | 'when stopped' = 'at once',
+    { onProgress, rejects = 'at once' }: Following = {},
   ): Promise<Awaited<ReturnType<Table[V]>>> {
     signal?.throwIfAborted();
     if (this.#ended) throw this.#ended;
     this.#lastCall += 1;
     const id = this.#lastCall;
     const abort = () => {
-      if (aborted === 'at once') this.#take(id)?.reject(signal?.reason);
+      if (rejects === 'at once') this.#take(id)?.reject(signal?.reason);
       this.post({ kind: 'abort', id });
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const reply = this.#wait(id);
+      const reply = this.#wait(id, onProgress);
       this.post({ kind: 'call', id, verb, args });
       return (await reply) as Awaited<ReturnType<Table[V]>>;
     } catch (error) {
@@ -103,10 +112,10 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
     await exit;
   }
 
-  #wait(id: number): Promise<unknown> {
+  #wait(id: number, onProgress?: Watch['onProgress']): Promise<unknown> {
     // The thread keeps the process alive while there is something to wait for, and no longer.
     this.#worker.ref();
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onProgress }));
   }
 
   #take(id: number): Pending | undefined {
@@ -116,6 +125,10 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
   }
 
   #settle(message: FromWorker): void {
+    if ('done' in message) {
+      this.#pending.get(message.id)?.onProgress?.(message.done, message.total);
+      return;
+    }
     const pending = this.#take(message.id);
     if ('error' in message) pending?.reject(unpackError(message.error));
     else pending?.resolve(message.value);

@@ -61,15 +61,15 @@ async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | P
 serve<Verbs>(
   {
     sample: (request, signal) => samplers.sample(request, signal),
-    logprobs: (sequences, which, signal) =>
+    logprobs: (sequences, which, signal, onProgress) =>
       inTurn(() => {
         totals.scoredTokens += tokens(sequences);
-        return timed('scoreSeconds', () => trainer.logprobs(sequences, which, signal));
+        return timed('scoreSeconds', () => trainer.logprobs(sequences, which, { signal, onProgress }));
       }),
-    accumulate: (batch, signal) =>
+    accumulate: (batch, signal, onProgress) =>
       inTurn(() => {
         totals.trainedTokens += tokens(sequencesOf(batch));
-        return timed('trainSeconds', () => trainer.accumulate(batch, signal));
+        return timed('trainSeconds', () => trainer.accumulate(batch, { signal, onProgress }));
       }),
     step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
     resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),
