@@ -66,8 +66,8 @@ export type Done = readonly [index: number, outputs: Outputs];
 const WAITING = 1;
 
 /**
- * One thread's share of a task; it is told after each micro-batch of its own how many of all are done. Nothing is checked or added before its turn: the error that is thrown is that of the first
- * faulty micro-batch, whoever meets it.
+ * One thread's share of a task. Nothing is checked or added before its turn: the error that is thrown is that of the first
+ * faulty micro-batch, whoever meets it. `onProgress` gets how many of all micro-batches are done.
  */
 export async function computeShare(
   graph: WholeGraph,
