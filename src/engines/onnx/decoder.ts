@@ -46,14 +46,15 @@ export class Decoder {
   readonly #threads: number;
   readonly #bits: DecodeBits;
   readonly #stages: (Stage | undefined)[] = [];
-  readonly #angles: RotaryAngles;
+  /** Of as many positions as were needed so far. */
+  #angles: RotaryAngles;
   #embedding: Float32Array = new Float32Array(0);
 
   constructor(config: ModelConfig, { threads, bits = 32 }: DecoderOptions) {
     this.#config = config;
     this.#threads = threads;
     this.#bits = bits;
-    this.#angles = rotaryAngles(config, config.contextLength);
+    this.#angles = rotaryAngles(config, 0);
     this.cache = new PagedCache(config, RUN_TOKENS);
   }
 
@@ -137,13 +138,16 @@ export class Decoder {
 
   /** Where tokens stand, and the tables by which their queries and keys are turned. */
   #turning(tokens: readonly RowToken[], count: number) {
-    const { headSize, contextLength } = this.#config;
+    const half = this.#config.headSize / 2;
     const positions = new Float64Array(count);
     for (const [i, { position }] of tokens.entries()) positions[i] = position;
+    const needed = positions.reduce((most, position) => Math.max(most, position + 1), 0);
+    if (needed * half > this.#angles.cosine.length) this.#angles = rotaryAngles(this.#config, 2 * needed);
+    const { cosine, sine } = this.#angles;
     return {
       positions: integers(positions, [count, 1]),
-      cosine: floats(this.#angles.cosine, [contextLength, headSize / 2]),
-      sine: floats(this.#angles.sine, [contextLength, headSize / 2]),
+      cosine: floats(cosine, [cosine.length / half, half]),
+      sine: floats(sine, [sine.length / half, half]),
     };
   }
 

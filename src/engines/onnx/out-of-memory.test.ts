@@ -4,6 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { Graph } from './graph.ts';
 import { packError, unpackError } from './messages.ts';
 import { outOfMemory } from './out-of-memory.ts';
+import { PagedCache } from './paged-cache.ts';
 import { createSession, integers } from './session.ts';
 
 /** What the process sees of an error that its thread has met. */
@@ -31,6 +32,21 @@ describe('memory that runs out', () => {
       error = reason;
     }
     expect(acrossThreads(error)).toMatchObject({ message: expect.stringContaining('the engine ran out of memory') });
+  });
+
+  it('in the memory of the key-value cache, is said', () => {
+    const [heads, keyValueHeads, headSize] = [2, 1, 4];
+    const shape = { heads, keyValueHeads, headSize, layers: 1, contextLength: 2 ** 27 };
+    let error: unknown;
+    try {
+      // Who sees what would alone take 8 GB, more than such a memory can have.
+      new PagedCache(shape, 256).extend({ pages: [], length: 0 }, 1);
+    } catch (reason) {
+      error = reason;
+    }
+    expect(acrossThreads(error)).toMatchObject({
+      message: expect.stringMatching(/the engine ran out of memory: WebAssembly\.Memory\.grow\(\): \w+/),
+    });
   });
 
   it('in the heap of a thread, is said', async () => {

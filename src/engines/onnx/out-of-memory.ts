@@ -5,6 +5,9 @@ const SIGNS = [
   // V8: a typed array; the heap of a thread (ERR_WORKER_OUT_OF_MEMORY).
   /Array buffer allocation failed/,
   /Worker terminated due to reaching memory limit/,
+  // V8: the memory of the key-value cache.
+  /WebAssembly\.Memory\.grow\(\): [\w ]+/,
+  /Cannot allocate Wasm memory/,
   // ONNX Runtime: its arena, and what is allocated beside it.
   /Failed to allocate memory for requested buffer of size \d+/,
   /bad_alloc|bad allocation/,

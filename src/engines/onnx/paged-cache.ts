@@ -26,6 +26,8 @@ export interface RowToken {
   readonly position: number;
 }
 
+export type CacheShape = Pick<ModelConfig, 'layers' | 'heads' | 'keyValueHeads' | 'headSize' | 'contextLength'>;
+
 interface Layer {
   readonly kernel: ReturnType<Instantiate>;
   numbers: Float32Array;
@@ -33,7 +35,7 @@ interface Layer {
 }
 
 export class PagedCache {
-  readonly #config: ModelConfig;
+  readonly #config: CacheShape;
   readonly #layers: Layer[];
   readonly #width: number;
   /** Floats of a page in a layer. */
@@ -47,7 +49,7 @@ export class PagedCache {
   readonly #free: number[] = [];
 
   /** @param runTokens most tokens of a call of `attend` */
-  constructor(config: ModelConfig, runTokens: number) {
+  constructor(config: CacheShape, runTokens: number) {
     const { layers, heads, contextLength } = config;
     const instantiate = attentionKernel(config);
     this.#config = config;
