@@ -7,7 +7,7 @@ import { BASE_POLICY } from '../evolve/open.ts';
 import { capture } from './testing/capture.ts';
 
 /** What is measured is little. */
-const brief = ['--set', 'rollout.contextTokens=32', '--set', 'rollout.concurrency=2'];
+const brief = ['--threads', '1', '--set', 'rollout.contextTokens=32', '--set', 'rollout.concurrency=2'];
 
 let folder: string;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('search-e1 doctor', () => {
   it('measures the embedded policy and tells memory and time', async () => {
-    const { code, out } = await capture('doctor', '--preset', 'smoke', '--threads', '1', ...brief, '--json');
+    const { code, out } = await capture('doctor', '--preset', 'smoke', ...brief, '--json');
     expect(code).toBe(0);
     const diagnosis = JSON.parse(out);
     expect(diagnosis).toMatchObject({ fits: true, computation: { mode: 'whole' }, model: { family: 'qwen2' } });
@@ -56,7 +56,7 @@ describe('search-e1 doctor', () => {
     for (const name of ['HF_TOKEN', 'HF_HUB_OFFLINE']) vi.stubEnv(name, '');
     for (const name of ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE']) vi.stubEnv(name, undefined);
     const doctor = (...more: string[]) =>
-      capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', '--threads', '1', ...brief, ...more);
+      capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', ...brief, ...more);
     try {
       const before = await doctor();
       expect([before.code, before.err]).toEqual([0, 'measuring speed on random tokens …\n']);

@@ -86,7 +86,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const asked = options.model ?? BASE_POLICY;
   if (options.download) await fetchModel(asked, options, io);
   const { folder, place, missing } = await lookUpModel(asked, options);
-  const config = await readConfig(folder);
+  const [config, samplingDefaults] = [await readConfig(folder), await readSamplingDefaults(folder)];
   const threads = options.threads ?? os.availableParallelism();
   const plan = planComputation(config);
   const memory = memoryOfRun(config, settings, threads);
@@ -100,7 +100,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
     model: { place, folder, parameters: layoutOf(config).total, ...config },
     missing,
-    samplingDefaults: await readSamplingDefaults(folder),
+    samplingDefaults,
     computation: { ...plan, threads: trainingPlaces(config, threads, plan.tokens) },
     memory,
     fits,
