@@ -98,6 +98,7 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   const again = await experiment('grid');
   expect(again.code, again.err).toBe(0);
   expect(await contents('grid')).toEqual(files);
+  expect(again.out).toMatch(/supported +The same prompt on both sides teaches nothing/);
 
   // Forks share their past; the same prompt teaches nothing.
   const metrics = async (arm: string) => new RunFiles(at('grid', 'seed-001', arm)).metrics();

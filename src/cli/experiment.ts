@@ -22,6 +22,7 @@ import {
 } from '../experiment/definition.ts';
 import { estimateExperiment } from '../experiment/estimate.ts';
 import { runExperiment } from '../experiment/run-experiment.ts';
+import type { Summary } from '../experiment/schema.ts';
 import { armFolder, tasksOf } from '../experiment/tasks.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
@@ -161,8 +162,9 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
     `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)} in ${options.out}`,
   );
   const ticking = setInterval(() => status.draw(), 1000);
+  let summary: Summary;
   try {
-    await interruptible('The same command continues.', (signal) =>
+    summary = await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
         ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
         ...{ signal, onEvent: (event) => status.see(event) },
@@ -180,12 +182,18 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
     })),
   );
   const { name, settings } = definition;
-  const directory = path.resolve(options.out);
-  const report = path.join(options.out, 'report.html');
+  const { verdicts } = summary;
+  if (options.json) {
+    const directory = path.resolve(options.out);
+    const report = path.join(directory, 'report.html');
+    const result = { name, directory, report, settings, versions: presentVersions(), verdicts, runs };
+    io.out.write(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  for (const { claim, verdict, sentence } of verdicts)
+    io.out.write(`${verdict.padEnd(13)}  ${claim}\n${' '.repeat(15)}${sentence}\n`);
   io.out.write(
-    options.json
-      ? `${JSON.stringify({ name, directory, report: path.resolve(report), settings, versions: presentVersions(), runs }, null, 2)}\n`
-      : `${runs.map((each) => path.relative('', each.directory)).join('\n')}\nReport: ${report}; beside it findings.json and figure.svg, small enough to commit\n`,
+    `Report: ${path.join(options.out, 'report.html')}; beside it findings.json and figure.svg, small enough to commit\n`,
   );
 }
 

@@ -223,7 +223,7 @@ const embedded: Settings = {
     ...adamW,
   },
   pool: { questions: 192, rollouts: 5, minExpertSearches: 0 },
-  gate: { questions: 48, minGap: 0.02, tolerance: 0.02, whenClosed: 'skip' },
+  gate: { questions: 48, minGap: 0.02, tolerance: 0.02, whenClosed: 'warn' },
   distill: {
     epochs: 2,
     pairsPerStep: 32,
@@ -251,7 +251,7 @@ const smoke: Settings = {
   cycles: 1,
   grpo: { ...embedded.grpo, steps: [3], questionsPerStep: 8 },
   pool: { ...embedded.pool, questions: 32 },
-  gate: { ...embedded.gate, questions: 16, whenClosed: 'warn' },
+  gate: { ...embedded.gate, questions: 16 },
   distill: { ...embedded.distill, epochs: 1, pairsPerStep: 8, maxSteps: 3 },
   sft: { ...embedded.sft, epochs: 1, sequencesPerStep: 8, maxSteps: 3 },
   evaluation: { ...embedded.evaluation, questions: 6 },

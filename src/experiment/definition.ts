@@ -66,14 +66,12 @@ export const fileSchema = z.strictObject({
 const QUESTIONS = 100;
 
 /**
- * The settings of all arms before an arm's own change. Every arm is evaluated at budgets 4, 3 and 2, sampled and greedy. The
- * gate warns instead of skipping: an arm must not lose its distillation round, or the law has no points at small gaps.
+ * The settings of all arms before an arm's own change. Every arm is evaluated at budgets 4, 3 and 2, sampled and greedy.
  */
 export function experimentSettings(preset: PresetName): Settings {
   const base = presets[preset];
   return {
     ...base,
-    gate: { ...base.gate, whenClosed: 'warn' },
     evaluation: {
       questions: preset === 'default' ? QUESTIONS : base.evaluation.questions,
       samples: 1,

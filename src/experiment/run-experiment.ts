@@ -12,6 +12,7 @@ import type { Base, Definition } from './definition.ts';
 import { recordExperiment } from './record.ts';
 import { writeExperimentReport } from './report.ts';
 import { isFinished, runTask } from './run-task.ts';
+import type { Summary } from './schema.ts';
 import { type Task, tasksOf, unitsOf } from './tasks.ts';
 
 export interface ExperimentOptions {
@@ -42,15 +43,18 @@ export type ExperimentEvent =
 /** Below this much new work, in shares of the grid, a pace says nothing yet. */
 const LEAST_MOVED = 0.003;
 
-/** @throws UserError when another experiment is in the folder; Cancelled when the signal is aborted */
-export async function runExperiment(definition: Definition, options: ExperimentOptions): Promise<void> {
+/**
+ * Gives what its report says.
+ * @throws UserError when another experiment is in the folder; Cancelled when the signal is aborted
+ */
+export async function runExperiment(definition: Definition, options: ExperimentOptions): Promise<Summary> {
   const { folder, onEvent } = options;
   await makeFolder(folder);
   const lock = await acquireLock(folder);
   try {
     for (const text of await recordExperiment(folder, definition, options.base)) onEvent({ kind: 'note', text });
     await runGrid(definition, options);
-    await writeExperimentReport(folder);
+    return await writeExperimentReport(folder);
   } finally {
     await lock.release();
   }
