@@ -219,7 +219,7 @@ describe('readModel', () => {
   });
 
   it('says which file is missing', async () => {
-    await expect(readModel(folder)).rejects.toThrow(/config\.json: no such file/);
+    await expect(readModel(folder)).rejects.toThrow(/not a model directory \(it has no config\.json\)/);
     await put('config.json', JSON.stringify(configJson(TIED)));
     await expect(readModel(folder)).rejects.toThrow(/expected model\.safetensors or model\.safetensors\.index\.json/);
   });

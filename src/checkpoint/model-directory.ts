@@ -1,4 +1,5 @@
 /** A model as Hugging Face transformers keeps it: a folder with config.json, the weights in safetensors, the tokenizer. */
+import { existsSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -34,6 +35,10 @@ export async function readModel(folder: string): Promise<Model> {
 /** Reads config.json; see `parseConfig` for what it refuses. */
 export async function readConfig(folder: string): Promise<ModelConfig> {
   const file = path.join(folder, 'config.json');
+  if (!existsSync(file))
+    throw new UserError(`${folder}: not a model directory (it has no config.json)`, {
+      hint: 'Give a Hugging Face model directory, or hf:OWNER/NAME for a model of the Hub.',
+    });
   return parseConfig(await readJson(file), file);
 }
 

@@ -75,7 +75,10 @@ export async function measureGate(
     searchesSaved: saved.mean,
     open: measurement.open ? 1 : 0,
   });
-  if (!measurement.open) run.emit({ kind: 'note', text: closedBecause(measurement) });
+  if (!measurement.open) {
+    const then = gate.whenClosed === 'skip' ? 'no distillation' : 'distilling all the same';
+    run.emit({ kind: 'note', text: `${closedBecause(measurement)}; ${then} (gate.whenClosed=${gate.whenClosed})` });
+  }
   return { ...state, results: { ...state.results, gates: [...state.results.gates, measurement] } };
 }
 

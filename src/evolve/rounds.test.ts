@@ -83,11 +83,15 @@ describe('the gate', () => {
     expect(results.gates[0]).toMatchObject({ open: true, exactMatchGap: { mean: 0 }, searchesSaved: { mean: 1 } });
   });
 
-  it('is closed when it changes nothing, and says so', async () => {
-    const toy = toyRun({ says: () => right });
+  it.each([
+    ['warn', 'distilling all the same'],
+    ['skip', 'no distillation'],
+  ] as const)('is closed when it changes nothing, and says so and what follows: %s', async (whenClosed, then) => {
+    const toy = toyRun({ says: () => right, settings: { gate: { ...smoke.gate, whenClosed } } });
     const { results } = await measureGate(toy.run, gate, start);
     expect(results.gates[0]!.open).toBe(false);
     expect(toy.notes()[0]).toContain('closed');
+    expect(toy.notes()[0]).toContain(then);
   });
 
   it('is closed when no question was ever answered', async () => {

@@ -37,9 +37,15 @@ export function compareArms(
     const { arm, mode, measure, relative } = job;
     const { bySeed, ...range } = interval;
     if (relative) differences.push({ arm, reference, mode, measure, ...interval });
-    else means.push({ arm, mode, measure, seeds: bySeed.length, ...range });
+    else means.push({ arm, mode, measure, seeds: bySeed.length, ...possible(measure, range) });
   }
   return { means, differences };
+}
+
+/** With few seeds a stretched interval reaches beyond what can be: shares lie within [0, 1], and no count is negative. */
+function possible<R extends { readonly low: number; readonly high: number }>(measure: Measure, range: R): R {
+  const most = measure === 'searches' || measure === 'policyTokens' ? Number.POSITIVE_INFINITY : 1;
+  return { ...range, low: Math.max(0, range.low), high: Math.min(most, range.high) };
 }
 
 function jobsOf(grid: Grid, arm: string, reference: string, mode: EvaluationMode, measure: Measure): Job[] {

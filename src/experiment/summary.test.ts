@@ -72,6 +72,17 @@ describe('the summary of an experiment', () => {
     expect(found.low).toBeLessThan(found.estimate);
   });
 
+  it('keeps the intervals of means to what can be', () => {
+    const counts = ['searches', 'policyTokens'];
+    const shares = summary.means.filter(({ measure }) => !counts.includes(measure));
+    // Two seeds stretch an interval more than sixfold, so that some would leave [0, 1].
+    expect(shares.some(({ estimate, low, high }) => low !== high && (low === 0 || high === 1) && estimate < 1)).toBe(
+      true,
+    );
+    for (const { low, high } of shares) expect(low >= 0 && high <= 1).toBe(true);
+    for (const { low } of summary.means) expect(low).toBeGreaterThanOrEqual(0);
+  });
+
   it('agrees with the means that the runs recorded', () => {
     const { estimate, seeds } = summary.means.find(
       ({ arm, measure, mode }) =>

@@ -27,6 +27,7 @@ describe('ticks', () => {
     expect(niceTicks(0.31, 0.69, 4)).toEqual([0.3, 0.4, 0.5, 0.6, 0.7]);
     expect(niceTicks(1, 30, 5)).toEqual([0, 10, 20, 30]);
     expect(niceTicks(0, 0, 4)).toEqual([0, 0.5]);
+    expect(niceTicks(0.07142, 0.07143, 4)).toEqual([0.0714, 0.0716]);
     expect(niceTicks(1, 3, 5, 1)).toEqual([1, 2, 3]);
   });
 });

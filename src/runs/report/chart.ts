@@ -91,9 +91,12 @@ export function scale([from, to]: readonly [number, number], start: number, end:
   return (value) => Math.round((start + ((value - from) / span) * (end - start)) * 10) / 10;
 }
 
-/** Round numbers that enclose [from, to], about `count` steps of 1, 2 or 5 times a power of ten, none below `least`. */
+/**
+ * Round numbers that enclose [from, to], about `count` steps of 1, 2 or 5 times a power of ten, none below `least`.
+ * Values that differ by less than a hundredth of their size are not spread over the whole axis.
+ */
 export function niceTicks(from: number, to: number, count: number, least = 0): number[] {
-  const span = to - from || Math.abs(from) || 1;
+  const span = Math.max(to - from, 0.01 * Math.max(Math.abs(from), Math.abs(to))) || 1;
   const rough = Math.max(least, span / count);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10);
