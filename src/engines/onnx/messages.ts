@@ -20,7 +20,7 @@ import type { Done } from './turns.ts';
 /** Running totals of sampling since the engine was opened. */
 export interface SamplingTotals {
   readonly sampledTokens: number;
-  /** Prompt tokens that were computed; those found in a session or copied from an equal prompt do not count. */
+  /** Prompt tokens that were computed; beginnings that the cache held do not count. */
   readonly prefilledTokens: number;
   /** Spent on sampling, `loadSeconds` included; of several sampling threads, that of the busiest. */
   readonly sampleSeconds: number;

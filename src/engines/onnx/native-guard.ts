@@ -52,7 +52,29 @@ export async function guarded<T>(call: () => Promise<T>): Promise<T> {
   return new Promise<never>(() => {});
 }
 
-/** In the process, when it ends: blocks until no native code runs in the thread. */
+/** In the process: an entry for each running thread; threads may share a memory. */
+const threads = new Set<{ readonly shared: Int32Array }>();
+
+/**
+ * In the process, for each thread that it starts: its end waits for the thread's native code. One listener serves all threads,
+ * since Node warns of more than ten.
+ * @returns what ends this, when the thread has ended
+ */
+export function waitAtExit(shared: Int32Array): () => void {
+  const thread = { shared };
+  if (threads.size === 0) process.on('exit', waitForThreads);
+  threads.add(thread);
+  return () => {
+    threads.delete(thread);
+    if (threads.size === 0) process.off('exit', waitForThreads);
+  };
+}
+
+function waitForThreads(): void {
+  for (const { shared } of threads) waitForNativeCode(shared);
+}
+
+/** Blocks until no native code runs in the thread; from now on, none does. */
 export function waitForNativeCode(shared: Int32Array): void {
   Atomics.store(shared, FORBIDDEN, 1);
   const deadline = performance.now() + PATIENCE_MS;

@@ -1,6 +1,6 @@
 /** Attention over pages against its formula in float64, and who owns which page. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Random } from '../../base/random.ts';
 import { type CachedRow, PagedCache } from './paged-cache.ts';
 import type { ModelConfig } from './parameters.ts';
@@ -174,5 +174,25 @@ describe('pages', () => {
     const before = cache.attend(1, plan, 1, queries);
     cache.extend(emptyRow(), 16 * 3000);
     expect(cache.attend(1, plan, 1, queries)).toEqual(before);
+  });
+
+  it('are held by nobody when there is no memory for a fork', () => {
+    const cache = new PagedCache(config, 16);
+    const [{ row }] = filled(cache, config, [40], new Random([1, 1])) as [ReturnType<typeof filled>[number]];
+    const rest = emptyRow();
+    cache.extend(rest, 16 * 253);
+    const { Memory } = Reflect.get(globalThis, 'WebAssembly') as { Memory: { prototype: { grow(): number } } };
+    const grow = vi.spyOn(Memory.prototype, 'grow').mockImplementation(() => {
+      throw new RangeError('no memory');
+    });
+    try {
+      expect(() => cache.fork(row, 37)).toThrow('no memory');
+      cache.release(row);
+      cache.release(rest);
+      cache.extend(emptyRow(), 16 * 256);
+      expect(() => cache.extend(emptyRow(), 1)).toThrow('no memory');
+    } finally {
+      grow.mockRestore();
+    }
   });
 });

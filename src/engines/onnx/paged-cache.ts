@@ -75,17 +75,15 @@ export class PagedCache {
   fork(row: CachedRow, length: number): CachedRow {
     const shared = Math.floor(length / PAGE);
     const pages = row.pages.slice(0, shared);
-    for (const page of pages) this.#holders[page]! += 1;
-    const fork = { pages, length: shared * PAGE };
-    if (length > fork.length) {
-      const from = row.pages[shared]!;
-      this.extend(fork, length - fork.length);
-      for (const { numbers } of this.#layers) {
-        const start = this.#pageStart(from);
-        numbers.copyWithin(this.#pageStart(fork.pages[shared]!), start, start + this.#pageSize);
-      }
+    if (length > shared * PAGE) {
+      // Before anything is held: there may be no memory for it.
+      const page = this.#takePage();
+      const from = this.#pageStart(row.pages[shared]!);
+      for (const { numbers } of this.#layers) numbers.copyWithin(this.#pageStart(page), from, from + this.#pageSize);
+      pages.push(page);
     }
-    return fork;
+    for (const page of pages.slice(0, shared)) this.#holders[page]! += 1;
+    return { pages, length };
   }
 
   /** Makes room for more positions at the end of a row, which the caller then writes. */

@@ -42,7 +42,7 @@ describe('Samplers', () => {
     const helpers = new Helpers(setup);
     const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, helpers);
     opened.push({ decoder, helpers });
-    return { samplers, source };
+    return { samplers, source, helpers };
   }
   afterAll(async () => {
     for (const { decoder, helpers } of opened) {
@@ -114,6 +114,27 @@ describe('Samplers', () => {
     for (const result of await first) expect(result).toMatchObject({ status: 'rejected' });
     await changed;
     expect(await samplers.sample(request())).toEqual(await one.samplers.sample(request()));
+  });
+
+  it('change weights when aborted samples have stopped, not before', async () => {
+    const { samplers, helpers } = open(1);
+    let started = false;
+    const ready = helpers
+      .at(0)
+      .ready()
+      .then(() => {
+        started = true;
+      });
+    const abort = new AbortController();
+    const samples = Promise.allSettled(
+      [5, 6].map((first) => samplers.sample(request({ prompt: [first], maxTokens: 50 }), abort.signal)),
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    abort.abort(new Error('enough'));
+    // The helper has been given a sample before it could say that it is there.
+    expect(await samplers.exclusive(async () => started)).toBe(true);
+    for (const result of await samples) expect(result).toMatchObject({ reason: { message: 'enough' } });
+    await ready;
   });
 
   it('pass on what a request does wrong', async () => {

@@ -137,7 +137,11 @@ function helperPlace(source: SharedWeightSource, open: () => WorkerClient<Helper
         // Messages arrive in order, so the sample finds these weights without waiting for the reply.
         calls.push(helper.call('take', [version, source.effectiveWeights()]));
       }
-      const [sample] = await Promise.all([helper.call('sample', [request], signal), ...calls]);
+      // An aborted one is under way until it has stopped: the helper reads the weights until then.
+      const [sample] = await Promise.all([
+        helper.call('sample', [request], signal, { rejects: 'when stopped' }),
+        ...calls,
+      ]);
       return sample;
     },
     release: (session) => helper?.post({ kind: 'release', session }),

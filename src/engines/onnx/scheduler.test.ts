@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SampleRequest } from '../../policy/policy.ts';
 import { Decoder } from './decoder.ts';
 import type { ModelConfig } from './parameters.ts';
@@ -308,5 +308,19 @@ describe('Scheduler', () => {
     [{ stop: [''] }, /stop string is empty/],
   ])('refuses %j', async (change, message) => {
     await expect(scheduler.sample(request(change))).rejects.toThrow(message);
+  });
+
+  it('rejects every sample when memory runs out where a beginning is shared, and goes on afterwards', async () => {
+    const decoder = new Decoder(config, { threads: 1 });
+    decoders.push(decoder);
+    const narrow = new Scheduler(decoder, new Source(), { config, pieces: letters, maxActive: 4 });
+    const before = await narrow.sample(request());
+    const fork = vi.spyOn(decoder.cache, 'fork').mockImplementationOnce(() => {
+      throw new RangeError('WebAssembly.Memory.grow(): Unable to grow instance memory');
+    });
+    const all = await Promise.allSettled([9, 10, 11].map((n) => narrow.sample(request({ key: [1, n] }))));
+    fork.mockRestore();
+    for (const one of all) expect(one).toMatchObject({ status: 'rejected', reason: { name: 'RangeError' } });
+    expect(await narrow.sample(request())).toEqual(before);
   });
 });

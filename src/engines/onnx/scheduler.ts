@@ -134,11 +134,13 @@ export class Scheduler {
   async #admit(): Promise<void> {
     if (this.#waiting.length === 0 || this.#active.length >= this.#options.maxActive) return;
     await this.#loadWeights();
-    for (const job of this.#waiting.splice(0)) {
+    // Every job stays in one of the two lists while `#begin` may throw: `#fail` rejects those that it finds there.
+    for (const job of [...this.#waiting]) {
       const { sequence } = job;
       if (sequence.full) job.resolve(sequence.sample('context'));
       else if (this.#active.length < this.#options.maxActive && this.#begin(job)) this.#active.push(job);
-      else this.#waiting.push(job);
+      else continue;
+      this.#waiting.splice(this.#waiting.indexOf(job), 1);
     }
   }
 

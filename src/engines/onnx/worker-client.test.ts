@@ -50,6 +50,17 @@ describe('WorkerClient', () => {
     await client.close();
   });
 
+  it('listens to the end of the process once for all threads, as long as there is one', async () => {
+    const before = process.listenerCount('exit');
+    const clients = Array.from({ length: 3 }, () => thread(''));
+    expect(process.listenerCount('exit')).toBe(before + 1);
+    await clients[0]!.close();
+    await clients[1]!.close();
+    expect(process.listenerCount('exit')).toBe(before + 1);
+    await clients[2]!.close();
+    expect(process.listenerCount('exit')).toBe(before);
+  });
+
   it('rejects pending and later calls when closed', async () => {
     const client = thread('');
     await client.ready();

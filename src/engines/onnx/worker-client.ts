@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Watch } from '../../policy/policy.ts';
 import { type FromWorker, READY, type ToWorker, unpackError, type Verbs, type VerbTable } from './messages.ts';
-import { sharedGuard, waitForNativeCode } from './native-guard.ts';
+import { sharedGuard, waitAtExit } from './native-guard.ts';
 import { outOfMemory } from './out-of-memory.ts';
 
 /** What is done about a call until it ends. */
@@ -40,8 +40,7 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
       // The process's own options may not fit a file, e.g. those of `node -e`.
       execArgv: [],
     });
-    const onExit = () => waitForNativeCode(guard);
-    process.on('exit', onExit);
+    const hasEnded = waitAtExit(guard);
     this.#worker.on('message', (message: FromWorker) => this.#settle(message));
     this.#worker.on('messageerror', (error) => this.#end(error));
     this.#worker.on('error', (error: unknown) => {
@@ -52,7 +51,7 @@ export class WorkerClient<Table extends VerbTable<Table> = Verbs> {
     });
     this.#worker.on('exit', (code) => {
       this.#exited = true;
-      process.off('exit', onExit);
+      hasEnded();
       this.#end(new Error(`the ${name}'s thread ended unexpectedly (code ${code})`));
     });
   }
