@@ -57,6 +57,7 @@ describe('search-e1', () => {
       /expected SUITE=FILE/,
     ],
     ['a directory that is no run', ['evolve', '--resume', 'nowhere'], /nowhere: not a run directory/],
+    ['an option that there is not', ['evolve', '--run-dir', 'x'], /unknown option '--run-dir'\n\(--help lists/],
     ['a model that is no directory', ['evolve', '--model', 'nowhere'], /nowhere: not a model directory/],
     ['settings beside --resume', ['evolve', '--resume', 'x', '--seed', '1'], /--seed cannot be given with --resume/],
     ['a warm-up to continue that was never begun', ['warmup', '--resume', '--out', 'nowhere'], /no unfinished warm-up/],

@@ -45,8 +45,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
   const program = new Command('search-e1')
     .description('Search agents that teach themselves: GRPO and self-distillation, from question to results table.')
     .version(packageVersion(), '-V, --version', 'print the version')
-    .addHelpText('after', examples)
-    .showHelpAfterError('(--help lists what there is)');
+    .addHelpText('after', examples);
   const commands = [
     evolveCommand(io),
     experimentCommand(io),
@@ -63,12 +62,15 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of withSubcommands(program))
-    command.exitOverride().configureOutput({
-      writeOut: (text) => io.out.write(text),
-      writeErr: (text) => io.err.write(text),
-      getOutHelpWidth: () => io.out.columns ?? 100,
-      getErrHelpWidth: () => io.err.columns ?? 100,
-    });
+    command
+      .exitOverride()
+      .showHelpAfterError('(--help lists what there is)')
+      .configureOutput({
+        writeOut: (text) => io.out.write(text),
+        writeErr: (text) => io.err.write(text),
+        getOutHelpWidth: () => io.out.columns ?? 100,
+        getErrHelpWidth: () => io.err.columns ?? 100,
+      });
 
   try {
     await program.parseAsync(argv, { from: 'user' });
