@@ -19,7 +19,7 @@ type EvaluationStage = { readonly name: string; readonly of: string };
 export async function evaluateStage(run: Run, stage: EvaluationStage, state: EvolveState): Promise<EvolveState> {
   const { results } = state;
   const untrained = results.outcomes.some(({ stage: name, keptStep }) => name === stage.of && keptStep === 0);
-  const before = results.measurements.at(-1)?.stage;
+  const before = results.measurements.findLast((measurement) => measurement.stage !== stage.of)?.stage;
   const measured =
     untrained && before !== undefined ? await repeated(run, stage, state, before) : await measureAll(run, stage);
   for (const [i, { mode, mean }] of measured.entries())

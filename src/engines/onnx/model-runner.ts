@@ -85,6 +85,8 @@ export class SessionPool {
     if (!session) {
       session = createSession(build(), this.#threads);
       this.#sessions.set(key, session);
+      // One that could not be opened, for lack of memory, may be opened later.
+      session.catch(() => this.#sessions.delete(key));
     }
     return session;
   }
