@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
 import { type LossBatch, NonFiniteError } from '../../policy/policy.ts';
+import { lossBatches } from './loss-batches.testing.ts';
 import type { ComputationPlan } from './memory.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, viewOf } from './parameters.ts';
 import { largestDifference, randomWeights, relativeError } from './reference.testing.ts';
@@ -28,45 +29,10 @@ const models: [string, ModelConfig][] = [
 ];
 
 const random = new Random(streamKey('layered'));
-const ids = (length: number) => Array.from({ length }, () => random.below(tied.vocabulary));
-const floats = (length: number) => Float32Array.from({ length }, () => random.normal());
-const mask = (length: number) => Uint8Array.from({ length }, () => random.below(2));
+const { vocabulary } = tied;
+const ids = (length: number) => Array.from({ length }, () => random.below(vocabulary));
 const lengths = [17, 5, 2, 23, 9];
-const batches: LossBatch[] = [
-  {
-    loss: 'policy-gradient',
-    sequences: lengths.map((length) => ({
-      ids: ids(length),
-      mask: mask(length),
-      advantages: floats(length),
-      oldLogprobs: floats(length).map((value) => value / 4 - 3.4),
-      referenceLogprobs: floats(length).map((value) => value / 4 - 3.4),
-    })),
-    clipLow: 0.2,
-    clipHigh: 0.2,
-    klCoefficient: 0.1,
-    denominator: 20,
-  },
-  {
-    loss: 'cross-entropy',
-    sequences: lengths.map((length) => ({ ids: ids(length), weights: floats(length) })),
-    denominator: 20,
-  },
-  ...(['forward-kl', 'reverse-kl', 'jsd'] as const).map(
-    (loss): LossBatch => ({
-      loss,
-      pairs: lengths.map((length) => ({
-        teacherPrompt: ids(7),
-        studentPrompt: ids(3),
-        ids: ids(length),
-        mask: mask(length),
-      })),
-      clip: 0.05,
-      teacherTemperature: 0.7,
-      denominator: 20,
-    }),
-  ),
-];
+const batches = lossBatches(random, { vocabulary, lengths, teacherPrompt: 7, denominator: 20 });
 
 const trainers: Trainer[] = [];
 afterAll(async () => {

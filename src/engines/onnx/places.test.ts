@@ -1,15 +1,10 @@
 /** Micro-batches on several threads: the same bits as on one, the same errors, and nothing left behind. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
-import {
-  type AdamWStep,
-  type CrossEntropyBatch,
-  type DivergenceBatch,
-  type LossBatch,
-  NonFiniteError,
-} from '../../policy/policy.ts';
+import { type AdamWStep, type CrossEntropyBatch, NonFiniteError } from '../../policy/policy.ts';
 import { adamwStep, freshMoments, ownHand } from './adamw.ts';
 import { Helpers } from './helpers.ts';
+import { lossBatches } from './loss-batches.testing.ts';
 import { sharedGuard } from './native-guard.ts';
 import type { ModelConfig } from './parameters.ts';
 import { randomWeights } from './reference.testing.ts';
@@ -33,47 +28,9 @@ const config: ModelConfig = {
 const initial = randomWeights(config, streamKey('places')).map((value) => value * 0.5);
 
 const random = new Random(streamKey('places', 'batches'));
-const ids = (length: number) => Array.from({ length }, () => random.below(config.vocabulary));
-const floats = (length: number) => Float32Array.from({ length }, () => random.normal());
-const mask = (length: number) => Uint8Array.from({ length }, () => random.below(2));
-
 /** Sequences of all losses. Micro-batches of up to 128 tokens: two for the short ones, about ten for the long ones. */
-function batchesOf(lengths: readonly number[]): LossBatch[] {
-  const pairs: DivergenceBatch['pairs'] = lengths.map((length) => ({
-    teacherPrompt: ids(17),
-    studentPrompt: ids(3),
-    ids: ids(length),
-    mask: mask(length),
-  }));
-  return [
-    {
-      loss: 'policy-gradient',
-      sequences: lengths.map((length) => ({
-        ids: ids(length),
-        mask: mask(length),
-        advantages: floats(length),
-        oldLogprobs: floats(length).map((value) => value / 4 - 3.7),
-        referenceLogprobs: floats(length).map((value) => value / 4 - 3.7),
-      })),
-      clipLow: 0.2,
-      clipHigh: 0.2,
-      klCoefficient: 0.1,
-      denominator: 100,
-    },
-    {
-      loss: 'cross-entropy',
-      sequences: lengths.map((length) => ({ ids: ids(length), weights: floats(length) })),
-      denominator: 100,
-    },
-    ...(['forward-kl', 'reverse-kl', 'jsd'] as const).map((loss) => ({
-      loss,
-      pairs,
-      clip: 0.05,
-      teacherTemperature: 0.7,
-      denominator: 100,
-    })),
-  ];
-}
+const batchesOf = (lengths: readonly number[]) =>
+  lossBatches(random, { vocabulary: config.vocabulary, lengths, teacherPrompt: 17, denominator: 100 });
 const short = batchesOf([9, 4]);
 const long = batchesOf(Array.from({ length: 20 }, () => 2 + random.below(90)));
 const supervised = long[1] as CrossEntropyBatch;
@@ -166,7 +123,7 @@ describe('a model in training on several threads', () => {
 
   it('does a step in slices, to the same bits', async () => {
     const size = 3 * 2 ** 16 + 5;
-    const [start, gradient] = [0, 1].map(() => sharedCopy(floats(size)));
+    const [start, gradient] = [0, 1].map(() => sharedCopy(Float32Array.from({ length: size }, () => random.normal())));
     const outcomes = [];
     for (const others of [0, 2]) {
       const [weights, moments] = [sharedCopy(start!), freshMoments(size)];
