@@ -10,6 +10,7 @@ import { type Html, html } from '../runs/report/html.ts';
 import { style } from '../runs/report/style.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { modeLabel } from '../runs/table.ts';
+import { E1 } from './arms.ts';
 import { modeKey } from './collect.ts';
 import { findingsOf } from './findings.ts';
 import { findPairExamples, type PairExamples, pairExamples } from './report/examples.ts';
@@ -28,7 +29,7 @@ import { recordLines, summarizeExperiment } from './summary.ts';
 export async function writeExperimentReport(folder: string): Promise<Summary> {
   const summary = await summarizeExperiment(folder);
   // Pairs of the reference arm, or of the first that has any.
-  const order = summary.runs.toSorted((a, b) => Number(b.arm === 'e1') - Number(a.arm === 'e1'));
+  const order = summary.runs.toSorted((a, b) => Number(b.arm === E1) - Number(a.arm === E1));
   let examples: PairExamples = { best: [], worst: [] };
   let files = new RunFiles(path.join(folder, order[0]!.seed, order[0]!.arm));
   for (const { seed, arm } of order) {

@@ -17,6 +17,7 @@
  * above the diagonal (a level never looks at later ones), and padding (a sequence that ends has no part in later levels).
  */
 import type { TokenIds } from '../../policy/policy.ts';
+import { commonLength, compareIds } from './beginnings.ts';
 
 /** More levels leave less padding and less of the masked half, and cost more copies of keys (docs/log.md). */
 export const LEVELS = 8;
@@ -152,17 +153,4 @@ function chooseEnds(lengths: readonly number[], shared: readonly number[]): numb
     j = from[j]!;
   }
   return chosen.toReversed();
-}
-
-/** How many ids two sequences have in common from their beginning. */
-export function commonLength(a: TokenIds, b: TokenIds): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
-}
-
-/** Lexicographic order. */
-export function compareIds(a: TokenIds, b: TokenIds): number {
-  const shared = commonLength(a, b);
-  return shared < a.length && shared < b.length ? a[shared]! - b[shared]! : a.length - b.length;
 }

@@ -6,7 +6,8 @@
  * sequences by index.
  */
 import type { TokenIds } from '../../policy/policy.ts';
-import { commonLength, compareIds, type Levels, layOut } from './levels.ts';
+import { commonLength, compareIds } from './beginnings.ts';
+import { type Levels, layOut } from './levels.ts';
 
 /** What of one sequence is computed. */
 export interface Work {

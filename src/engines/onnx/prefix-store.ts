@@ -3,6 +3,7 @@
  * those of others, such as the siblings of a rollout that searched for the same. The oldest are dropped when it gets too much.
  */
 import type { TokenIds } from '../../policy/policy.ts';
+import { commonLength } from './beginnings.ts';
 import type { CachedRow, PagedCache } from './paged-cache.ts';
 
 /** Of sessions that may go on, and of what may merely be of use to others; pages that rows share count for each. */
@@ -88,10 +89,4 @@ export class PrefixStore {
   #size({ ids }: Entry): number {
     return this.#cache.bytesOf(ids.length);
   }
-}
-
-/** How many of the first `most` ids are the same. */
-export function commonLength(a: TokenIds, b: TokenIds, most: number): number {
-  for (let i = 0; i < most; i++) if (a[i] !== b[i]) return i;
-  return most;
 }

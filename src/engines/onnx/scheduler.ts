@@ -8,10 +8,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { uniformAt } from '../../base/random.ts';
 import type { Sample, SampleRequest } from '../../policy/policy.ts';
+import { commonLength } from './beginnings.ts';
 import { type Decoder, type Reading, RUN_TOKENS } from './decoder.ts';
 import type { CachedRow } from './paged-cache.ts';
 import type { ModelConfig } from './parameters.ts';
-import { commonLength, PrefixStore } from './prefix-store.ts';
+import { PrefixStore } from './prefix-store.ts';
 import type { Draw, DrawRule } from './sampling.ts';
 import { checkRequest, Sequence } from './sequence.ts';
 
