@@ -6,9 +6,11 @@
  *                                      snapshots/<commit>/config.json  a link to
  *                                      blobs/<checksum>
  */
+
 import { copyFile, readFile, rm, stat, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { getHFHubCachePath, getRepoFolderName } from '@huggingface/hub';
+import { gigabytes } from '../base/bytes.ts';
 import { hasCode, UserError } from '../base/errors.ts';
 import { makeFolder, writeFileAtomic } from '../base/files.ts';
 import { downloadHubFile, type HubFileInfo, hubModelFiles } from '../base/hub-file.ts';
@@ -182,7 +184,6 @@ async function download(
 /** Refuses what cannot fit before its first byte. */
 async function checkSpace(storage: string, files: ReadonlyMap<string, HubFileInfo>): Promise<void> {
   const [missing, free] = [await missingBytes(storage, files), await freeBytes(storage)];
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   if (missing > free)
     throw new UserError(`${storage}: ${gigabytes(missing)} are to be downloaded, ${gigabytes(free)} are free`, {
       hint: 'Free some space, or set HF_HOME to a folder on another disk.',

@@ -1,7 +1,9 @@
 /** `search-e1 data`: the benchmarks and corpora: what there is, fetching it, checking it. */
+
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
+import { megabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import type { Benchmark } from '../benchmarks/benchmark.ts';
 import { type Checked, checkBenchmark } from '../benchmarks/check.ts';
@@ -140,10 +142,6 @@ function progress(name: string, bytes: number, total: number, seconds: number) {
 
 function line({ name, file, bytes, fetched }: Pulled): string {
   return `${name}: ${file} (${megabytes(bytes)}${fetched ? '' : ', was there already'})\n`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 // -------------------------------------------------------------------------------------------------------------- check

@@ -1,6 +1,8 @@
 /** `search-e1 index build`: from corpus files to an index directory. */
+
 import path from 'node:path';
 import { Command, Option } from 'commander';
+import { megabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import type { AnalyzerName } from '../retrieval/analyzer.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
@@ -219,9 +221,4 @@ function summary(
     `Search it with: search-e1 index search ${out} "your question"`,
     '',
   ].join('\n');
-}
-
-/** "41.4 MB". */
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

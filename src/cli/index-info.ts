@@ -1,10 +1,10 @@
 /** `search-e1 index info`: what an index directory holds, and whether it is whole. */
 import { Command } from 'commander';
+import { megabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { verifyIndex } from '../retrieval/index/load.ts';
 import { BM25_KIND, type Manifest, readManifest } from '../retrieval/index/manifest.ts';
 import { indexKind, openRetriever } from '../retrieval/open-retriever.ts';
-import { megabytes } from './index-build.ts';
 import type { Io } from './io.ts';
 
 interface Options {

@@ -1,5 +1,7 @@
 /** What memory a run takes, by stage and part, before any of it is taken; and what to change where it does not fit. */
+
 import os from 'node:os';
+import { gigabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/onnx/memory.ts';
@@ -128,8 +130,4 @@ export function refuseUnfit(
           : 'No setting makes it fit: take a smaller model, or a machine with more memory. `search-e1 doctor` shows every part.',
     },
   );
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
