@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { capture, captureStopped } from './testing/capture.ts';
+import { capture, captureStoppedOnce } from './testing/capture.ts';
 
 let folder: string;
 let corpus: string;
@@ -33,7 +33,9 @@ test('a bad line stops the build with file and line, and leaves no directory', a
 test('Ctrl-C leaves what the same command goes on from', async () => {
   const out = path.join(folder, 'stopped');
   const argv = ['index', 'build', '--corpus', corpus, '--skip-bad', '--out', out, '--workers', '1', '--json'];
-  const stopped = await captureStopped(/^analysing/, ...argv);
+  // Its worker is still to end then, and the merge to begin.
+  const segmentKept = () => existsSync(path.join(`${out}.partial`, 'segments', '00000.json'));
+  const stopped = await captureStoppedOnce(segmentKept, ...argv);
   expect(stopped).toMatchObject({ code: 130, out: '' });
   expect(stopped.err).toMatch(/stopped; what was finished is saved\nContinue with the same command\.\n$/);
   expect(existsSync(out)).toBe(false);

@@ -21,6 +21,20 @@ export function captureStopped(when: RegExp, ...argv: readonly string[]): Promis
   });
 }
 
+/** The same, stopped as soon as a condition holds that the command does not speak of. */
+export async function captureStoppedOnce(condition: () => boolean, ...argv: readonly string[]): Promise<Captured> {
+  const timer = setInterval(() => {
+    if (!condition()) return;
+    clearInterval(timer);
+    process.emit('SIGINT', 'SIGINT');
+  }, 1);
+  try {
+    return await capture(...argv);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 async function captureWatched(argv: readonly string[], onText: (text: string) => void): Promise<Captured> {
   const said = { out: '', err: '' };
   const stream = (name: 'out' | 'err') => ({

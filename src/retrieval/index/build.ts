@@ -79,6 +79,7 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
     ...{ bytes, analyzer, workers, segmentBytes, onBad, signal },
     onProgress: (progress) => onEvent?.({ kind: 'analysed', ...progress }),
   });
+  signal?.throwIfAborted();
   const merged = await mergeSegments(analysed.segments, segmentFolder, indexFolder, {
     ...{ k1, b, length, signal },
     onProgress: (fraction) => onEvent?.({ kind: 'merged', fraction }),
