@@ -118,7 +118,7 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
 }, 120_000);
 
 it.each([
-  ['other arms', { arms: ['e1'] }, /holds another experiment \(arms differ\)/],
+  ['fewer arms', { arms: ['e1'] }, /arms that were not asked for/],
   ['other settings', { settings: { ...toy.settings, cycles: 2 } }, /holds another experiment \(settings differ\)/],
   ['another world', { worlds: [13] }, /holds another experiment \(worlds or models differ\)/],
   ['another base', { models: [null] }, /holds another experiment \(worlds or models differ\)/],

@@ -51,7 +51,7 @@ const SEEDS = 5;
 
 const examples = `
 Experiments: ${Object.keys(builtIn).join(', ')}, or a JSON file: {"arms": ["e1", "grpo-tokens"], "seeds": 3, "settings": {"cycles": 1}}
-Arms, and how to read what comes out: docs/evidence.md. The same command continues what was broken off; more seeds may be added.
+Arms, and how to read what comes out: docs/evidence.md. The same command continues what was broken off; more seeds and arms may be added.
 
 Examples:
   search-e1 experiment claims --dry-run --out claims

@@ -13,8 +13,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const embedded = { model: null, weights: 'a' };
 const another = { model: '/bases/2', weights: 'b' };
-const definition = (seeds: Definition['seeds']): Definition => ({
-  ...{ name: 'claims', arms: ['e1', 'jsd'], preset: 'smoke', settings: experimentSettings('smoke'), seeds },
+const definition = (seeds: Definition['seeds'], arms: Definition['arms'] = ['e1', 'jsd']): Definition => ({
+  ...{ name: 'claims', arms, preset: 'smoke', settings: experimentSettings('smoke'), seeds },
 });
 const [first, second] = seedsOf(2) as [Definition['seeds'][number], Definition['seeds'][number]];
 
@@ -23,6 +23,20 @@ it('an experiment goes on with more seeds, on a base of their own', async () => 
   await recordExperiment(folder, definition([first, { ...second, base: another }]), embedded);
   const { seeds, model } = await readExperiment(folder);
   expect([model, seeds[0]!.base, seeds[1]!.base]).toEqual([null, undefined, another]);
+});
+
+it('an experiment goes on with more arms, in the order that was asked for last', async () => {
+  await recordExperiment(folder, definition([first]), embedded);
+  await recordExperiment(folder, definition([first], ['e1', 'sharpen', 'jsd']), embedded);
+  expect((await readExperiment(folder)).arms).toEqual(['e1', 'sharpen', 'jsd']);
+});
+
+it('it is refused without one of its arms, and nothing is written', async () => {
+  await recordExperiment(folder, definition([first]), embedded);
+  await expect(recordExperiment(folder, definition([first], ['e1', 'sharpen']), embedded)).rejects.toThrow(
+    /arms that were not asked for \(jsd\)/,
+  );
+  expect((await readExperiment(folder)).arms).toEqual(['e1', 'jsd']);
 });
 
 it.each([

@@ -52,7 +52,7 @@ export async function readExperiment(folder: string): Promise<ExperimentRecord> 
 }
 
 /**
- * Begins an experiment in a new or empty folder, or goes on with the one that stands there; seeds may be added to it.
+ * Begins an experiment in a new or empty folder, or goes on with the one that stands there; seeds and arms may be added to it.
  * @returns notes on versions that have changed since
  * @throws UserError when something else is in the folder
  */
@@ -70,11 +70,16 @@ export async function recordExperiment(folder: string, definition: Definition, b
     return [];
   }
   const had = await readExperiment(folder);
-  for (const name of ['name', 'arms', 'preset', 'settings', 'weights'] as const)
+  for (const name of ['name', 'preset', 'settings', 'weights'] as const)
     if (!isDeepStrictEqual(had[name], record[name]))
       throw new UserError(`${folder}: holds another experiment (${name} differ${name.endsWith('s') ? '' : 's'})`, {
         hint: 'Repeat the command that it was begun with, or choose another directory with --out.',
       });
+  const missing = had.arms.filter((arm) => !record.arms.includes(arm));
+  if (missing.length > 0)
+    throw new UserError(`${folder}: was begun with arms that were not asked for (${missing.join(', ')})`, {
+      hint: 'Name them too, or choose another directory with --out.',
+    });
   const common = Math.min(had.seeds.length, record.seeds.length);
   if (!isDeepStrictEqual(had.seeds.slice(0, common), record.seeds.slice(0, common)))
     throw new UserError(`${folder}: holds another experiment (worlds or models differ)`, {
@@ -84,7 +89,8 @@ export async function recordExperiment(folder: string, definition: Definition, b
     throw new UserError(`${folder}: was begun with ${had.seeds.length} seeds, ${record.seeds.length} were asked for`, {
       hint: `Continue with --seeds ${had.seeds.length} or more.`,
     });
-  if (record.seeds.length > had.seeds.length)
-    await writeFileAtomic(file, `${JSON.stringify({ ...had, seeds: record.seeds }, null, 2)}\n`);
+  const { arms } = record;
+  if (record.seeds.length > had.seeds.length || !isDeepStrictEqual(arms, had.arms))
+    await writeFileAtomic(file, `${JSON.stringify({ ...had, arms, seeds: record.seeds }, null, 2)}\n`);
   return versionNotes(had);
 }
