@@ -82,7 +82,8 @@ async function openSearched(
       hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
     });
   if (searched !== WORLD) return { retriever: await openRetriever(searched) };
-  const world = generateWorld((run?.settings ?? presets.default).world.seed);
+  const { seed, size } = (run?.settings ?? presets.default).world;
+  const world = generateWorld(seed, size);
   return { retriever: new Bm25Index(world.passages, { analyzer: 'words' }), world };
 }
 

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
+import type { Question } from '../base/question.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
@@ -11,7 +12,7 @@ import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
-import { generateWorld } from '../world/generate.ts';
+import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
@@ -108,16 +109,28 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };
 
 function openWorld(settings: Settings): Data {
-  const world = generateWorld(settings.world.seed);
+  const world = generateWorld(settings.world.seed, settings.world.size);
   return {
     retriever: new Bm25Index(world.passages, { analyzer: 'words' }),
-    trainingQuestions: trainingQuestions(world, settings.world.trainingQuestions),
+    trainingQuestions: worldQuestions(world, settings.world),
     // Asking for more questions extends a suite at its end, so 400 is an upper bound that costs nothing.
     suites: SUITES.map((name) => ({
       name,
       questions: evaluationQuestions(world, name, Math.min(settings.evaluation.questions, 400)),
     })),
   };
+}
+
+/** @throws UserError when the world has too few */
+function worldQuestions(world: World, { trainingQuestions: count, hops }: Settings['world']): Question[] {
+  try {
+    return trainingQuestions(world, count, hops);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`world.trainingQuestions: ${error.message}`, {
+      hint: 'Ask for fewer, for other numbers of hops (world.hops), or raise world.size.',
+    });
+  }
 }
 
 async function openFiles(inputs: Inputs): Promise<Data> {

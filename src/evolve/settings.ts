@@ -164,13 +164,20 @@ export const settingsSchema = z.strictObject({
   /** How the policy is trained: the paper's method, or a baseline of its table (plan.ts). */
   method: z.enum(['search-e1', 'grpo', 'rejection-sampling', 'sft']).default('search-e1'),
   cycles: natural,
-  /** The embedded world, where no files are given: its seed and the number of training questions drawn from it. */
+  /** The embedded world, where no files are given. */
   world: z.strictObject({
     seed: z
       .int()
       .min(0)
       .max(firstWarmUpWorld - 1),
+    /** So many training questions are drawn from it, of each of these numbers of hops alike. */
     trainingQuestions: count,
+    hops: z
+      .array(z.literal([1, 2, 3]))
+      .min(1)
+      .default([1, 2, 3]),
+    /** So many times the usual 674 articles. */
+    size: count.max(20).default(1),
   }),
   /** Training questions used (the first so many after a seeded shuffle); 0 = all. */
   trainingQuestions: natural,
@@ -195,7 +202,7 @@ const embedded: Settings = {
   seed: 1,
   method: 'search-e1',
   cycles: 2,
-  world: { seed: 2605, trainingQuestions: 1500 },
+  world: { seed: 2605, trainingQuestions: 1500, hops: [1, 2, 3], size: 1 },
   trainingQuestions: 0,
   checkpointEvery: 1,
   rollout: {

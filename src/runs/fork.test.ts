@@ -15,7 +15,7 @@ import { RunFiles } from './run-files.ts';
 const { smoke } = presets;
 const settings: Settings = {
   ...smoke,
-  world: { seed: 12, trainingQuestions: 40 },
+  world: { seed: 12, trainingQuestions: 40, hops: [1, 2, 3], size: 1 },
   rollout: { ...smoke.rollout, concurrency: 32, searches: 2 },
   grpo: { ...smoke.grpo, steps: [2], questionsPerStep: 3, groupSize: 3 },
   pool: { ...smoke.pool, questions: 8, rollouts: 4 },

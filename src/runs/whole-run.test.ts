@@ -18,7 +18,7 @@ import { RunDirectory } from './run-directory.ts';
 const { smoke } = presets;
 const toy: Settings = {
   ...smoke,
-  world: { seed: 11, trainingQuestions: 40 },
+  world: { seed: 11, trainingQuestions: 40, hops: [1, 2, 3], size: 1 },
   rollout: { ...smoke.rollout, concurrency: 32, searches: 2 },
   grpo: { ...smoke.grpo, steps: [3], questionsPerStep: 3, groupSize: 3 },
   pool: { ...smoke.pool, questions: 8, rollouts: 4 },

@@ -18,6 +18,15 @@ test('the same seed gives the same world, another seed another', () => {
   );
 });
 
+test('a larger world has so many times the entities of each type, and names share their tokens with more others', () => {
+  const [usual, larger] = [generateWorld(5), generateWorld(5, 3)];
+  const counts = (of: typeof usual) =>
+    RELATIONS.map(({ subject }) => of.entities.filter(({ type }) => type === subject).length);
+  expect(counts(larger)).toEqual(counts(usual).map((count) => 3 * count));
+  expect(larger.byName.size).toBe(3 * usual.byName.size);
+  expect(new Set(larger.entities.flatMap(({ name }) => name.split(' '))).size).toBe(NAME_TOKENS.length);
+});
+
 describe('a world', () => {
   const world = generateWorld(5);
   const facts = readFacts(world.passages);

@@ -1,5 +1,6 @@
 /**
- * A small encyclopedia from a seed: about 700 articles on invented people, films, cities and so on, and the facts they state.
+ * A small encyclopedia from a seed: about 700 articles on invented people, films, cities and so on, and the facts they state;
+ * a multiple of that when asked.
  *
  * Names. Every entity is called by two tokens of a shared inventory, and each token occurs in about ten titles. Roughly one
  * name in eight is another one reversed ("gezor fano", "fano gezor"): a bag of words cannot tell such twins apart, and an
@@ -48,13 +49,19 @@ export interface World {
 
 const TWIN_SHARE = 0.15;
 
-/** The same seed gives the same world, on every machine. */
-export function generateWorld(seed: number): World {
+/**
+ * The same seed gives the same world, on every machine.
+ * @param size so many times the usual number of entities of each type: names share their tokens with more others
+ */
+export function generateWorld(seed: number, size = 1): World {
   const random = new Random(streamKey('world', seed));
   const names = new Set<string>();
   const entities = (['training', 'evaluation'] as const).flatMap((half) => {
     const members = new Map(
-      ENTITY_TYPES.map((type) => [type, Array.from({ length: ENTITY_COUNTS[type] }, () => drawName(names, random))]),
+      ENTITY_TYPES.map((type) => [
+        type,
+        Array.from({ length: size * ENTITY_COUNTS[type] }, () => drawName(names, random)),
+      ]),
     );
     return describeHalf(half, members, random);
   });

@@ -5,7 +5,7 @@ import { isHeldOutPair, isTrainingChain, relationOf } from './schema.ts';
 import { evaluationQuestions, SUITES, trainingQuestions, type WorldQuestion, warmupQuestion } from './suites.ts';
 import { mean, readFacts } from './testing/encyclopedia.ts';
 
-const worlds = [11, 12, 13].map(generateWorld);
+const worlds = [11, 12, 13].map((seed) => generateWorld(seed));
 const world = worlds[0]!;
 const facts = readFacts(world.passages);
 
@@ -115,6 +115,14 @@ describe('training', () => {
       for (const dataset of ['nq', 'hotpotqa', '3-hop'])
         expect(questions.slice(start, start + 300).filter((one) => one.dataset === dataset)).toHaveLength(100);
     for (const { dataset, hops } of questions) expect(hops).toBe({ nq: 1, hotpotqa: 2, '3-hop': 3 }[dataset as 'nq']);
+  });
+
+  test('asks the numbers of hops that are wanted, alike', () => {
+    const short = trainingQuestions(world, 60, [2, 1]);
+    expect(short.filter(({ hops }) => hops === 1)).toHaveLength(30);
+    expect(short.filter(({ hops }) => hops === 2)).toHaveLength(30);
+    for (const question of short) expectRightAnswer(question);
+    expect(() => trainingQuestions(world, 1000, [1])).toThrow(/about 7\d\d distinct training questions/);
   });
 
   test('never asks a held-out pair of relations', () => {

@@ -59,16 +59,28 @@ export function evaluationQuestions(world: World, suite: Suite, count: number): 
   );
 }
 
+/** Hops of a training question. */
+export type TrainingHops = 1 | 2 | 3;
+
+const TRAINING_KIND = { 1: 'nq', 2: 'hotpotqa', 3: '3-hop' } as const satisfies Record<TrainingHops, Kind>;
+
 /**
- * `count` distinct questions about the training half, one third each of one hop ('nq'), two hops ('hotpotqa') and three
- * ('3-hop'), in random order within every three; a smaller count gives the first of them. At most about 2,300 exist.
+ * `count` distinct questions about the training half, as many of each number of hops, in random order within every
+ * `hops.length`; a smaller count gives the first of them. Of a world of the usual size about 770 of one hop exist, 1,390 of two
+ * and 1,760 of three.
+ * @throws RangeError when the world has too few
  */
-export function trainingQuestions(world: World, count: number): WorldQuestion[] {
+export function trainingQuestions(
+  world: World,
+  count: number,
+  hops: readonly TrainingHops[] = [1, 2, 3],
+): WorldQuestion[] {
   const random = new Random(streamKey('world', world.seed, 'training'));
+  const mix: readonly Kind[] = hops.map((length) => TRAINING_KIND[length]);
   let kinds: Kind[] = [];
   return distinct(world, 'training', random, count, (index) => {
-    if (index % 3 === 0) kinds = random.shuffle<Kind>(['nq', 'hotpotqa', '3-hop']);
-    return kinds[index % 3]!;
+    if (index % mix.length === 0) kinds = random.shuffle(mix);
+    return kinds[index % mix.length]!;
   });
 }
 
