@@ -1,6 +1,7 @@
 /** `search-e1 doctor`: what a run will take, before it is taken: memory by part, speed on this machine, time. */
 import os from 'node:os';
 import { Command, Option } from 'commander';
+import { byteSize } from '../base/bytes.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
 import type { MissingFiles } from '../checkpoint/hub-model.ts';
@@ -152,13 +153,13 @@ function diagnosisText(diagnosis: Diagnosis): string {
   const rate = (tokens: number) => `${Math.round(tokens).toLocaleString('en')} tokens/s`;
   const { family, layers, hidden, vocabulary } = model;
   const lines = [
-    `Machine   ${machine.cores} cores, ${size(machine.memory)} of memory, ${size(machine.available)} available`,
+    `Machine   ${machine.cores} cores, ${byteSize(machine.memory)} of memory, ${byteSize(machine.available)} available`,
     `Model     ${model.place}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
     `Training  ${computation.mode === 'whole' ? `the whole model as one graph, on ${computation.threads} thread${computation.threads === 1 ? '' : 's'} side by side` : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
   ];
   if (missing)
     lines.push(
-      `Download  ${size(missing.bytes)}, not begun; ${size(missing.free)} are free in ${missing.cache}${missing.bytes > missing.free ? ': too little' : ''}`,
+      `Download  ${byteSize(missing.bytes)}, not begun; ${byteSize(missing.free)} are free in ${missing.cache}${missing.bytes > missing.free ? ': too little' : ''}`,
     );
   const defaults = Object.entries(samplingDefaults ?? {}).map(([name, value]) => `${name} ${value}`);
   if (defaults.length > 0)
@@ -167,12 +168,12 @@ function diagnosisText(diagnosis: Diagnosis): string {
     );
   for (const { stage, parts, bytes } of memory) {
     lines.push('', `Memory, ${stage}`);
-    for (const part of parts) lines.push(`  ${part.name.padEnd(26)}${size(part.bytes).padStart(9)}`);
-    lines.push(`  ${'all'.padEnd(26)}${size(bytes).padStart(9)}`);
+    for (const part of parts) lines.push(`  ${part.name.padEnd(26)}${byteSize(part.bytes).padStart(9)}`);
+    lines.push(`  ${'all'.padEnd(26)}${byteSize(bytes).padStart(9)}`);
   }
-  lines.push('', fits ? 'It fits.' : `It does not fit: ${peak.stage} takes ${size(peak.bytes)}.`);
+  lines.push('', fits ? 'It fits.' : `It does not fit: ${peak.stage} takes ${byteSize(peak.bytes)}.`);
   if (!fits)
-    for (const { option, bytes } of remedies) lines.push(`  ${size(bytes).padStart(9)} with --set '${option}'`);
+    for (const { option, bytes } of remedies) lines.push(`  ${byteSize(bytes).padStart(9)} with --set '${option}'`);
   if (!fits && remedies.length > 1) lines.push('  (each together with those above it)');
   if (pace && atMost) {
     lines.push(
@@ -187,9 +188,4 @@ function diagnosisText(diagnosis: Diagnosis): string {
     );
   }
   return `${lines.join('\n')}\n`;
-}
-
-/** "312 MB" or "6.3 GB". */
-function size(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,4 +1,5 @@
 /** What `evolve` says in words: the estimate of a dry run, and where the time of a run went. */
+import { byteSize } from '../base/bytes.ts';
 import type { RunEstimate } from '../evolve/estimate.ts';
 import type { Timing } from '../evolve/results.ts';
 import { clock } from './live-area.ts';
@@ -10,7 +11,7 @@ export function estimateText(estimate: RunEstimate): string {
     ...stages,
     `  ${'all'.padEnd(20)}${clock(estimate.seconds).padStart(8)}`,
     `  ${estimate.rolloutsPerSecond.toFixed(1)} rollouts/s, ${estimate.trainedPerSecond.toFixed(1)} trained trajectories/s`,
-    `  memory of the process ${bytes(estimate.peakMemory)}, checkpoints on disk ${bytes(estimate.diskForCheckpoints)}`,
+    `  memory of the process ${byteSize(estimate.peakMemory)}, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`,
     '',
   ].join('\n');
 }
@@ -27,11 +28,4 @@ export function timingText(timing: Timing): string {
     `Time ${clock(timing.totalSeconds)}: ${parts.join(', ')}. ` +
     `${timing.trajectories.toLocaleString('en')} trajectories, ${pace.toFixed(1)} a second.\n`
   );
-}
-
-/** "1.2 GB". */
-export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
-  return `${(count / 1000 ** power).toPrecision(3)} ${units[power]}`;
 }

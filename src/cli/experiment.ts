@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Command, Option } from 'commander';
+import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
@@ -27,7 +28,6 @@ import { armFolder, tasksOf } from '../experiment/tasks.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
-import { bytes } from './evolve-text.ts';
 import { ExperimentStatus } from './experiment-status.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
@@ -149,7 +149,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
         ({ folder, seconds }) =>
           `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
       ),
-      `All seeds: ${clock(estimate.seconds)}, checkpoints ${bytes(estimate.diskForCheckpoints)} on disk`,
+      `All seeds: ${clock(estimate.seconds)}, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`,
       '',
     ].join('\n'),
   );

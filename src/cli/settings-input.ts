@@ -123,7 +123,9 @@ function refusal(
     const source = layer?.source ?? 'settings';
     if (issue.code === 'unrecognized_keys')
       return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
-    return `${source}: ${name}: ${issue.message}, found ${show(valueAt(settings, path))}`;
+    // The library names the type that it found; the value says more.
+    const expected = issue.message.replace(/, received \w+$/, '');
+    return `${source}: ${name}: ${expected}, found ${show(valueAt(settings, path))}`;
   });
   return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
 }

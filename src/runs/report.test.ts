@@ -64,6 +64,8 @@ describe('report.html', () => {
   it('holds tables, curves, stages, examples, pairs and settings', async () => {
     const page = await report();
     expect(page.match(/<table>/g)).toHaveLength(4 + 3);
+    const unfolded = page.replace(/<details><summary>Greedy answers and other budgets.*?<\/details>/s, '');
+    expect(unfolded.match(/<table>/g)).toHaveLength(1 + 3);
     expect(page.match(/<svg /g)).toHaveLength(3 + 8);
     expect(page).toContain('held-out questions');
     expect(page).toContain('0.500 ±0.021');

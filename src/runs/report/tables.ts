@@ -4,8 +4,10 @@ import type { RunConfig } from '../config-record.ts';
 import { estimateText, stageNotes, type TableBlock, tableBlocks } from '../table.ts';
 import { type Html, type HtmlValue, html } from './html.ts';
 
+/** The first mode, and the others folded: each has a table of its own. */
 export function resultTables(results: Results): Html {
-  return html`${tableBlocks(results).map(blockAsHtml)}`;
+  const [first, ...others] = tableBlocks(results);
+  return html`${first && blockAsHtml(first)}${others.length > 0 && html`<details><summary>Greedy answers and other budgets</summary>${others.map(blockAsHtml)}</details>`}`;
 }
 
 /** One block of a table, its notes below. */

@@ -13,7 +13,7 @@ export function trajectoryView(title: string, trajectory: Trajectory, tokenizer:
     `${policyTokenCount(trajectory)} policy tokens`,
     `ended: ${stop}${failure === undefined ? '' : ` (${failure})`}`,
     wellFormed ? 'well formed' : 'not well formed',
-    ...(grounded === null ? [] : [grounded ? 'answer was retrieved' : 'answer was not retrieved']),
+    ...(grounded === null ? [] : [grounded ? 'its answer stands in a passage' : 'its answer stands in no passage']),
   ];
   return html`<details open><summary><b>${title}</b> ${verdict} <span class="facts">${facts.join(' · ')}</span></summary>
 <div class="transcript"><span class="environment">${tokenizer.decode(trajectory.prompt)}</span>${stretches(
