@@ -143,6 +143,11 @@ export function round(value: number): number {
   return Number(value.toFixed(5));
 }
 
+/** "+0.031", "−0.50". */
+export function signed(value: number, decimals: number): string {
+  return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(decimals);
+}
+
 function roundOrNull(value: number): number | null {
   return Number.isNaN(value) ? null : round(value);
 }

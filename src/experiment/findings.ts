@@ -22,12 +22,12 @@ interface StageValues {
 }
 
 export function findingsOf(summary: Summary) {
-  const { name, arms, seeds, missing, resamples, verdicts, means, differences, laws } = summary;
+  const { name, arms, seeds, worlds, bases, missing, resamples, verdicts, means, differences, laws } = summary;
   const seedValues = (bySeed: readonly { readonly seed: string; readonly value: number }[]) =>
     seeds.map((seed) => bySeed.find((one) => one.seed === seed)?.value ?? null);
   return {
     schema: 1,
-    ...{ name, arms, seeds, missing, resamples },
+    ...{ name, arms, seeds, worlds, bases, missing, resamples },
     verdicts,
     differences: differences.filter(isOfVerdicts).map(({ mode, bySeed, ...rest }) => ({
       ...{ ...rest, mode: modeKey(mode), bySeed: seedValues(bySeed) },

@@ -21,7 +21,7 @@ import { figureOf, type Panel } from './report/panel.ts';
 import { renderPicture } from './report/picture.ts';
 import { lawPlot, lawSentence, searchesAgainstExactMatch } from './report/scatter.ts';
 import { experimentStyle, plotStyle } from './report/style.ts';
-import { armsBlock, blocksAsHtml, suitesBlock, trainingBlocks } from './report/tables.ts';
+import { armsBlock, basesBlock, blocksAsHtml, suitesBlock, trainingBlocks } from './report/tables.ts';
 import type { Measure, Summary, Verdict } from './schema.ts';
 import { recordLines, summarizeExperiment } from './summary.ts';
 
@@ -104,6 +104,7 @@ ${blocksAsHtml(trainingBlocks(summary))}`;
 
 function differenceSection(summary: Summary): Html {
   const reference = referenceOf(summary);
+  const bases = basesBlock(summary);
   const plots = (decoding: Decoding, measure: Measure, name: string, decimals: number) =>
     charts(
       modesOf(summary, decoding).map((mode) =>
@@ -117,7 +118,8 @@ function differenceSection(summary: Summary): Html {
   const both = (decoding: Decoding) =>
     html`${plots(decoding, 'exactMatch', 'Exact match', 3)}${plots(decoding, 'searches', 'Searches', 2)}`;
   return html`<p class="soft">Every arm minus ${reference}: mean and 95 % interval; small dots are single seeds. Intervals that contain zero are grey.</p>
-${both('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${both('greedy')}</details>`}`;
+${both('sampled')}${has(summary, 'greedy') && html`<details><summary>Greedy answers</summary>${both('greedy')}</details>`}
+${bases && blocksAsHtml([bases])}`;
 }
 
 function stageSection(summary: Summary): Html {

@@ -70,6 +70,9 @@ export const summarySchema = z.strictObject({
   /** In the experiment's order. */
   arms: z.array(z.string()),
   seeds: z.array(z.string()),
+  /** Of each seed: its world, and the beginning of the SHA-256 of its base policy's weights. */
+  worlds: z.array(count).default([]),
+  bases: z.array(z.string()).default([]),
   /** "seed-003/e1": runs that are not finished and count nowhere. */
   missing: z.array(z.string()),
   /** Of the bootstrap. */

@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { RunFiles } from '../runs/run-files.ts';
-import { scoresOf, summarizeTraining } from './collect.ts';
+import { scoresOf, signed, summarizeTraining } from './collect.ts';
 import { readExperiment } from './record.ts';
 import { renderPicture } from './report/picture.ts';
+import { basesBlock } from './report/tables.ts';
 import { writeExperimentReport } from './report.ts';
 import type { Summary } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
@@ -102,6 +103,25 @@ describe('the summary of an experiment', () => {
     expect(summary.runs).toHaveLength(5);
     const alone = summary.differences.find(({ arm }) => arm === 'same-prompt')!;
     expect(alone.bySeed.map(({ seed }) => seed)).toEqual(['seed-001']);
+  });
+
+  it('says which base policy each seed has, and the report compares arms on each', () => {
+    expect(summary.worlds).toEqual([3001, 3002]);
+    expect(summary.bases).toEqual(['made up', 'another']);
+    const { bySeed } = summary.differences.find(
+      ({ arm, measure, mode }) =>
+        arm === 'grpo-tokens' && measure === 'exactMatch' && mode.decoding === 'sampled' && mode.searches === 4,
+    )!;
+    const { header, rows, notes } = basesBlock(summary)!;
+    expect(header).toHaveLength(3 * 2);
+    expect(rows[0]!.cells.slice(0, 2)).toEqual(bySeed.map(({ value }) => signed(value, 3)));
+    // Its second seed is not finished.
+    expect(rows[1]).toMatchObject({
+      label: 'same-prompt',
+      cells: [expect.any(String), '–', ...new Array(4).fill(expect.any(String))],
+    });
+    expect(notes).toEqual(['Base 1: weights made up…, seed-001.', 'Base 2: weights another…, seed-002.']);
+    expect(basesBlock({ ...summary, bases: ['same', 'same'] })).toBeUndefined();
   });
 
   it('draws the law through runs whose teacher the gate asked', () => {

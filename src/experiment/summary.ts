@@ -14,6 +14,9 @@ import { readExperiment } from './record.ts';
 import { type Summary, summarySchema } from './schema.ts';
 import { decideClaims } from './verdicts.ts';
 
+/** Enough of a hash to tell base policies apart. */
+const HASH_CHARACTERS = 12;
+
 /**
  * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with
  * `e1`, or with the first where that is not among them.
@@ -42,6 +45,8 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     name,
     arms,
     seeds,
+    worlds: record.seeds.map(({ world }) => world),
+    bases: record.seeds.map(({ base }) => (base ?? record).weights.slice(0, HASH_CHARACTERS)),
     missing,
     resamples: RESAMPLES,
     runs: summaries,

@@ -9,7 +9,7 @@
  * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else not supported.
  */
 import { type Claim, claims } from './claims.ts';
-import { modeKey } from './collect.ts';
+import { modeKey, signed } from './collect.ts';
 import type { Difference, Interval, RunSummary, Verdict } from './schema.ts';
 
 /** The claims about arms that are in the experiment. */
@@ -61,9 +61,9 @@ function negate({ estimate, low, high, bySeed }: Interval): Interval {
 
 function sentenceOf({ kind, arm, reference, measure, margin }: Comparison, found: Interval, verdict: string): string {
   const decimals = measure === 'exactMatch' ? 3 : 2;
-  const signed = (value: number) => (value < 0 ? '−' : '+') + Math.abs(value).toFixed(decimals);
+  const text = (value: number) => signed(value, decimals);
   const seeds = found.bySeed.length;
-  const figures = `${arm} − ${reference} is ${signed(found.estimate)} (95 % interval ${signed(found.low)} to ${signed(found.high)}; ${seedsText(kind, found)}).`;
+  const figures = `${arm} − ${reference} is ${text(found.estimate)} (95 % interval ${text(found.low)} to ${text(found.high)}; ${seedsText(kind, found)}).`;
   const small =
     verdict === 'supported' && kind !== 'not-lower' && Math.max(Math.abs(found.low), Math.abs(found.high)) < margin;
   return [

@@ -1,6 +1,7 @@
 /** Forest plot: the difference of every arm to the reference with its interval; small dots are single seeds. */
 import { niceTicks, scale, tickText } from '../../runs/report/chart.ts';
 import { html } from '../../runs/report/html.ts';
+import { signed } from '../collect.ts';
 import type { Difference } from '../schema.ts';
 import type { Panel } from './panel.ts';
 
@@ -17,8 +18,8 @@ export function forestPlot(title: string, differences: readonly Difference[], de
   const bottom = EDGE.top + ROW * differences.length;
   const rows = differences.map(({ arm, estimate, low, high, bySeed }, i) => {
     const y = EDGE.top + ROW * (i + 0.5);
-    const signed = (value: number) => (value < 0 ? '−' : '+') + Math.abs(value).toFixed(decimals);
-    const label = `${arm}: ${signed(estimate)}, 95 % interval ${signed(low)} to ${signed(high)}, ${bySeed.length} ${bySeed.length === 1 ? 'seed' : 'seeds'}`;
+    const text = (value: number) => signed(value, decimals);
+    const label = `${arm}: ${text(estimate)}, 95 % interval ${text(low)} to ${text(high)}, ${bySeed.length} ${bySeed.length === 1 ? 'seed' : 'seeds'}`;
     const colour = low > 0 || high < 0 ? 's1' : 'unsure';
     return html`<g><title>${label}</title><text x="${EDGE.left - 8}" y="${y}" dy=".32em" text-anchor="end">${arm}</text>
 ${bySeed.map(({ value }) => html`<circle class="seed" cx="${x(value)}" cy="${y + 6.5}" r="1.8"/>`)}

@@ -4,8 +4,9 @@ import type { EvaluationMode } from '../../evolve/results.ts';
 import type { Html } from '../../runs/report/html.ts';
 import { blockAsHtml } from '../../runs/report/tables.ts';
 import { modeLabel, type TableBlock } from '../../runs/table.ts';
-import { modeKey } from '../collect.ts';
+import { modeKey, signed } from '../collect.ts';
 import { type Measure, measures, type RunSummary, type Summary } from '../schema.ts';
+import { outerModes, referenceOf } from './modes.ts';
 
 const NOTHING = '–';
 const labels: Readonly<Record<Measure, { readonly label: string; readonly decimals: number }>> = {
@@ -38,6 +39,38 @@ export function armsBlock({ arms, means }: Summary, mode: EvaluationMode): Table
       rule: false,
     })),
     notes: [],
+  };
+}
+
+/** The same differences for the seeds of each base policy alone; undefined where all seeds have the same. */
+export function basesBlock(summary: Summary): TableBlock | undefined {
+  const bases = [...new Set(summary.bases)];
+  if (bases.length < 2) return undefined;
+  const reference = referenceOf(summary);
+  // What claims are decided on: exact match at the largest and the smallest budget, searches at the largest.
+  const modes = outerModes(summary);
+  const decisive = [
+    ...modes.map((mode) => ({ measure: 'exactMatch' as const, mode })),
+    ...modes.slice(0, 1).map((mode) => ({ measure: 'searches' as const, mode })),
+  ];
+  const columns = decisive.flatMap((one) => bases.map((base, i) => ({ ...one, base, number: i + 1 })));
+  const cell = (arm: string, { measure, mode, base }: (typeof columns)[number]) => {
+    const found = summary.differences.find(
+      (one) => one.arm === arm && one.measure === measure && modeKey(one.mode) === modeKey(mode),
+    );
+    const values = found?.bySeed.filter(({ seed }) => summary.bases[summary.seeds.indexOf(seed)] === base) ?? [];
+    return values.length === 0 ? NOTHING : signed(mean(values.map(({ value }) => value)), labels[measure].decimals);
+  };
+  return {
+    title: `Differences to ${reference}, base policy by base policy: sampled answers`,
+    header: columns.map(({ measure, mode, number }) => `${labels[measure].label}, ≤ ${mode.searches}: base ${number}`),
+    rows: summary.arms
+      .filter((arm) => arm !== reference)
+      .map((arm) => ({ label: arm, cells: columns.map((column) => cell(arm, column)), rule: false })),
+    notes: bases.map((base, i) => {
+      const seeds = summary.seeds.filter((_, s) => summary.bases[s] === base);
+      return `Base ${i + 1}: weights ${base}…, ${seeds.join(', ')}.`;
+    }),
   };
 }
 

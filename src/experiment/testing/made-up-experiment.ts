@@ -60,7 +60,10 @@ export async function writeMadeUpExperiment(
     schema: 1,
     name: 'made up',
     arms: arms.map(({ name }) => name),
-    seeds: seedsOf(seeds),
+    // The last seed has a base of its own.
+    seeds: seedsOf(seeds).map((seed, i) =>
+      i === seeds - 1 && i > 0 ? { ...seed, base: { model: 'other', weights: 'another' } } : seed,
+    ),
     preset: 'default',
     settings: presets.default,
     model: null,
