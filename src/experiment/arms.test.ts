@@ -34,6 +34,7 @@ const changed: Record<ArmName, readonly string[]> = {
   skeleton: ['distill.expertView'],
   'queries-only': ['distill.tokens'],
   'no-clip': ['distill.clip'],
+  'paper-loss': ['distill.clip', 'distill.teacherTemperature'],
   'full-weights': ['distill.adapter'],
   'one-cycle': ['cycles'],
   'three-cycles': ['cycles'],
@@ -56,6 +57,11 @@ it.each(armNames)('%s shares its plan with e1 up to the point where it forks', (
   const shared = plan.findIndex((stage) => stage.name === forksAt);
   expect(shared).toBeGreaterThan(0);
   expect(planStages(change(base)).slice(0, shared)).toEqual(plan.slice(0, shared));
+});
+
+it('paper-loss distils as the preset `paper` does', () => {
+  const { clip, teacherTemperature } = armOf('paper-loss').change(base).distill;
+  expect([clip, teacherTemperature]).toEqual([presets.paper.distill.clip, presets.paper.distill.teacherTemperature]);
 });
 
 it('GRPO alone has a second round to spend the budget in, even where e1 has one cycle', () => {

@@ -113,6 +113,12 @@ export const arms = [
     change: distilling({ clip: null }),
   },
   {
+    name: 'paper-loss',
+    says: 'Clip and teacher temperature of the paper: 10 and 1.',
+    forksAt: 'gate-1',
+    change: distilling({ clip: 10, teacherTemperature: 1 }),
+  },
+  {
     name: 'full-weights',
     says: 'All weights are distilled against a frozen copy, without an adapter.',
     forksAt: 'gate-1',

@@ -99,6 +99,6 @@ const T_95 = [
 const Z_95 = 1.96;
 
 /** t_{n−1} / z: 1 for one seed, where the interval is over questions alone. */
-function smallSampleStretch(seeds: number): number {
+export function smallSampleStretch(seeds: number): number {
   return seeds < 2 ? 1 : (T_95[seeds - 2] ?? Z_95) / Z_95;
 }

@@ -1,6 +1,7 @@
 /**
  * findings.json: what an experiment found, small enough to commit as evidence. Verdicts, differences and last stages with their
- * intervals, and exact match and searches of every stage, seed by seed. All of it is in summary.json too.
+ * intervals, exact match by suite, exact match and searches of every stage, gates and the law seed by seed. All of it is in
+ * summary.json too.
  */
 import { modeKey } from './collect.ts';
 import type { Measure, RunSummary, Summary } from './schema.ts';
@@ -34,9 +35,32 @@ export function findingsOf(summary: Summary) {
     })),
     lastStage: means.filter(isOfVerdicts).map(({ mode, ...rest }) => ({ ...rest, mode: modeKey(mode) })),
     stages: stageValues(summary),
-    laws: laws.map(({ mode, points, fit }) => ({ mode: modeKey(mode), runs: points.length, fit })),
+    suites: suiteValues(summary),
+    gates: gateValues(summary),
+    laws: laws.map(({ mode, points, fit }) => ({ mode: modeKey(mode), fit, points })),
     spent: spentByArm(summary),
   };
+}
+
+/** Exact match of the last stage, mean over seeds: one record for each arm and mode. */
+function suiteValues({ suites }: Summary) {
+  return [...Map.groupBy(suites, ({ arm, mode }) => `${arm} ${modeKey(mode)}`).values()].map((ofOne) => ({
+    ...{ arm: ofOne[0]!.arm, mode: modeKey(ofOne[0]!.mode) },
+    ...Object.fromEntries(ofOne.map(({ suite, exactMatch }) => [suite, exactMatch])),
+  }));
+}
+
+/** What the privileged prompt added at each gate, seed by seed. An arm is asked with its own expert view and teacher temperature. */
+function gateValues({ arms, seeds, runs }: Summary) {
+  return arms.flatMap((arm) => {
+    const ofSeeds = seeds.map((seed) => runs.find((run) => run.seed === seed && run.arm === arm)?.gates ?? []);
+    const stages = [...new Set(ofSeeds.flat().map(({ stage }) => stage))];
+    return stages.map((stage) => {
+      const values = (of: 'exactMatchGap' | 'searchesSaved') =>
+        ofSeeds.map((gates) => gates.find((gate) => gate.stage === stage)?.[of] ?? null);
+      return { arm, stage, exactMatchGap: values('exactMatchGap'), searchesSaved: values('searchesSaved') };
+    });
+  });
 }
 
 /** Without evaluation; null where a run is missing or did not say. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Random, streamKey } from '../base/random.ts';
 import { fitLaw } from './law.ts';
 
 const point = (seed: number, gap: number, gain: number) => ({ seed: `seed-00${seed}`, arm: 'e1', gap, gain });
@@ -12,13 +13,29 @@ describe('the law', () => {
     expect(fit.correlation).toBeCloseTo(3 / Math.sqrt(2 * 6), 5);
   });
 
-  it('is certain on a line, and its correlation has no interval with two seeds', () => {
+  it('is certain on a line, and its correlation has no interval with four seeds', () => {
     const onLine = [0.1, 0.2, 0.3, 0.4, 0.5].map((gap, i) => point(i + 1, gap, 0.5 - gap));
     expect(fitLaw(onLine)).toEqual({
       ...{ slope: -1, intercept: 0.5, correlation: -1 },
       correlationInterval: { low: -1, high: -1 },
     });
-    expect(fitLaw(onLine.map((one, i) => ({ ...one, seed: `${i % 2}` })))!.correlationInterval).toBeNull();
+    expect(fitLaw(onLine.map((one, i) => ({ ...one, seed: `${i % 4}` })))!.correlationInterval).toBeNull();
+  });
+
+  it('has an interval of its correlation that covers the truth in most of 100 experiments of six seeds', () => {
+    const random = new Random(streamKey('experiment', 'law test'));
+    // Gap and gain share half of their variance: the correlation is ½.
+    let covered = 0;
+    for (let i = 0; i < 100; i++) {
+      const points = Array.from({ length: 6 }, (_, seed) => {
+        const shared = random.normal();
+        return point(seed, shared + random.normal(), shared + random.normal());
+      });
+      const { low, high } = fitLaw(points)!.correlationInterval!;
+      if (low <= 0.5 && 0.5 <= high) covered += 1;
+    }
+    expect(covered).toBeGreaterThanOrEqual(88);
+    expect(covered).toBeLessThan(100);
   });
 
   it('is not drawn through two points, or where all gaps or gains are equal', () => {

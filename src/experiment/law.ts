@@ -6,7 +6,7 @@
 import { Random, streamKey } from '../base/random.ts';
 import { type Interval, mean } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { RESAMPLES } from './bootstrap.ts';
+import { RESAMPLES, smallSampleStretch } from './bootstrap.ts';
 import { type CollectedRun, modeKey, round } from './collect.ts';
 import type { Law } from './schema.ts';
 
@@ -35,7 +35,7 @@ export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode
 export function fitLaw(points: readonly Point[]): Law['fit'] {
   const line = leastSquares(points);
   if (points.length < 3 || line === undefined) return null;
-  const interval = correlationInterval(points);
+  const interval = correlationInterval(points, line.correlation);
   return {
     slope: round(line.slope),
     intercept: round(line.intercept),
@@ -61,9 +61,18 @@ function leastSquares(points: readonly Point[]) {
   return { slope, intercept: y - slope * x, correlation: xy / Math.sqrt(xx * yy) };
 }
 
-function correlationInterval(points: readonly Point[]): Interval | null {
+/** Fewer seeds have too few resamples that differ: with three, every resample lies on two or three gaps. */
+const LEAST_SEEDS = 5;
+/** Beyond it Fisher's z is of no use. */
+const CERTAIN = 1 - 1e-6;
+
+/**
+ * 95 %: percentiles over resampled seeds, stretched as those of means are (bootstrap.ts), on the scale of Fisher's z = artanh r,
+ * where the spread of a correlation hardly depends on the correlation. Null with fewer than five seeds.
+ */
+function correlationInterval(points: readonly Point[], correlation: number): Interval | null {
   const bySeed = [...Map.groupBy(points, ({ seed }) => seed).values()];
-  if (bySeed.length < 3) return null;
+  if (bySeed.length < LEAST_SEEDS) return null;
   const random = new Random(streamKey('experiment', 'law', bySeed.length));
   const correlations: number[] = [];
   for (let r = 0; r < RESAMPLES; r++) {
@@ -72,6 +81,9 @@ function correlationInterval(points: readonly Point[]): Interval | null {
     if (line !== undefined) correlations.push(line.correlation);
   }
   correlations.sort((a, b) => a - b);
-  const at = (share: number) => correlations[Math.round(share * (correlations.length - 1))]!;
-  return correlations.length === 0 ? null : { low: at(0.025), high: at(0.975) };
+  const z = (r: number) => Math.atanh(Math.max(-CERTAIN, Math.min(CERTAIN, r)));
+  const at = (share: number) => z(correlations[Math.round(share * (correlations.length - 1))]!);
+  const stretch = smallSampleStretch(bySeed.length);
+  const end = (share: number) => Math.tanh(z(correlation) + stretch * (at(share) - z(correlation)));
+  return correlations.length === 0 ? null : { low: end(0.025), high: end(0.975) };
 }

@@ -211,6 +211,21 @@ describe('findings.json', () => {
     )!;
     // The other seed's run of this arm is not finished.
     expect(findings.stages.at(-1).exactMatch['greedy-2']).toEqual([greedy.mean.exactMatch, null]);
+    const suite = summary.suites.find(
+      ({ arm, mode, suite: name }) =>
+        arm === 'same-prompt' && mode.decoding === 'greedy' && mode.searches === 2 && name === 'musique',
+    )!;
+    expect(
+      findings.suites.find(
+        ({ arm, mode }: { arm: string; mode: string }) => arm === 'same-prompt' && mode === 'greedy-2',
+      ),
+    ).toMatchObject({ musique: suite.exactMatch });
+    expect(findings.gates.find(({ arm }: { arm: string }) => arm === 'e1').exactMatchGap).toEqual(
+      ['seed-001', 'seed-002'].map(
+        (seed) => summary.runs.find((run) => run.seed === seed && run.arm === 'e1')!.gates[0]!.exactMatchGap,
+      ),
+    );
+    expect(findings.laws[0].points).toEqual(summary.laws[0]!.points);
     expect(findings.spent.at(-1)).toEqual({
       arm: 'same-prompt',
       tokens: [expect.any(Number), null],
