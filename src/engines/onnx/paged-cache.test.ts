@@ -176,6 +176,30 @@ describe('pages', () => {
     expect(cache.attend(1, plan, 1, queries)).toEqual(before);
   });
 
+  it('grow by less where there is no memory for half as many again', () => {
+    const cache = new PagedCache(config, 16);
+    const row = emptyRow();
+    cache.extend(row, 16 * 2900);
+    type Memory = { buffer: ArrayBuffer };
+    const { prototype } = (
+      Reflect.get(globalThis, 'WebAssembly') as { Memory: { prototype: { grow(more: number): number } } }
+    ).Memory;
+    const real = prototype.grow;
+    const asked: number[] = [];
+    const grow = vi.spyOn(prototype, 'grow').mockImplementation(function (this: Memory, more: number) {
+      asked.push(more);
+      if (more * 2 ** 16 > this.buffer.byteLength / 4) throw new RangeError('no memory');
+      return real.call(this as never, more);
+    });
+    try {
+      cache.extend(row, 16 * 1000);
+      expect(new Set(row.pages).size).toBe(3900);
+      expect(asked[0]).toBeGreaterThan(2 * asked[1]!);
+    } finally {
+      grow.mockRestore();
+    }
+  });
+
   it('are held by nobody when there is no memory for a fork', () => {
     const cache = new PagedCache(config, 16);
     const [{ row }] = filled(cache, config, [40], new Random([1, 1])) as [ReturnType<typeof filled>[number]];

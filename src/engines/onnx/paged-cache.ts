@@ -11,7 +11,7 @@ import type { Instantiate } from './wasm.ts';
 
 /** Bytes by which WebAssembly's memory grows. */
 const GROWTH = 2 ** 16;
-/** Pages to begin with; then half as many again whenever they are used up. */
+/** Pages to begin with; then half as many again whenever they are used up, or only so many more where that is too much. */
 const FIRST_PAGES = 256;
 
 /** A sequence in the cache. Its numbers are those of positions 0 to `length` − 1. */
@@ -168,8 +168,18 @@ export class PagedCache {
   }
 
   #grow(): void {
+    const pages = this.#holders.length;
+    try {
+      this.#growTo(Math.max(FIRST_PAGES, Math.ceil(1.5 * pages)));
+    } catch {
+      // Near a memory's limit, or the machine's, less may still be had.
+      this.#growTo(pages + FIRST_PAGES);
+    }
+  }
+
+  /** @throws RangeError when there is no memory for so many pages */
+  #growTo(pages: number): void {
     const before = this.#holders.length;
-    const pages = Math.max(FIRST_PAGES, Math.ceil(1.5 * before));
     const bytes = this.#pagesAt + pages * this.#pageSize * Float32Array.BYTES_PER_ELEMENT;
     for (const layer of this.#layers) {
       const { memory } = layer.kernel;
