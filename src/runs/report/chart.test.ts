@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lineChart, niceTicks } from './chart.ts';
+import { lineChart, niceTicks, tickText } from './chart.ts';
 
 describe('ticks', () => {
   it('are evenly spaced round numbers that enclose the values', () => {
@@ -29,6 +29,10 @@ describe('ticks', () => {
     expect(niceTicks(0, 0, 4)).toEqual([0, 0.5]);
     expect(niceTicks(0.07142, 0.07143, 4)).toEqual([0.0714, 0.0716]);
     expect(niceTicks(1, 3, 5, 1)).toEqual([1, 2, 3]);
+  });
+
+  it('are written with a minus sign, and as powers where they are very small or large', () => {
+    expect([-0.05, 0, 2e-7, -3e5, 1200].map(tickText)).toEqual(['−0.05', '0', '2e−7', '−3e5', '1200']);
   });
 });
 

@@ -106,8 +106,8 @@ export function niceTicks(from: number, to: number, count: number, least = 0): n
   return Array.from({ length: steps + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
+/** "−0.05", "2e−7". */
 export function tickText(value: number): string {
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5))
-    return value.toExponential().replace('e+', 'e');
-  return String(value);
+  const short = value === 0 || (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5);
+  return (short ? String(value) : value.toExponential().replace('e+', 'e')).replaceAll('-', '−');
 }
