@@ -87,7 +87,10 @@ function summarizeRun(
     seconds: timing === undefined ? null : round(timing.totalSeconds),
     trainingSeconds: total(({ seconds }) => seconds),
     trainingTokens: total(({ sampledTokens, trainedTokens }) => sampledTokens + trainedTokens),
-    stages: measurements.map(({ stage, mode, mean: measured }) => ({ stage, mode, mean: meansOf(measured) })),
+    stages: measurements.map(({ stage, mode, mean: measured, suites }) => ({
+      ...{ stage, mode, mean: meansOf(measured) },
+      suites: Object.fromEntries(suites.map(({ suite, exactMatch }) => [suite, round(exactMatch.mean)])),
+    })),
     gates: gates.map(({ stage, exactMatchGap, searchesSaved, open }) => ({
       stage,
       exactMatchGap: round(exactMatchGap.mean),
@@ -146,6 +149,11 @@ export function round(value: number): number {
 /** "+0.031", "−0.50". */
 export function signed(value: number, decimals: number): string {
   return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(decimals);
+}
+
+/** With the minus sign that the texts use: "0.310", "−0.307". */
+export function fixed(value: number, decimals: number): string {
+  return value.toFixed(decimals).replace('-', '−');
 }
 
 function roundOrNull(value: number): number | null {

@@ -47,7 +47,10 @@ const run = z.strictObject({
   /** Everything but evaluation. */
   trainingSeconds: z.number().nullable(),
   trainingTokens: z.number().nullable(),
-  stages: z.array(z.strictObject({ stage: z.string(), mode, mean: means })),
+  /** `suites`: exact match of each; older summaries have none. */
+  stages: z.array(
+    z.strictObject({ stage: z.string(), mode, mean: means, suites: z.record(z.string(), z.number()).default({}) }),
+  ),
   gates: z.array(
     z.strictObject({ stage: z.string(), exactMatchGap: z.number(), searchesSaved: z.number(), open: z.boolean() }),
   ),
