@@ -1,4 +1,5 @@
 /** Pairs to look at: of the questions that the pool answered most often, and of those that it answered least often. */
+import path from 'node:path';
 import { mean } from '../../benchmarks/statistics.ts';
 import type { PairRecord } from '../../evolve/journal.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
@@ -17,6 +18,8 @@ export interface PairExample {
 }
 
 export interface PairExamples {
+  /** "seed-001/e1": the run whose pairs they are. */
+  readonly run?: string;
   readonly best: readonly PairExample[];
   readonly worst: readonly PairExample[];
 }
@@ -28,7 +31,8 @@ export async function findPairExamples(files: RunFiles): Promise<PairExamples> {
   const pairs: PairRecord[] = [];
   for (const shard of (await files.pairShards()).filter((name) => /^e1-1-\d+$/.test(name)))
     pairs.push(...((await files.pairs(shard)) ?? []));
-  return choosePairs(pairs, groups);
+  const run = files.folder.split(path.sep).slice(-2).join('/');
+  return { run, ...choosePairs(pairs, groups) };
 }
 
 async function readAll(files: RunFiles, shards: readonly string[], wanted: RegExp): Promise<Trajectory[]> {
@@ -55,15 +59,15 @@ export function choosePairs(
   return { best: sorted.slice(0, sorted.length === 1 ? 1 : half), worst: half === 0 ? [] : sorted.slice(-half) };
 }
 
-export function pairExamples({ best, worst }: PairExamples, tokenizer: Decoder): Html {
+export function pairExamples({ run, best, worst }: PairExamples, tokenizer: Decoder): Html {
   const all = [...best, ...worst];
   if (all.length === 0) return html`<p>No pairs are in the run directories.</p>`;
   const kl = all.flatMap(({ pair }) => pair.kl.filter((_, t) => pair.mask[t] === 1)).sort((a, b) => a - b);
   const scale = kl[Math.floor(0.98 * (kl.length - 1))] || 1;
   const view = ({ pair, expert, solved }: PairExample) =>
     html`<div class="example"><p class="facts">Question ${pair.questionId}: ${Math.round(100 * solved)} % of its pool rollouts were right.</p>
-${expert && trajectoryView('Expert', expert, tokenizer)}${pairView('Student', pair, scale, tokenizer)}</div>`;
-  return html`<p class="soft">Each pair is one question: the expert that the teacher was shown, and the student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher disagrees with the student there (full colour from ${scale.toFixed(2)} nats).</p>
+${expert && trajectoryView('Expert', expert, tokenizer, 'folded')}${pairView('Student', pair, scale, tokenizer)}</div>`;
+  return html`<p class="soft">${run && `From the first distillation round (E1 1) of ${run}. `}Each pair is one question: the expert that the teacher was shown, folded, and the student's tokens. The stronger the <b class="heat">colour</b>, the more the teacher disagrees with the student there: its strength goes with the square root of the divergence, so that small ones are seen, and is full from ${scale.toFixed(2)} nats.</p>
 <h3>Questions that the pool answered most often</h3>${best.map(view)}
 ${worst.length > 0 && html`<h3>Questions that it answered least often</h3>${worst.map(view)}`}`;
 }

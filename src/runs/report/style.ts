@@ -42,8 +42,8 @@ details { margin: .4rem 0; } summary { cursor: pointer; } .case { border: 1px so
 .tokens b { font-weight: 400; border-radius: 2px; }
 .prompts { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; } @media (max-width: 40rem) { .prompts { grid-template-columns: 1fr; } }
 ol.searches { margin: .2rem 0 .6rem; padding-left: 1.4rem; font-size: .88rem; } pre { white-space: pre-wrap; font-size: .82rem; }
-@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --panel: #fff; --policy: #dcebff; --policy-ink: #0b3d78;
+@media print { :root { font-size: 11px; color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --panel: #fff; --policy: #dcebff; --policy-ink: #0b3d78;
     --search: #ffe9b8; --answer: #c9f0d0; --think: #e6eefb; --good: #14713a; --bad: #b3261e; --heat: 214, 69, 32; --s1: #2563c4; --s2: #c2571a; --s3: #17804a; --s4: #8a3fb0; }
   body { max-width: none; padding: 0; font-size: 11px; } nav { display: none; } details::details-content { content-visibility: visible; display: block; }
-  .transcript, .prompt { border: 1px solid var(--line); } * { print-color-adjust: exact; } .charts { grid-template-columns: 1fr 1fr; } th, td { padding: .1rem .4rem; } }
+  .transcript, .prompt { border: 1px solid var(--line); font-size: 10px; } * { print-color-adjust: exact; } .charts { grid-template-columns: 1fr 1fr; } th, td { padding: .1rem .4rem; } }
 `);

@@ -4,7 +4,12 @@ import { policyTokenCount, type Trajectory } from '../../rollout/trajectory.ts';
 import { type Decoder, decodeAfter } from './decode.ts';
 import { type Html, html } from './html.ts';
 
-export function trajectoryView(title: string, trajectory: Trajectory, tokenizer: Decoder): Html {
+export function trajectoryView(
+  title: string,
+  trajectory: Trajectory,
+  tokenizer: Decoder,
+  shown: 'open' | 'folded' = 'open',
+): Html {
   const { searches, reward, stop, failure, answer, wellFormed, grounded } = trajectory;
   const verdict = reward === 1 ? html`<span class="good">right</span>` : html`<span class="bad">wrong</span>`;
   const facts = [
@@ -15,7 +20,7 @@ export function trajectoryView(title: string, trajectory: Trajectory, tokenizer:
     wellFormed ? 'well formed' : 'not well formed',
     ...(grounded === null ? [] : [grounded ? 'its answer stands in a passage' : 'its answer stands in no passage']),
   ];
-  return html`<details open><summary><b>${title}</b> ${verdict} <span class="facts">${facts.join(' · ')}</span></summary>
+  return html`<details${shown === 'open' ? html` open` : null}><summary><b>${title}</b> ${verdict} <span class="facts">${facts.join(' · ')}</span></summary>
 <div class="transcript"><span class="environment">${tokenizer.decode(trajectory.prompt)}</span>${stretches(
     trajectory.mask,
   ).map(({ author, start, end }) => {
