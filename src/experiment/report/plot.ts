@@ -38,8 +38,10 @@ export function plot(
   const yTicks = niceTicks(Math.min(...y), Math.max(...y), 4);
   // Named places keep half a step's distance from the edges, for their labels.
   const room = xPlaces === undefined ? 0 : 0.35;
-  const toX = scale([xTicks[0]! - room, xTicks.at(-1)! + room], edge.left, edge.right);
-  const toY = scale([yTicks[0]!, yTicks.at(-1)!], edge.bottom, edge.top);
+  // Round numbers keep the room of a marker, which else would lie on the labels of the y axis.
+  const inset = xPlaces === undefined ? 10 : 0;
+  const toX = scale([xTicks[0]! - room, xTicks.at(-1)! + room], edge.left + inset, edge.right - inset);
+  const toY = scale([yTicks[0]!, yTicks.at(-1)!], edge.bottom - inset, edge.top);
   const xLabels = xPlaces ?? xTicks.map((at) => ({ at, label: tickText(at) }));
   const content = html`${yTicks.map((tick) => html`<line class="grid" x1="${edge.left}" x2="${edge.right}" y1="${toY(tick)}" y2="${toY(tick)}"/><text x="${edge.left - 5}" y="${toY(tick)}" dy=".32em" text-anchor="end">${tickText(tick)}</text>`)}
 ${xLabels.map(({ at, label }) => html`<text x="${toX(at)}" y="${edge.bottom + 17}" text-anchor="middle">${label}</text>`)}

@@ -3,13 +3,15 @@ import type { EvaluationMode } from '../../evolve/results.ts';
 import type { Scale } from '../../runs/report/chart.ts';
 import { type Html, html } from '../../runs/report/html.ts';
 import { modeLabel } from '../../runs/table.ts';
-import { modeKey } from '../collect.ts';
+import { fixed, modeKey } from '../collect.ts';
 import type { ArmMean, Law, Measure, Summary } from '../schema.ts';
+import { referenceOf } from './modes.ts';
 import type { Panel } from './panel.ts';
 import { plot } from './plot.ts';
 
 /** Each arm with the intervals of both measures; up and to the left is better. */
-export function searchesAgainstExactMatch({ arms, means }: Summary, mode: EvaluationMode): Panel | undefined {
+export function searchesAgainstExactMatch(summary: Summary, mode: EvaluationMode): Panel | undefined {
+  const { arms, means } = summary;
   const of = (arm: string, measure: Measure): ArmMean | undefined =>
     means.find((one) => one.arm === arm && one.measure === measure && modeKey(one.mode) === modeKey(mode));
   const points = arms.flatMap((arm, i) => {
@@ -17,6 +19,9 @@ export function searchesAgainstExactMatch({ arms, means }: Summary, mode: Evalua
     return searches === undefined || exact === undefined ? [] : [{ number: i + 1, arm, searches, exact }];
   });
   if (points.length === 0) return undefined;
+  // The reference lies on top, where it is seen among others.
+  const reference = referenceOf(summary);
+  points.sort((a, b) => Number(a.arm === reference) - Number(b.arm === reference));
   return plot(
     {
       title: modeLabel(mode),
@@ -34,7 +39,8 @@ export function searchesAgainstExactMatch({ arms, means }: Summary, mode: Evalua
           number,
           x(searches.estimate),
           y(exact.estimate),
-          `${arm}: exact match ${exact.estimate.toFixed(3)}, searches ${searches.estimate.toFixed(2)}`,
+          `${arm}: exact match ${fixed(exact.estimate, 3)}, searches ${fixed(searches.estimate, 2)}`,
+          arm === reference,
         ),
       )}`,
   );
@@ -54,17 +60,12 @@ export function lawPlot({ mode, points, fit }: Law, arms: readonly string[]): Pa
       title: modeLabel(mode),
       x: gaps,
       y: [...gains, ...ends.map(({ gain }) => gain)],
-      xTitle: 'first teacher gap (exact match)',
-      yTitle: 'gain of exact match since the first round',
+      xTitle: 'exact match that the expert adds at gate 1',
+      yTitle: 'gain of exact match from GRPO 1 to the last stage',
     },
     (x, y) =>
       html`${line(ends, x, y)}${points.map(({ seed, arm, gap, gain }) =>
-        marker(
-          arms.indexOf(arm) + 1,
-          x(gap),
-          y(gain),
-          `${arm}, ${seed}: gap ${gap.toFixed(3)}, gain ${gain.toFixed(3)}`,
-        ),
+        marker(arms.indexOf(arm) + 1, x(gap), y(gain), `${arm}, ${seed}: gap ${fixed(gap, 3)}, gain ${fixed(gain, 3)}`),
       )}`,
   );
 }
@@ -79,15 +80,14 @@ export function lawSentence({ points, fit }: Law): string {
   if (fit === null)
     return `${points.length} ${points.length === 1 ? 'run' : 'runs'}: too few, or too alike, for a line.`;
   const { slope, intercept, correlation, correlationInterval: interval } = fit;
-  const signed = (value: number, decimals: number) => (value < 0 ? '−' : '') + Math.abs(value).toFixed(decimals);
   const sign = intercept < 0 ? '−' : '+';
   const sure =
     interval === null
       ? 'no interval with fewer than three seeds'
-      : `95 % interval over seeds ${signed(interval.low, 2)} to ${signed(interval.high, 2)}`;
-  return `gain = ${signed(slope, 3)} · gap ${sign} ${Math.abs(intercept).toFixed(3)}; correlation ${signed(correlation, 2)} (${sure}; ${points.length} runs).`;
+      : `95 % interval over seeds ${fixed(interval.low, 2)} to ${fixed(interval.high, 2)}`;
+  return `gain = ${fixed(slope, 3)} · gap ${sign} ${Math.abs(intercept).toFixed(3)}; correlation ${fixed(correlation, 2)} (${sure}; ${points.length} runs).`;
 }
 
-function marker(number: number, x: number, y: number, label: string): Html {
-  return html`<g class="marker"><title>${label}</title><circle class="s1" cx="${x}" cy="${y}" r="7.5"/><text x="${x}" y="${y}" dy=".34em" text-anchor="middle">${number}</text></g>`;
+function marker(number: number, x: number, y: number, label: string, full = false): Html {
+  return html`<g class="${full ? 'full marker' : 'marker'}"><title>${label}</title><circle class="s1" cx="${x}" cy="${y}" r="7.5"/><text x="${x}" y="${y}" dy=".34em" text-anchor="middle">${number}</text></g>`;
 }
