@@ -4,13 +4,16 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
+import { packageVersion } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
+import { type ArmName, armOf } from './arms.ts';
+import { claims } from './claims.ts';
 import { scoresOf, signed, summarizeTraining } from './collect.ts';
 import { readExperiment } from './record.ts';
 import { renderPicture } from './report/picture.ts';
 import { basesBlock } from './report/tables.ts';
 import { writeExperimentReport } from './report.ts';
-import type { Summary } from './schema.ts';
+import { type Summary, summarySchema } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
 import { madeUpArms, writeMadeUpExperiment } from './testing/made-up-experiment.ts';
 
@@ -96,6 +99,18 @@ describe('the summary of an experiment', () => {
       );
     expect(estimate).toBeCloseTo((recorded[0]! + recorded[1]!) / 2, 4);
     expect(seeds).toBe(2);
+  });
+
+  it('has exact match of every suite at every stage, and is read without it', () => {
+    const stages = summary.runs.flatMap((run) => run.stages);
+    for (const { suites, mean } of stages) {
+      const values = Object.values(suites);
+      expect(values).toHaveLength(3);
+      expect(values.reduce((sum, value) => sum + value, 0) / 3).toBeCloseTo(mean.exactMatch, 4);
+    }
+    const older = structuredClone(summary) as { runs: { stages: { suites?: unknown }[] }[] };
+    for (const stage of older.runs.flatMap((run) => run.stages)) delete stage.suites;
+    expect(summarySchema.parse(older).runs[0]!.stages[0]!.suites).toEqual({});
   });
 
   it('counts only finished runs', () => {
@@ -261,9 +276,9 @@ describe('figure.svg', () => {
 
 describe('report.html', () => {
   it('holds verdicts, tables, plots and pairs, and asks nothing of the network', () => {
-    for (const { claim, sentence } of summary.verdicts) {
-      expect(page).toContain(`${claim}: `);
-      expect(page).toContain(sentence);
+    for (const { claim, verdict, sentence } of summary.verdicts) {
+      expect(page).toContain(`<li><b>${claim.split(' (')[0]}</b>`);
+      expect(page).toContain(`<b>${verdict}.</b> ${sentence}`);
     }
     expect(page).toContain('Not finished, and counted nowhere:</b> seed-002/same-prompt');
     // Two budgets, sampled and greedy: forests of two measures, three curves, scatter; the law at two budgets.
@@ -272,6 +287,32 @@ describe('report.html', () => {
     expect(page).toContain('20 % of its pool rollouts were right');
     expect(page).toContain('title="0.4000 nats"');
     expect(page).not.toMatch(/<script|https?:|\bsrc=|url\(|@import|NaN|undefined|Infinity/);
+  });
+
+  it('says what was run: arms, seeds, worlds, bases, versions and settings', () => {
+    expect(page).toContain('3 arms, 2 seeds, 5 finished runs. Seeds: seed-001 (world 3001, base made up…),');
+    expect(page).toContain(`Begun with search-e1 ${packageVersion()}, node ${process.versions.node}, `);
+    for (const arm of summary.arms) expect(page).toContain(`<b>${arm}</b> ${armOf(arm as ArmName).says}`);
+    expect(page).toContain('&quot;teacherTemperature&quot;: 0.3');
+    expect(page).toContain('From the first distillation round (E1 1) of seed-001/e1.');
+  });
+
+  it('asks a question once, of each measure and budget below it, and states the margins of the claims', () => {
+    expect(page.match(/<b>Self-distillation beats GRPO of equal tokens<\/b>/g)).toHaveLength(1);
+    expect(page).toContain('>exact match, at most 2 searches: <b>');
+    const margins = (measure: string) =>
+      new Set(claims.flatMap((claim) => ('margin' in claim && claim.measure === measure ? [claim.margin] : [])));
+    // One each, so that the page can name them.
+    expect([margins('exactMatch').size, margins('searches').size]).toEqual([1, 1]);
+    const [exactMatch, searches] = [...margins('exactMatch'), ...margins('searches')];
+    expect(page).toContain(`within ± the margin: ${exactMatch} of exact match, ${searches} searches`);
+  });
+
+  it('draws the reference arm on top of the others', () => {
+    const [section] = /<section id="searches">[\s\S]*?<\/section>/.exec(page)!;
+    const markers = [...section.matchAll(/<g class="(full )?marker">|<\/svg>/g)].map(([text, full]) => full ?? text);
+    const last = markers.flatMap((mark, i) => (mark === '</svg>' ? [markers[i - 1]] : []));
+    expect(last).toEqual(new Array(4).fill('full '));
   });
 
   it('is well formed: every element is closed where it was opened', () => {

@@ -8,6 +8,7 @@ import { modeKey } from '../collect.ts';
 import type { Summary } from '../schema.ts';
 import type { Panel } from './panel.ts';
 import { plot, type Size } from './plot.ts';
+import { stageOrder } from './stages.ts';
 
 interface Spread {
   readonly x: number;
@@ -49,16 +50,6 @@ export function learningCurves(
   );
   const colours = modes.map(({ decoding, searches }) => `${decoding}, at most ${searches} searches`);
   return { panels, legend: { colours, notes: ['band: lowest to highest seed', `dashed: ${reference}`] } };
-}
-
-/** All stages of all runs in the order of a run; arms without a stage leave its place empty. */
-function stageOrder({ runs }: Summary): string[] {
-  const stages = [...new Set(runs.flatMap((run) => run.stages.map(({ stage }) => stage)))];
-  const rank = (stage: string) => {
-    const [, kind, cycle] = /^(.*)-(\d+)$/.exec(stage) ?? [];
-    return kind === undefined ? 0 : Number(cycle) * 2 + (kind === 'grpo' ? 0 : 1);
-  };
-  return stages.sort((a, b) => rank(a) - rank(b));
 }
 
 function spreads({ runs }: Summary, arm: string, mode: EvaluationMode, stages: readonly string[]): Spread[] {

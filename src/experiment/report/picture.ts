@@ -13,7 +13,7 @@ import { outerModes, referenceOf } from './modes.ts';
 import type { Panel } from './panel.ts';
 import { plotStyle } from './style.ts';
 
-const WIDTH = 880;
+const WIDTH = 940;
 const EDGE = 16;
 /** Above a panel, for its title. */
 const TITLE = 20;
@@ -44,7 +44,7 @@ export function renderPicture(summary: Summary): string {
           (one) => one.measure === measure && modeKey(one.mode) === modeKey(mode),
         );
         const title = `${measure === 'exactMatch' ? 'Exact match' : 'Searches'}: ${modeLabel(mode)}`;
-        return forestPlot(title, shown, measure === 'exactMatch' ? 3 : 2) ?? [];
+        return forestPlot(title, shown, columnStep(2) - GAP) ?? [];
       }),
     ),
     2,
