@@ -17,7 +17,8 @@ export const experimentStyle = new Html(`
 .key { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: .15rem 1.5rem; margin: .3rem 0 .6rem; }
 .key div { display: flex; } dt { flex: none; width: 8rem; font-weight: 600; } dd { margin: 0; }
 .heat { background: rgba(var(--heat), .6); color: var(--ink); padding: 0 .2em; }
-.charts + .charts, .charts + p { margin-top: 1rem; } .example { margin: .6rem 0 1.6rem; } td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
+.charts + .charts, .charts + p { margin-top: 1rem; } .example { margin: .6rem 0 1.6rem; } td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper) padding-box; }
+#stages table { font-size: .93em; } #stages :is(th, td) { padding-inline: .35rem; } #stages :is(th, td):first-child { padding-left: 0; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); } .charts.broad { grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); }
 @media (max-width: 40rem) { body { padding: .9rem; } svg text { font-size: 12.5px; } .marker text { font-size: 10px; } }
 @media print { td:first-child, th:first-child { position: static; } .charts, .charts.broad { grid-template-columns: 1fr 1fr; } .scroll { overflow: visible; } table { break-inside: avoid; } h2, h3, .legend { break-after: avoid; } pre { columns: 3; } }
