@@ -105,7 +105,7 @@ export const summarySchema = z.strictObject({
           slope: z.number(),
           intercept: z.number(),
           correlation: z.number(),
-          /** 95 %, over resampled seeds; null with fewer than three. */
+          /** 95 %, over resampled seeds; null with fewer than five. */
           correlationInterval: z.strictObject({ low: z.number(), high: z.number() }).nullable(),
         })
         .nullable(),

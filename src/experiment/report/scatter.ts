@@ -83,7 +83,7 @@ export function lawSentence({ points, fit }: Law): string {
   const sign = intercept < 0 ? '−' : '+';
   const sure =
     interval === null
-      ? 'no interval with fewer than three seeds'
+      ? 'no interval with fewer than five seeds'
       : `95 % interval over seeds ${fixed(interval.low, 2)} to ${fixed(interval.high, 2)}`;
   return `gain = ${fixed(slope, 3)} · gap ${sign} ${Math.abs(intercept).toFixed(3)}; correlation ${fixed(correlation, 2)} (${sure}; ${points.length} runs).`;
 }
