@@ -127,7 +127,7 @@ async function grpoStep(
     gradientNorm: update.gradientNorm,
     skipped: update.skipped ? 1 : 0,
   };
-  return { health: healthOf(groups, entropy), record };
+  return { health: healthOf(groups, entropy, run.settings.rollout.searches), record };
 }
 
 /** Asks the held-out training questions; weights that do at least as well as the best so far are kept, with a checkpoint. */

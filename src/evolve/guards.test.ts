@@ -29,16 +29,20 @@ it('looks at the latest steps alone', () => {
   expect(signOfCollapse([...window({ entropy: 0 }), ...window({})], guards)).toBeUndefined();
 });
 
-it('reads health from groups, failures left out', () => {
+it('reads health from groups; failures, and rollouts that were cut at the limit of searches, are left out', () => {
+  const searches = [1, 2].map((n) => ({ query: `${n}`, passages: [] }));
   const group = [
     makeTrajectory({ dataset: 'nq', reward: 1 }),
     makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 1 }),
     makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 2, stop: 'deadline' }),
+    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 3, stop: 'no-answer', searches }),
   ];
   const flat = [makeTrajectory({ dataset: 'hotpotqa', questionId: 'q2' })];
-  expect(healthOf([group, flat], 0.3)).toEqual({
+  expect(healthOf([group, flat], 0.3, 2)).toEqual({
     entropy: 0.3,
     zeroVariance: 0.5,
     wellFormed: { nq: { good: 1, all: 2 }, hotpotqa: { good: 1, all: 1 } },
   });
+  // Searches were left: it ended for turns without an action.
+  expect(healthOf([group], 0.3, 4).wellFormed).toEqual({ nq: { good: 1, all: 3 } });
 });

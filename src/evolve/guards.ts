@@ -15,10 +15,15 @@ export interface Health {
   readonly wellFormed: Readonly<Record<string, { readonly good: number; readonly all: number }>>;
 }
 
-export function healthOf(groups: readonly (readonly Trajectory[])[], entropy: number): Health {
+/**
+ * @param searches allowed: a rollout that used them up and asked for more was cut, so nothing is known of its form. Under a tight
+ * limit that may be most rollouts.
+ */
+export function healthOf(groups: readonly (readonly Trajectory[])[], entropy: number, searches: number): Health {
   const wellFormed: Record<string, { good: number; all: number }> = {};
   for (const trajectory of groups.flat()) {
-    if (isFailure(trajectory.stop)) continue;
+    if (isFailure(trajectory.stop) || (trajectory.stop === 'no-answer' && trajectory.searches.length >= searches))
+      continue;
     const suite = wellFormed[trajectory.dataset] ?? { good: 0, all: 0 };
     wellFormed[trajectory.dataset] = { good: suite.good + (trajectory.wellFormed ? 1 : 0), all: suite.all + 1 };
   }
