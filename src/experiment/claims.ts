@@ -37,26 +37,34 @@ function exactMatch(
 
 function fewerSearches(says: string, arm: string, reference: string): Claim {
   const mode = sampled(4);
-  return { kind: 'lower', says, arm, reference, measure: 'searches', mode, margin: SEARCHES_MARGIN };
+  return {
+    kind: 'lower',
+    says: `${says} (fewer searches, of at most 4)`,
+    arm,
+    reference,
+    measure: 'searches',
+    mode,
+    margin: SEARCHES_MARGIN,
+  };
 }
 
 /** At the full budget, and at one that binds. */
 const atBothBudgets = (kind: 'higher' | 'not-lower', says: string, arm: string, reference: string): Claim[] =>
   [4, 2].map((searches) => exactMatch(kind, says, arm, reference, searches));
 
+const better = (says: string, arm: string, reference: string): Claim[] => [
+  ...atBothBudgets('higher', says, arm, reference),
+  fewerSearches(says, arm, reference),
+];
+
 export const claims: readonly Claim[] = [
-  ...atBothBudgets('higher', 'Self-distillation beats GRPO of equal tokens', 'e1', 'grpo-tokens'),
-  ...atBothBudgets('higher', 'Self-distillation beats GRPO of equal seconds', 'e1', 'grpo-seconds'),
-  fewerSearches('Self-distillation saves searches against GRPO of equal tokens', 'e1', 'grpo-tokens'),
-  fewerSearches('Self-distillation saves searches against GRPO of equal seconds', 'e1', 'grpo-seconds'),
-  ...atBothBudgets('higher', 'It takes the expert of the same question', 'e1', 'other-question'),
-  ...atBothBudgets('higher', 'It takes an efficient expert, not any correct one', 'e1', 'random-correct'),
-  fewerSearches('An efficient expert saves more searches than any correct one', 'e1', 'random-correct'),
-  ...atBothBudgets('higher', 'It takes a privileged context, not any rollout', 'e1', 'unprivileged'),
-  ...atBothBudgets('higher', "It takes the teacher's distribution, not the expert's words", 'e1', 'sft-expert'),
-  fewerSearches("The teacher's distribution saves more searches than the expert's words", 'e1', 'sft-expert'),
-  ...atBothBudgets('higher', 'It is more than sharpening', 'e1', 'sharpen'),
-  fewerSearches('It saves more searches than sharpening', 'e1', 'sharpen'),
+  ...better('Self-distillation beats GRPO of equal tokens', 'e1', 'grpo-tokens'),
+  ...better('Self-distillation beats GRPO of equal seconds', 'e1', 'grpo-seconds'),
+  ...atBothBudgets('higher', 'It needs the expert of the same question', 'e1', 'other-question'),
+  ...better('It needs an efficient expert, not any correct one', 'e1', 'random-correct'),
+  ...atBothBudgets('higher', 'It needs a privileged context, not any rollout', 'e1', 'unprivileged'),
+  ...better("It needs the teacher's distribution, not only the expert's words", 'e1', 'sft-expert'),
+  ...better('It is more than sharpening', 'e1', 'sharpen'),
   ...atBothBudgets('not-lower', "The expert's searches and answer are enough, without its thoughts", 'skeleton', 'e1'),
   ...atBothBudgets('not-lower', 'The tokens of queries are enough, without those of answers', 'queries-only', 'e1'),
   ...atBothBudgets('higher', 'Forward KL beats reverse KL', 'e1', 'reverse-kl'),
