@@ -290,7 +290,9 @@ describe('report.html', () => {
   });
 
   it('says what was run: arms, seeds, worlds, bases, versions and settings', () => {
-    expect(page).toContain('3 arms, 2 seeds, 5 finished runs. Seeds: seed-001 (world 3001, base made up…),');
+    expect(page).toContain(
+      '3 arms, 2 seeds, 5 finished runs. Seeds on the base policy made up…: seed-001 (world 3001). On another…: seed-002 (world 3002).',
+    );
     expect(page).toContain(`Begun with search-e1 ${packageVersion()}, node ${process.versions.node}, `);
     for (const arm of summary.arms) expect(page).toContain(`<b>${arm}</b> ${armOf(arm as ArmName).says}`);
     expect(page).toContain('&quot;teacherTemperature&quot;: 0.3');

@@ -34,18 +34,16 @@ const key: readonly (readonly [name: string, meaning: string])[] = [
   ['entropy', 'how undecided the policy is about its next token, in nats'],
 ];
 
-/** "Seeds: seed-001 (world 3001), …", with the bases where seeds have others. */
+/** "Seeds on the base policy 82b9…: seed-001 (world 3001), … On a1d0…: seed-006 (world 3006), …" */
 function seedsText({ seeds, worlds, bases }: Summary): string {
-  const [base, ...otherBases] = new Set(bases);
-  const each = seeds.map((seed, i) => {
-    const facts = [`world ${worlds[i]}`, ...(otherBases.length > 0 ? [`base ${bases[i]}…`] : [])];
-    return worlds[i] === undefined ? seed : `${seed} (${facts.join(', ')})`;
-  });
-  const common =
-    base !== undefined && otherBases.length === 0
-      ? ` All have the base policy with the weights ${base}… (SHA-256).`
-      : '';
-  return `Seeds: ${each.join(', ')}.${common}`;
+  const ofBases = Map.groupBy(seeds.keys(), (i) => bases[i]);
+  return [...ofBases]
+    .map(([base, indices], b) => {
+      const each = indices.map((i) => (worlds[i] === undefined ? seeds[i] : `${seeds[i]} (world ${worlds[i]})`));
+      const on = base === undefined ? 'Seeds' : b === 0 ? `Seeds on the base policy ${base}…` : `On ${base}…`;
+      return `${on}: ${each.join(', ')}.`;
+    })
+    .join(' ');
 }
 
 /** All arms have these, but for what an arm changes. */
