@@ -141,6 +141,9 @@ export function summarizeTraining(stage: string, metrics: readonly MetricRecord[
   };
 }
 
+/** Stages that all arms of a seed share: every arm leaves the common run after them. */
+export const SHARED_STAGES: readonly string[] = ['base', 'grpo-1'];
+
 /** To five decimals: finer than any interval here, and short in a file. */
 export function round(value: number): number {
   return Number(value.toFixed(5));

@@ -3,14 +3,11 @@
  * intervals, exact match by suite, exact match and searches of every stage, gates and the law seed by seed. All of it is in
  * summary.json too.
  */
-import { modeKey } from './collect.ts';
+import { modeKey, SHARED_STAGES } from './collect.ts';
 import type { Measure, RunSummary, Summary } from './schema.ts';
 
 /** The two that verdicts rest on. */
 const MEASURES = ['exactMatch', 'searches'] as const satisfies readonly Measure[];
-
-/** Stages that all arms of a seed share: every arm leaves the common run after them. */
-const SHARED: readonly string[] = ['base', 'grpo-1'];
 
 /** By mode ("sampled-4": sampled answers, at most four searches), a value for each seed in order; null where a run is missing. */
 type BySeed = Readonly<Record<string, readonly (number | null)[]>>;
@@ -102,13 +99,13 @@ function stageValues({ arms, seeds, runs }: Summary): StageValues[] {
     ...rows(
       'shared',
       () => true,
-      (stage) => SHARED.includes(stage),
+      (stage) => SHARED_STAGES.includes(stage),
     ),
     ...arms.flatMap((arm) =>
       rows(
         arm,
         (run) => run.arm === arm,
-        (stage) => !SHARED.includes(stage),
+        (stage) => !SHARED_STAGES.includes(stage),
       ),
     ),
   ];

@@ -1,7 +1,7 @@
 /** Stages of an experiment in order, and what was measured after one: means over seeds. */
 import { mean } from '../../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../../evolve/results.ts';
-import { fixed, modeKey } from '../collect.ts';
+import { fixed, modeKey, SHARED_STAGES } from '../collect.ts';
 import type { Measure, RunSummary, Summary } from '../schema.ts';
 
 /** Stands where there is no figure. */
@@ -14,9 +14,6 @@ export const labels: Readonly<Record<Measure, { readonly label: string; readonly
   wellFormed: { label: 'well formed', decimals: 3 },
   grounded: { label: 'grounded', decimals: 3 },
 };
-
-/** All arms of a seed leave the common run after these. */
-const SHARED: readonly string[] = ['base', 'grpo-1'];
 
 /** One stage in one mode, of some seeds. */
 export type Measured = RunSummary['stages'];
@@ -39,13 +36,13 @@ export function stageOrder({ runs }: Pick<Summary, 'runs'>): string[] {
 /** The stages that all arms of a seed share; every seed counts once. */
 export function sharedStages({ runs, seeds }: Summary, mode: EvaluationMode): StageRow[] {
   const oneOfEach = seeds.flatMap((seed) => runs.find((run) => run.seed === seed) ?? []);
-  return stagesOf(oneOfEach, mode).filter(({ stage }) => SHARED.includes(stage));
+  return stagesOf(oneOfEach, mode).filter(({ stage }) => SHARED_STAGES.includes(stage));
 }
 
 /** The stages of an arm after those that it shares. */
 export function ownStages({ runs }: Summary, arm: string, mode: EvaluationMode): StageRow[] {
   const ofArm = runs.filter((run) => run.arm === arm);
-  return stagesOf(ofArm, mode).filter(({ stage }) => !SHARED.includes(stage));
+  return stagesOf(ofArm, mode).filter(({ stage }) => !SHARED_STAGES.includes(stage));
 }
 
 function stagesOf(runs: readonly RunSummary[], mode: EvaluationMode): StageRow[] {
