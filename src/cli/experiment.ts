@@ -25,6 +25,7 @@ import { estimateExperiment } from '../experiment/estimate.ts';
 import { runExperiment } from '../experiment/run-experiment.ts';
 import type { Summary } from '../experiment/schema.ts';
 import { armFolder, tasksOf } from '../experiment/tasks.ts';
+import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
@@ -138,7 +139,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
   const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
   io.out.write(
     [
-      `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)}, ${tasks.length} runs`,
+      `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length, 'seed')}, ${tasks.length} runs`,
       ...definition.seeds.map(
         ({ name, seed, world, base: own }) =>
           `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model}` : ''}`,
@@ -159,7 +160,7 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   const area = new LiveArea(io.err, options.json !== true);
   const status = new ExperimentStatus(area);
   area.print(
-    `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length)} in ${options.out}`,
+    `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length, 'seed')} in ${options.out}`,
   );
   const ticking = setInterval(() => status.draw(), 1000);
   let summary: Summary;
@@ -195,8 +196,4 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   io.out.write(
     `Report: ${path.join(options.out, 'report.html')}; beside it findings.json and figure.svg, small enough to commit\n`,
   );
-}
-
-function counted(seeds: number): string {
-  return `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
 }

@@ -149,16 +149,6 @@ export function round(value: number): number {
   return Number(value.toFixed(5));
 }
 
-/** "+0.031", "−0.50". */
-export function signed(value: number, decimals: number): string {
-  return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(decimals);
-}
-
-/** With the minus sign that the texts use: "0.310", "−0.307". */
-export function fixed(value: number, decimals: number): string {
-  return value.toFixed(decimals).replace('-', '−');
-}
-
 function roundOrNull(value: number): number | null {
   return Number.isNaN(value) ? null : round(value);
 }

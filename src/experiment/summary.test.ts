@@ -8,7 +8,7 @@ import { packageVersion } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { type ArmName, armOf } from './arms.ts';
 import { claims } from './claims.ts';
-import { scoresOf, signed, summarizeTraining } from './collect.ts';
+import { scoresOf, summarizeTraining } from './collect.ts';
 import { readExperiment } from './record.ts';
 import { renderPicture } from './report/picture.ts';
 import { basesBlock } from './report/tables.ts';
@@ -16,6 +16,7 @@ import { writeExperimentReport } from './report.ts';
 import { type Summary, summarySchema } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
 import { madeUpArms, writeMadeUpExperiment } from './testing/made-up-experiment.ts';
+import { signed } from './text.ts';
 
 let root: string;
 let folder: string;

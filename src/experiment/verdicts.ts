@@ -9,8 +9,9 @@
  * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else not supported.
  */
 import { type Claim, claims } from './claims.ts';
-import { modeKey, signed } from './collect.ts';
+import { modeKey } from './collect.ts';
 import type { Difference, Interval, RunSummary, Verdict } from './schema.ts';
+import { signed } from './text.ts';
 
 /** The claims about arms that are in the experiment. */
 export function decideClaims(

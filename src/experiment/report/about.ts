@@ -1,8 +1,10 @@
 /** What a reader has to know first: what was run, the arms and their numbers, and what the measures mean. */
+
 import { type Html, html } from '../../runs/report/html.ts';
 import { arms as knownArms } from '../arms.ts';
 import type { ExperimentRecord } from '../record.ts';
 import type { Summary } from '../schema.ts';
+import { counted } from '../text.ts';
 
 /** Without `record` (experiment.json) versions are left out. */
 export function aboutSection(summary: Summary, record?: ExperimentRecord): Html {
@@ -50,8 +52,4 @@ function seedsText({ seeds, worlds, bases }: Summary): string {
 export function settingsSection({ preset, settings, model, weights, seeds }: ExperimentRecord): Html {
   return html`<details><summary>Preset ${preset}: the settings of all arms before an arm's change, seeds, base</summary>
 <pre>${JSON.stringify({ model, weights, seeds, settings }, null, 2)}</pre></details>`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

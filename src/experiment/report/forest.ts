@@ -1,8 +1,8 @@
 /** Forest plot: the difference of every arm to the reference with its interval, drawn and as numbers; small dots are single seeds. */
 import { niceTicks, scale, tickText } from '../../runs/report/chart.ts';
 import { html } from '../../runs/report/html.ts';
-import { signed } from '../collect.ts';
 import type { Difference } from '../schema.ts';
+import { signed } from '../text.ts';
 import type { Panel } from './panel.ts';
 import { labels } from './stages.ts';
 

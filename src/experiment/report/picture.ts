@@ -2,11 +2,13 @@
  * figure.svg of an experiment: its forest plots and learning curves as one picture that stands alone, for pages that take no HTML.
  * It has a background of its own, light or dark by the reader's preference, and so can be read on any page.
  */
+
 import { type Html, html } from '../../runs/report/html.ts';
 import { chartStyle, palette } from '../../runs/report/style.ts';
 import { modeLabel } from '../../runs/table.ts';
 import { modeKey } from '../collect.ts';
 import type { Summary } from '../schema.ts';
+import { counted } from '../text.ts';
 import { forestPlot } from './forest.ts';
 import { learningCurves } from './learning-curves.ts';
 import { outerModes, referenceOf } from './modes.ts';
@@ -120,8 +122,4 @@ function keys({ colours, notes }: { readonly colours: readonly string[]; readonl
     return entry;
   });
   return { content: html`${entries}`, height: 20 };
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,8 +1,9 @@
 /** Stages of an experiment in order, and what was measured after one: means over seeds. */
 import { mean } from '../../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../../evolve/results.ts';
-import { fixed, modeKey, SHARED_STAGES } from '../collect.ts';
+import { modeKey, SHARED_STAGES } from '../collect.ts';
 import type { Measure, RunSummary, Summary } from '../schema.ts';
+import { fixed } from '../text.ts';
 
 /** Stands where there is no figure. */
 export const NOTHING = '–';

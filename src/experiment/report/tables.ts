@@ -4,8 +4,9 @@ import type { EvaluationMode } from '../../evolve/results.ts';
 import type { Html } from '../../runs/report/html.ts';
 import { blockAsHtml } from '../../runs/report/tables.ts';
 import { modeLabel, stageLabel, type TableBlock } from '../../runs/table.ts';
-import { fixed, modeKey, signed } from '../collect.ts';
+import { modeKey } from '../collect.ts';
 import { type Measure, measures, type Summary } from '../schema.ts';
+import { fixed, signed } from '../text.ts';
 import { outerModes, referenceOf } from './modes.ts';
 import { labels, type Measured, meanText, measureText, NOTHING, ownStages, sharedStages } from './stages.ts';
 
