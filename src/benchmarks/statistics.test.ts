@@ -38,6 +38,13 @@ describe("Wilson's interval", () => {
     expect(interval.high).toBeCloseTo(high, 5);
   });
 
+  test('never leaves [0, 1], and the proportion never leaves it, to the bit', () => {
+    for (let n = 1; n <= 500; n++) {
+      expect(wilsonInterval(0, n).low).toBe(0);
+      expect(wilsonInterval(n, n).high).toBe(1);
+    }
+  });
+
   test('its ends are the proportions that the score test just does not reject: |p − p₀| = z √(p₀ (1 − p₀) / n)', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 500 }), fc.double({ min: 0, max: 1, noNaN: true }), (n, share) => {

@@ -39,7 +39,10 @@ export function wilsonInterval(successes: number, n: number): Interval {
   const center = p + z2 / (2 * n);
   const reach = Z_95 * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n ** 2));
   const scale = 1 + z2 / n;
-  return { low: Math.max(0, (center - reach) / scale), high: Math.min(1, (center + reach) / scale) };
+  // An end may be 0 or 1, and p itself; rounding misses it by 1e-17 to either side.
+  const low = Math.min(p, Math.max(0, (center - reach) / scale));
+  const high = Math.max(p, Math.min(1, (center + reach) / scale));
+  return { low, high };
 }
 
 /** Resamples of the bootstrap: the ends of its interval then wander by about a twelfth of a standard error. */
