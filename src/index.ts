@@ -36,7 +36,7 @@ export { type BaselineName, baselineNames, promptedBaselines } from './baselines
 export type { Attempt } from './baselines/attempt.ts';
 export { attemptQuestion } from './baselines/attempt-question.ts';
 export type { Baseline } from './baselines/baseline.ts';
-export { AttemptEnded, Desk, type DeskOptions } from './baselines/desk.ts';
+export { AttemptEnded, BaselineSession, type BaselineSessionOptions } from './baselines/session.ts';
 export type { Benchmark, BenchmarkName } from './benchmarks/benchmark.ts';
 // Questions and their scores.
 export { exactMatch, f1, normalizeAnswer, substringMatch } from './benchmarks/exact-match.ts';
@@ -132,7 +132,7 @@ export type {
   RetrieverInfo,
   RetrieverStatistics,
 } from './retrieval/retriever.ts';
-export type { RolloutTask, Surroundings } from './rollout/rollout.ts';
+export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
 export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
 export {

@@ -10,6 +10,7 @@ const rooms = [
   ...[
     'base',
     'policy',
+    'onnx',
     'checkpoint',
     'engines',
     'retrieval',

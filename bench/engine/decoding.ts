@@ -1,10 +1,10 @@
 /** Sampling: many sequences of small models, ours and PyTorch's, and eight of Qwen2.5-0.5B's shape. Sampling is included. */
 import { streamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
-import { Decoder } from '../../src/engines/onnx/decoder.ts';
+import { Decoder } from '../../src/engines/onnx/decoding/decoder.ts';
 import { openPolicy } from '../../src/engines/onnx/engine.ts';
-import { madeUpWeights } from '../../src/engines/onnx/made-up-weights.ts';
-import { layoutOf, viewOf } from '../../src/engines/onnx/parameters.ts';
+import { layoutOf, viewOf } from '../../src/engines/onnx/model/parameters.ts';
+import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
 import { median, type Row, seconds } from './measure.ts';
 import { halfBillion, randomSequences, small } from './shapes.ts';
 import { runTorch } from './torch.ts';
@@ -44,7 +44,7 @@ export async function measureDecoding(threads: number): Promise<Row[]> {
 
 /** Seconds of whole calls through the engine: prompts, threads and messages included. */
 async function sampleAll(config: ModelConfig, sequences: number, threads: number): Promise<number[]> {
-  const [layout, flat] = [layoutOf(config), madeUpWeights(config)];
+  const [layout, flat] = [layoutOf(config), randomWeights(config)];
   const weights = new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
   const policy = await openPolicy({ config, weights, pieces: [], threads });
   const prompts = randomSequences(config, new Array(sequences).fill(PROMPT), streamKey('bench', 'prompts'));
@@ -64,7 +64,7 @@ async function sampleAll(config: ModelConfig, sequences: number, threads: number
 /** Steps of eight sequences, a median step a figure; loading is noted. Takes 8 GB. */
 export async function measureLargeDecoding(threads: number): Promise<Row[]> {
   const [sequences, steps] = [8, 15];
-  const weights = madeUpWeights(halfBillion);
+  const weights = randomWeights(halfBillion);
   const prompts = randomSequences(halfBillion, new Array(sequences).fill(32), streamKey('bench', 'prompts'));
   const rows: Row[] = [];
   for (const bits of [4, 8, 32] as const) {

@@ -1,9 +1,9 @@
 /** Training steps of the small model, ours and PyTorch's on the same sequences: forward, backward, clip, AdamW. */
 import { Random, streamKey } from '../../src/base/random.ts';
-import { Helpers } from '../../src/engines/onnx/helpers.ts';
-import { madeUpWeights } from '../../src/engines/onnx/made-up-weights.ts';
-import { sharedGuard } from '../../src/engines/onnx/native-guard.ts';
-import { Trainer } from '../../src/engines/onnx/training.ts';
+import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
+import { Trainer } from '../../src/engines/onnx/training/training.ts';
+import { WorkerThreads } from '../../src/engines/onnx/worker-threads.ts';
+import { sharedGuard } from '../../src/onnx/native-guard.ts';
 import type { AdamWStep, CrossEntropyBatch } from '../../src/policy/policy.ts';
 import { median, type Row, seconds } from './measure.ts';
 import { randomSequences, small } from './shapes.ts';
@@ -43,10 +43,16 @@ export async function measureTraining(threads: number): Promise<Row[]> {
   const rows: Row[] = [];
   const work = cases();
   const tokens = (sequences: number[][]) => sequences.reduce((sum, ids) => sum + ids.length, 0);
-  const helpers = new Helpers({ config: small, pieces: [], maxActive: 1, decodeBits: 32, guard: sharedGuard() });
+  const workerThreads = new WorkerThreads({
+    config: small,
+    pieces: [],
+    maxActive: 1,
+    decodeBits: 32,
+    guard: sharedGuard(),
+  });
   for (const { name, sequences } of work) {
     for (const adapter of [false, true]) {
-      const trainer = new Trainer(small, madeUpWeights(small), { threads, helpers });
+      const trainer = new Trainer(small, randomWeights(small), { threads, workerThreads });
       if (adapter) trainer.attachAdapter({ rank: 16, alpha: 32, key: streamKey('bench', 'adapter') });
       const batch = allTokens(sequences);
       const times = await seconds(REPEATS, async () => {
@@ -62,7 +68,7 @@ export async function measureTraining(threads: number): Promise<Row[]> {
       });
     }
   }
-  await helpers.close();
+  await workerThreads.close();
   for (const { version, results } of runTorch('torch_training.py', {
     config: small,
     threads,

@@ -3,7 +3,7 @@
  * reward, one group-normalised advantage shared by all tokens that the policy wrote, mean over all tokens of the batch.
  *
  * Trajectories in, per-token streams out. Departure from Search-R1: groups are keyed by question, failures of the
- * surroundings are left out, and the denominator counts the tokens of zero-variance groups too.
+ * environment are left out, and the denominator counts the tokens of zero-variance groups too.
  */
 import type { PolicyGradientBatch, PolicyGradientSequence } from '../policy/policy.ts';
 import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';

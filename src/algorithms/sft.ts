@@ -25,7 +25,7 @@ export function crossEntropyBatch(responses: readonly Response[]): CrossEntropyB
 }
 
 /**
- * Rejection sampling: of each question's group the correct trajectories, in order (failures of the surroundings have no
+ * Rejection sampling: of each question's group the correct trajectories, in order (failures of the environment have no
  * reward). Well-formed ones only: what is learned here is imitated to the letter.
  */
 export function acceptedTrajectories(groups: readonly (readonly Trajectory[])[]): Trajectory[] {

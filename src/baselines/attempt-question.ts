@@ -3,17 +3,21 @@ import type { Question } from '../base/question.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { Attempt } from './attempt.ts';
 import type { Baseline } from './baseline.ts';
-import { AttemptEnded, Desk, type DeskOptions } from './desk.ts';
+import { AttemptEnded, BaselineSession, type BaselineSessionOptions } from './session.ts';
 
 /** Rejects for errors in this program only; failures of model and retriever are the record's stop reason. */
-export async function attemptQuestion(baseline: Baseline, question: Question, options: DeskOptions): Promise<Attempt> {
-  const desk = new Desk(options, question.id);
+export async function attemptQuestion(
+  baseline: Baseline,
+  question: Question,
+  options: BaselineSessionOptions,
+): Promise<Attempt> {
+  const session = new BaselineSession(options, question.id);
   try {
-    const answer = await baseline.answer(question.question, desk);
-    return { ...desk.record(), answer, stop: answer === null ? 'no-answer' : 'answered', wellFormed: null };
+    const answer = await baseline.answer(question.question, session);
+    return { ...session.record(), answer, stop: answer === null ? 'no-answer' : 'answered', wellFormed: null };
   } catch (error) {
     if (!(error instanceof AttemptEnded)) throw error;
     const { stop, message } = error;
-    return { ...desk.record(), answer: null, stop, ...(isFailure(stop) && { failure: message }), wellFormed: null };
+    return { ...session.record(), answer: null, stop, ...(isFailure(stop) && { failure: message }), wellFormed: null };
   }
 }

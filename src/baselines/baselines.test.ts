@@ -1,16 +1,16 @@
 /** Each baseline over a scripted model: what it asks, what it searches, what it takes for the answer. */
 import { describe, expect, it } from 'vitest';
-import { findsAll, question } from '../rollout/testing/surroundings.ts';
+import { findsAll, question } from '../rollout/testing/environment.ts';
 import { defaultDeadlines, defaultLimits } from '../rollout/turns.ts';
 import { promptedBaselines } from './all.ts';
 import { attemptQuestion } from './attempt-question.ts';
 import type { PromptedName } from './baseline.ts';
-import type { DeskOptions } from './desk.ts';
+import type { BaselineSessionOptions } from './session.ts';
 import { type FakeModel, fakeModel } from './testing/fake-model.ts';
 
 const names = Object.keys(promptedBaselines) as PromptedName[];
 
-function options(model: FakeModel, changes: Partial<DeskOptions> = {}): DeskOptions {
+function options(model: FakeModel, changes: Partial<BaselineSessionOptions> = {}): BaselineSessionOptions {
   return {
     model,
     retriever: findsAll,
@@ -22,7 +22,7 @@ function options(model: FakeModel, changes: Partial<DeskOptions> = {}): DeskOpti
   };
 }
 
-const ask = (name: PromptedName, model: FakeModel, changes: Partial<DeskOptions> = {}) =>
+const ask = (name: PromptedName, model: FakeModel, changes: Partial<BaselineSessionOptions> = {}) =>
   attemptQuestion(promptedBaselines[name], question('q1', 'who laid the egg ?'), options(model, changes));
 
 describe('direct', () => {

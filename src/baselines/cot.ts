@@ -18,7 +18,7 @@ export const chainOfThought: Baseline = {
   title: 'CoT',
   source: 'Wei et al. 2022, arXiv 2201.11903',
   prompts: [prompt],
-  async answer(question, desk) {
-    return concludedAnswer(await desk.ask(fill(prompt, { question: defuse(question) })));
+  async answer(question, session) {
+    return concludedAnswer(await session.ask(fill(prompt, { question: defuse(question) })));
   },
 };

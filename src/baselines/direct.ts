@@ -17,7 +17,7 @@ export const direct: Baseline = {
   title: 'Direct',
   source: 'Jin et al. 2025, arXiv 2503.09516 (as a baseline)',
   prompts: [prompt],
-  async answer(question, desk) {
-    return shortAnswer(await desk.ask(fill(prompt, { question: defuse(question) })));
+  async answer(question, session) {
+    return shortAnswer(await session.ask(fill(prompt, { question: defuse(question) })));
   },
 };

@@ -38,32 +38,37 @@ export const ircot: Baseline = {
   title: 'IRCoT',
   source: 'Trivedi et al. 2022, arXiv 2212.10509',
   prompts: [step, reader],
-  async answer(question, desk) {
+  async answer(question, session) {
     const found = new Map<string, Passage>();
     const look = async (query: string) => {
-      for (const passage of await desk.search(query)) if (found.size < MOST_PASSAGES) found.set(passage.id, passage);
+      for (const passage of await session.search(query)) if (found.size < MOST_PASSAGES) found.set(passage.id, passage);
     };
     const thoughts: string[] = [];
     const filled = (prompt: string) =>
       fill(prompt, {
         // Every search adds passages to the same prompt: the room of one observation for each.
-        documents: documents([...found.values()], desk.limits.observationTokens * Math.max(1, desk.limits.searches)),
+        documents: documents(
+          [...found.values()],
+          session.limits.observationTokens * Math.max(1, session.limits.searches),
+        ),
         question: defuse(question),
         thoughts: thoughts.join(' ') || '(none yet)',
       });
 
-    if (desk.searchesLeft > 0) await look(question);
+    if (session.searchesLeft > 0) await look(question);
     for (;;) {
-      const reply = await desk.ask(filled(step), { maxTokens: Math.min(SENTENCE_TOKENS, desk.limits.turnTokens) });
+      const reply = await session.ask(filled(step), {
+        maxTokens: Math.min(SENTENCE_TOKENS, session.limits.turnTokens),
+      });
       const sentence = firstSentence(reply);
       if (sentence === '') break;
       thoughts.push(defuse(sentence));
       const answer = concludedAnswer(sentence);
       if (answer !== null) return answer;
-      if (desk.searchesLeft < 1) break;
+      if (session.searchesLeft < 1) break;
       await look(sentence);
     }
-    return shortAnswer(await desk.ask(filled(reader)));
+    return shortAnswer(await session.ask(filled(reader)));
   },
 };
 

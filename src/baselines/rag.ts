@@ -18,9 +18,9 @@ export const rag: Baseline = {
   title: 'RAG',
   source: 'Lewis et al. 2020, arXiv 2005.11401',
   prompts: [prompt],
-  async answer(question, desk) {
-    const passages = desk.searchesLeft > 0 ? await desk.search(question) : [];
-    const shown = documents(passages, desk.limits.observationTokens);
-    return shortAnswer(await desk.ask(fill(prompt, { documents: shown, question: defuse(question) })));
+  async answer(question, session) {
+    const passages = session.searchesLeft > 0 ? await session.search(question) : [];
+    const shown = documents(passages, session.limits.observationTokens);
+    return shortAnswer(await session.ask(fill(prompt, { documents: shown, question: defuse(question) })));
   },
 };

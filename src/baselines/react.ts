@@ -9,7 +9,7 @@
 import { fill } from '../protocol/prompts.ts';
 import { defuse } from '../protocol/tags.ts';
 import type { Baseline } from './baseline.ts';
-import { AttemptEnded } from './desk.ts';
+import { AttemptEnded } from './session.ts';
 import { afterThinking, documents } from './words.ts';
 
 const prompt =
@@ -28,25 +28,25 @@ export const react: Baseline = {
   title: 'ReAct',
   source: 'Yao et al. 2022, arXiv 2210.03629',
   prompts: [prompt, invalid, lastStep],
-  async answer(question, desk) {
+  async answer(question, session) {
     const steps: string[] = [];
     let invalidSteps = 0;
     for (let n = 1; ; n++) {
       const shown = [...steps, `Thought ${n}:`].join('\n');
-      const reply = await desk.ask(fill(prompt, { question: defuse(question), steps: shown }), {
+      const reply = await session.ask(fill(prompt, { question: defuse(question), steps: shown }), {
         stop: ['\nObservation'],
       });
       const { step, kind, content } = firstStep(reply);
       if (kind === 'Finish') return content;
-      const isLast = desk.searchesLeft < 1;
+      const isLast = session.searchesLeft < 1;
       if (isLast) throw new AttemptEnded('no-answer', 'no searches were left, and the last step did not finish');
       let observation: string;
       if (kind === 'Search') {
-        observation = documents(await desk.search(content), desk.limits.observationTokens);
-        if (desk.searchesLeft < 1) observation += `\n${lastStep}`;
+        observation = documents(await session.search(content), session.limits.observationTokens);
+        if (session.searchesLeft < 1) observation += `\n${lastStep}`;
       } else {
         invalidSteps += 1;
-        if (invalidSteps > desk.limits.invalidTurns)
+        if (invalidSteps > session.limits.invalidTurns)
           throw new AttemptEnded('no-answer', `${invalidSteps} steps without an action`);
         observation = invalid;
       }

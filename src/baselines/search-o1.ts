@@ -10,7 +10,7 @@ import { parseTurn } from '../protocol/parser.ts';
 import { fill } from '../protocol/prompts.ts';
 import { defuse, turnEnds } from '../protocol/tags.ts';
 import type { Baseline } from './baseline.ts';
-import { AttemptEnded } from './desk.ts';
+import { AttemptEnded } from './session.ts';
 import { afterThinking, documents } from './words.ts';
 
 const instruction =
@@ -35,13 +35,13 @@ export const searchO1: Baseline = {
   title: 'Search-o1',
   source: 'Li et al. 2025, arXiv 2501.05366',
   prompts: [instruction, reasonInDocuments, information, noSearchesLeft, invalid],
-  async answer(question, desk) {
-    const { limits } = desk;
+  async answer(question, session) {
+    const { limits } = session;
     const first = fill(instruction, { question: defuse(question), searches: String(limits.searches) });
     const talk: ChatMessage[] = [{ role: 'user', content: first }];
     let invalidTurns = 0;
     for (;;) {
-      const reply = await desk.ask(talk, { stop: turnEnds });
+      const reply = await session.ask(talk, { stop: turnEnds });
       talk.push({ role: 'assistant', content: reply });
       const action = parseTurn(reply);
       if (action.kind === 'answer') return action.answer;
@@ -50,15 +50,15 @@ export const searchO1: Baseline = {
         if (invalidTurns > limits.invalidTurns)
           throw new AttemptEnded('no-answer', `${invalidTurns} turns with neither a search nor an answer`);
         talk.push({ role: 'user', content: invalid });
-      } else if (desk.searchesLeft < 1) {
+      } else if (session.searchesLeft < 1) {
         // It was told so once; asking again would not end.
         if (talk.some(({ content }) => content === noSearchesLeft))
           throw new AttemptEnded('no-answer', 'a search in place of the answer, with no searches left');
         talk.push({ role: 'user', content: noSearchesLeft });
       } else {
-        const passages = await desk.search(action.query);
+        const passages = await session.search(action.query);
         const reasoning = talk.filter(({ role }) => role === 'assistant').map(({ content }) => defuse(content));
-        const read = await desk.ask(
+        const read = await session.ask(
           fill(reasonInDocuments, {
             reasoning: reasoning.join('\n'),
             query: defuse(action.query),

@@ -1,6 +1,6 @@
 /** Questions typed one after another, with the line editing and the history that people are used to. */
 import { createInterface } from 'node:readline';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 const PROMPT = '> ';
 

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AskView } from './ask-view.ts';
-import { Paragraphs } from './paragraph.ts';
+import { Paragraphs } from './widgets/paragraph.ts';
 
 function output(columns?: number) {
   const terminal = {

@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../base/files.ts';
 import { type Comparison, compareEvaluations, type NamedEvaluation } from '../evaluation/compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from '../evaluation/comparison-tables.ts';
 import { readEvaluation } from '../evaluation/evaluation-directory.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly out?: string;

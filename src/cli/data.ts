@@ -11,9 +11,9 @@ import { type Pullable, type Pulled, pull, pullables } from '../benchmarks/pull.
 import { locateBenchmark } from '../benchmarks/read-benchmark.ts';
 import { benchmarkNames, benchmarks, findBenchmark } from '../benchmarks/suites/all.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { clock, LiveArea } from './live-area.ts';
-import { nearestPath } from './nearest.ts';
+import type { Io } from './widgets/io.ts';
+import { clock, LiveArea } from './widgets/live-area.ts';
+import { nearestPath } from './widgets/nearest.ts';
 
 interface Options {
   readonly dir: string;

@@ -7,8 +7,8 @@ import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/gener
 import type { MissingFiles } from '../checkpoint/hub-model.ts';
 import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
 import { openMadeUpPolicy, openPolicyDirectory } from '../engines/onnx/engine.ts';
-import { type ComputationPlan, planComputation, trainingPlaces } from '../engines/onnx/memory.ts';
-import { layoutOf } from '../engines/onnx/parameters.ts';
+import { type ComputationPlan, planComputation, trainingShards } from '../engines/onnx/memory.ts';
+import { layoutOf } from '../engines/onnx/model/parameters.ts';
 import { estimateStages } from '../evolve/estimate.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { type Pace, probe } from '../evolve/probe.ts';
@@ -17,9 +17,9 @@ import { type PresetName, presets, type Settings, settingsSchema } from '../evol
 import { SUITES } from '../world/suites.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
 import { fetchModel, lookUpModel } from './fetch-model.ts';
-import type { Io } from './io.ts';
-import { clock } from './live-area.ts';
 import { resolveSettings } from './settings-input.ts';
+import type { Io } from './widgets/io.ts';
+import { clock } from './widgets/live-area.ts';
 
 interface Options {
   readonly model?: string;
@@ -102,7 +102,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
     model: { place, folder, parameters: layoutOf(config).total, ...config },
     missing,
     samplingDefaults,
-    computation: { ...plan, threads: trainingPlaces(config, threads, plan.tokens) },
+    computation: { ...plan, threads: trainingShards(config, threads, plan.tokens) },
     memory,
     fits,
     remedies: remedies(config, settings, threads),

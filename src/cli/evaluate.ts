@@ -13,12 +13,12 @@ import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { blockAsText } from '../runs/table.ts';
 import { decimal, repeatable, wholeNumber } from './arguments.ts';
-import { EvaluateStatus } from './evaluate-status.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { LiveArea } from './live-area.ts';
-import { nearestPath } from './nearest.ts';
+import { EvaluateStatus } from './status/evaluate-status.ts';
+import type { Io } from './widgets/io.ts';
+import { LiveArea } from './widgets/live-area.ts';
+import { nearestPath } from './widgets/nearest.ts';
 
 interface Options {
   readonly policy?: string;

@@ -2,7 +2,7 @@
 import { byteSize } from '../base/bytes.ts';
 import type { RunEstimate } from '../evolve/estimate.ts';
 import type { Timing } from '../evolve/results.ts';
-import { clock } from './live-area.ts';
+import { clock } from './widgets/live-area.ts';
 
 export function estimateText(estimate: RunEstimate): string {
   const stages = estimate.stages.map(({ name, seconds }) => `  ${name.padEnd(20)}${clock(seconds).padStart(8)}`);

@@ -16,14 +16,14 @@ import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
 import { refuseBesideResume, repeatable, wholeNumber } from './arguments.ts';
-import { EvolveStatus } from './evolve-status.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { LiveArea } from './live-area.ts';
 import { resolveSettings } from './settings-input.ts';
-import { meterTokens } from './token-meter.ts';
+import { EvolveStatus } from './status/evolve-status.ts';
+import { meterTokens } from './status/token-meter.ts';
+import type { Io } from './widgets/io.ts';
+import { LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly preset: PresetName;

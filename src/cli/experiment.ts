@@ -29,12 +29,12 @@ import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
-import { ExperimentStatus } from './experiment-status.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { clock, LiveArea } from './live-area.ts';
 import { resolveSettings } from './settings-input.ts';
+import { ExperimentStatus } from './status/experiment-status.ts';
+import type { Io } from './widgets/io.ts';
+import { clock, LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly out: string;

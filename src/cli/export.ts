@@ -6,7 +6,7 @@ import { hasCode, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { exportAdapter, exportMerged, openExport } from '../runs/export.ts';
 import { fetchModel } from './fetch-model.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 /** Names on the command line and in safetensors. */
 const DTYPES = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;

@@ -19,8 +19,8 @@ import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
 import { acquireLock } from '../runs/lock.ts';
 import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { bar, clock, LiveArea } from './live-area.ts';
+import type { Io } from './widgets/io.ts';
+import { bar, clock, LiveArea } from './widgets/live-area.ts';
 
 /** Options of these kinds; `index-build.ts` sees to it that those are there which a kind needs. */
 export interface OtherOptions {

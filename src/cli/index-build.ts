@@ -11,8 +11,8 @@ import type { Manifest } from '../retrieval/index/manifest.ts';
 import { byteSize, decimal, wholeNumber } from './arguments.ts';
 import { buildOther, locked, type OtherOptions, otherOptions } from './index-build-other.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { bar, clock, LiveArea } from './live-area.ts';
+import type { Io } from './widgets/io.ts';
+import { bar, clock, LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly corpus: readonly string[];

@@ -8,8 +8,8 @@ import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { RetrieverInfo } from '../retrieval/retriever.ts';
 import { decimal } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { bar, clock, LiveArea } from './live-area.ts';
+import type { Io } from './widgets/io.ts';
+import { bar, clock, LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly queries: string;

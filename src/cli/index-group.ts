@@ -4,7 +4,7 @@ import { indexBuildCommand } from './index-build.ts';
 import { indexEvalCommand } from './index-eval.ts';
 import { indexInfoCommand } from './index-info.ts';
 import { indexSearchCommand } from './index-search.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 const examples = `
 Examples:

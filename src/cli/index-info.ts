@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { verifyIndex } from '../retrieval/index/load.ts';
 import { BM25_KIND, type Manifest, readManifest } from '../retrieval/index/manifest.ts';
 import { indexKind, openRetriever } from '../retrieval/open-retriever.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly verify?: boolean;

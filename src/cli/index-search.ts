@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { Hit } from '../retrieval/retriever.ts';
 import { wholeNumber } from './arguments.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly k: number;

@@ -12,10 +12,10 @@ import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { indexCommand } from './index-group.ts';
 import { Interrupted } from './interrupt.ts';
-import type { Io } from './io.ts';
 import { scoreCommand } from './score.ts';
 import { serveRetrieverCommand } from './serve-retriever.ts';
 import { warmupCommand } from './warmup.ts';
+import type { Io } from './widgets/io.ts';
 
 const examples = `
 Examples:

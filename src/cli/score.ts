@@ -6,7 +6,7 @@ import { readJsonLines } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
 import { type Mean, type Score, type ScoreSummary, scorePrediction, summarizeScores } from '../benchmarks/score.ts';
 import { pairedBootstrap } from '../benchmarks/statistics.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly predictions: string;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openHttpRetriever } from '../retrieval/http/client.ts';
 import { groupTasks, rollOut } from '../rollout/rollouts.ts';
-import { around, inTurns, question } from '../rollout/testing/surroundings.ts';
+import { around, inTurns, question } from '../rollout/testing/environment.ts';
 import { capture } from './testing/capture.ts';
 
 const passages = Array.from({ length: 40 }, (_, i) => ({

@@ -4,7 +4,7 @@ import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.t
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import { wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
+import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly host: string;

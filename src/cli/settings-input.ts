@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
-import { nearestPath } from './nearest.ts';
+import { nearestPath } from './widgets/nearest.ts';
 
 /** One change to the settings and where it came from, for error messages. */
 interface Layer {

@@ -17,10 +17,10 @@ import { warmUp } from '../warmup/warm-up.ts';
 import { worldSource } from '../warmup/world-source.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
-import type { Io } from './io.ts';
-import { clock, LiveArea } from './live-area.ts';
 import { resolveSettings } from './settings-input.ts';
-import { WarmUpStatus } from './warmup-status.ts';
+import { WarmUpStatus } from './status/warmup-status.ts';
+import type { Io } from './widgets/io.ts';
+import { clock, LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly config?: string;

@@ -54,7 +54,7 @@ export async function sampleInSlices(
   }
 }
 
-/** Turns growing lists of ids into pieces of text; joined, the pieces are the text of the last list. */
+/** OrderedReduction growing lists of ids into pieces of text; joined, the pieces are the text of the last list. */
 export function textTeller(
   { decode }: Pick<Tokenizer, 'decode'>,
   onText: (piece: string) => void,

@@ -6,7 +6,7 @@ import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { TextModelInfo } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import type { RetrieverInfo } from '../retrieval/retriever.ts';
-import { rollOutOne, type Surroundings } from '../rollout/rollout.ts';
+import { type Environment, rollOutOne } from '../rollout/rollout.ts';
 import { segments } from '../rollout/segments.ts';
 import { rollOutText, type TextSegment, type TextSurroundings } from '../rollout/text-rollout.ts';
 import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
@@ -125,15 +125,15 @@ type Ask = (
 /** A question that nobody has gold answers for; known by its own text. */
 const asQuestion = (text: string) => ({ id: text, dataset: 'asked', question: text, answers: [] });
 
-function askOnIds(surroundings: Surroundings, seed: number): Ask {
+function askOnIds(environment: Environment, seed: number): Ask {
   return async (text, signal, onEvent) => {
     const task = { question: asQuestion(text), rollout: 0, key: streamKey(seed, 'ask', text) };
-    const trajectory = await rollOutOne(task, surroundings, signal, onEvent);
+    const trajectory = await rollOutOne(task, environment, signal, onEvent);
     const { searches, stop, failure, answer, wellFormed, grounded, prompt, ids, mask, logprobs } = trajectory;
     return {
       mode: 'ids',
-      prompt: surroundings.tokenizer.decode(prompt),
-      segments: segments(trajectory, surroundings.tokenizer),
+      prompt: environment.tokenizer.decode(prompt),
+      segments: segments(trajectory, environment.tokenizer),
       searches,
       stop,
       ...(failure !== undefined && { failure }),
@@ -146,11 +146,11 @@ function askOnIds(surroundings: Surroundings, seed: number): Ask {
   };
 }
 
-function askOnText(surroundings: TextSurroundings): Ask {
+function askOnText(environment: TextSurroundings): Ask {
   return async (text, signal, onEvent) => {
     const task = { question: asQuestion(text), rollout: 0 };
     const { mode, prompt, segments, searches, stop, failure, answer, wellFormed, grounded, newTokens } =
-      await rollOutText(task, surroundings, signal, onEvent);
+      await rollOutText(task, environment, signal, onEvent);
     return {
       mode,
       prompt,

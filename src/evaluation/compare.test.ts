@@ -7,7 +7,7 @@ import type { Conditions } from './conditions.ts';
 import { publishedRows } from './published.ts';
 import { type EvaluationSuite, resultsOf } from './results.ts';
 import { resultsTable } from './results-table.ts';
-import { answersOf, makeAnswer, makeConditions, makeSuites } from './testing/made-up.ts';
+import { answersOf, makeAnswer, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 /** An evaluation of which the first `correct` questions of every suite are right. */
 function made(

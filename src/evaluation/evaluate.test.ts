@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.ts';
 import type { Answer } from './answer.ts';
 import { evaluationTasks, openTasks, type Solver, workOff } from './evaluate.ts';
 import { resultsOf } from './results.ts';
-import { answersOf, makeAnswer, makeAttempt, makeConditions, makeSuites } from './testing/made-up.ts';
+import { answersOf, makeAnswer, makeAttempt, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 const suites = makeSuites({ a: 6, b: 4 });
 const tasks = evaluationTasks(['direct', 'agent'], suites);

@@ -6,7 +6,7 @@ import { answerKey } from './answer.ts';
 import { mendTornLine, readAnswers } from './answer-log.ts';
 import { EvaluationDirectory, readEvaluation } from './evaluation-directory.ts';
 import { resultsOf } from './results.ts';
-import { makeAnswer, makeConditions, makeSuites } from './testing/made-up.ts';
+import { makeAnswer, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 const suites = makeSuites({ a: 3 });
 const conditions = makeConditions(suites);

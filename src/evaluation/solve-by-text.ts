@@ -3,10 +3,10 @@ import { rollOutText, type TextSurroundings } from '../rollout/text-rollout.ts';
 import type { Solver } from './evaluate.ts';
 import { remembering } from './found.ts';
 
-export function solveByText(surroundings: TextSurroundings): Solver {
+export function solveByText(environment: TextSurroundings): Solver {
   return async ({ question }, signal) => {
-    const retriever = remembering(surroundings.retriever);
-    const trajectory = await rollOutText({ question, rollout: 0 }, { ...surroundings, retriever }, signal);
+    const retriever = remembering(environment.retriever);
+    const trajectory = await rollOutText({ question, rollout: 0 }, { ...environment, retriever }, signal);
     const { answer, stop, failure, searches, prompt, segments, promptTokens, newTokens, wellFormed } = trajectory;
     return {
       answer,

@@ -1,6 +1,6 @@
 /** Evaluation over a policy without an engine: what is asked once, and what it comes to at each budget. */
 import { describe, expect, it } from 'vitest';
-import { question } from '../rollout/testing/surroundings.ts';
+import { question } from '../rollout/testing/environment.ts';
 import { evaluateStage } from './evaluate.ts';
 import { presets, type Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';

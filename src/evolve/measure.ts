@@ -29,7 +29,7 @@ export function estimate(trajectories: readonly Trajectory[], of: (t: Trajectory
 export const NONE: Estimate = { mean: 0, standardError: 0 };
 const asNumber = (truth: boolean) => (truth ? 1 : 0);
 
-/** Means that say something about the policy alone: failures of the surroundings are counted and left out. */
+/** Means that say something about the policy alone: failures of the environment are counted and left out. */
 export function measureSuite(
   suite: string,
   questions: readonly Question[],

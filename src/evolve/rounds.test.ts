@@ -1,7 +1,7 @@
 /** The rounds of a cycle over a policy without an engine: what they decide, keep and refuse. */
 import { describe, expect, it } from 'vitest';
 import { findExpert } from '../algorithms/pairs.ts';
-import { tokenizer } from '../rollout/testing/surroundings.ts';
+import { tokenizer } from '../rollout/testing/environment.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { distillRound } from './distill-round.ts';
 import { measureGate } from './gate.ts';

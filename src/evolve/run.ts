@@ -2,7 +2,7 @@
 
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
-import type { AdamWStep, TokenIds, Watch } from '../policy/policy.ts';
+import type { AdamWStep, CallOptions, TokenIds } from '../policy/policy.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
@@ -93,7 +93,7 @@ export class Run {
     const { rollout } = this.settings;
     const asked = requests.map((request) => this.#tasksOf(request));
     const tasks = asked.flatMap((each) => each.map(({ task }) => task));
-    const surroundings = {
+    const environment = {
       policy: this.setup.policy,
       tokenizer: this.setup.tokenizer,
       retriever: this.#retriever,
@@ -104,7 +104,7 @@ export class Run {
     };
     let done = 0;
     const trajectories = await this.#clock.time('samplingSeconds', () =>
-      rollOut(tasks, surroundings, {
+      rollOut(tasks, environment, {
         concurrency: rollout.concurrency,
         signal: this.#signal,
         onDone: (trajectory) => {
@@ -139,9 +139,12 @@ export class Run {
    * Times training work over the given sequences. The work gets what stops its calls and tells how far they are.
    * Throws Cancelled when the run is interrupted.
    */
-  async training<T>(sequences: readonly { readonly length: number }[], work: (watch: Watch) => Promise<T>): Promise<T> {
+  async training<T>(
+    sequences: readonly { readonly length: number }[],
+    work: (watch: CallOptions) => Promise<T>,
+  ): Promise<T> {
     this.#clock.trained(sequences.reduce((sum, s) => sum + s.length, 0));
-    const watch: Watch = {
+    const watch: CallOptions = {
       signal: this.#signal,
       onProgress: (done, total) => this.emit({ kind: 'training', stage: this.stage, done, total }),
     };

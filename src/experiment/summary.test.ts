@@ -15,7 +15,7 @@ import { basesBlock } from './report/tables.ts';
 import { writeExperimentReport } from './report.ts';
 import { type Summary, summarySchema } from './schema.ts';
 import { readSummary, summarizeExperiment } from './summary.ts';
-import { madeUpArms, writeMadeUpExperiment } from './testing/made-up-experiment.ts';
+import { fixtureArms, writeMadeUpExperiment } from './testing/experiment-fixture.ts';
 import { signed } from './text.ts';
 
 let root: string;
@@ -27,7 +27,7 @@ beforeAll(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'experiment-'));
   folder = path.join(root, 'out');
   const tokenizer = await loadTokenizer(BASE_POLICY);
-  await writeMadeUpExperiment(folder, { tokenizer, arms: madeUpArms.slice(0, 3), seeds: 2, questions: 6 });
+  await writeMadeUpExperiment(folder, { tokenizer, arms: fixtureArms.slice(0, 3), seeds: 2, questions: 6 });
   await rm(path.join(folder, 'seed-002', 'same-prompt', 'results.json'));
   summary = await writeExperimentReport(folder);
   page = await readFile(path.join(folder, 'report.html'), 'utf8');

@@ -192,7 +192,7 @@ export class NonFiniteError extends Error {
 // ---------------------------------------------------------------------------------------------------------- contract
 
 /** How a long call is followed and stopped. */
-export interface Watch {
+export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Called now and then with how many of the batch's parts are done, the last time perhaps before all are. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -207,13 +207,13 @@ export interface Policy {
   release(session: string): void;
 
   /** log π of given ids at temperature 1, a stream per sequence (entry 0 is 0). */
-  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen', watch?: Watch): Promise<Float32Array[]>;
+  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen', watch?: CallOptions): Promise<Float32Array[]>;
 
   /**
    * Forward and backward of one loss; adds to the gradient (of the adapter when one is attached, else of all weights).
    * When it rejects, which it does with the signal's reason when aborted, all of the gradient added up so far is dropped.
    */
-  accumulate(batch: LossBatch, watch?: Watch): Promise<LossResult>;
+  accumulate(batch: LossBatch, watch?: CallOptions): Promise<LossResult>;
   /** One optimiser step; clears the gradient. */
   step(settings: AdamWStep): Promise<StepResult>;
   /** Forgets moments and step count (each stage starts with a fresh optimiser). */

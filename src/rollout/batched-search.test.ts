@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { batchSearches } from './batched-search.ts';
-import { hitsOf } from './testing/surroundings.ts';
+import { hitsOf } from './testing/environment.ts';
 
 const found = async (queries: readonly string[]) => queries.map(hitsOf);
 

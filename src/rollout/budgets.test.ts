@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { budgetedTask } from './budgets.ts';
 import { rollOutOne } from './rollout.ts';
-import { around, findsAll, inTurns, limits, task } from './testing/surroundings.ts';
+import { around, findsAll, inTurns, limits, task } from './testing/environment.ts';
 
 const turn = fc.constantFrom(
   ...['<think> find </think> <search> x </search>', '<search> lost </search>', 'hm', '<answer> gold </answer>'],
@@ -31,12 +31,12 @@ it('gives at every budget what a rollout with that budget gives', async () => {
       }),
       async (turns, wanted, changes) => {
         const own = limits(changes);
-        const surroundings = () => around(inTurns(...turns), { retriever });
+        const environment = () => around(inTurns(...turns), { retriever });
         const { task: whole, at } = budgetedTask(task('a'), own, wanted);
-        const trajectory = await rollOutOne(whole, surroundings());
+        const trajectory = await rollOutOne(whole, environment());
         for (const searches of wanted)
           expect(at(searches, trajectory)).toEqual(
-            await rollOutOne({ ...task('a'), limits: { ...own, searches } }, surroundings()),
+            await rollOutOne({ ...task('a'), limits: { ...own, searches } }, environment()),
           );
       },
     ),

@@ -15,7 +15,7 @@ import { NAME_TOKENS } from '../world/names.ts';
 import { worldTokenizerJson } from '../world/vocabulary.ts';
 import { rollOutOne } from './rollout.ts';
 import { segments } from './segments.ts';
-import { around, inTurns } from './testing/surroundings.ts';
+import { around, inTurns } from './testing/environment.ts';
 import { fromLine, toLine } from './trajectory-file.ts';
 
 const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../shared');
@@ -37,9 +37,9 @@ const setting = { question: 'what is ?', rollout: 0, key: [1, 2] } as const;
 
 async function checkLoop(tokenizer: Tokenizer, template: Template): Promise<void> {
   const retriever = { search: async () => [passages.map((passage) => ({ passage, score: 1 }))] };
-  const surroundings = around(inTurns(...script), { tokenizer, template, retriever });
+  const environment = around(inTurns(...script), { tokenizer, template, retriever });
   const question = { id: 'q', dataset: 'd', question: setting.question, answers: [gold] };
-  const trajectory = await rollOutOne({ ...setting, question }, surroundings);
+  const trajectory = await rollOutOne({ ...setting, question }, environment);
   expect(trajectory).toMatchObject({ stop: 'answered', answer: gold, reward: 1, wellFormed: true, grounded: true });
   expect(trajectory.searches.map(({ query }) => query)).toEqual([`${name} author`]);
   expect(fromLine(JSON.parse(toLine(trajectory)), 'here')).toStrictEqual(trajectory);
@@ -52,7 +52,7 @@ async function checkLoop(tokenizer: Tokenizer, template: Template): Promise<void
 
   // The second turn saw the prompt, the first turn and the observation, id by id.
   const { prompt, ids } = trajectory;
-  const last = surroundings.policy.calls[1]!;
+  const last = environment.policy.calls[1]!;
   expect([...last.request.prompt, ...last.sample.ids]).toEqual([...prompt, ...ids]);
 
   expect(expertView(tokenizer, trajectory, 'whole', 10_000)).toEqual(ids);

@@ -7,7 +7,7 @@ import { studentPrompt } from '../protocol/prompts.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
 import { testTokenizer } from '../protocol/testing/tokenizer.ts';
 import { rollOutOne } from './rollout.ts';
-import { type Around, around, hitsOf, inTurns, limits, task, tokenizer } from './testing/surroundings.ts';
+import { around, hitsOf, inTurns, limits, type Surrounded, task, tokenizer } from './testing/environment.ts';
 import type { Trajectory } from './trajectory.ts';
 
 const search = '<think> look </think> <search> egg </search>';
@@ -16,7 +16,7 @@ const responseText = (trajectory: Trajectory) => tokenizer.decode(trajectory.ids
 const never = () => new Promise<never>(() => {});
 
 /** What the policy saw and said in every turn is exactly what the trajectory holds. */
-function expectFaithful(trajectory: Trajectory, { policy }: Around, key = task('a').key): void {
+function expectFaithful(trajectory: Trajectory, { policy }: Surrounded, key = task('a').key): void {
   const { prompt, ids, mask, logprobs } = trajectory;
   expect([mask.length, logprobs.length]).toEqual([ids.length, ids.length]);
   const turns = stretches(mask).filter((stretch) => stretch.author === 'policy');
@@ -38,8 +38,8 @@ function expectFaithful(trajectory: Trajectory, { policy }: Around, key = task('
 
 describe('a rollout', () => {
   it('records a search and an answer', async () => {
-    const surroundings = around(inTurns(search, answer));
-    const trajectory = await rollOutOne(task('a', 3), surroundings);
+    const environment = around(inTurns(search, answer));
+    const trajectory = await rollOutOne(task('a', 3), environment);
     expect(trajectory).toMatchObject({
       questionId: 'a',
       dataset: 'test',
@@ -64,7 +64,7 @@ describe('a rollout', () => {
       `${search} <information> [ egg ] all about egg [ egg ] the gold egg </information> ${answer}`,
     );
     expect(trajectory).not.toHaveProperty('failure');
-    expectFaithful(trajectory, surroundings, task('a', 3).key);
+    expectFaithful(trajectory, environment, task('a', 3).key);
   });
 
   it('rewards exact match alone, and knows an answer that was not read', async () => {
@@ -80,43 +80,43 @@ describe('a rollout', () => {
     const planted = {
       search: async () => [[{ passage: { id: 'p', title: 't', text: '<answer> gold </answer>' }, score: 1 }]],
     };
-    const surroundings = around(inTurns(search), { template: searchR1Template, retriever: planted });
-    const trajectory = await rollOutOne(task('a', 0, 'is it <answer> gold </answer> ?'), surroundings);
+    const environment = around(inTurns(search), { template: searchR1Template, retriever: planted });
+    const trajectory = await rollOutOne(task('a', 0, 'is it <answer> gold </answer> ?'), environment);
     expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0, wellFormed: false, grounded: null });
   });
 
   it('keeps a token whole that completes the tag and goes on', async () => {
-    const surroundings = around(inTurns('<search> egg </search> and more', answer));
-    const trajectory = await rollOutOne(task('a'), surroundings);
-    expect(tokenizer.decode(surroundings.policy.calls[0]!.sample.ids)).toBe('<search> egg </search> and');
+    const environment = around(inTurns('<search> egg </search> and more', answer));
+    const trajectory = await rollOutOne(task('a'), environment);
+    expect(tokenizer.decode(environment.policy.calls[0]!.sample.ids)).toBe('<search> egg </search> and');
     expect(responseText(trajectory)).toMatch(/^<search> egg <\/search> and <information>/);
     expect(trajectory).toMatchObject({ stop: 'answered', wellFormed: false });
-    expectFaithful(trajectory, surroundings);
+    expectFaithful(trajectory, environment);
   });
 
   it('samples with the end of a chat turn as a stop, which is an invalid turn', async () => {
     const chat = testTokenizer({ chat: true });
-    const surroundings = around(inTurns('I do not know', answer), { tokenizer: chat, template: searchR1Template });
-    const trajectory = await rollOutOne(task('a'), surroundings);
-    expect(surroundings.policy.calls[0]!.sample.stop).toBe('stop-token');
+    const environment = around(inTurns('I do not know', answer), { tokenizer: chat, template: searchR1Template });
+    const trajectory = await rollOutOne(task('a'), environment);
+    expect(environment.policy.calls[0]!.sample.stop).toBe('stop-token');
     expect(chat.decode(trajectory.ids)).toBe(`I do not know<|im_end|>${searchR1Template.invalidAction}${answer}`);
     expect(trajectory).toMatchObject({ stop: 'answered', reward: 1, wellFormed: false });
-    expectFaithful(trajectory, surroundings);
+    expectFaithful(trajectory, environment);
   });
 
   it('takes a prompt of the caller’s, and the temperature', async () => {
-    const surroundings = around(inTurns(answer), { temperature: 0 });
+    const environment = around(inTurns(answer), { temperature: 0 });
     const prompt = tokenizer.encode('another prompt');
-    expect((await rollOutOne({ ...task('a'), prompt }, surroundings)).prompt).toEqual(prompt);
-    expect(surroundings.policy.calls[0]!.request).toMatchObject({ prompt, temperature: 0 });
+    expect((await rollOutOne({ ...task('a'), prompt }, environment)).prompt).toEqual(prompt);
+    expect(environment.policy.calls[0]!.request).toMatchObject({ prompt, temperature: 0 });
   });
 
   it('holds a certain token’s log-probability as 0, never as −0, which no file could keep', async () => {
     const ids = tokenizer.encode(answer);
     const sample: Sample = { ids, logprobs: ids.map(() => -0), stop: 'stop' };
-    const surroundings = around(inTurns(answer));
-    const policy = { ...surroundings.policy, sample: async () => sample };
-    const { logprobs } = await rollOutOne(task('a'), { ...surroundings, policy });
+    const environment = around(inTurns(answer));
+    const policy = { ...environment.policy, sample: async () => sample };
+    const { logprobs } = await rollOutOne(task('a'), { ...environment, policy });
     expect(logprobs).toHaveLength(ids.length);
     expect(logprobs.every((value) => Object.is(value, 0))).toBe(true);
   });
@@ -153,15 +153,15 @@ describe('a rollout', () => {
           observationTokens: fc.integer({ min: 1, max: 100 }),
         }),
         async (turns, bounds) => {
-          const surroundings = around(inTurns(...turns), { limits: limits(bounds) });
-          const trajectory = await rollOutOne(task('a'), surroundings);
-          expectFaithful(trajectory, surroundings);
+          const environment = around(inTurns(...turns), { limits: limits(bounds) });
+          const trajectory = await rollOutOne(task('a'), environment);
+          expectFaithful(trajectory, environment);
           const { prompt, ids, mask, stop } = trajectory;
           const said = mask.filter((author) => author === 1).length;
           expect(said).toBeLessThanOrEqual(bounds.responseTokens);
           if (ids.length > 0) expect(prompt.length + ids.length).toBeLessThanOrEqual(bounds.contextTokens);
           expect(trajectory.searches.length).toBeLessThanOrEqual(bounds.searches);
-          expect(surroundings.policy.calls.length).toBeLessThanOrEqual(bounds.searches + bounds.invalidTurns + 1);
+          expect(environment.policy.calls.length).toBeLessThanOrEqual(bounds.searches + bounds.invalidTurns + 1);
           expect(stop === 'answered').toBe(trajectory.answer !== null);
           for (const stretch of stretches(mask))
             if (stretch.author === 'environment')
@@ -207,11 +207,11 @@ describe('limits', () => {
   });
 
   it.each([0, 1, 3])('answers %i invalid turns by a message and ends at the next', async (invalidTurns) => {
-    const surroundings = around(inTurns('hm'), { limits: limits({ invalidTurns }) });
-    const trajectory = await rollOutOne(task('a'), surroundings);
+    const environment = around(inTurns('hm'), { limits: limits({ invalidTurns }) });
+    const trajectory = await rollOutOne(task('a'), environment);
     expect(trajectory.stop).toBe('no-answer');
     expect(responseText(trajectory)).toBe(`hm${`${worldTemplate.invalidAction}hm`.repeat(invalidTurns)}`);
-    expectFaithful(trajectory, surroundings);
+    expectFaithful(trajectory, environment);
   });
 
   it('ends an invalid last turn without a message', async () => {
@@ -221,9 +221,9 @@ describe('limits', () => {
   });
 
   it('treats a turn cut at its limit as invalid', async () => {
-    const surroundings = around(inTurns('<think> very long', answer), { limits: limits({ turnTokens: 14 }) });
-    const trajectory = await rollOutOne(task('a'), surroundings);
-    expect(surroundings.policy.calls[0]!.sample).toMatchObject({ stop: 'length' });
+    const environment = around(inTurns('<think> very long', answer), { limits: limits({ turnTokens: 14 }) });
+    const trajectory = await rollOutOne(task('a'), environment);
+    expect(environment.policy.calls[0]!.sample).toMatchObject({ stop: 'length' });
     expect(responseText(trajectory)).toContain(worldTemplate.invalidAction);
   });
 
@@ -332,9 +332,9 @@ describe('failures', () => {
       [{ ids: [1, 2], logprobs: [0, Number.NaN], stop: 'stop' }, /NaN for new token 1/],
       [{ ids: [1], logprobs: [Number.NEGATIVE_INFINITY], stop: 'stop' }, /-Infinity/],
     ] satisfies [Sample, RegExp][]) {
-      const surroundings = around(inTurns(answer));
-      const policy = { ...surroundings.policy, sample: async () => sample };
-      const trajectory = await rollOutOne(task('a'), { ...surroundings, policy });
+      const environment = around(inTurns(answer));
+      const policy = { ...environment.policy, sample: async () => sample };
+      const trajectory = await rollOutOne(task('a'), { ...environment, policy });
       expect(trajectory).toMatchObject({ stop: 'sample-failed', ids: [] });
       expect(trajectory.failure).toMatch(message);
     }
@@ -352,11 +352,11 @@ describe('failures', () => {
         return never();
       },
     };
-    const surroundings = around(inTurns(search, answer), { retriever: silent });
-    const trajectory = await rollOutOne(task('a'), surroundings, controller.signal);
+    const environment = around(inTurns(search, answer), { retriever: silent });
+    const trajectory = await rollOutOne(task('a'), environment, controller.signal);
     expect(trajectory).toMatchObject({ stop: 'cancelled', answer: null });
     expect(responseText(trajectory)).toBe(search);
-    expect(surroundings.policy.released).toHaveLength(1);
+    expect(environment.policy.released).toHaveLength(1);
   });
 
   it('has no answer and no reward after a failure', async () => {

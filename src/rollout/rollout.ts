@@ -24,7 +24,7 @@ import {
   type Ending,
   type RolloutEvent,
   type RolloutLimits,
-  type TurnSurroundings,
+  type TurnEnvironment,
   takeTurns,
 } from './turns.ts';
 
@@ -36,7 +36,7 @@ export interface RolloutTask {
   readonly key: StreamKey;
   /** In place of the student prompt, e.g. a teacher prompt. */
   readonly prompt?: TokenIds;
-  /** In place of those of the surroundings. */
+  /** In place of those of the environment. */
   readonly limits?: RolloutLimits;
   readonly temperature?: number;
   /** Told after turns without an answer: the searches so far, and the trajectory of a rollout that may search no more often. */
@@ -44,7 +44,7 @@ export interface RolloutTask {
 }
 
 /** What a rollout takes place in. */
-export interface Surroundings extends TurnSurroundings {
+export interface Environment extends TurnEnvironment {
   readonly policy: Pick<Policy, 'info' | 'sample' | 'release'>;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
@@ -60,15 +60,15 @@ type Listener = (event: RolloutEvent) => void;
  */
 export async function rollOutOne(
   task: RolloutTask,
-  around: Surroundings,
+  around: Environment,
   signal?: AbortSignal,
   onEvent?: Listener,
 ): Promise<Trajectory> {
   const { question, rollout, key, onSpent, limits, temperature } = task;
   const { tokenizer, template } = around;
-  const surroundings = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
+  const environment = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
   const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
-  const conversation = new IdConversation(key, prompt, surroundings, onEvent);
+  const conversation = new IdConversation(key, prompt, environment, onEvent);
   const searches: SearchRecord[] = [];
   const record = (ending: Ending): Trajectory => {
     const { ids, mask, logprobs, shown } = conversation;
@@ -93,7 +93,7 @@ export async function rollOutOne(
   };
   const tellSpent = onSpent && ((count: number) => onSpent(count, () => record({ stop: 'no-answer' })));
   try {
-    return record(await takeTurns(conversation, searches, surroundings, signal, onEvent, tellSpent));
+    return record(await takeTurns(conversation, searches, environment, signal, onEvent, tellSpent));
   } finally {
     conversation.release();
   }
@@ -108,29 +108,29 @@ class IdConversation implements Conversation {
   readonly shown: string[] = [];
   readonly #key: StreamKey;
   readonly #prompt: TokenIds;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
   readonly #onEvent: Listener | undefined;
   readonly #session = randomUUID();
   #policyTokens = 0;
 
-  constructor(key: StreamKey, prompt: TokenIds, surroundings: Surroundings, onEvent: Listener | undefined) {
+  constructor(key: StreamKey, prompt: TokenIds, environment: Environment, onEvent: Listener | undefined) {
     this.#key = key;
     this.#prompt = prompt;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
     this.#onEvent = onEvent;
   }
 
   get contextLeft(): number {
-    const { limits, policy } = this.#surroundings;
+    const { limits, policy } = this.#environment;
     return Math.min(limits.contextTokens, policy.info.contextLength) - this.#prompt.length - this.ids.length;
   }
 
   get responseLeft(): number {
-    return this.#surroundings.limits.responseTokens - this.#policyTokens;
+    return this.#environment.limits.responseTokens - this.#policyTokens;
   }
 
   async write(maxTokens: number, signal: AbortSignal): Promise<string | null> {
-    const { tokenizer, temperature } = this.#surroundings;
+    const { tokenizer, temperature } = this.#environment;
     const request: SampleRequest = {
       prompt: [...this.#prompt, ...this.ids],
       maxTokens,
@@ -151,7 +151,7 @@ class IdConversation implements Conversation {
   }
 
   show(reply: readonly Passage[] | 'invalid action'): boolean {
-    const { tokenizer, template, limits } = this.#surroundings;
+    const { tokenizer, template, limits } = this.#environment;
     const { ids, shown } =
       reply === 'invalid action'
         ? { ids: tokenizer.encode(template.invalidAction), shown: '' }
@@ -163,11 +163,11 @@ class IdConversation implements Conversation {
   }
 
   release(): void {
-    this.#surroundings.policy.release(this.#session);
+    this.#environment.policy.release(this.#session);
   }
 
   #sample(request: SampleRequest, signal: AbortSignal): Promise<Sample> {
-    const { policy, tokenizer } = this.#surroundings;
+    const { policy, tokenizer } = this.#environment;
     const onEvent = this.#onEvent;
     if (onEvent === undefined) return policy.sample(request, signal);
     const tell = textTeller(tokenizer, (piece) => onEvent({ kind: 'text', piece }));

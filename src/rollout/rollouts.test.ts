@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { uniformAt } from '../base/random.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { groupTasks, rollOut } from './rollouts.ts';
-import { around, findsAll, hitsOf, inTurns, question, task } from './testing/surroundings.ts';
+import { around, findsAll, hitsOf, inTurns, question, task } from './testing/environment.ts';
 
 const questions = Array.from({ length: 6 }, (_, i) => question(`q${i}`));
 const tasks = groupTasks(questions, 3, { seed: 5, stage: 'grpo-1', step: 2 });
@@ -60,7 +60,7 @@ describe('rollOut', () => {
   it('keeps no more rollouts open than asked, and that many while some wait for a search', async () => {
     let [open, most] = [0, 0];
     const sessions = new Set<string>();
-    const surroundings = around((_, { session }) => {
+    const environment = around((_, { session }) => {
       if (!sessions.has(session!)) {
         sessions.add(session!);
         open += 1;
@@ -68,10 +68,10 @@ describe('rollOut', () => {
       }
       return open % 2 === 0 ? '<search> x </search>' : '<answer> y </answer>';
     });
-    await rollOut(tasks, surroundings, { concurrency: 4, onDone: () => (open -= 1) });
+    await rollOut(tasks, environment, { concurrency: 4, onDone: () => (open -= 1) });
     expect(most).toBe(4);
-    await expect(rollOut(tasks, surroundings, { concurrency: 0 })).rejects.toThrow(RangeError);
-    expect(await rollOut([], surroundings)).toEqual([]);
+    await expect(rollOut(tasks, environment, { concurrency: 0 })).rejects.toThrow(RangeError);
+    expect(await rollOut([], environment)).toEqual([]);
   });
 
   it('asks the retriever once for the searches of one turn of the event loop', async () => {
@@ -128,11 +128,11 @@ describe('rollOut', () => {
   });
 
   it('rejects when this program errs, after all rollouts have stopped', async () => {
-    const surroundings = around(inTurns('<answer> gold </answer>'));
+    const environment = around(inTurns('<answer> gold </answer>'));
     const onDone = () => {
       throw new Error('no space for the record');
     };
-    await expect(rollOut([task('a'), task('b')], surroundings, { onDone })).rejects.toThrow('no space for the record');
-    expect(surroundings.policy.released.length).toBeGreaterThan(0);
+    await expect(rollOut([task('a'), task('b')], environment, { onDone })).rejects.toThrow('no space for the record');
+    expect(environment.policy.released.length).toBeGreaterThan(0);
   });
 });

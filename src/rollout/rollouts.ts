@@ -6,7 +6,7 @@ import { setMaxListeners } from 'node:events';
 import type { Question } from '../base/question.ts';
 import { streamKey } from '../base/random.ts';
 import { batchSearches } from './batched-search.ts';
-import { type RolloutTask, rollOutOne, type Surroundings } from './rollout.ts';
+import { type Environment, type RolloutTask, rollOutOne } from './rollout.ts';
 import type { Trajectory } from './trajectory.ts';
 
 export interface RollOutOptions {
@@ -39,13 +39,13 @@ export function groupTasks(
  */
 export async function rollOut(
   tasks: readonly RolloutTask[],
-  surroundings: Surroundings,
+  environment: Environment,
   { concurrency = 128, signal, onDone }: RollOutOptions = {},
 ): Promise<Trajectory[]> {
   if (!(concurrency >= 1)) throw new RangeError(`concurrency must be at least 1, found ${concurrency}`);
-  const { retriever } = surroundings;
+  const { retriever } = environment;
   const together = {
-    ...surroundings,
+    ...environment,
     retriever: { search: batchSearches((queries, k, waiting) => retriever.search(queries, k, waiting)) },
   };
   const stop = new AbortController();

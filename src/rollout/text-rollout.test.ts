@@ -5,8 +5,8 @@ import { turnEnds } from '../protocol/tags.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
 import { rollOutOne } from './rollout.ts';
 import { segments } from './segments.ts';
+import { around, findsAll, inTurns, limits, question, task, tokenizer } from './testing/environment.ts';
 import { fakeTextModel } from './testing/fake-text-model.ts';
-import { around, findsAll, inTurns, limits, question, task, tokenizer } from './testing/surroundings.ts';
 import { rollOutText, type TextSurroundings } from './text-rollout.ts';
 import type { RolloutEvent } from './turns.ts';
 

@@ -20,11 +20,11 @@ import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import { grounded, reward } from './reward.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
-import { type Conversation, type RolloutEvent, type TurnSurroundings, takeTurns } from './turns.ts';
+import { type Conversation, type RolloutEvent, type TurnEnvironment, takeTurns } from './turns.ts';
 
 const CHARACTERS_PER_TOKEN = 4;
 
-export interface TextSurroundings extends TurnSurroundings {
+export interface TextSurroundings extends TurnEnvironment {
   readonly model: TextModel;
   readonly template: Template;
   /** chat: messages for the server's chat template. raw: the prompt is a text that is continued. */
@@ -79,17 +79,17 @@ export interface TextTask {
 /** Runs one rollout. Aborting the signal ends it as 'cancelled'; the promise rejects for errors in this program only. */
 export async function rollOutText(
   { question, rollout }: TextTask,
-  surroundings: TextSurroundings,
+  environment: TextSurroundings,
   signal?: AbortSignal,
   onEvent?: (event: RolloutEvent) => void,
 ): Promise<TextTrajectory> {
-  const { template, mode, chatTemplate, seed } = surroundings;
+  const { template, mode, chatTemplate, seed } = environment;
   const message = studentMessage(template, question.question);
   const prompt = mode === 'raw' && template.chat ? (chatTemplate?.chat(message) ?? message) : message;
   const seedOf = (turn: number) => streamKey(seed, 'text-rollout', question.id, rollout, turn)[0];
-  const conversation = new TextConversation(prompt, surroundings, seedOf, onEvent);
+  const conversation = new TextConversation(prompt, environment, seedOf, onEvent);
   const searches: SearchRecord[] = [];
-  const ending = await takeTurns(conversation, searches, surroundings, signal, onEvent);
+  const ending = await takeTurns(conversation, searches, environment, signal, onEvent);
   const { segments, shown, promptTokens, newTokens } = conversation;
   const answer = lastAnswer(segments);
   return {
@@ -119,7 +119,7 @@ class TextConversation implements Conversation {
   responseLeft: number;
   contextLeft: number;
   readonly #prompt: string;
-  readonly #surroundings: TextSurroundings;
+  readonly #environment: TextSurroundings;
   readonly #seedOf: (turn: number) => number;
   readonly #onEvent: ((event: RolloutEvent) => void) | undefined;
   #turns = 0;
@@ -128,20 +128,20 @@ class TextConversation implements Conversation {
 
   constructor(
     prompt: string,
-    surroundings: TextSurroundings,
+    environment: TextSurroundings,
     seedOf: (turn: number) => number,
     onEvent: ((event: RolloutEvent) => void) | undefined,
   ) {
     this.#prompt = prompt;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
     this.#seedOf = seedOf;
     this.#onEvent = onEvent;
-    this.responseLeft = surroundings.limits.responseTokens;
-    this.contextLeft = surroundings.limits.contextTokens - estimate(prompt);
+    this.responseLeft = environment.limits.responseTokens;
+    this.contextLeft = environment.limits.contextTokens - estimate(prompt);
   }
 
   async write(maxTokens: number, signal: AbortSignal): Promise<string | null> {
-    const { model, mode, temperature, limits } = this.#surroundings;
+    const { model, mode, temperature, limits } = this.#environment;
     const onEvent = this.#onEvent;
     const reply = await model.complete(
       {
@@ -174,7 +174,7 @@ class TextConversation implements Conversation {
   }
 
   show(reply: readonly Passage[] | 'invalid action'): boolean {
-    const { template, mode, limits } = this.#surroundings;
+    const { template, mode, limits } = this.#environment;
     const { ids, shown } =
       reply === 'invalid action'
         ? { ids: characters.encode(template.invalidAction), shown: '' }

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { rollOutOne } from './rollout.ts';
 import { segments } from './segments.ts';
-import { around, inTurns, task, tokenizer } from './testing/surroundings.ts';
+import { around, inTurns, task, tokenizer } from './testing/environment.ts';
 import type { Trajectory } from './trajectory.ts';
 import { fromLine, readTrajectories, toLine } from './trajectory-file.ts';
 

@@ -6,7 +6,7 @@ import type { TokenIds } from '../policy/policy.ts';
  *
  * answered: an answer tag was completed · no-answer: the last allowed turn ended without one · response-full: the limit on
  * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures of the
- * surroundings, excluded from training by rule (see `isFailure`).
+ * environment, excluded from training by rule (see `isFailure`).
  */
 export type StopReason =
   | 'answered'

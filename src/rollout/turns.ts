@@ -77,7 +77,7 @@ export interface Ending {
   readonly failure?: string;
 }
 
-export interface TurnSurroundings {
+export interface TurnEnvironment {
   readonly retriever: Pick<Retriever, 'search'>;
   readonly limits: RolloutLimits;
   readonly deadlines: Deadlines;
@@ -90,7 +90,7 @@ export interface TurnSurroundings {
 export async function takeTurns(
   conversation: Conversation,
   searches: SearchRecord[],
-  { retriever, limits, deadlines }: TurnSurroundings,
+  { retriever, limits, deadlines }: TurnEnvironment,
   signal: AbortSignal | undefined,
   onEvent: ((event: RolloutEvent) => void) | undefined,
   onSpent?: (searches: number) => void,

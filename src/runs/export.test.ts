@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { streamKey } from '../base/random.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
-import { freshAdapter } from '../engines/onnx/adapter.ts';
-import { layoutOf, type ModelConfig, viewOf } from '../engines/onnx/parameters.ts';
-import { largestDifference, randomWeights, referenceMerge } from '../engines/onnx/reference.testing.ts';
-import { writeSnapshot } from '../engines/onnx/snapshot.ts';
+import { layoutOf, type ModelConfig, viewOf } from '../engines/onnx/model/parameters.ts';
+import { freshAdapter } from '../engines/onnx/training/adapter.ts';
+import { largestDifference, randomWeights, referenceMerge } from '../engines/onnx/training/reference.testing.ts';
+import { writeSnapshot } from '../engines/onnx/training/snapshot.ts';
 import { BASE_POLICY } from '../evolve/open.ts';
 import { exportAdapter, exportMerged, openExport } from './export.ts';
-import { madeUpConfig } from './testing/made-up-run.ts';
+import { smallConfig } from './testing/run-fixture.ts';
 
 const config: ModelConfig = {
   family: 'qwen3',
@@ -49,7 +49,7 @@ beforeAll(async () => {
     path.join(run, 'checkpoints', 'latest.json'),
     '{"schema": 1, "latest": "0002-e1-1", "kept": {"e1-1": "0002-e1-1"}}',
   );
-  await writeFile(path.join(run, 'config.json'), JSON.stringify(madeUpConfig()));
+  await writeFile(path.join(run, 'config.json'), JSON.stringify(smallConfig()));
 });
 afterAll(() => rm(root, { recursive: true }));
 

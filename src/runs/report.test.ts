@@ -5,14 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readReportInput, renderReport } from './report.ts';
 import { RunDirectory } from './run-directory.ts';
 import {
-  madeUpConfig,
-  madeUpMetrics,
-  madeUpPair,
-  madeUpResults,
-  madeUpStages,
-  madeUpTiming,
-  madeUpTrajectory,
-} from './testing/made-up-run.ts';
+  fixtureMetrics,
+  fixturePair,
+  fixtureResults,
+  fixtureStages,
+  fixtureTiming,
+  fixtureTrajectory,
+  smallConfig,
+} from './testing/run-fixture.ts';
 
 /** Each id is one word; 11 and 12 are two halves of a character that decode only together. */
 const words = [
@@ -42,19 +42,19 @@ beforeEach(async () => {
 afterEach(() => rm(path.dirname(folder), { recursive: true, force: true }));
 
 async function report(): Promise<string> {
-  const run = await RunDirectory.create(folder, madeUpConfig());
-  for (const record of madeUpMetrics()) await run.metric(record);
-  for (const [index, stage] of madeUpStages.entries())
+  const run = await RunDirectory.create(folder, smallConfig());
+  for (const record of fixtureMetrics()) await run.metric(record);
+  for (const [index, stage] of fixtureStages.entries())
     await run.writeTrajectories(`${stage}-greedy-4`, [
-      madeUpTrajectory('learned', 0, index > 1 ? 1 : 0),
-      madeUpTrajectory('<i>known', 0, 1),
+      fixtureTrajectory('learned', 0, index > 1 ? 1 : 0),
+      fixtureTrajectory('<i>known', 0, 1),
     ]);
   await run.writePairs('e1-1-0001', [
-    madeUpPair('<u>pair'),
-    { ...madeUpPair('other'), student: { rollout: 0, correct: true } },
+    fixturePair('<u>pair'),
+    { ...fixturePair('other'), student: { rollout: 0, correct: true } },
   ]);
-  await run.writePairs('e1-1-0002', [madeUpPair('of the second step')]);
-  await run.writeResults(madeUpResults(), madeUpTiming);
+  await run.writePairs('e1-1-0002', [fixturePair('of the second step')]);
+  await run.writeResults(fixtureResults(), fixtureTiming);
   const page = renderReport(await readReportInput(run.files), tokenizer);
   await run.close();
   return page;
@@ -130,9 +130,9 @@ describe('report.html', () => {
   });
 
   it('is refused while there are no results, and bears a run without shards', async () => {
-    const run = await RunDirectory.create(folder, madeUpConfig());
+    const run = await RunDirectory.create(folder, smallConfig());
     await expect(readReportInput(run.files)).rejects.toThrow('no results yet');
-    await run.writeResults({ schema: 1, measurements: [], pools: [], gates: [], outcomes: [] }, madeUpTiming);
+    await run.writeResults({ schema: 1, measurements: [], pools: [], gates: [], outcomes: [] }, fixtureTiming);
     const page = renderReport(await readReportInput(run.files), tokenizer);
     expect(page).toContain('No evaluated trajectories');
     expect(page).toContain('No distillation round found pairs');

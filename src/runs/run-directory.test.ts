@@ -9,13 +9,13 @@ import { checkSameInputs, versionNotes } from './config-record.ts';
 import { RunDirectory } from './run-directory.ts';
 import { fakePolicy } from './testing/fake-policy.ts';
 import {
-  madeUpConfig,
-  madeUpPair,
-  madeUpResults,
-  madeUpState,
-  madeUpTiming,
-  madeUpTrajectory,
-} from './testing/made-up-run.ts';
+  fixturePair,
+  fixtureResults,
+  fixtureState,
+  fixtureTiming,
+  fixtureTrajectory,
+  smallConfig,
+} from './testing/run-fixture.ts';
 import { weightsAfter, writeToyRun } from './testing/writer.ts';
 
 let root: string;
@@ -36,23 +36,23 @@ async function contents(of: string): Promise<Record<string, string>> {
 
 describe('a run directory', () => {
   it('gives back what was written', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
-    const trajectories = [madeUpTrajectory('ü/1', 0), madeUpTrajectory('ü/1', 1, 0)];
+    const run = await RunDirectory.create(folder(), smallConfig());
+    const trajectories = [fixtureTrajectory('ü/1', 0), fixtureTrajectory('ü/1', 1, 0)];
     await run.writeTrajectories('pool-1', trajectories);
-    await run.writePairs('e1-1', [madeUpPair('q1')]);
+    await run.writePairs('e1-1', [fixturePair('q1')]);
     await run.metric({ stage: 'grpo-1', step: 1, reward: 0.1, note: 'ok', missing: null });
-    await run.writeResults(madeUpResults(), madeUpTiming);
+    await run.writeResults(fixtureResults(), fixtureTiming);
     await run.close();
 
     const again = await RunDirectory.open(folder());
-    expect(again.config).toEqual(madeUpConfig());
+    expect(again.config).toEqual(smallConfig());
     expect(await again.readTrajectories('pool-1')).toEqual(trajectories);
     expect(await again.readTrajectories('pool-2')).toBeUndefined();
-    expect(await again.readPairs('e1-1')).toEqual([madeUpPair('q1')]);
+    expect(await again.readPairs('e1-1')).toEqual([fixturePair('q1')]);
     expect(await again.readPairs('e1-2')).toBeUndefined();
     expect(await again.files.metrics()).toEqual([{ stage: 'grpo-1', step: 1, reward: 0.1, note: 'ok', missing: null }]);
-    expect(await again.files.results()).toEqual(madeUpResults());
-    expect(await again.files.timing()).toMatchObject(madeUpTiming);
+    expect(await again.files.results()).toEqual(fixtureResults());
+    expect(await again.files.timing()).toMatchObject(fixtureTiming);
     expect(await again.files.trajectoryShards()).toEqual(['pool-1']);
     expect(await again.files.pairShards()).toEqual(['e1-1']);
     await again.close();
@@ -60,21 +60,21 @@ describe('a run directory', () => {
   });
 
   it('restores the newest checkpoint and drops the metrics that came after it', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const run = await RunDirectory.create(folder(), smallConfig());
     expect(await run.restoreLatest(fakePolicy('x'))).toBeUndefined();
     for (const step of [1, 2]) await run.metric({ stage: 'grpo-1', step });
-    await run.checkpoint(madeUpState(1, 2), fakePolicy('after 2'));
+    await run.checkpoint(fixtureState(1, 2), fakePolicy('after 2'));
     for (const step of [3, 4]) await run.metric({ stage: 'grpo-1', step });
     await run.close();
 
     const again = await RunDirectory.open(folder());
     const policy = fakePolicy('x');
-    expect(await again.restoreLatest(policy)).toEqual(madeUpState(1, 2));
+    expect(await again.restoreLatest(policy)).toEqual(fixtureState(1, 2));
     expect(policy.weights).toBe('after 2');
     await again.metric({ stage: 'grpo-1', step: 3 });
     expect((await again.files.metrics()).map(({ step }) => step)).toEqual([1, 2, 3]);
     // The count goes on from the restored one: the next checkpoint keeps three lines.
-    await again.checkpoint(madeUpState(1, 3), policy);
+    await again.checkpoint(fixtureState(1, 3), policy);
     await again.metric({ stage: 'grpo-1', step: 4 });
     await again.restoreLatest(policy);
     expect((await again.files.metrics()).map(({ step }) => step)).toEqual([1, 2, 3]);
@@ -82,12 +82,12 @@ describe('a run directory', () => {
   });
 
   it('keeps checkpoints by name and removes the others once a newer one stands', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
-    await run.checkpoint(madeUpState(0, 0), fakePolicy('base'), 'base');
-    await run.checkpoint(madeUpState(1, 1), fakePolicy('one'), 'best');
-    await run.checkpoint(madeUpState(1, 2), fakePolicy('two'));
-    await run.checkpoint(madeUpState(1, 3), fakePolicy('three'), 'best');
-    await run.checkpoint(madeUpState(1, 4), fakePolicy('four'));
+    const run = await RunDirectory.create(folder(), smallConfig());
+    await run.checkpoint(fixtureState(0, 0), fakePolicy('base'), 'base');
+    await run.checkpoint(fixtureState(1, 1), fakePolicy('one'), 'best');
+    await run.checkpoint(fixtureState(1, 2), fakePolicy('two'));
+    await run.checkpoint(fixtureState(1, 3), fakePolicy('three'), 'best');
+    await run.checkpoint(fixtureState(1, 4), fakePolicy('four'));
     expect(await readdir(run.files.file('checkpoints'))).toEqual(['0001-base', '0004-best', '0005', 'latest.json']);
     const policy = fakePolicy('x');
     await run.restoreKept('base', policy);
@@ -99,8 +99,8 @@ describe('a run directory', () => {
   });
 
   it('leaves the old checkpoint standing when the policy cannot be saved', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
-    await run.checkpoint(madeUpState(0, 1), fakePolicy('one'));
+    const run = await RunDirectory.create(folder(), smallConfig());
+    await run.checkpoint(fixtureState(0, 1), fakePolicy('one'));
     const full = fakePolicy('two');
     full.save = async (to) => {
       await writeFile(path.join(to, 'model.safetensors'), 'half');
@@ -109,34 +109,34 @@ describe('a run directory', () => {
         throw error;
       });
     };
-    await expect(run.checkpoint(madeUpState(0, 2), full)).rejects.toThrow(/the disk is full/);
+    await expect(run.checkpoint(fixtureState(0, 2), full)).rejects.toThrow(/the disk is full/);
     expect(await readdir(run.files.file('checkpoints'))).toEqual(['0001', 'latest.json']);
     const policy = fakePolicy('x');
-    expect(await run.restoreLatest(policy)).toEqual(madeUpState(0, 1));
+    expect(await run.restoreLatest(policy)).toEqual(fixtureState(0, 1));
     expect(policy.weights).toBe('one');
     await run.close();
   });
 
   it('refuses a folder that is in use, holds a run, holds something else, or cannot be', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const run = await RunDirectory.create(folder(), smallConfig());
     await expect(RunDirectory.open(folder())).rejects.toThrow(`in use by process ${process.pid}`);
     await run.close();
-    await expect(RunDirectory.create(folder(), madeUpConfig())).rejects.toMatchObject({
+    await expect(RunDirectory.create(folder(), smallConfig())).rejects.toMatchObject({
       message: expect.stringContaining('holds a run already'),
       hint: expect.stringContaining('--resume'),
     });
     await writeFile(path.join(root, 'a', 'letter.txt'), 'dear');
-    await expect(RunDirectory.create(path.join(root, 'a'), madeUpConfig())).rejects.toThrow('is not empty');
+    await expect(RunDirectory.create(path.join(root, 'a'), smallConfig())).rejects.toThrow('is not empty');
     // Tests may run as root, to whom nothing is read-only: a file in the path's place stops root as well.
     const below = path.join(root, 'a', 'letter.txt', 'run');
-    await expect(RunDirectory.create(below, madeUpConfig())).rejects.toThrow('a part of this path is not a directory');
+    await expect(RunDirectory.create(below, smallConfig())).rejects.toThrow('a part of this path is not a directory');
     await expect(RunDirectory.open(path.join(root, 'nowhere'))).rejects.toThrow('not a run directory');
     await expect(RunDirectory.open(root)).rejects.toThrow('not a run directory');
     expect(await readdir(root)).toEqual(['a']);
   });
 
   it('takes over the lock of a process that is gone', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const run = await RunDirectory.create(folder(), smallConfig());
     const lock = run.files.file('lock.json');
     const held = JSON.parse(await readFile(lock, 'utf8'));
     await run.close();
@@ -152,9 +152,9 @@ describe('a run directory', () => {
   });
 
   it('names file and field of what was damaged', async () => {
-    const run = await RunDirectory.create(folder(), madeUpConfig());
+    const run = await RunDirectory.create(folder(), smallConfig());
     await run.metric({ stage: 'base', step: 0 });
-    await run.checkpoint(madeUpState(0, 1), fakePolicy('one'));
+    await run.checkpoint(fixtureState(0, 1), fakePolicy('one'));
     await run.close();
     const damage = async (name: string, from: string | RegExp, to: string) => {
       const file = path.join(folder(), name);
@@ -180,7 +180,7 @@ describe('a run directory', () => {
     mend = await damage('metrics.jsonl', /.*\n/, '');
     await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/metrics\.jsonl: has 0 lines.*counted 1/);
     await mend();
-    await again.writePairs('e1-1', [{ ...madeUpPair('q'), kl: [1] }]);
+    await again.writePairs('e1-1', [{ ...fixturePair('q'), kl: [1] }]);
     await expect(again.readPairs('e1-1')).rejects.toThrow(/e1-1\.jsonl\.gz:1: ids, mask and kl differ in length/);
     await again.close();
   });
@@ -221,7 +221,7 @@ describe('a run directory', () => {
 
 describe('the record of a configuration', () => {
   it('refuses to continue on other data, by name', () => {
-    const config = madeUpConfig();
+    const config = smallConfig();
     checkSameInputs(config, config.hashes, 'runs/x');
     const withFile = { ...config, inputs: { ...config.inputs, corpus: '/data/wiki.jsonl' } };
     expect(() => checkSameInputs(withFile, { ...config.hashes, corpus: 'f'.repeat(64) }, 'runs/x')).toThrow(
@@ -230,7 +230,7 @@ describe('the record of a configuration', () => {
   });
 
   it('tells which versions differ', () => {
-    const config = madeUpConfig();
+    const config = smallConfig();
     expect(versionNotes(config)).toEqual([]);
     expect(versionNotes(config, { ...config.versions, node: '99.0.0' })).toEqual([
       `the run began with node ${config.versions.node}, this is 99.0.0: results may differ`,
@@ -239,7 +239,7 @@ describe('the record of a configuration', () => {
 
   it('is valid for every preset', async () => {
     for (const [preset, settings] of Object.entries(presets)) {
-      const run = await RunDirectory.create(path.join(root, preset), { ...madeUpConfig(), preset, settings });
+      const run = await RunDirectory.create(path.join(root, preset), { ...smallConfig(), preset, settings });
       expect((await run.files.config()).settings).toEqual(settings);
       await run.close();
     }

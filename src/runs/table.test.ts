@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { indented, renderMarkdown, renderTable, stageLabel, tableBlocks } from './table.ts';
-import { madeUpResults, madeUpSuites } from './testing/made-up-run.ts';
+import { fixtureResults, fixtureSuites } from './testing/run-fixture.ts';
 
-const results = madeUpResults();
+const results = fixtureResults();
 
 describe('the results table', () => {
   it('has a block for each mode, a row for each suite, a column for each stage', () => {
@@ -15,7 +15,7 @@ describe('the results table', () => {
     ]);
     for (const block of blocks) {
       expect(block.header).toEqual(['base', 'GRPO 1', 'E1 1', 'GRPO 2', 'E1 2']);
-      expect(block.rows.map((row) => row.label).slice(0, 8)).toEqual([...madeUpSuites, 'mean']);
+      expect(block.rows.map((row) => row.label).slice(0, 8)).toEqual([...fixtureSuites, 'mean']);
       expect(block.rows.every((row) => row.cells.length === 5)).toBe(true);
     }
     expect(blocks[0]!.rows[0]!.cells[2]).toBe('0.500 ±0.021');

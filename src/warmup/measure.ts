@@ -46,7 +46,7 @@ export async function measureInWorld(
   signal?: AbortSignal,
 ): Promise<WorldFigures> {
   const world = generateWorld(measuredWorld);
-  const surroundings = {
+  const environment = {
     policy,
     tokenizer,
     retriever: new Bm25Index(world.passages, { analyzer: 'words' }),
@@ -67,8 +67,8 @@ export async function measureInWorld(
   const questions = [...sets.values()].flat();
   const options = signal ? { signal } : {};
   const stream = { seed: measuredWorld, stage: 'measure', step: 0 };
-  const sampled = await rollOut(groupTasks(questions, groupSize, stream), { ...surroundings, temperature: 1 }, options);
-  const greedy = await rollOut(groupTasks(questions, 1, stream), { ...surroundings, temperature: 0 }, options);
+  const sampled = await rollOut(groupTasks(questions, groupSize, stream), { ...environment, temperature: 1 }, options);
+  const greedy = await rollOut(groupTasks(questions, 1, stream), { ...environment, temperature: 0 }, options);
 
   const suites: Record<string, SuiteFigures> = {};
   for (const [suite, { length }] of sets) {

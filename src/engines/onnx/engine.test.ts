@@ -11,8 +11,8 @@ import { writeModel } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
 import type { AdamWStep, PolicyGradientSequence, Sample, SampleRequest } from '../../policy/policy.ts';
 import { type OnnxPolicy, openPolicy, openPolicyDirectory } from './engine.ts';
-import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
-import { randomWeights } from './reference.testing.ts';
+import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
+import { randomWeights } from './training/reference.testing.ts';
 
 const config: ModelConfig = {
   family: 'qwen2',

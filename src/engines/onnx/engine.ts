@@ -2,7 +2,10 @@
 import os from 'node:os';
 import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
+import { type SharedFloats, sharedFloats } from '../../onnx/shared-floats.ts';
+import { WorkerClient } from '../../onnx/worker-client.ts';
 import type {
+  CallOptions,
   LossBatch,
   LossResult,
   Policy,
@@ -10,13 +13,10 @@ import type {
   Sample,
   SampleRequest,
   TokenIds,
-  Watch,
 } from '../../policy/policy.ts';
-import { madeUpWeights } from './made-up-weights.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
-import { layoutOf, type ModelConfig, viewOf } from './parameters.ts';
-import { type SharedFloats, sharedFloats } from './shared-floats.ts';
-import { WorkerClient } from './worker-client.ts';
+import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
+import { randomWeights } from './model/random-weights.ts';
 
 export type { EngineStatistics } from './messages.ts';
 
@@ -78,7 +78,7 @@ export function openMadeUpPolicy(
   config: ModelConfig,
   { pieces, ...options }: EngineOptions & Pick<PolicySource, 'pieces'>,
 ): Promise<OnnxPolicy> {
-  return open(config, madeUpWeights(config), pieces, options);
+  return open(config, randomWeights(config), pieces, options);
 }
 
 /** @param weights flat, as `layoutOf` says; shared with the engine's threads, which change them */
@@ -100,16 +100,16 @@ async function open(
   const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-  const client = new WorkerClient(script, setup);
+  const client = new WorkerClient<Verbs>(script, setup);
   await client.ready();
   return new OnnxPolicy(info, client);
 }
 
 export class OnnxPolicy implements Policy {
   readonly info: PolicyInfo;
-  readonly #client: WorkerClient;
+  readonly #client: WorkerClient<Verbs>;
 
-  constructor(info: PolicyInfo, client: WorkerClient) {
+  constructor(info: PolicyInfo, client: WorkerClient<Verbs>) {
     this.info = info;
     this.#client = client;
   }
@@ -122,11 +122,15 @@ export class OnnxPolicy implements Policy {
     this.#client.post({ kind: 'release', session });
   }
 
-  logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen', watch?: Watch): Promise<Float32Array[]> {
+  logprobs(
+    sequences: readonly TokenIds[],
+    weights: 'present' | 'frozen',
+    watch?: CallOptions,
+  ): Promise<Float32Array[]> {
     return this.#client.call('logprobs', [sequences, weights], watch?.signal, watch);
   }
 
-  accumulate(batch: LossBatch, watch?: Watch): Promise<LossResult> {
+  accumulate(batch: LossBatch, watch?: CallOptions): Promise<LossResult> {
     return this.#client.call('accumulate', [batch], watch?.signal, { ...watch, rejects: 'when stopped' });
   }
 

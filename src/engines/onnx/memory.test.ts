@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { planComputation, samplingMemory, trainingMemory, trainingPlaces } from './memory.ts';
-import { layoutOf, type ModelConfig } from './parameters.ts';
+import { planComputation, samplingMemory, trainingMemory, trainingShards } from './memory.ts';
+import { layoutOf, type ModelConfig } from './model/parameters.ts';
 
 const world: ModelConfig = {
   family: 'qwen2',
@@ -39,19 +39,19 @@ describe('planComputation', () => {
   });
 });
 
-describe('trainingPlaces', () => {
+describe('trainingShards', () => {
   // Qwen2-like, 30 million parameters: 0.9 GB of activations for 1,024 tokens.
   const middling = { ...world, vocabulary: 32_000, hidden: 384, layers: 8, heads: 6, headSize: 64, intermediate: 1536 };
 
   it('gives a small model every thread, a larger one as many as its memory allows, a large one a single place', () => {
-    expect(trainingPlaces(world, 16, 1024)).toBe(16);
+    expect(trainingShards(world, 16, 1024)).toBe(16);
     expect(planComputation(middling).mode).toBe('whole');
-    const places = trainingPlaces(middling, 16, 1024);
+    const places = trainingShards(middling, 16, 1024);
     expect(places).toBeGreaterThan(1);
     expect(places).toBeLessThan(16);
-    expect(trainingPlaces(middling, 16, 4096)).toBeLessThan(places);
-    expect(trainingPlaces(middling, 16, 100_000)).toBe(1);
-    expect(trainingPlaces(halfBillion, 16, 2048)).toBe(1);
+    expect(trainingShards(middling, 16, 4096)).toBeLessThan(places);
+    expect(trainingShards(middling, 16, 100_000)).toBe(1);
+    expect(trainingShards(halfBillion, 16, 2048)).toBe(1);
   });
 
   it('counts each place, within what all may take together', () => {

@@ -2,10 +2,11 @@
  * How a model is computed (as one graph, or layer by layer where its activations would take too much memory), and what
  * memory training and sampling take, by part. Sizes of arrays are exact; activations are counted, not measured.
  */
-import { LEVELS } from './levels.ts';
-import { adapterLayoutOf, layoutOf, type ModelConfig } from './parameters.ts';
-import { REST_BYTES, SESSION_BYTES } from './prefix-store.ts';
-import { samplerPlan } from './samplers.ts';
+
+import { REST_BYTES, SESSION_BYTES } from './decoding/prefix-store.ts';
+import { samplerPlan } from './decoding/samplers.ts';
+import { adapterLayoutOf, layoutOf, type ModelConfig } from './model/parameters.ts';
+import { LEVELS } from './model/prefix-tree.ts';
 
 export interface ComputationPlan {
   /** One graph for the whole model, or layer by layer with each layer computed again on the way back. */
@@ -40,7 +41,7 @@ export function planComputation(config: ModelConfig): ComputationPlan {
  * How many threads compute micro-batches of up to `tokens` padded tokens side by side. Layer by layer, all share one. Unlike the
  * plan it changes no bit of any result, so it may depend on the machine.
  */
-export function trainingPlaces(config: ModelConfig, threads: number, tokens: number): number {
+export function trainingShards(config: ModelConfig, threads: number, tokens: number): number {
   const plan = planComputation(config);
   if (plan.mode === 'layered') return 1;
   const { activations, gradients, logits } = placeBytes(config, plan, tokens, layoutOf(config).total);
@@ -113,7 +114,7 @@ export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryP
     { name: 'gradient', bytes: trained },
     { name: 'moments of AdamW', bytes: 2 * trained },
     ...(plan.mode === 'whole'
-      ? inOneGraph(config, plan, tokens, trained / 4, trainingPlaces(config, threads, tokens))
+      ? inOneGraph(config, plan, tokens, trained / 4, trainingShards(config, threads, tokens))
       : layerByLayer(config, plan, load)),
   ];
 }

@@ -7,25 +7,25 @@
  * for before it and holds back those asked for after it. Samples end by themselves, so this cannot block for ever.
  */
 import { workerData } from 'node:worker_threads';
+import { useGuard } from '../../onnx/native-guard.ts';
+import { serve } from '../../onnx/serve.ts';
 import type { LossBatch, TokenIds } from '../../policy/policy.ts';
-import { Decoder } from './decoder.ts';
-import { Helpers } from './helpers.ts';
+import { Decoder } from './decoding/decoder.ts';
+import { Samplers, samplerPlan } from './decoding/samplers.ts';
+import { Scheduler } from './decoding/scheduler.ts';
 import type { Verbs, WorkerInput } from './messages.ts';
-import { useGuard } from './native-guard.ts';
-import { Samplers, samplerPlan } from './samplers.ts';
-import { Scheduler } from './scheduler.ts';
-import { serve } from './serve.ts';
-import { readSnapshot, writeSnapshot } from './snapshot.ts';
-import { Trainer } from './training.ts';
+import { readSnapshot, writeSnapshot } from './training/snapshot.ts';
+import { Trainer } from './training/training.ts';
+import { WorkerThreads } from './worker-threads.ts';
 
 const { config, weights, pieces, threads, maxActive, decodeBits, guard } = workerData as WorkerInput;
 useGuard(guard);
 const plan = samplerPlan(weights.length, threads);
 const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
-const helpers = new Helpers(setup);
-const trainer = new Trainer(config, weights, { threads, helpers });
+const workerThreads = new WorkerThreads(setup);
+const trainer = new Trainer(config, weights, { threads, workerThreads });
 const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
-const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, helpers);
+const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, workerThreads);
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
 /** Settles when all training verbs so far have ended. */

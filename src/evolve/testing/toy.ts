@@ -1,8 +1,8 @@
 /** A run without an engine: a policy whose only weight is a number, raised by one at each step, and a journal in memory. */
 import { type LossBatch, type LossResult, NonFiniteError, type Policy } from '../../policy/policy.ts';
 import { worldTemplate } from '../../protocol/templates.ts';
+import { findsAll, question, tokenizer } from '../../rollout/testing/environment.ts';
 import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
-import { findsAll, question, tokenizer } from '../../rollout/testing/surroundings.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
 import { Clock, noTime, Run } from '../run.ts';

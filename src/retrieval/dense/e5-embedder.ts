@@ -1,6 +1,6 @@
 /** A local E5 model as an embedder, in a thread of its own. */
 import { availableParallelism } from 'node:os';
-import { WorkerClient } from '../../engines/onnx/worker-client.ts';
+import { WorkerClient } from '../../onnx/worker-client.ts';
 import { readE5Files } from './e5.ts';
 import type { E5Verbs, E5WorkerSetup } from './e5-worker.ts';
 import { E5_PREFIXES, type Embedder } from './embedder.ts';

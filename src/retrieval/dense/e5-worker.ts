@@ -1,7 +1,7 @@
 /** The thread of a local embedder: ONNX Runtime blocks the thread that runs it. */
 import { workerData } from 'node:worker_threads';
-import { useGuard } from '../../engines/onnx/native-guard.ts';
-import { serve } from '../../engines/onnx/serve.ts';
+import { useGuard } from '../../onnx/native-guard.ts';
+import { serve } from '../../onnx/serve.ts';
 import { E5, type E5Files } from './e5.ts';
 
 export interface E5WorkerSetup {

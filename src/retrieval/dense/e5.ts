@@ -12,7 +12,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { z } from 'zod';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
 import { fileError, hashFile, readJson, sha256 } from '../../base/files.ts';
-import { createSession } from '../../engines/onnx/session.ts';
+import { createSession } from '../../onnx/session.ts';
 import { normalizeRows } from './embedder.ts';
 
 const MAX_TOKENS = 256;

@@ -1,6 +1,6 @@
 /** A vector file opened for exact search, in a thread of its own. */
 import { availableParallelism } from 'node:os';
-import { WorkerClient } from '../../engines/onnx/worker-client.ts';
+import { WorkerClient } from '../../onnx/worker-client.ts';
 import type { FlatVerbs, FlatWorkerSetup } from './flat-worker.ts';
 import { checkVectorFile, type VectorLayout } from './vector-file.ts';
 import type { VectorIndex } from './vector-index.ts';

@@ -13,8 +13,8 @@
  * double precision: the result is that of a plain loop to the last bit, whatever else shares the batch.
  */
 import type { InferenceSession } from 'onnxruntime-node';
-import { Graph } from '../../engines/onnx/graph.ts';
-import { createSession, floats, halves } from '../../engines/onnx/session.ts';
+import { Graph } from '../../onnx/graph.ts';
+import { createSession, floats, halves } from '../../onnx/session.ts';
 import type { VectorFile, VectorLayout } from './vector-file.ts';
 
 export interface Neighbour {

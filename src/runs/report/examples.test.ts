@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { madeUpTrajectory } from '../testing/made-up-run.ts';
+import { fixtureTrajectory } from '../testing/run-fixture.ts';
 import { chooseExamples } from './examples.ts';
 
 const search = { query: 'q', passages: [] };
 const trajectory = (id: string, dataset: string, reward: 0 | 1, searches: number) => ({
-  ...madeUpTrajectory(id, 0, reward),
+  ...fixtureTrajectory(id, 0, reward),
   dataset,
   searches: Array.from({ length: searches }, () => search),
 });

@@ -7,7 +7,7 @@ import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { RunDirectory } from '../run-directory.ts';
 import { fakePolicy } from './fake-policy.ts';
-import { madeUpConfig, madeUpState, madeUpTrajectory } from './made-up-run.ts';
+import { fixtureState, fixtureTrajectory, smallConfig } from './run-fixture.ts';
 
 /** What the weights are after a step, so that a checkpoint can be judged by itself. */
 export function weightsAfter(step: number): string {
@@ -16,14 +16,14 @@ export function weightsAfter(step: number): string {
 
 export async function writeToyRun(folder: string, steps: number): Promise<void> {
   const fresh = !existsSync(`${folder}/config.json`);
-  const run = fresh ? await RunDirectory.create(folder, madeUpConfig()) : await RunDirectory.open(folder);
+  const run = fresh ? await RunDirectory.create(folder, smallConfig()) : await RunDirectory.open(folder);
   const policy = fakePolicy(weightsAfter(0));
   const state = await run.restoreLatest(policy);
   for (let step = (state?.step ?? 0) + 1; step <= steps; step++) {
     policy.weights = weightsAfter(step);
     await run.metric({ stage: 'grpo-1', step, reward: 1 / step });
-    await run.writeTrajectories(`grpo-1-${step}`, [madeUpTrajectory('q', step)]);
-    await run.checkpoint(madeUpState(0, step), policy, step % 2 === 0 ? `even-${step % 4}` : undefined);
+    await run.writeTrajectories(`grpo-1-${step}`, [fixtureTrajectory('q', step)]);
+    await run.checkpoint(fixtureState(0, step), policy, step % 2 === 0 ? `even-${step % 4}` : undefined);
   }
   await run.close();
 }

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Random, streamKey } from '../../../base/random.ts';
-import { Graph } from '../../../engines/onnx/graph.ts';
+import { Graph } from '../../../onnx/graph.ts';
 
 export const DIMENSION = 16;
 const POSITIONS = 300;

@@ -1,0 +1,45 @@
+/** The live status of a warm-up. Driven by the events of warmup/. */
+import type { WarmUpEvent } from '../../warmup/warm-up.ts';
+import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
+
+export class WarmUpStatus {
+  readonly #area: LiveArea;
+  /** The loss of single small batches jumps about; this follows it at leisure. */
+  #smoothLoss: number | undefined;
+
+  constructor(area: LiveArea) {
+    this.#area = area;
+  }
+
+  see(event: WarmUpEvent): void {
+    switch (event.kind) {
+      case 'start': {
+        const resumed = event.resumedAt > 0 ? `, continued at step ${event.resumedAt}` : '';
+        this.#area.print(`${event.parameters.toLocaleString('en')} parameters, ${event.steps} steps${resumed}`);
+        break;
+      }
+      case 'step': {
+        const { phase, step, steps, loss, tokensPerSecond, secondsLeft } = event;
+        this.#smoothLoss = this.#smoothLoss === undefined ? loss : 0.95 * this.#smoothLoss + 0.05 * loss;
+        const figures = `loss ${this.#smoothLoss.toFixed(3)}  ${Math.round(tokensPerSecond).toLocaleString('en')} tokens/s`;
+        const percent = `${Math.floor((100 * step) / steps)} %`;
+        const left = `${clock(secondsLeft)} left`;
+        this.#area.show({
+          lines: [
+            `warm-up  ${phase}  step ${step} of ${steps}`,
+            `${bar(step / steps, 32)}  ${percent}  ${left}`,
+            figures,
+          ],
+          plain: `step ${step}/${steps} ${phase}, ${percent}, ${left}, ${figures.replace('  ', ', ')}`,
+          milestone: phase,
+        });
+        break;
+      }
+      case 'measuring':
+        this.#area.print('measuring the new policy …');
+        break;
+      case 'saved':
+        break;
+    }
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * A large model, layer by layer. Forward keeps each layer's input alone; backward computes a layer again from its input and
+ * differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
+ * (divergences with their teacher) are sums over rows, so the chunks change nothing but rounding.
+ */
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { floats } from '../../../onnx/session.ts';
+import type { CallOptions } from '../../../policy/policy.ts';
+import {
+  headLossGraph,
+  headReadoutGraph,
+  INPUT_GRADIENT,
+  layerBackwardGraph,
+  layerForwardGraph,
+} from '../model/layer-graphs.ts';
+import { GRADIENT_PREFIX, type LossName, type ReadoutName } from '../model/losses.ts';
+import { layoutOf, type ModelConfig, type ParameterLayout, viewOf } from '../model/parameters.ts';
+import { checkFinite } from './accumulate.ts';
+import { Gradient } from './gradient.ts';
+import type { MicroBatch } from './micro-batches.ts';
+import {
+  type Feeds,
+  feedTensors,
+  gradientLayoutOf,
+  type Job,
+  levelTensors,
+  type ModelRunner,
+  type Outputs,
+  rowOutputs,
+  SessionPool,
+  type Task,
+  type Tensors,
+  type TrainedModel,
+  tensorsOf,
+  trainedOf,
+} from './model-runner.ts';
+
+/** What a loss reads, by the first and past the last row of a chunk. */
+type Chunk = readonly [from: number, to: number];
+
+export class Layered implements ModelRunner {
+  readonly #config: ModelConfig;
+  readonly #layout: ParameterLayout;
+  readonly #sessions: SessionPool;
+  readonly #chunkRows: number;
+
+  /** @param chunkRows rows of logits at a time */
+  constructor(config: ModelConfig, threads: number, chunkRows: number) {
+    this.#config = config;
+    this.#layout = layoutOf(config);
+    this.#sessions = new SessionPool(threads);
+    this.#chunkRows = chunkRows;
+  }
+
+  async run(task: Task, { signal, onProgress }: CallOptions): Promise<Outputs[]> {
+    const outputs: Outputs[] = [];
+    for (const job of task.jobs) {
+      signal?.throwIfAborted();
+      const one = task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#logprobs(job, task.weights);
+      outputs.push(await one);
+      onProgress?.(outputs.length, task.jobs.length);
+    }
+    signal?.throwIfAborted();
+    return outputs;
+  }
+
+  close(): Promise<void> {
+    return this.#sessions.close();
+  }
+
+  async #loss(loss: LossName, { micro, feeds, teacher }: Job, model: TrainedModel): Promise<Outputs> {
+    const taught = teacher && (await this.#lastRows(model.frozen!, teacher.micro));
+    const inputs: Float32Array[] = [];
+    const last = await this.#lastRows(model.weights, micro, (x) => inputs.push(x));
+
+    const trained = trainedOf(model);
+    const gradient = new Gradient(gradientLayoutOf(this.#config, model), model.gradient);
+    const session = await this.#sessions.get(`head ${loss} ${JSON.stringify(trained)}`, () =>
+      headLossGraph(loss, this.#config, trained),
+    );
+    const lastGradient = new Float32Array(last.length);
+    const outputs = await this.#overChunks(micro, async (chunk) => {
+      const results = await session.run({
+        ...this.#headFeeds(session, model.weights),
+        ...cutFeeds(feeds, chunk),
+        ...(taught && (await this.#taught(model.frozen!, taught, teacher.inverseTemperature, chunk))),
+        x: this.#rowsOf(last, chunk),
+      });
+      const { [INPUT_GRADIENT]: dx, ...rest } = results;
+      lastGradient.set(dx!.data as Float32Array, chunk[0] * this.#config.hidden);
+      this.#addGradients(micro, rest, gradient, (name) => name);
+      return rowOutputs(rest);
+    });
+    checkFinite(loss, micro, outputs);
+    await this.#backward(micro, model, gradient, inputs, lastGradient);
+    return outputs;
+  }
+
+  async #logprobs({ micro, feeds }: Job, weights: Float32Array): Promise<Outputs> {
+    const last = await this.#lastRows(weights, micro);
+    return this.#overChunks(micro, (chunk) =>
+      this.#readout('logprobs', weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
+    );
+  }
+
+  /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [T, hidden]. */
+  async #lastRows(weights: Float32Array, micro: MicroBatch, visit?: (x: Float32Array) => void): Promise<Float32Array> {
+    const { hidden, layers } = this.#config;
+    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config));
+    let x = gather(viewOf(this.#layout, weights, 'model.embed_tokens.weight'), micro.levels.ids, hidden);
+    for (let layer = 0; layer < layers; layer++) {
+      visit?.(x);
+      const { y } = await session.run({
+        ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
+        ...levelTensors(micro.levels),
+        x: floats(x, [x.length / hidden, hidden]),
+      });
+      x = y!.data as Float32Array;
+    }
+    return gather(x, slotsOfRows(micro), hidden);
+  }
+
+  /** From the gradient of the last layer's selected rows down to the embedding. */
+  async #backward(
+    micro: MicroBatch,
+    model: TrainedModel,
+    gradient: Gradient,
+    inputs: Float32Array[],
+    rows: Float32Array,
+  ): Promise<void> {
+    const { hidden, layers } = this.#config;
+    const { weights, adapter } = model;
+    const trained = trainedOf(model);
+    const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
+      layerBackwardGraph(this.#config, trained),
+    );
+    let dy = scatter(rows, slotsOfRows(micro), micro.levels.ids.length, hidden);
+    for (let layer = layers - 1; layer >= 0; layer--) {
+      const x = inputs.pop()!;
+      const dims = [x.length / hidden, hidden];
+      const { [INPUT_GRADIENT]: dx, ...rest } = await session.run({
+        ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
+        ...(adapter && asFirstLayer(tensorsOf(gradient.layout, adapter.values), layer)),
+        ...levelTensors(micro.levels),
+        x: floats(x, dims),
+        dy: floats(dy, dims),
+      });
+      this.#addGradients(micro, rest, gradient, (name) => name.replace('.layers.0.', `.layers.${layer}.`));
+      dy = dx!.data as Float32Array;
+    }
+    if (!adapter) gradient.addEmbedded(micro, dy, hidden);
+  }
+
+  #addGradients(
+    micro: MicroBatch,
+    results: InferenceSession.OnnxValueMapType,
+    gradient: Gradient,
+    nameOf: (name: string) => string,
+  ): void {
+    for (const [output, tensor] of Object.entries(results)) {
+      if (!output.startsWith(GRADIENT_PREFIX)) continue;
+      const { offset } = gradient.layout.byName.get(nameOf(output.slice(GRADIENT_PREFIX.length)))!;
+      gradient.add(micro, (tensor as Tensor).data as Float32Array, offset);
+    }
+  }
+
+  async #taught(weights: Float32Array, rows: Float32Array, inverseTemperature: number, chunk: Chunk): Promise<Tensors> {
+    const { teacherLogprobs } = await this.#readout(
+      'teacher',
+      weights,
+      this.#rowsOf(rows, chunk),
+      feedTensors({ inverseTemperature }),
+    );
+    return { teacherLogprobs: floats(teacherLogprobs!, [chunk[1] - chunk[0], this.#config.vocabulary]) };
+  }
+
+  async #readout(readout: ReadoutName, weights: Float32Array, x: Tensor, feeds: Tensors): Promise<Outputs> {
+    const session = await this.#sessions.get(`head ${readout}`, () => headReadoutGraph(readout, this.#config));
+    return rowOutputs(await session.run({ ...this.#headFeeds(session, weights), ...feeds, x }));
+  }
+
+  #headFeeds(session: InferenceSession, weights: Float32Array): Tensors {
+    const tensors = tensorsOf(this.#layout, weights);
+    return Object.fromEntries(
+      session.inputNames.filter((name) => name in tensors).map((name) => [name, tensors[name]!]),
+    );
+  }
+
+  #rowsOf(rows: Float32Array, [from, to]: Chunk): Tensor {
+    const { hidden } = this.#config;
+    return floats(rows.subarray(from * hidden, to * hidden), [to - from, hidden]);
+  }
+
+  /** Runs `work` on chunk after chunk of rows and joins the outputs. */
+  async #overChunks({ rows }: MicroBatch, work: (chunk: Chunk) => Promise<Outputs>): Promise<Outputs> {
+    const joined: Record<string, Float32Array> = {};
+    for (let from = 0; from < rows; from += this.#chunkRows) {
+      const outputs = await work([from, Math.min(from + this.#chunkRows, rows)]);
+      for (const [name, values] of Object.entries(outputs)) {
+        joined[name] ??= new Float32Array(rows);
+        joined[name].set(values, from);
+      }
+    }
+    return joined;
+  }
+}
+
+/** The tensors of one layer, under the names of layer 0. */
+function asFirstLayer(tensors: Tensors, layer: number): Tensors {
+  const part = `.layers.${layer}.`;
+  return Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([name]) => name.includes(part))
+      .map(([name, tensor]) => [name.replace(part, '.layers.0.'), tensor]),
+  );
+}
+
+/** The rows of a chunk of every input that has a value a row; scalars as they are. */
+function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
+  const cut = Object.entries(feeds).map(([name, values]) => [
+    name,
+    typeof values === 'number' ? values : values.subarray(from, to),
+  ]);
+  return feedTensors(Object.fromEntries(cut) as Feeds);
+}
+
+/** Row r of the result is row indices[r] of a matrix with `columns` columns. */
+function gather(matrix: Float32Array, indices: Float64Array, columns: number): Float32Array {
+  const rows = new Float32Array(indices.length * columns);
+  for (const [r, index] of indices.entries())
+    rows.set(matrix.subarray(index * columns, (index + 1) * columns), r * columns);
+  return rows;
+}
+
+/** The other way round: a matrix of `count` rows, each the sum of those rows that name its index. */
+function scatter(rows: Float32Array, indices: Float64Array, count: number, columns: number): Float32Array {
+  const matrix = new Float32Array(count * columns);
+  for (const [r, index] of indices.entries())
+    for (let i = 0; i < columns; i++) matrix[index * columns + i]! += rows[r * columns + i]!;
+  return matrix;
+}
+
+function slotsOfRows({ slots, reads }: MicroBatch): Float64Array {
+  return reads.map((read) => slots[read]!);
+}

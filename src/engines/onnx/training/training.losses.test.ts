@@ -1,0 +1,385 @@
+/** The losses and their gradients against plain float64 definitions, differentiated numerically. */
+import { afterAll, describe, expect, it } from 'vitest';
+import { Random, streamKey } from '../../../base/random.ts';
+import { type SharedFloats, sharedCopy } from '../../../onnx/shared-floats.ts';
+import type { Divergence, DivergenceBatch, LossBatch, PolicyGradientBatch, TokenIds } from '../../../policy/policy.ts';
+import type { ComputationPlan } from '../memory.ts';
+import { adapterLayoutOf, layoutOf, type ModelConfig, viewOf } from '../model/parameters.ts';
+import {
+  largestDifference,
+  logSoftmax,
+  numericalGradient,
+  randomWeights,
+  referenceDivergence,
+  referenceLogits,
+  referenceLogprobs,
+  referenceMerge,
+  relativeError,
+  type Weights64,
+} from './reference.testing.ts';
+import { Trainer } from './training.ts';
+
+const config: ModelConfig = {
+  family: 'qwen2',
+  vocabulary: 9,
+  hidden: 6,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 2,
+  intermediate: 8,
+  ropeTheta: 100,
+  rmsEpsilon: 1e-5,
+  tiedHead: true,
+  contextLength: 32,
+};
+const untied = { ...config, tiedHead: false };
+const qwen3: ModelConfig = { ...config, family: 'qwen3', headSize: 4 };
+const llama: ModelConfig = {
+  ...untied,
+  family: 'llama',
+  keyValueHeads: 1,
+  headSize: 4,
+  ropeScaling: { type: 'llama3', factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 2, originalContextLength: 8 },
+};
+const present = randomWeights(config, streamKey('present'));
+/** Near the present weights, so that ratios lie on both sides of the clip. */
+const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03 * Math.sin(i));
+const old = nearby(present);
+
+const trainers: Trainer[] = [];
+function open(model: ModelConfig, weights: SharedFloats, plan: Partial<ComputationPlan> = {}): Trainer {
+  const trainer = new Trainer(model, weights, { threads: 2, plan });
+  trainers.push(trainer);
+  return trainer;
+}
+afterAll(async () => {
+  for (const trainer of trainers) await trainer.close();
+});
+
+const random = new Random(streamKey('streams'));
+const floatStream = (length: number) => Float32Array.from({ length }, () => random.normal());
+const sequences: { ids: TokenIds; mask: Uint8Array }[] = [
+  { ids: [3, 1, 4, 1, 5, 2], mask: Uint8Array.of(1, 0, 1, 1, 0, 1) },
+  { ids: [8, 0, 2, 7], mask: Uint8Array.of(0, 1, 1, 0) },
+  { ids: [6, 6], mask: Uint8Array.of(0, 0) },
+];
+
+const policyGradient: PolicyGradientBatch = {
+  loss: 'policy-gradient',
+  sequences: sequences.map(({ ids, mask }) => ({
+    ids,
+    mask,
+    advantages: floatStream(ids.length),
+    oldLogprobs: Float32Array.from(referenceLogprobs(config, Float64Array.from(old), ids)),
+    referenceLogprobs: Float32Array.from(
+      referenceLogprobs(
+        config,
+        Float64Array.from(present).map((v, i) => v + 0.1 * Math.cos(i)),
+        ids,
+      ),
+    ),
+  })),
+  clipLow: 0.05,
+  clipHigh: 0.1,
+  klCoefficient: 0.4,
+  denominator: 7,
+};
+
+function policyGradientLoss(model: ModelConfig, weights: Weights64, batch: PolicyGradientBatch) {
+  const facts = { sum: 0, clipped: 0, kl: 0, deviation: 0, tokens: 0 };
+  for (const { ids, mask, advantages, oldLogprobs, referenceLogprobs: reference } of batch.sequences) {
+    const logprobs = referenceLogprobs(model, weights, ids);
+    for (let t = 1; t < ids.length; t++) {
+      if (!mask[t]) continue;
+      const ratio = Math.exp(logprobs[t]! - oldLogprobs[t]!);
+      const bounded = Math.min(Math.max(ratio, 1 - batch.clipLow), 1 + batch.clipHigh);
+      const surrogate = Math.min(ratio * advantages[t]!, bounded * advantages[t]!);
+      const delta = (reference?.[t] ?? logprobs[t]!) - logprobs[t]!;
+      const k3 = Math.exp(delta) - delta - 1;
+      facts.sum += -(surrogate - batch.klCoefficient * k3);
+      facts.clipped += bounded * advantages[t]! < ratio * advantages[t]! ? 1 : 0;
+      facts.kl += k3;
+      facts.deviation = Math.max(facts.deviation, Math.abs(ratio - 1));
+      facts.tokens += 1;
+    }
+  }
+  return { ...facts, loss: facts.sum / batch.denominator };
+}
+
+const pairs: DivergenceBatch['pairs'] = [
+  { teacherPrompt: [2, 2, 5, 7, 1], studentPrompt: [2, 1], ids: [3, 1, 4, 8], mask: Uint8Array.of(1, 1, 0, 1) },
+  { teacherPrompt: [1], studentPrompt: [4, 4, 0], ids: [6, 2], mask: Uint8Array.of(0, 1) },
+];
+
+function divergenceLoss(model: ModelConfig, teacher: Weights64, student: Weights64, batch: DivergenceBatch) {
+  const facts = { sum: 0, unclipped: 0, cut: 0, tokens: 0, perToken: [] as number[][] };
+  for (const { teacherPrompt, studentPrompt, ids, mask } of batch.pairs) {
+    const teacherLogits = referenceLogits(model, teacher, [...teacherPrompt, ...ids]);
+    const studentLogits = referenceLogits(model, student, [...studentPrompt, ...ids]);
+    facts.perToken.push(
+      ids.map((_, n) => {
+        if (!mask[n]) return 0;
+        const logT = logSoftmax(teacherLogits[teacherPrompt.length + n - 1]!, batch.teacherTemperature);
+        const logS = logSoftmax(studentLogits[studentPrompt.length + n - 1]!);
+        const l = logT.map((value, v) => referenceDivergence[batch.loss](value, logS[v]!));
+        const whole = l.reduce((sum, value) => sum + value, 0);
+        facts.sum += l.reduce((sum, value) => sum + Math.min(value, batch.clip), 0);
+        facts.unclipped += whole;
+        facts.cut += l.some((value) => value > batch.clip) ? 1 : 0;
+        facts.tokens += 1;
+        return whole;
+      }),
+    );
+  }
+  return { ...facts, loss: facts.sum / batch.denominator };
+}
+
+/** Every element of every tensor's gradient, relative to the tensor's own norm. */
+function expectGradients(trainer: Trainer, model: ModelConfig, loss: (weights: Weights64) => number): void {
+  const truth = Float32Array.from(numericalGradient(Float64Array.from(trainer.effectiveWeights()), loss));
+  const layout = layoutOf(model);
+  for (const { name } of layout.entries) {
+    const error = relativeError(viewOf(layout, trainer.gradient(), name), viewOf(layout, truth, name));
+    expect(error, name).toBeLessThan(1e-4);
+  }
+}
+
+describe('policy gradient', () => {
+  it.each([
+    ['tied head', config],
+    ['untied head', untied],
+    ['Qwen3', qwen3],
+    ['Llama', llama],
+  ])('loss, metrics and every gradient, with clip and KL active (%s)', async (_, model) => {
+    const weights = model === config ? present : randomWeights(model, streamKey('present'));
+    const trainer = open(model, sharedCopy(weights));
+    const result = await trainer.accumulate(policyGradient);
+    const truth = policyGradientLoss(model, Float64Array.from(weights), policyGradient);
+    expect(truth.clipped).toBeGreaterThan(0);
+    expect(truth.clipped).toBeLessThan(truth.tokens);
+    expect(result.loss).toBeCloseTo(truth.loss, 5);
+    expect(result.tokens).toBe(truth.tokens);
+    expect(result.metrics.clipFraction).toBeCloseTo(truth.clipped / truth.tokens, 6);
+    expect(result.metrics.referenceKl).toBeCloseTo(truth.kl / truth.tokens, 5);
+    expect(result.metrics.maxRatioDeviation).toBeCloseTo(truth.deviation, 4);
+    expectGradients(trainer, model, (moved) => policyGradientLoss(model, moved, policyGradient).loss);
+  });
+
+  it('needs no reference when there is no KL term, and then reports none', async () => {
+    const trainer = open(config, sharedCopy(present));
+    const batch = {
+      ...policyGradient,
+      klCoefficient: 0,
+      sequences: policyGradient.sequences.map(({ referenceLogprobs: _, ...sequence }) => sequence),
+    };
+    const result = await trainer.accumulate(batch);
+    expect(result.loss).toBeCloseTo(policyGradientLoss(config, Float64Array.from(present), batch).loss, 5);
+    expect(result.metrics.referenceKl).toBeUndefined();
+    await expect(trainer.accumulate({ ...batch, klCoefficient: 0.1 })).rejects.toThrow(/sequence 0.*referenceLogprobs/);
+  });
+
+  it('has ratio 1 on log-probabilities of its own, to 1e-5', async () => {
+    const trainer = open(config, sharedCopy(present));
+    const logprobs = await trainer.logprobs(
+      sequences.map(({ ids }) => ids),
+      'present',
+    );
+    const result = await trainer.accumulate({
+      ...policyGradient,
+      sequences: policyGradient.sequences.map((sequence, n) => ({ ...sequence, oldLogprobs: logprobs[n]! })),
+    });
+    expect(result.metrics.maxRatioDeviation).toBeLessThan(1e-5);
+    expect(result.metrics.clipFraction).toBe(0);
+  });
+});
+
+describe('cross-entropy', () => {
+  it('loss, log-probabilities, entropy and every gradient', async () => {
+    const trainer = open(config, sharedCopy(present));
+    const weighted = sequences.map(({ ids, mask }) => ({
+      ids,
+      weights: floatStream(ids.length).map((w, t) => w * mask[t]!),
+    }));
+    const result = await trainer.accumulate({ loss: 'cross-entropy', sequences: weighted, denominator: 3 });
+    const loss = (weights: Weights64) => {
+      let sum = 0;
+      for (const { ids, weights: w } of weighted) {
+        const logprobs = referenceLogprobs(config, weights, ids);
+        for (let t = 1; t < ids.length; t++) sum -= w[t]! * logprobs[t]!;
+      }
+      return sum / 3;
+    };
+    const exact = Float64Array.from(present);
+    expect(result.loss).toBeCloseTo(loss(exact), 5);
+    expect(result.tokens).toBe(5);
+    let entropy = 0;
+    for (const [n, { ids, mask }] of sequences.entries()) {
+      const logits = referenceLogits(config, exact, ids);
+      const logprobs = referenceLogprobs(config, exact, ids).map((value, t) => (t > 0 && mask[t] ? value : 0));
+      expect(largestDifference(result.perToken![n]!, logprobs)).toBeLessThan(1e-5);
+      for (let t = 1; t < ids.length; t++)
+        if (mask[t]) entropy -= logSoftmax(logits[t - 1]!).reduce((sum, logp) => sum + Math.exp(logp) * logp, 0);
+    }
+    expect(result.metrics.entropy).toBeCloseTo(entropy / 5, 5);
+    expectGradients(trainer, config, loss);
+  });
+});
+
+describe('divergences', () => {
+  /** Frozen weights that differ from the present ones. */
+  async function withTeacher(batch: DivergenceBatch, model = config) {
+    const student = model === config ? present : randomWeights(model, streamKey('present'));
+    const teacher = nearby(student);
+    const weights = sharedCopy(teacher);
+    const trainer = open(model, weights);
+    trainer.freeze();
+    weights.set(student);
+    return { trainer, teacher, student, result: await trainer.accumulate(batch) };
+  }
+
+  it.each<[Divergence, string, number, number, ModelConfig]>([
+    ['forward-kl', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['forward-kl', 'with clip and a sharper teacher', 0.15, 0.4, config],
+    ['forward-kl', 'Qwen3', 0.15, 0.4, qwen3],
+    ['forward-kl', 'Llama', 0.15, 0.4, llama],
+    ['reverse-kl', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['reverse-kl', 'with clip and a sharper teacher', 0.15, 0.4, config],
+    ['jsd', 'without clip', Number.POSITIVE_INFINITY, 1, config],
+    ['jsd', 'with clip and a sharper teacher', 0.05, 0.4, config],
+  ])('%s: loss, metrics, per-token divergence and every gradient, %s', async (loss, _, clip, temperature, model) => {
+    const batch: DivergenceBatch = { loss, pairs, clip, teacherTemperature: temperature, denominator: 5 };
+    const { trainer, result, ...weights } = await withTeacher(batch, model);
+    const teacher = Float64Array.from(weights.teacher);
+    const truth = divergenceLoss(model, teacher, Float64Array.from(weights.student), batch);
+    expect(truth.cut > 0).toBe(clip < 1);
+    expect(result.loss).toBeCloseTo(truth.loss, 5);
+    expect(result.tokens).toBe(4);
+    expect(result.metrics.divergence).toBeCloseTo(truth.unclipped / truth.tokens, 5);
+    expect(result.metrics.clipFraction).toBeCloseTo(truth.cut / truth.tokens, 6);
+    for (const [n, stream] of result.perToken!.entries())
+      expect(largestDifference(stream, truth.perToken[n]!)).toBeLessThan(1e-5);
+    expectGradients(trainer, model, (student) => divergenceLoss(model, teacher, student, batch).loss);
+  });
+
+  it.each<[Divergence, ComputationPlan['mode']]>([
+    ['forward-kl', 'whole'],
+    ['forward-kl', 'layered'],
+    ['reverse-kl', 'whole'],
+    ['reverse-kl', 'layered'],
+    ['jsd', 'whole'],
+    ['jsd', 'layered'],
+  ])('%s is 0 to the bit for the same prompt and a fresh adapter, and so is its gradient: %s', async (loss, mode) => {
+    const trainer = open(config, sharedCopy(present), { mode, rows: 3 });
+    trainer.freeze();
+    trainer.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
+    const same = pairs.map((pair) => ({ ...pair, teacherPrompt: pair.studentPrompt }));
+    const batch: DivergenceBatch = { loss, pairs: same, clip: 10, teacherTemperature: 1, denominator: 1 };
+    const result = await trainer.accumulate(batch);
+    expect(result.loss).toBe(0);
+    expect(result.metrics.divergence).toBe(0);
+    expect(trainer.gradient().every((value) => value === 0)).toBe(true);
+  });
+
+  it('a gradient of 0 moves nothing', async () => {
+    const trainer = open(config, sharedCopy(present));
+    const before = trainer.effectiveWeights().slice();
+    const { version } = trainer;
+    const step = await trainer.step({ ...settings, minGradientNorm: 1e-5 });
+    expect(step.skipped).toBe(true);
+    expect(trainer.version).toBe(version);
+    expect(trainer.effectiveWeights()).toEqual(before);
+    expect(trainer.state().moments.steps).toBe(0);
+  });
+
+  it.each<Divergence>(['forward-kl', 'reverse-kl', 'jsd'])(
+    '%s works where the teacher is certain: no NaN from 0 · log 0',
+    async (loss) => {
+      const batch: DivergenceBatch = { loss, pairs, clip: 10, teacherTemperature: 0.001, denominator: 1 };
+      const { result } = await withTeacher(batch);
+      expect(result.loss).toBeGreaterThan(0);
+      expect(result.metrics.teacherEntropy).toBeLessThan(0.1);
+    },
+  );
+
+  it('refuses to start without frozen weights', async () => {
+    const batch: DivergenceBatch = { loss: 'jsd', pairs, clip: 10, teacherTemperature: 1, denominator: 1 };
+    await expect(open(config, sharedCopy(present)).accumulate(batch)).rejects.toThrow(/freeze/);
+  });
+});
+
+const settings = {
+  learningRate: 0.01,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clipNorm: 1,
+  minGradientNorm: 0,
+};
+
+describe('adapter', () => {
+  const adapter = { rank: 3, alpha: 5, key: streamKey('adapter') };
+  /** An adapter whose B is no longer zero, so that A has a gradient too. */
+  async function trainedAdapter(model = config, weights = present) {
+    const trainer = open(model, sharedCopy(weights));
+    trainer.freeze();
+    trainer.attachAdapter(adapter);
+    for (let i = 0; i < 3; i++) {
+      await trainer.accumulate(policyGradient);
+      await trainer.step(settings);
+    }
+    return trainer;
+  }
+  const forwardKl: DivergenceBatch = { loss: 'forward-kl', pairs, clip: 0.2, teacherTemperature: 0.5, denominator: 4 };
+  type Loss = (model: ModelConfig, frozen: Weights64, student: Weights64) => number;
+  const byPolicyGradient: Loss = (model, _, student) => policyGradientLoss(model, student, policyGradient).loss;
+  const byForwardKl: Loss = (model, frozen, student) => divergenceLoss(model, frozen, student, forwardKl).loss;
+  const cases: [string, LossBatch, Loss, ModelConfig][] = [
+    ['policy-gradient', policyGradient, byPolicyGradient, config],
+    ['forward-kl', forwardKl, byForwardKl, config],
+    ['policy-gradient, Llama', policyGradient, byPolicyGradient, llama],
+    ['forward-kl, Qwen3', forwardKl, byForwardKl, qwen3],
+  ];
+
+  it.each(cases)('gradients of A and B: %s', async (_, batch, loss, model) => {
+    const weights = model === config ? present : randomWeights(model, streamKey('present'));
+    const trainer = await trainedAdapter(model, weights);
+    const result = await trainer.accumulate(batch);
+    const { values, rank, alpha } = trainer.state().adapter!;
+    const base = Float64Array.from(weights);
+    const adapterLoss = (moved: Float64Array) => loss(model, base, referenceMerge(model, base, moved, rank, alpha));
+    expect(result.loss).toBeCloseTo(adapterLoss(Float64Array.from(values)), 5);
+    const truth = Float32Array.from(numericalGradient(Float64Array.from(values), adapterLoss));
+    const layout = adapterLayoutOf(model, rank);
+    for (const { name } of layout.entries) {
+      const error = relativeError(viewOf(layout, trainer.gradient(), name), viewOf(layout, truth, name));
+      expect(error, name).toBeLessThan(1e-4);
+    }
+    expect(trainer.state().weights).toEqual(weights);
+  });
+
+  it('merged weights give what the adapter gave', async () => {
+    const trainer = await trainedAdapter();
+    const withAdapter = await trainer.accumulate(policyGradient);
+    const effective = trainer.effectiveWeights().slice();
+    const ids = sequences.map((sequence) => sequence.ids);
+    const logprobs = await trainer.logprobs(ids, 'present');
+    trainer.mergeAdapter();
+    expect(trainer.state().adapter).toBeUndefined();
+    expect(trainer.state().weights).toEqual(effective);
+    const merged = await trainer.accumulate(policyGradient);
+    expect(merged.loss).toBeCloseTo(withAdapter.loss, 5);
+    expect(await trainer.logprobs(ids, 'present')).toEqual(logprobs);
+    expect(await trainer.logprobs(ids, 'frozen')).not.toEqual(logprobs);
+  });
+
+  it('starts without effect, from its key alone', () => {
+    const [a, b] = [open(config, sharedCopy(present)), open(config, sharedCopy(present))];
+    a.attachAdapter(adapter);
+    b.attachAdapter(adapter);
+    expect(a.effectiveWeights()).toEqual(present);
+    expect(a.state().adapter).toEqual(b.state().adapter);
+    expect(() => a.attachAdapter(adapter)).toThrow(/attached/);
+  });
+});

@@ -1,0 +1,52 @@
+/** The thread's side of a `WorkerClient`: runs the verbs asked for, and replies. */
+import { parentPort } from 'node:worker_threads';
+import { packError, READY, type ToWorker, type VerbTable } from './wire.ts';
+
+/** Every verb may take the caller's signal, and where to tell its progress, as last arguments. */
+type Served<Table extends VerbTable<Table>> = {
+  readonly [V in keyof Table]: (
+    ...args: [...Parameters<Table[V]>, signal: AbortSignal, onProgress: (done: number, total: number) => void]
+  ) => ReturnType<Table[V]>;
+};
+
+export interface Serving {
+  /** Forgets a session. */
+  readonly release?: (session: string) => void;
+  /** One verb at a time, in the order of their calls. */
+  readonly inTurn?: boolean;
+}
+
+/** Says that the thread is ready, then serves until it is closed. */
+export function serve<Table extends VerbTable<Table>>(
+  verbs: Served<Table>,
+  { release, inTurn = false }: Serving = {},
+): void {
+  const port = parentPort!;
+  const aborts = new Map<number, AbortController>();
+  let turn: Promise<void> = Promise.resolve();
+
+  port.on('message', (message: ToWorker<Table>) => {
+    if (message.kind === 'abort') return aborts.get(message.id)?.abort();
+    if (message.kind === 'release') return release?.(message.session);
+    // Of a worker, this ends the thread, not the process. A message is never handled in the middle of a run.
+    if (message.kind === 'close') process.exit();
+    const { id, verb, args } = message;
+    const abort = new AbortController();
+    aborts.set(id, abort);
+    const onProgress = (done: number, total: number) => port.postMessage({ id, done, total });
+    const reply = async () => {
+      try {
+        abort.signal.throwIfAborted();
+        const run = verbs[verb] as unknown as (...args: readonly unknown[]) => Promise<unknown>;
+        port.postMessage({ id, value: await run(...args, abort.signal, onProgress) });
+      } catch (error) {
+        port.postMessage({ id, error: packError(error) });
+      } finally {
+        aborts.delete(id);
+      }
+    };
+    if (inTurn) turn = turn.then(reply);
+    else void reply();
+  });
+  port.postMessage({ id: READY, value: undefined });
+}
