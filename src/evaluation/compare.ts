@@ -10,7 +10,7 @@ import { isFailure } from '../rollout/trajectory.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
-import { publishedRows } from './published.ts';
+import { type PublishedModel, type PublishedRow, publishedRows } from './published.ts';
 import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
 
@@ -30,11 +30,11 @@ export interface ComparedRow {
   readonly seconds: MeanFigure | null;
 }
 
-export interface PublishedCells {
+export interface PublishedCells extends Pick<PublishedRow, 'model' | 'source' | 'caveats'> {
   readonly label: string;
   /** By suite of the comparison; null where nothing was published. */
   readonly exactMatch: Readonly<Record<string, number | null>>;
-  /** Over the suites of the comparison, when all were published. */
+  /** Over the suites of the comparison, when all were published; of the seven benchmarks, as published. */
   readonly macro: number | null;
 }
 
@@ -61,9 +61,12 @@ export interface Comparison {
 
 /**
  * @param evaluations at least one; their names differ
- * @param withPublished whether the published rows stand beside
+ * @param models whose published rows stand beside
  */
-export function compareEvaluations(evaluations: readonly NamedEvaluation[], withPublished = true): Comparison {
+export function compareEvaluations(
+  evaluations: readonly NamedEvaluation[],
+  models: readonly PublishedModel[] = ['Qwen2.5-3B'],
+): Comparison {
   const present = [...new Set(evaluations.flatMap(({ results }) => results.conditions.suites.map(({ name }) => name)))];
   // Benchmarks in the papers' order, the user's own suites behind them as they come.
   const suites = [
@@ -78,7 +81,7 @@ export function compareEvaluations(evaluations: readonly NamedEvaluation[], with
       seconds: secondsOf(row, answers),
     })),
   );
-  const published = withPublished && suites.some(isBenchmark) ? publishedCells(suites) : [];
+  const published = suites.some(isBenchmark) ? publishedCells(suites, models) : [];
   return {
     schema: 1,
     suites,
@@ -102,13 +105,16 @@ function labelOf(evaluations: readonly NamedEvaluation[], name: string, row: Res
   return evaluations.length === 1 ? title : `${name}: ${title}`;
 }
 
-function publishedCells(suites: readonly string[]): PublishedCells[] {
-  return publishedRows.map(({ title, exactMatch }) => {
+function publishedCells(suites: readonly string[], models: readonly PublishedModel[]): PublishedCells[] {
+  const seven = suites.length === benchmarkNames.length && suites.every(isBenchmark);
+  const rows = publishedRows.filter(({ model }) => models.includes(model));
+  return rows.map(({ title, exactMatch, mean: publishedMean, model, source, caveats }) => {
     const cells = Object.fromEntries(
       suites.map((suite) => [suite, suite in exactMatch ? exactMatch[suite as keyof typeof exactMatch] : null]),
     );
     const values = Object.values(cells).filter((value) => value !== null);
-    return { label: title, exactMatch: cells, macro: values.length === suites.length ? mean(values) : null };
+    const macro = values.length === suites.length ? mean(values) : seven ? publishedMean : null;
+    return { label: title, model, source, caveats, exactMatch: cells, macro };
   });
 }
 
