@@ -48,8 +48,8 @@ interface Options {
 const MOST_FAILED = 0.01;
 
 const examples = `
-Scores are over all questions asked. A question whose server or search failed is recorded as failed, counts as 0, and is asked again
-when the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
+A question whose server or search failed was not measured: it is recorded as failed, left out of every figure, and asked again when
+the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
 
 Examples:
   search-e1 evaluate                                               the embedded base on the embedded world
@@ -219,7 +219,7 @@ function refuseManyFailures(folder: string, results: EvaluationResults, director
   if (failed <= MOST_FAILED * asked) return;
   const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
   const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
-  throw new UserError(`${folder}: ${failed} of ${asked} questions failed and count as 0${example}`, {
+  throw new UserError(`${folder}: ${failed} of ${asked} questions failed${example}`, {
     hint: 'Give the same command again: only those are asked again.',
   });
 }
