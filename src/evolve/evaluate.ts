@@ -46,6 +46,7 @@ async function measureAll(run: Run, { of }: EvaluationStage): Promise<StageMeasu
   const rolledOut = await run.rollOutTogether(
     evaluation.decoding.map((decoding) => ({
       questions: suites.flatMap((suite) => suite.questions),
+      measured: true,
       perQuestion: decoding === 'greedy' ? 1 : evaluation.samples,
       // The same draws for every stage: what differs between stages is the policy alone.
       stage: 'evaluation',

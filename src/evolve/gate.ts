@@ -40,6 +40,7 @@ export async function measureGate(
   // The same draws for both prompts, at the temperature at which the loss reads the teacher.
   const common = {
     questions,
+    measured: true,
     perQuestion: GATE_SAMPLES,
     stage: stage.name,
     step: 0,

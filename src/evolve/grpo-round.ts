@@ -136,7 +136,12 @@ async function grpoStep(
 async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
   const questions = run.slices.heldOut;
   // The same streams at every step: differences come from the weights alone.
-  const groups = await run.rollOut(questions, { perQuestion: 2, stage: `${stage.name}-held-out`, step: 0 });
+  const groups = await run.rollOut(questions, {
+    perQuestion: 2,
+    measured: true,
+    stage: `${stage.name}-held-out`,
+    step: 0,
+  });
   const score = meanOf(valid(groups.flat()), (t) => t.reward) ?? 0;
   await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;

@@ -1,13 +1,13 @@
 /** What the stages of a run share: rolling out groups, timed training, checkpoints, and the word to stop. */
 
-import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import type { CallOptions, TokenIds } from '../policy/policy.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
-import { groupTasks, rollOut } from '../rollout/rollouts.ts';
-import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import { MOST_FAILED_OF_MEASURED, MOST_FAILED_OF_TRAINING, rollOutCompletely } from '../rollout/complete-rollouts.ts';
+import { groupTasks } from '../rollout/rollouts.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Clock } from './clock.ts';
 import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
 import type { Settings } from './settings.ts';
@@ -24,6 +24,8 @@ export interface RollOutRequest {
   /** Name the streams: same stage, step and question, same draws. */
   readonly stage: string;
   readonly step: number;
+  /** They are measured, not trained on: hardly any may fail. Default false. */
+  readonly measured?: boolean;
   /** Search budgets; every rollout is measured at each (budgets.ts). Default: rollout.searches alone. */
   readonly budgets?: readonly number[];
   /** Default 1, at which sampler and trainer speak of the same distribution; 0 = greedy. */
@@ -103,8 +105,14 @@ export class Run {
       temperature: 1,
     };
     let done = 0;
+    const shares = requests.flatMap(({ measured }, r) =>
+      asked[r]!.map(() => (measured ? MOST_FAILED_OF_MEASURED : MOST_FAILED_OF_TRAINING)),
+    );
     const trajectories = await this.#clock.time('samplingSeconds', () =>
-      rollOut(tasks, environment, {
+      rollOutCompletely(tasks, environment, {
+        name: requests[0]!.stage,
+        mostFailed: (index) => shares[index]!,
+        onAgain: (text) => this.emit({ kind: 'note', text }),
         concurrency: rollout.concurrency,
         signal: this.#signal,
         onDone: (trajectory) => {
@@ -112,12 +120,13 @@ export class Run {
           this.#clock.count(trajectory);
           this.emit({ kind: 'rollouts', stage: this.stage, done, total: tasks.length });
         },
+      }).catch((error: unknown) => {
+        this.throwIfCancelled();
+        throw error;
       }),
     );
-    this.throwIfCancelled();
-    return requests.map(({ questions, perQuestion, stage, budgets = [rollout.searches] }, r) => {
+    return requests.map(({ questions, perQuestion, budgets = [rollout.searches] }, r) => {
       const own = trajectories.splice(0, asked[r]!.length);
-      refuseManyFailures(own, stage);
       return budgets.map((budget) => {
         const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
         return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
@@ -159,17 +168,6 @@ export class Run {
   checkpoint(state: EvolveState, keep?: string): Promise<void> {
     return this.journal.checkpoint({ ...state, timing: this.#clock.timing() }, this.setup.policy, keep);
   }
-}
-
-/** A single failure is data; when most rollouts fail, nothing can be learned or measured, and going on would hide it. */
-function refuseManyFailures(trajectories: readonly Trajectory[], stage: string): void {
-  const failed = trajectories.filter((t) => isFailure(t.stop));
-  if (failed.length <= trajectories.length / 2) return;
-  const first = failed[0]!;
-  throw new UserError(
-    `${stage}: ${failed.length} of ${trajectories.length} rollouts failed, the first one (${first.questionId}) by ${first.stop}: ${first.failure ?? 'no reason given'}`,
-    { hint: 'Mend the retriever or the engine, then continue with --resume; what was finished is kept.' },
-  );
 }
 
 /** The ids of an expert trajectory as the teacher is shown them. */
