@@ -20,7 +20,8 @@ export function fileError(error: unknown, file: string, doing: 'read' | 'write')
     });
   if (hasCode(error, 'ENOSPC', 'EDQUOT'))
     return new UserError(`${file}: the disk is full`, {
-      hint: 'Free some space, then continue with --resume; what was finished is kept.',
+      hint: 'Free some space.',
+      continues: true,
       cause: error,
     });
   return error instanceof Error ? error : new Error(String(error));

@@ -4,14 +4,14 @@
  */
 import { streamKey } from '../base/random.ts';
 import { baselineTitle } from '../baselines/all.ts';
-import { type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
+import { type Estimate, type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
 import { type PublishedModel, type PublishedRow, publishedRows } from './published.ts';
-import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
+import type { EvaluationResults, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
 
 /** A finished evaluation under the name that the tables give it. */
@@ -27,7 +27,7 @@ export interface ComparedRow {
   readonly evaluation: string;
   readonly row: ResultRow;
   /** A question was under way, mean of suites. */
-  readonly seconds: MeanFigure | null;
+  readonly seconds: Estimate | null;
 }
 
 export interface PublishedCells extends Pick<PublishedRow, 'model' | 'source' | 'caveats'> {
@@ -119,7 +119,7 @@ function publishedCells(suites: readonly string[], models: readonly PublishedMod
 }
 
 /** The macro mean of exact match, when the row has every suite of the comparison: means over different suites cannot be compared. */
-export function macroOf({ row }: ComparedRow, suites: readonly string[]): MeanFigure | null {
+export function macroOf({ row }: ComparedRow, suites: readonly string[]): Estimate | null {
   return suites.every((suite) => suiteOf(row, suite)) ? row.macro.exactMatch : null;
 }
 

@@ -13,7 +13,8 @@ import type { Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
-import { expertIds, optimizerStep, type Run } from './run.ts';
+import { expertIds, type Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
 
@@ -61,7 +62,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       streamKey(seed, stage.name, 'epoch', epoch),
     );
     const loss = lossOf(batch, distill);
-    const trained = await trainStep(run, stage, step, loss, optimizerStep(distill, step, steps));
+    const trained = await trainStep(run, stage, step, loss, adamWOfStep(distill, step, steps));
     if ('stopped' in trained)
       return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
     const { result, update } = trained;

@@ -4,9 +4,10 @@
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import { DRY_STEP, type Policy } from '../policy/policy.ts';
+import { Clock, noTime } from './clock.ts';
 import { BASE, planStages, type Stage } from './plan.ts';
 import { type QuestionCounts, stageWork } from './progress.ts';
-import { Clock, noTime, Run } from './run.ts';
+import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
 

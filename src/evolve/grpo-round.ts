@@ -5,12 +5,14 @@
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
 import { policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
 import { NonFiniteError } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, valid } from '../rollout/trajectory.ts';
 import { type Health, healthOf, signOfCollapse } from './guards.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
 import type { StageOutcome } from './results.ts';
-import { meanOf, optimizerStep, type Run } from './run.ts';
+import type { Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
 import { questionsOfStep } from './setup.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
@@ -90,11 +92,11 @@ async function grpoStep(
     const recomputed = isExact ? undefined : await policy.logprobs(sequences, 'present', watch);
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
     const batch = policyGradientBatch(weighted, reference, grpo, recomputed);
-    const { losses, update } = await policy.train([batch], optimizerStep(grpo, step, steps), watch);
+    const { losses, update } = await policy.train([batch], adamWOfStep(grpo, step, steps), watch);
     return [losses[0]!, update, recomputed && samplerGap(weighted, recomputed)] as const;
   });
 
-  const valid = groups.flat().filter((t) => !isFailure(t.stop));
+  const rolledOut = valid(groups.flat());
   const deviation = loss.metrics.maxRatioDeviation ?? 0;
   if (deviation > MAX_RATIO_DEVIATION)
     run.emit({
@@ -106,16 +108,16 @@ async function grpoStep(
     stage,
     step,
     steps,
-    reward: meanOf(valid, (t) => t.reward),
-    searches: meanOf(valid, (t) => t.searches.length),
-    policyTokens: meanOf(valid, policyTokenCount),
-    wellFormed: meanOf(valid, (t) => (t.wellFormed ? 1 : 0)),
+    reward: meanOf(rolledOut, (t) => t.reward),
+    searches: meanOf(rolledOut, (t) => t.searches.length),
+    policyTokens: meanOf(rolledOut, policyTokenCount),
+    wellFormed: meanOf(rolledOut, (t) => (t.wellFormed ? 1 : 0)),
     grounded: meanOf(
-      valid.filter((t) => t.grounded !== null),
+      rolledOut.filter((t) => t.grounded !== null),
       (t) => (t.grounded ? 1 : 0),
     ),
     zeroVariance: zeroVarianceShare(groups),
-    failures: groups.flat().length - valid.length,
+    failures: groups.flat().length - rolledOut.length,
     loss: loss.loss,
     entropy,
     kl: loss.metrics.referenceKl ?? null,
@@ -132,9 +134,13 @@ async function grpoStep(
 async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
   const questions = run.slices.heldOut;
   // The same streams at every step: differences come from the weights alone.
-  const groups = await run.rollOut(questions, { perQuestion: 2, stage: `${stage.name}-held-out`, step: 0 });
-  const valid: Trajectory[] = groups.flat().filter((t) => !isFailure(t.stop));
-  const score = meanOf(valid, (t) => t.reward) ?? 0;
+  const groups = await run.rollOut(questions, {
+    perQuestion: 2,
+    measured: true,
+    stage: `${stage.name}-held-out`,
+    step: 0,
+  });
+  const score = meanOf(valid(groups.flat()), (t) => t.reward) ?? 0;
   await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };

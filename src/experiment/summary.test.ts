@@ -105,9 +105,9 @@ describe('the summary of an experiment', () => {
   it('has exact match of every suite at every stage, and is read without it', () => {
     const stages = summary.runs.flatMap((run) => run.stages);
     for (const { suites, mean } of stages) {
-      const values = Object.values(suites);
+      const values = Object.values(suites).map((value) => value!);
       expect(values).toHaveLength(3);
-      expect(values.reduce((sum, value) => sum + value, 0) / 3).toBeCloseTo(mean.exactMatch, 4);
+      expect(values.reduce((sum, value) => sum + value, 0) / 3).toBeCloseTo(mean.exactMatch!, 4);
     }
     const older = structuredClone(summary) as { runs: { stages: { suites?: unknown }[] }[] };
     for (const stage of older.runs.flatMap((run) => run.stages)) delete stage.suites;

@@ -4,8 +4,9 @@ import { worldTemplate } from '../../protocol/templates.ts';
 import { findsAll, question, tokenizer } from '../../rollout/testing/environment.ts';
 import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
+import { Clock, noTime } from '../clock.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
-import { Clock, noTime, Run } from '../run.ts';
+import { Run } from '../run.ts';
 import { presets, type Settings } from '../settings.ts';
 import { type Suite, sliceQuestions } from '../setup.ts';
 

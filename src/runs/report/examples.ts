@@ -1,7 +1,7 @@
 /** Which trajectories and pairs a reader is shown: the same questions at every stage, chosen for what changed between them. */
 import type { PairRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
-import { isFailure, type Trajectory } from '../../rollout/trajectory.ts';
+import { type Trajectory, valid } from '../../rollout/trajectory.ts';
 import type { RunFiles } from '../run-files.ts';
 
 /** One question at several stages. */
@@ -38,11 +38,7 @@ export async function findExamples(files: RunFiles, results: Results): Promise<E
   const byStage = new Map<string, Trajectory[]>();
   for (const stage of stages) {
     const shard = await files.trajectories(`${stage}-${main.mode.decoding}-${main.mode.searches}`);
-    if (shard !== undefined)
-      byStage.set(
-        stage,
-        shard.filter(({ stop }) => !isFailure(stop)),
-      );
+    if (shard !== undefined) byStage.set(stage, valid(shard));
   }
   return chooseExamples(byStage);
 }
