@@ -55,7 +55,7 @@ export async function measureGate(
   await run.journal.writeTrajectories(`${stage.name}-plain`, plain.flat());
   await run.journal.writeTrajectories(`${stage.name}-privileged`, privileged.flat());
 
-  const gap = difference(privileged.flat(), plain.flat(), (t) => t.reward);
+  const gap = difference(privileged.flat(), plain.flat(), (t) => t.correct);
   const saved = difference(plain.flat(), privileged.flat(), (t) => t.searches.length);
   const raisesExactMatch = gap.mean >= Math.max(gate.minGap, gap.standardError);
   const savesSearches = saved.mean > saved.standardError && gap.mean >= -(gate.tolerance + gap.standardError);
@@ -98,7 +98,7 @@ function difference(a: readonly Trajectory[], b: readonly Trajectory[], of: (t: 
 function summary(all: readonly Trajectory[]): GateMeasurement['plain'] {
   const trajectories = all.filter((t) => !isFailure(t.stop));
   return {
-    exactMatch: estimate(trajectories, (t) => t.reward) ?? NONE,
+    exactMatch: estimate(trajectories, (t) => t.correct) ?? NONE,
     searches: estimate(trajectories, (t) => t.searches.length) ?? NONE,
     wellFormed: estimate(trajectories, (t) => (t.wellFormed ? 1 : 0)) ?? NONE,
   };

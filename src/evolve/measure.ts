@@ -42,7 +42,7 @@ export function measureSuite(
     suite,
     questions: new Set(all.map((t) => t.questionId)).size,
     samplesPerQuestion: questions.length === 0 ? 0 : Math.round(all.length / questions.length),
-    exactMatch: over((t) => t.reward) ?? NONE,
+    exactMatch: over((t) => t.correct) ?? NONE,
     f1: over((t) => (t.answer === null ? 0 : f1(t.answer, answers.get(t.questionId) ?? []))) ?? NONE,
     searches: over((t) => t.searches.length) ?? NONE,
     policyTokens: over((t) => policyTokenCount(t)) ?? NONE,

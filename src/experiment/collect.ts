@@ -65,7 +65,7 @@ export function scoresOf(trajectories: readonly Trajectory[]): SuiteScores {
     const suite = samples[0]!.dataset;
     if (!suites.has(suite)) suites.set(suite, new Map());
     suites.get(suite)!.set(id, {
-      exactMatch: mean(valid.map(({ reward }) => reward)),
+      exactMatch: mean(valid.map(({ correct }) => correct)),
       searches: mean(valid.map(({ searches }) => searches.length)),
       policyTokens: mean(valid.map(policyTokenCount)),
       wellFormed: mean(valid.map(({ wellFormed }) => Number(wellFormed))),
