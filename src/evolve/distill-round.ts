@@ -148,7 +148,7 @@ function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRe
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
-    student: { rollout: student.rollout, correct: student.reward === 1 },
+    student: { rollout: student.rollout, correct: student.correct === 1 },
     teacherPrompt,
     studentPrompt,
     ids: student.ids,

@@ -57,7 +57,7 @@ export async function measureGate(
   await run.journal.writeTrajectories(`${stage.name}-plain`, plain.flat());
   await run.journal.writeTrajectories(`${stage.name}-privileged`, privileged.flat());
 
-  const gap = difference(privileged.flat(), plain.flat(), (t) => t.reward);
+  const gap = difference(privileged.flat(), plain.flat(), (t) => t.correct);
   const saved = difference(plain.flat(), privileged.flat(), (t) => t.searches.length);
   const measurement: GateMeasurement = {
     stage: stage.name,
@@ -114,7 +114,7 @@ function difference(
 
 function summary(all: readonly Trajectory[]): GateSide {
   return {
-    exactMatch: overQuestions(all, (t) => t.reward),
+    exactMatch: overQuestions(all, (t) => t.correct),
     searches: overQuestions(all, (t) => t.searches.length),
     wellFormed: overQuestions(all, (t) => (t.wellFormed ? 1 : 0)),
   };

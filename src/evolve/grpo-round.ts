@@ -1,10 +1,13 @@
 /**
- * One GRPO round: questions are rolled out in groups, exact match is the reward, one clipped policy-gradient update a step,
- * k3 KL to the round's start. Method §1.1 and §4.
+ * One GRPO round: questions are rolled out in groups and rewarded (by exact match, unless grpo.reward says otherwise), one
+ * clipped policy-gradient update a step, k3 KL to the round's start. Method §1.1 and §4.
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-import { policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+
+import { advantagesOf } from '../algorithms/advantages.ts';
+import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import { NonFiniteError } from '../policy/policy.ts';
 import { policyTokenCount, valid } from '../rollout/trajectory.ts';
@@ -13,6 +16,7 @@ import type { EvolveState, MetricRecord } from './journal.ts';
 import type { StageOutcome } from './results.ts';
 import type { Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
+import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
@@ -23,7 +27,7 @@ type GrpoStage = { readonly name: string; readonly cycle: number; readonly from:
 export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
   const { grpo, guards } = run.settings;
-  const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;
+  const steps = ofCycle(grpo.steps, stage.cycle);
   const bestName = `${stage.name}-best`;
   let state = start;
 
@@ -39,7 +43,7 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
     run.throwIfCancelled();
     const step = state.step + 1;
     try {
-      const { health, record } = await grpoStep(run, stage.name, step, steps);
+      const { health, record } = await grpoStep(run, stage, step, steps);
       state = { ...state, step, recent: [...state.recent, health].slice(-guards.window) };
       await run.journal.metric(record);
       run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
@@ -74,17 +78,26 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
 
 async function grpoStep(
   run: Run,
-  stage: string,
+  { name: stage, cycle }: GrpoStage,
   step: number,
   steps: number,
 ): Promise<{ health: Health; record: MetricRecord }> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step });
+  const groups = await run.rollOut(
+    questions,
+    { perQuestion: grpo.groupSize, stage, step },
+    rewardOf(ofCycle(grpo.reward, cycle)),
+  );
   await run.journal.writeTrajectories(`${stage}-step-${String(step).padStart(4, '0')}`, groups.flat());
 
-  const weighted = weighGroups(groups);
+  // Asynchronous: a form of credit may have to ask first.
+  const weighted = await advantagesOf(grpo.advantage, {
+    questions,
+    groups,
+    score: (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch)),
+  });
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   const [loss, update, gap] = await run.training(sequences, async (watch) => {
     // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
@@ -109,6 +122,7 @@ async function grpoStep(
     step,
     steps,
     reward: meanOf(rolledOut, (t) => t.reward),
+    exactMatch: meanOf(rolledOut, (t) => t.correct),
     searches: meanOf(rolledOut, (t) => t.searches.length),
     policyTokens: meanOf(rolledOut, policyTokenCount),
     wellFormed: meanOf(rolledOut, (t) => (t.wellFormed ? 1 : 0)),
@@ -140,7 +154,7 @@ async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: 
     stage: `${stage.name}-held-out`,
     step: 0,
   });
-  const score = meanOf(valid(groups.flat()), (t) => t.reward) ?? 0;
+  const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
   await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };

@@ -65,7 +65,7 @@ export function scoresOf(trajectories: readonly Trajectory[]): SuiteScores {
     const suite = samples[0]!.dataset;
     if (!suites.has(suite)) suites.set(suite, new Map());
     suites.get(suite)!.set(id, {
-      exactMatch: mean(answered.map(({ reward }) => reward)),
+      exactMatch: mean(answered.map(({ correct }) => correct)),
       searches: mean(answered.map(({ searches }) => searches.length)),
       policyTokens: mean(answered.map(policyTokenCount)),
       wellFormed: mean(answered.map(({ wellFormed }) => Number(wellFormed))),

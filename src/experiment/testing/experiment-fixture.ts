@@ -189,11 +189,27 @@ function answers(
   }).flat();
 }
 
-function trajectory(questionId: string, dataset: string, rollout: number, reward: 0 | 1, searches: number): Trajectory {
+function trajectory(
+  questionId: string,
+  dataset: string,
+  rollout: number,
+  correct: 0 | 1,
+  searches: number,
+): Trajectory {
   return {
-    ...{ questionId, dataset, rollout, reward, prompt: [1], ids: [2, 3, 4], mask: [1, 0, 1], logprobs: [-1, 0, -1] },
+    ...{
+      questionId,
+      dataset,
+      rollout,
+      correct,
+      reward: correct,
+      prompt: [1],
+      ids: [2, 3, 4],
+      mask: [1, 0, 1],
+      logprobs: [-1, 0, -1],
+    },
     searches: Array.from({ length: searches }, () => ({ query: 'who', passages: [] })),
-    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: reward === 1 },
+    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: correct === 1 },
   };
 }
 

@@ -19,15 +19,15 @@ export interface PairExamples {
 }
 
 const kinds: readonly { change: string; limit: number; of: (first: Trajectory, last: Trajectory) => boolean }[] = [
-  { change: 'wrong at first, right in the end', limit: 2, of: (first, last) => first.reward < last.reward },
+  { change: 'wrong at first, right in the end', limit: 2, of: (first, last) => first.correct < last.correct },
   {
     change: 'right with fewer searches',
     limit: 2,
-    of: (first, last) => first.reward === 1 && last.reward === 1 && last.searches.length < first.searches.length,
+    of: (first, last) => first.correct === 1 && last.correct === 1 && last.searches.length < first.searches.length,
   },
-  { change: 'right at first, wrong in the end', limit: 1, of: (first, last) => first.reward > last.reward },
-  { change: 'wrong all along', limit: 1, of: (first, last) => first.reward === 0 && last.reward === 0 },
-  { change: 'right all along', limit: 1, of: (first, last) => first.reward === 1 && last.reward === 1 },
+  { change: 'right at first, wrong in the end', limit: 1, of: (first, last) => first.correct > last.correct },
+  { change: 'wrong all along', limit: 1, of: (first, last) => first.correct === 0 && last.correct === 0 },
+  { change: 'right all along', limit: 1, of: (first, last) => first.correct === 1 && last.correct === 1 },
 ];
 
 /** Examples from the shards of the main evaluation (greedy when there is one, at the first budget). */
