@@ -213,6 +213,8 @@ describe('readJsonLines', () => {
     const bent = Buffer.from(whole);
     bent[40]! ^= 0xff;
     await writeFile(path.join(folder, 'bent.jsonl.gz'), bent);
+    await writeFile(path.join(folder, 'cut.zst'), zstdCompressSync('{}\n'.repeat(99)).subarray(0, -5));
+    await expect(lines(path.join(folder, 'cut.zst'))).rejects.toThrow('damaged zstd data');
     for (const name of ['cut', 'not', 'bent'])
       await expect(lines(path.join(folder, `${name}.jsonl.gz`))).rejects.toThrow('damaged gzip data');
   });

@@ -17,7 +17,7 @@ import {
   visible,
   withoutMark,
 } from './text.ts';
-import { damage, HEAD_BYTES, unpacked } from './unpack.ts';
+import { HEAD_BYTES, unpacked } from './unpack.ts';
 
 /** What a system's refusals mean, by code; the rest is told in the system's words. */
 const meanings: Readonly<Record<string, { readonly text: string; readonly hint?: string }>> = {
@@ -246,7 +246,7 @@ export async function* readLines(file: string): AsyncGenerator<TextLine> {
       for (const text of linesOf(Buffer.concat([...rest, Buffer.of(end!)]), end!))
         yield new TextLine(++line, bytesRead(), refusal(text, place, line));
   } catch (error) {
-    throw damage(error, place) ?? fileError(error, place, 'read');
+    throw fileError(error, place, 'read');
   } finally {
     raw.destroy();
   }

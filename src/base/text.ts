@@ -49,11 +49,13 @@ export function decodeText(bytes: Uint8Array, place: string): string {
 }
 
 /** The refusal of bytes that are no text. `offset` counts from the beginning of what `place` names. */
-export function notUtf8(place: string, { offset, byte }: BadByte): UserError {
+export function notUtf8(
+  place: string,
+  { offset, byte }: BadByte,
+  hint = 'Convert it, for example with: iconv -f latin1 -t utf8 OLD > NEW',
+): UserError {
   const hex = byte.toString(16).toUpperCase().padStart(2, '0');
-  return new UserError(`${place}: not UTF-8: byte ${hex} at position ${offset + 1}`, {
-    hint: 'Convert it, for example with: iconv -f latin1 -t utf8 OLD > NEW',
-  });
+  return new UserError(`${place}: not UTF-8: byte ${hex} at position ${offset + 1}`, { hint });
 }
 
 /** The longest beginning that is text, or can become one, is found by halving; a sequence that was begun there belongs to what is bad. */

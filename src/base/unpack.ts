@@ -1,7 +1,7 @@
 /** Packed text files, told by their first bytes: gzip and zstd are read, whatever the name; other forms are refused by name. */
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { hasCode, messageOf, UserError } from './errors.ts';
+import { UserError } from './errors.ts';
 import { decodeUtf8, formOf, otherForm, withoutMark } from './text.ts';
 
 /** First bytes that tell the form of a file. */
@@ -25,11 +25,16 @@ export async function* unpacked(raw: Readable, place: string): AsyncGenerator<Bu
   if (form === undefined && place.endsWith('.gz') && typeof start === 'object' && start.offset === 0)
     throw new UserError(`${place}: damaged gzip data (it does not begin as gzip does)`, { hint: AGAIN });
   const all = joined(head, chunks);
-  if (form === undefined) yield* all;
-  else {
-    const unpacker = form === 'gzip' ? createGunzip({ chunkSize: 1 << 18 }) : createZstdDecompress();
+  if (form === undefined) {
+    yield* all;
+    return;
+  }
+  const unpacker = form === 'gzip' ? createGunzip({ chunkSize: 1 << 18 }) : createZstdDecompress();
+  try {
     // pipeline() forwards errors, pipe() would not; they come out of the loop over what is unpacked.
     yield* pipeline(Readable.from(all), unpacker, () => {}) as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw damage(error, form, place) ?? error;
   }
 }
 
@@ -39,17 +44,13 @@ async function* joined(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerato
 }
 
 /** What an error of unpacking means; undefined for any other error. */
-export function damage(error: unknown, place: string): UserError | undefined {
+function damage(error: unknown, form: string, place: string): UserError | undefined {
+  if (!(error instanceof Error && 'code' in error && /^(Z|ZSTD)_/.test(String(error.code)))) return undefined;
   // The first bytes were those of a packed file: another header can only follow its end.
-  if (hasCode(error, 'Z_DATA_ERROR') && /incorrect header check|unknown compression method/.test(messageOf(error)))
-    return new UserError(`${place}: something else follows the end of the gzip data`, {
+  if (/incorrect header check|unknown compression method/.test(error.message))
+    return new UserError(`${place}: something else follows the end of the ${form} data`, {
       hint: 'Unpack it, join the parts as text, and compress the whole.',
       cause: error,
     });
-  if (error instanceof Error && 'code' in error && /^Z_|^ZSTD_/.test(String(error.code)))
-    return new UserError(
-      `${place}: damaged ${String(error.code).startsWith('Z_') ? 'gzip' : 'zstd'} data (${error.message})`,
-      { hint: AGAIN, cause: error },
-    );
-  return undefined;
+  return new UserError(`${place}: damaged ${form} data (${error.message})`, { hint: AGAIN, cause: error });
 }

@@ -9,6 +9,7 @@ import { NotText, readParquetRows } from './parquet-rows.ts';
 import type { Passage } from './retriever.ts';
 
 const FORMS = 'Expected {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1).';
+const STRINGS = 'Write the column as strings (UTF-8), not as bytes of another encoding.';
 const FIELDS = ['id', '_id', 'title', 'text', 'contents'];
 
 export interface ReadCorpusOptions {
@@ -136,7 +137,7 @@ function parsePassage(value: unknown, place: string): Passage {
 
 /** Ids are strings; whole numbers, which some corpora have, are read as their decimal form. */
 function parseId(id: unknown, place: string): string {
-  if (id instanceof NotText) throw notUtf8(`${place}: id`, id.bad);
+  if (id instanceof NotText) throw notUtf8(`${place}: id`, id.bad, STRINGS);
   if (typeof id === 'string' && id !== '') return id;
   if (Number.isSafeInteger(id) || typeof id === 'bigint') return String(id);
   throw new UserError(`${place}: id: expected a non-empty string, found ${shown(id)}`, {
@@ -147,7 +148,7 @@ function parseId(id: unknown, place: string): string {
 function stringField(record: Record<string, unknown>, field: string, place: string): string {
   const value = record[field];
   if (typeof value === 'string') return value;
-  if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad);
+  if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad, STRINGS);
   throw new UserError(`${place}: ${field}: expected a string, found ${shown(value)}`, { hint: FORMS });
 }
 
