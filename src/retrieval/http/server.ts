@@ -7,6 +7,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
+import { decodeText, parseJson } from '../../base/text.ts';
 import type { Retriever } from '../retriever.ts';
 import { ServerMetrics } from './metrics.ts';
 import { parseRequest, type RetrieveLimits, responseText } from './wire.ts';
@@ -86,9 +87,9 @@ function application(retriever: Retriever, metrics: ServerMetrics, { limits, max
         return refuse(context, 415, 'Content-Type: expected application/json');
       let body: unknown;
       try {
-        body = JSON.parse(await context.req.text());
+        body = parseJson(decodeText(new Uint8Array(await context.req.arrayBuffer()), 'body'), 'body');
       } catch (error) {
-        return refuse(context, 400, `body: not valid JSON (${messageOf(error)})`);
+        return refuse(context, 400, messageOf(error));
       }
       const request = parseRequest(body, limits);
       if ('reason' in request) return refuse(context, 400, request.reason);
