@@ -35,6 +35,8 @@ const profileSchema = z.strictObject({
   maskKey: z.enum(['mask', 'weights']).nullable(),
   /** The log-probabilities in an answer to forward_backward are the model's own. */
   trainingLogprobs: z.boolean(),
+  /** Metric of forward_backward that is Σ w·l over the request, for soft targets. */
+  lossMetric: z.string(),
   /** grad_clip_norm and the betas of optim_step are honoured; else they are what the server was configured with. */
   clip: z.boolean(),
   betasPerStep: z.boolean(),
@@ -81,6 +83,7 @@ const usual: Profile = {
   reduction: 'sum',
   maskKey: 'weights',
   trainingLogprobs: true,
+  lossMetric: 'loss:sum',
   clip: false,
   betasPerStep: false,
   gradientNorm: null,
@@ -138,6 +141,7 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     temperatureOne: 0.999999,
     topKAll: 'vocabulary',
     reduction: 'mean-of-weights',
+    lossMetric: 'loss:mean',
     clip: true,
     betasPerStep: true,
     freshOptimizer: lora ? 'new-model' : 'cleared',
