@@ -24,6 +24,12 @@ export function fileError(error: unknown, file: string, doing: 'read' | 'write')
       continues: true,
       cause: error,
     });
+  if (hasCode(error, 'EMFILE', 'ENFILE'))
+    return new UserError(`${file}: cannot ${doing}, too many files are open`, {
+      hint: 'Raise the limit of open files (ulimit -n).',
+      continues: true,
+      cause: error,
+    });
   return error instanceof Error ? error : new Error(String(error));
 }
 
