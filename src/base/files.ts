@@ -34,8 +34,12 @@ const meanings: Readonly<Record<string, { readonly text: string; readonly hint?:
     },
     ENAMETOOLONG: { text: 'the name is too long for this file system' },
     ERR_INVALID_ARG_VALUE: { text: 'is no name of a file (it holds a character that none may have)' },
-    EMFILE: { text: 'too many files are open', hint: 'Raise the limit, for example with: ulimit -n 4096' },
-    ENFILE: { text: 'too many files are open on this machine', hint: 'End other programs, and run the command again.' },
+    EMFILE: {
+      text: 'too many files are open',
+      hint: 'Raise the limit, for example with: ulimit -n 4096',
+      continues: true,
+    },
+    ENFILE: { text: 'too many files are open on this machine', hint: 'End other programs.', continues: true },
     ELOOP: { text: 'symbolic links lead in a circle' },
   };
 const PERMISSION = 'Check the permissions or choose another place.';

@@ -99,6 +99,7 @@ async function define(
   const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
     part: file.settings && { source, value: file.settings },
     set: options.set,
+    listing: 'search-e1 experiment … --dry-run',
   });
   const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');

@@ -264,7 +264,11 @@ export class MockServer {
         const sampler = this.#next('sampler');
         const { bigram, version } = model;
         const live = dialect.sampler !== 'copy';
-        this.#samplers.set(sampler, { model: live ? model : undefined, bigram: live ? bigram : bigram.copy(), version });
+        this.#samplers.set(sampler, {
+          model: live ? model : undefined,
+          bigram: live ? bigram : bigram.copy(),
+          version,
+        });
         return { path: null, sampling_session_id: sampler };
       }
       case 'load_weights': {
