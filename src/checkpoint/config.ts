@@ -4,7 +4,6 @@ import { UserError } from '../base/errors.ts';
 import { shown } from '../base/text.ts';
 import { FAMILIES, type Family } from './families.ts';
 import { parseRope, type RopeScaling, ropeJson } from './rope.ts';
-import { shown } from './shown.ts';
 
 export type { RopeScaling } from './rope.ts';
 

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
-import { shown } from './shown.ts';
+import { shown } from '../base/text.ts';
 
 /** Linear (position interpolation, Chen et al. 2023): θ_i / factor. Llama 3: see `rotaryFrequencies`. */
 export type RopeScaling =

@@ -14,7 +14,7 @@ export class CopyingBigram {
   /** W by rows, then C. */
   readonly parameters: Float64Array;
 
-  constructor(vocabulary: number, parameters = new Float64Array(vocabulary * (vocabulary + 1))) {
+  constructor(vocabulary: number, parameters: Float64Array = new Float64Array(vocabulary * (vocabulary + 1))) {
     this.vocabulary = vocabulary;
     this.parameters = parameters;
   }
