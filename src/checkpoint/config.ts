@@ -1,6 +1,7 @@
 /** config.json of a model, as Hugging Face transformers 4 and 5 write it, and the shape that it describes. */
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { shown } from '../base/text.ts';
 import { FAMILIES, type Family } from './families.ts';
 
 /** The shape of a model; every field is final, defaults of the format already applied. */
@@ -100,7 +101,7 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   }
   const fields = parsed.data;
   const refuse = (field: string, found: unknown, expected: string): never => {
-    throw new UserError(`${file}: ${field}: ${JSON.stringify(found)} is not supported, expected ${expected}`);
+    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
   };
   if (fields.hidden_act !== 'silu') refuse('hidden_act', fields.hidden_act, '"silu"');
   // Qwen2 knows neither field and always has biases on q, k and v.

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
+import { shown } from '../base/text.ts';
 import { nearestPath } from './widgets/nearest.ts';
 
 /** One change to the settings and where it came from, for error messages. */
@@ -30,7 +31,7 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   if (input.file !== undefined) {
     const value = await readJson(input.file);
     if (!isRecord(value))
-      throw new UserError(`${input.file}: an object with settings was expected, found ${show(value)}`);
+      throw new UserError(`${input.file}: an object with settings was expected, found ${shown(value)}`);
     layers.push(...flatten(value, input.file));
   }
   if (input.part !== undefined) layers.push(...flatten(input.part.value, input.part.source));
@@ -125,7 +126,7 @@ function refusal(
       return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
     // The library names the type that it found; the value says more.
     const expected = issue.message.replace(/, received \w+$/, '');
-    return `${source}: ${name}: ${expected}, found ${show(valueAt(settings, path))}`;
+    return `${source}: ${name}: ${expected}, found ${shown(valueAt(settings, path))}`;
   });
   return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
 }
@@ -163,8 +164,4 @@ function unwrap(schema: z.ZodType): z.ZodType {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value);
 }

@@ -1,7 +1,7 @@
 /** The body of a request, within limits: of its own size, and of what all requests under way hold together. */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../../base/errors.ts';
+import { decodeText, JSON_DEPTH, parseJson } from '../../base/text.ts';
 import { beyondBounds } from './json-bounds.ts';
 
 /** A request that is not answered with what it asks for. */
@@ -63,15 +63,15 @@ export async function readBody(
 }
 
 /** Far more than a request of 8,192 queries needs. */
-const BOUNDS = { depth: 64, values: 100_000 };
+const BOUNDS = { depth: JSON_DEPTH, values: 100_000 };
 
-/** @throws Refusal 400 for anything but UTF-8 and JSON of ordinary depth; a byte order mark at the start is dropped */
+/** @throws Refusal 400 for anything but UTF-8 and JSON of ordinary size; a byte order mark at the start is dropped */
 export function parseJsonBody(body: Buffer): unknown {
-  const reason = isUtf8(body) ? beyondBounds(body, BOUNDS) : 'not UTF-8; convert it, e.g. iconv -f latin1 -t utf8';
+  const reason = beyondBounds(body, BOUNDS);
   if (reason !== undefined) throw new Refusal(400, `body: ${reason}`);
   try {
-    return JSON.parse(body.toString().replace(/^\uFEFF/, ''));
+    return parseJson(decodeText(body, 'body'), 'body');
   } catch (error) {
-    throw new Refusal(400, `body: not valid JSON (${messageOf(error)})`);
+    throw new Refusal(400, messageOf(error));
   }
 }

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { sha256 } from '../../base/files.ts';
 import { pause } from '../../base/pause.ts';
+import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
 import { defaultLimits, parseResponse } from './wire.ts';
 
@@ -138,16 +139,17 @@ export class HttpRetriever implements Retriever {
         body,
         signal: patience,
       });
-      const text = await response.text().catch((error: unknown) => {
+      const bytes = await response.arrayBuffer().catch((error: unknown) => {
         throw new Passing(`${this.#url}: the answer broke off (${messageOf(error)})`);
       });
+      const text = decodeText(new Uint8Array(bytes), this.#url);
       if (response.status === 429 || response.status >= 500)
         throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, retryAfter(response));
       if (!response.ok)
         throw new UserError(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
           hint: 'The server refuses this request; asking again would not help.',
         });
-      const lists = parseResponse(parsed(text), queries.length, k);
+      const lists = parseResponse(parsed(text, this.#url), queries.length, k);
       if ('reason' in lists) throw new Passing(`${this.#url}: ${lists.reason}`);
       return lists;
     });
@@ -195,11 +197,12 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string, url: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return parseJson(text, url);
+  } catch (error) {
+    // Half an answer may be whole the next time.
+    throw new Passing(messageOf(error));
   }
 }
 
