@@ -134,11 +134,9 @@ async function close(server: Server, service: Service, connections: Connections,
   await new Promise<void>((closed) => NetServer.prototype.close.call(server, () => closed()));
   for (const timer of timers) clearTimeout(timer);
   clearInterval(idle);
-  // The requests of connections that were cut end after these.
-  await setImmediate();
   // Ends http's own timer for slow clients.
   server.close();
-  return service.sinceClosing;
+  return service.sinceClosing();
 }
 
 function addressError(error: unknown, { host, port }: ServerOptions): unknown {

@@ -45,6 +45,7 @@ export class Service {
   readonly #bodies = new ByteBudget(BODY_BYTES);
   readonly #pace = new Pace(PACE);
   readonly #sizes = new PassageSizes();
+  #underWay = 0;
   #closing: { answered: number; unanswered: number } | undefined;
 
   /** @param address that was taken */
@@ -59,9 +60,10 @@ export class Service {
     this.#closing = { answered: 0, unanswered: 0 };
   }
 
-  /** Requests that ended since then. */
-  get sinceClosing(): { readonly answered: number; readonly unanswered: number } {
-    return this.#closing ?? { answered: 0, unanswered: 0 };
+  /** Requests since then; what is still under way counts as unanswered. */
+  sinceClosing(): { answered: number; unanswered: number } {
+    const { answered, unanswered } = this.#closing ?? { answered: 0, unanswered: 0 };
+    return { answered, unanswered: unanswered + this.#underWay };
   }
 
   /** Answers a request; never rejects. */
@@ -69,7 +71,9 @@ export class Service {
     // Heard of where the body is read and where the answer is sent.
     request.on('error', () => {});
     response.on('error', () => {});
+    this.#underWay += 1;
     response.once('close', () => {
+      this.#underWay -= 1;
       if (this.#closing !== undefined) this.#closing[response.writableFinished ? 'answered' : 'unanswered'] += 1;
     });
     if (this.#closing !== undefined) response.shouldKeepAlive = false;
