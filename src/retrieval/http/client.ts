@@ -11,7 +11,7 @@ import { sha256 } from '../../base/files.ts';
 import { pause } from '../../base/pause.ts';
 import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
-import { parseResponse } from './wire.ts';
+import { defaultLimits, parseResponse } from './wire.ts';
 
 export interface HttpRetrieverOptions {
   /** Deadline of one request, in seconds. */
@@ -21,7 +21,7 @@ export interface HttpRetrieverOptions {
   /** The first wait, in seconds; it doubles each time up to `longestWait`, and each is shortened at random by up to a half. */
   readonly firstWait: number;
   readonly longestWait: number;
-  /** Queries of one request. */
+  /** Queries of one request; fewer where their passages would be more than a server answers with. */
   readonly batch: number;
   /** Requests under way at once for one call. */
   readonly concurrency: number;
@@ -104,7 +104,8 @@ export class HttpRetriever implements Retriever {
   }
 
   async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
-    const { batch, concurrency } = this.#options;
+    const { concurrency } = this.#options;
+    const batch = Math.max(1, Math.min(this.#options.batch, Math.floor(defaultLimits.maxHits / k)));
     const results: Hit[][] = new Array(queries.length);
     // The first failure stops the requests that are still under way.
     const failed = new AbortController();
