@@ -191,9 +191,19 @@ function answers(
 
 function trajectory(questionId: string, dataset: string, rollout: number, reward: 0 | 1, searches: number): Trajectory {
   return {
-    ...{ questionId, dataset, rollout, reward, prompt: [1], ids: [2, 3, 4], mask: [1, 0, 1], logprobs: [-1, 0, -1] },
+    questionId,
+    dataset,
+    rollout,
+    reward,
+    prompt: [1],
+    ids: [2, 3, 4],
+    mask: [1, 0, 1],
+    logprobs: [-1, 0, -1],
     searches: Array.from({ length: searches }, () => ({ query: 'who', passages: [] })),
-    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: reward === 1 },
+    stop: 'answered',
+    answer: 'x',
+    wellFormed: true,
+    grounded: reward === 1,
   };
 }
 
@@ -207,7 +217,10 @@ async function writePairs(files: RunFiles, { encode }: Pick<Tokenizer, 'encode'>
   const groups = [0, 1, 2, 3].map((q) =>
     [0, 1, 2, 3, 4].map((rollout) => ({
       ...trajectory(`pool/${q}`, 'hotpotqa', rollout, rollout <= q ? 1 : 0, 1),
-      ...{ prompt: question, ids: said, mask: mask.map((m) => m as 0 | 1), logprobs: mask.map((m) => -0.5 * m) },
+      prompt: question,
+      ids: said,
+      mask: mask.map((m) => m as 0 | 1),
+      logprobs: mask.map((m) => -0.5 * m),
     })),
   );
   await writeShard(shardFile(files.file('trajectories'), 'pool-1-0000'), groups.flat().map(toLine));
