@@ -61,6 +61,13 @@ it('no file imports itself by way of others', () => {
   expect(circles).toEqual([]);
 });
 
+it('are listed in docs/architecture.md in this order', () => {
+  const text = readFileSync(path.join(source, '..', 'docs', 'architecture.md'), 'utf8');
+  const table = text.slice(text.indexOf('| room |'), text.indexOf('## The way of the data'));
+  const listed = [...table.matchAll(/^\| `([a-z]+)\//gm)].map(([, room]) => room!);
+  expect([...new Set(listed)]).toEqual([...rooms].reverse());
+});
+
 it('every folder of src is a known room', () => {
   const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(folders.map((f) => f.name).sort()).toEqual([...rooms].sort());
