@@ -1,7 +1,7 @@
 /** What an experiment will take, from a few seconds of the real thing on this machine. */
 import { checkpointBytes, estimateRun, estimateStages } from '../evolve/estimate.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { Setup } from '../evolve/setup.ts';
+import { planStages } from '../evolve/stages.ts';
 import { questionCounts, type Task } from './tasks.ts';
 
 export interface ExperimentEstimate {
@@ -23,7 +23,8 @@ export async function estimateExperiment(setup: Setup, tasks: readonly Task[]): 
     seconds: times.reduce((sum, { seconds }) => sum + seconds, 0),
     tasks: times,
     diskForCheckpoints: tasks.reduce(
-      (sum, { settings, begin, end }) => sum + checkpointBytes(setup.policy, planStages(settings).slice(begin, end)),
+      (sum, { settings, begin, end }) =>
+        sum + checkpointBytes(setup.policy, planStages(settings).slice(begin, end), settings),
       0,
     ),
   };
