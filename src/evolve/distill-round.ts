@@ -84,11 +84,8 @@ export async function distillRound(run: Run, stage: Stage, start: EvolveState): 
   await run.journal.restoreKept(stage.from, policy);
   await policy.freeze();
   if (start.step > 0) await run.journal.restoreLatest(policy);
-  else {
-    await policy.resetOptimizer();
-    if (distill.adapter)
-      await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
-  }
+  else if (distill.adapter)
+    await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();

@@ -64,13 +64,10 @@ export async function grpoRound(run: Run, stage: Stage, start: EvolveState): Pro
 
   // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
   await run.journal.restoreKept(stage.from, policy);
-  await policy.freeze();
+  if (grpo.klCoefficient > 0) await policy.freeze();
   // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
   if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
-  else {
-    await policy.resetOptimizer();
-    state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, best);
-  }
+  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, best);
 
   let reason = signOfCollapse(state.recent, guards);
   while (state.step < steps && reason === undefined) {
@@ -133,12 +130,13 @@ async function grpoStep(
   });
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   const [loss, update, gap] = await run.training(sequences, async (watch) => {
-    // A quantised sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
-    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present', watch) : undefined;
+    // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
+    const isExact = policy.capabilities.sampler === 'exact';
+    const recomputed = isExact ? undefined : await policy.logprobs(sequences, 'present', watch);
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
-    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed), watch);
-    const gap = recomputed && samplerGap(weighted, recomputed);
-    return [result, await policy.step(optimizerStep(grpo, step, steps)), gap] as const;
+    const batch = policyGradientBatch(weighted, reference, grpo, recomputed);
+    const { losses, update } = await policy.train([batch], optimizerStep(grpo, step, steps), watch);
+    return [losses[0]!, update, recomputed && samplerGap(weighted, recomputed)] as const;
   });
 
   const valid = groups.flat().filter((t) => !isFailure(t.stop));

@@ -58,10 +58,7 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
   const perEpoch = Math.ceil(responses.length / sft.sequencesPerStep);
   const steps = Math.min(sft.epochs * perEpoch, sft.maxSteps || Number.POSITIVE_INFINITY);
   if (start.step > 0) await run.journal.restoreLatest(policy);
-  else {
-    await run.journal.restoreKept(stage.from, policy);
-    await policy.resetOptimizer();
-  }
+  else await run.journal.restoreKept(stage.from, policy);
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();

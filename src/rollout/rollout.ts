@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Question } from '../base/question.ts';
 import type { StreamKey } from '../base/random.ts';
+import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { sampleInSlices, textTeller } from '../engines/slices.ts';
 import type { Policy, Sample, SampleRequest, TokenIds } from '../policy/policy.ts';
 import { observe } from '../protocol/observation.ts';
 import { lastAnswer, wellFormed } from '../protocol/parser.ts';
@@ -171,12 +171,14 @@ class IdConversation implements Conversation {
     this.#environment.policy.release(this.#session);
   }
 
-  #sample(request: SampleRequest, signal: AbortSignal): Promise<Sample> {
+  async #sample(request: SampleRequest, signal: AbortSignal): Promise<Sample> {
     const { policy, tokenizer } = this.#environment;
     const onEvent = this.#onEvent;
-    if (onEvent === undefined) return policy.sample(request, signal);
+    if (onEvent === undefined) return policy.sample(request, { signal });
     const tell = textTeller(tokenizer, (piece) => onEvent({ kind: 'text', piece }));
-    return sampleInSlices(policy, request, tokenizer, tell, signal);
+    const sample = await policy.sample(request, { signal, onTokens: (ids) => tell(ids, false) });
+    tell(readTokens(sample), true);
+    return sample;
   }
 
   #append(ids: TokenIds, author: 0 | 1, logprobs: readonly number[]): void {
