@@ -49,7 +49,7 @@ function shownFor(
     case 'other-question':
       return next === pair ? undefined : next.expert;
     case 'random-correct':
-      return anyOf(siblings.filter((t) => t.reward === 1));
+      return anyOf(siblings.filter((t) => t.correct === 1));
     case 'any-sibling':
       return anyOf(siblings);
   }

@@ -18,7 +18,7 @@ export function minePair(group: readonly Trajectory[], minExpertSearches = 0): P
   const expert = findExpert(siblings, minExpertSearches);
   if (expert === undefined) return undefined;
 
-  const wrong = siblings.filter((t) => t.reward === 0);
+  const wrong = siblings.filter((t) => t.correct === 0);
   const candidates = wrong.length > 0 ? wrong : siblings.filter((t) => t !== expert);
   let best: { trajectory: Trajectory; difference: Difference } | undefined;
   for (const trajectory of candidates) {
@@ -32,7 +32,7 @@ export function minePair(group: readonly Trajectory[], minExpertSearches = 0): P
 /** The most efficient correct, well-formed trajectory; also what the gate shows as expert. */
 export function findExpert(group: readonly Trajectory[], minExpertSearches = 0): Trajectory | undefined {
   return valid(group)
-    .filter((t) => t.reward === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
+    .filter((t) => t.correct === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
     .sort(
       (a, b) =>
         a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout,

@@ -25,9 +25,9 @@ export function crossEntropyBatch(responses: readonly Response[]): CrossEntropyB
 }
 
 /**
- * Rejection sampling: of each question's group the correct trajectories, in order (failures of the environment have no
- * reward). Well-formed ones only: what is learned here is imitated to the letter.
+ * Rejection sampling: of each question's group the correct trajectories, in order (failures of the environment
+ * are none). Well-formed ones only: what is learned here is imitated to the letter.
  */
 export function acceptedTrajectories(groups: readonly (readonly Trajectory[])[]): Trajectory[] {
-  return valid(groups.flat()).filter((t) => t.reward === 1 && t.wellFormed);
+  return valid(groups.flat()).filter((t) => t.correct === 1 && t.wellFormed);
 }

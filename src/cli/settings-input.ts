@@ -33,9 +33,9 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
     const value = await readJson(input.file);
     if (!isRecord(value))
       throw new UserError(`${input.file}: an object with settings was expected, found ${show(value)}`);
-    layers.push(...flatten(value, input.file));
+    layers.push(...flatten(schema, value, input.file));
   }
-  if (input.part !== undefined) layers.push(...flatten(input.part.value, input.part.source));
+  if (input.part !== undefined) layers.push(...flatten(schema, input.part.value, input.part.source));
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
@@ -50,13 +50,23 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   throw new UserError(refusal(schema, parsed.error.issues, layers, settings), hint === undefined ? {} : { hint });
 }
 
-/** An object's leaves, each with its path; lists are leaves. */
-function flatten(value: Record<string, unknown>, source: string, path: readonly string[] = []): Layer[] {
-  return Object.entries(value).flatMap(([key, inner]) =>
-    isRecord(inner) && Object.keys(inner).length > 0
-      ? flatten(inner, source, [...path, key])
-      : [{ source, path: [...path, key], value: inner }],
-  );
+/** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
+function flatten(
+  schema: z.ZodType,
+  value: Record<string, unknown>,
+  source: string,
+  path: readonly string[] = [],
+): Layer[] {
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const own = [...path, key];
+    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || isWhole(schemaAt(schema, own));
+    return isLeaf ? [{ source, path: own, value: inner }] : flatten(schema, inner, source, own);
+  });
+}
+
+/** Whether a field's parts cannot be set one by one, since they depend on one another. */
+function isWhole(schema: z.ZodType | undefined): boolean {
+  return schema instanceof z.ZodDiscriminatedUnion;
 }
 
 /** "a.b=c": the value is JSON, or a plain word; where a list belongs, "x,y" will do. */
@@ -98,6 +108,10 @@ function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string 
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
     throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
       hint: `For example: --set ${parent.join('.')}=[10,20]`,
+    });
+  if (isWhole(schemaAt(schema, parent)))
+    throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
+      hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
     });
   throw new UserError(unknownSetting(schema, source, path.join('.')), hint === undefined ? {} : { hint });
 }

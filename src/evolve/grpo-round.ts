@@ -1,10 +1,12 @@
 /**
- * One GRPO round: questions are rolled out in groups, exact match is the reward, one clipped policy-gradient update a step,
- * k3 KL to the round's start. Method §1.1 and §4.
+ * One GRPO round: questions are rolled out in groups and rewarded (by exact match, unless grpo.reward says otherwise), one
+ * clipped policy-gradient update a step, k3 KL to the round's start. Method §1.1 and §4.
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-import { policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { advantagesOf } from '../algorithms/advantages.ts';
+import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import { NonFiniteError } from '../policy/policy.ts';
 import { policyTokenCount, valid } from '../rollout/trajectory.ts';
@@ -13,36 +15,68 @@ import type { EvolveState, MetricRecord } from './journal.ts';
 import type { StageOutcome } from './results.ts';
 import type { Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
+import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
+import { bestName, heldOutName, stepShard } from './shards.ts';
+import type { StageKind, TrainingStage } from './stage.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
 
-type GrpoStage = { readonly name: string; readonly cycle: number; readonly from: string };
+/** A policy-gradient trajectory is read once more for the KL anchor. */
+const TRAINED_TRAJECTORY = 1.35;
+/** Rollouts of a held-out question. */
+const HELD_OUT_SAMPLES = 2;
 
-export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState): Promise<EvolveState> {
+export interface GrpoStage extends TrainingStage {
+  readonly kind: 'grpo';
+}
+
+export const grpoKind: StageKind<GrpoStage> = {
+  names: { grpo: 'GRPO' },
+  decides({ rollout, grpo: { steps, reward, ...grpo }, guards }, { cycle }) {
+    return {
+      rollout,
+      grpo,
+      guards,
+      [`grpo.steps of cycle ${cycle}`]: ofCycle(steps, cycle),
+      [`grpo.reward of cycle ${cycle}`]: ofCycle(reward, cycle),
+    };
+  },
+  work({ cycle }, _, { grpo, guards }) {
+    const steps = ofCycle(grpo.steps, cycle);
+    const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
+    const heldOut = (Math.ceil(steps / guards.every) + 1) * guards.heldOutQuestions * HELD_OUT_SAMPLES;
+    return { rollouts: trajectories + heldOut, trained: trajectories * TRAINED_TRAJECTORY, steps };
+  },
+  load: ({ grpo }) => ({ title: 'GRPO', adapterRank: null, freezes: grpo.klCoefficient > 0, extraTokens: 0 }),
+  kept: ({ name }) => [bestName(name), name],
+  stepsAreRollouts: false,
+  run: grpoRound,
+};
+
+type Stage = Pick<GrpoStage, 'name' | 'cycle' | 'from'>;
+
+export async function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
   const { grpo, guards } = run.settings;
-  const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;
-  const bestName = `${stage.name}-best`;
+  const steps = ofCycle(grpo.steps, stage.cycle);
+  const best = bestName(stage.name);
   let state = start;
 
   // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
   await run.journal.restoreKept(stage.from, policy);
-  await policy.freeze();
+  if (grpo.klCoefficient > 0) await policy.freeze();
   // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
   if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
-  else {
-    await policy.resetOptimizer();
-    state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, bestName);
-  }
+  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, best);
 
   let reason = signOfCollapse(state.recent, guards);
   while (state.step < steps && reason === undefined) {
     run.throwIfCancelled();
     const step = state.step + 1;
     try {
-      const { health, record } = await grpoStep(run, stage.name, step, steps);
+      const { health, record } = await grpoStep(run, stage, step, steps);
       state = { ...state, step, recent: [...state.recent, health].slice(-guards.window) };
       await run.journal.metric(record);
       run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
@@ -52,14 +86,13 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
       break;
     }
     reason = signOfCollapse(state.recent, guards);
-    const measured =
-      step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, bestName) : state;
+    const measured = step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, best) : state;
     // A new best has been checkpointed already.
     if (measured === state && step % run.settings.checkpointEvery === 0) await run.checkpoint(state);
     state = measured;
   }
 
-  await run.journal.restoreKept(bestName, policy);
+  await run.journal.restoreKept(best, policy);
   const outcome: StageOutcome = {
     stage: stage.name,
     steps: state.step,
@@ -77,25 +110,35 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
 
 async function grpoStep(
   run: Run,
-  stage: string,
+  { name: stage, cycle }: Stage,
   step: number,
   steps: number,
 ): Promise<{ health: Health; record: MetricRecord }> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step });
-  await run.journal.writeTrajectories(`${stage}-step-${String(step).padStart(4, '0')}`, groups.flat());
+  const groups = await run.rollOut(
+    questions,
+    { perQuestion: grpo.groupSize, stage, step },
+    rewardOf(ofCycle(grpo.reward, cycle)),
+  );
+  await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
 
-  const weighted = weighGroups(groups);
+  // Asynchronous: a form of credit may have to ask first.
+  const weighted = await advantagesOf(grpo.advantage, {
+    questions,
+    groups,
+    score: (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch)),
+  });
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   const [loss, update, gap] = await run.training(sequences, async (watch) => {
-    // A quantised sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
-    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present', watch) : undefined;
+    // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
+    const isExact = policy.capabilities.sampler === 'exact';
+    const recomputed = isExact ? undefined : await policy.logprobs(sequences, 'present', watch);
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
-    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed), watch);
-    const gap = recomputed && samplerGap(weighted, recomputed);
-    return [result, await policy.step(adamWOfStep(grpo, step, steps)), gap] as const;
+    const batch = policyGradientBatch(weighted, reference, grpo, recomputed);
+    const { losses, update } = await policy.train([batch], adamWOfStep(grpo, step, steps), watch);
+    return [losses[0]!, update, recomputed && samplerGap(weighted, recomputed)] as const;
   });
 
   const rolledOut = valid(groups.flat());
@@ -111,6 +154,7 @@ async function grpoStep(
     step,
     steps,
     reward: meanOf(rolledOut, (t) => t.reward),
+    exactMatch: meanOf(rolledOut, (t) => t.correct),
     searches: meanOf(rolledOut, (t) => t.searches.length),
     policyTokens: meanOf(rolledOut, policyTokenCount),
     wellFormed: meanOf(rolledOut, (t) => (t.wellFormed ? 1 : 0)),
@@ -133,17 +177,18 @@ async function grpoStep(
 }
 
 /** Asks the held-out training questions; weights that do at least as well as the best so far are kept, with a checkpoint. */
-async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
+async function keepIfBest(run: Run, stage: Stage, state: EvolveState, name: string): Promise<EvolveState> {
+  const heldOut = heldOutName(stage.name);
   const questions = run.slices.heldOut;
   // The same streams at every step: differences come from the weights alone.
   const groups = await run.rollOut(questions, {
-    perQuestion: 2,
+    perQuestion: HELD_OUT_SAMPLES,
     measured: true,
-    stage: `${stage.name}-held-out`,
+    stage: heldOut,
     step: 0,
   });
-  const score = meanOf(valid(groups.flat()), (t) => t.reward) ?? 0;
-  await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
+  const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
+  await run.journal.metric({ stage: heldOut, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };
   await run.checkpoint(better, name);

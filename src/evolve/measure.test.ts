@@ -6,13 +6,13 @@ const question = (id: string) => ({ id, dataset: 'nq', question: 'who ?', answer
 
 it('averages samples of a question first: the error is over questions', () => {
   const trajectories = [
-    makeTrajectory({ questionId: 'a', reward: 1 }),
-    makeTrajectory({ questionId: 'a', reward: 0 }),
-    makeTrajectory({ questionId: 'b', reward: 1 }),
-    makeTrajectory({ questionId: 'b', reward: 1 }),
+    makeTrajectory({ questionId: 'a', correct: 1 }),
+    makeTrajectory({ questionId: 'a', correct: 0 }),
+    makeTrajectory({ questionId: 'b', correct: 1 }),
+    makeTrajectory({ questionId: 'b', correct: 1 }),
   ];
   // Means .5 and 1: mean .75, sd √.125, error √.125 / √2 = .25.
-  expect(overQuestions(trajectories, (t) => t.reward)).toEqual({ mean: 0.75, standardError: 0.25 });
+  expect(overQuestions(trajectories, (t) => t.correct)).toEqual({ mean: 0.75, standardError: 0.25 });
 });
 
 it('is null when the question cannot be asked of any trajectory', () => {
@@ -25,17 +25,17 @@ it('measures a suite, failures counted and left out', () => {
     'nq',
     [question('a'), question('b'), question('c')],
     [
-      makeTrajectory({ questionId: 'a', reward: 1, answer: 'x', queries: ['1', '2'] }),
+      makeTrajectory({ questionId: 'a', correct: 1, answer: 'x', queries: ['1', '2'] }),
       makeTrajectory({
         questionId: 'b',
-        reward: 0,
+        correct: 0,
         answer: 'x y',
         queries: [],
         grounded: false,
         wellFormed: false,
         mask: [1, 1, 0, 0],
       }),
-      makeTrajectory({ questionId: 'c', reward: 0, answer: null, stop: 'search-failed' }),
+      makeTrajectory({ questionId: 'c', correct: 0, answer: null, stop: 'search-failed' }),
     ],
   );
   expect(measured).toMatchObject({ suite: 'nq', questions: 3, samplesPerQuestion: 1, failures: 1 });

@@ -35,7 +35,7 @@ export function measureSuite(
     suite,
     questions: new Set(all.map((t) => t.questionId)).size,
     samplesPerQuestion: questions.length === 0 ? 0 : Math.round(all.length / questions.length),
-    exactMatch: over((t) => t.reward),
+    exactMatch: over((t) => t.correct),
     f1: over((t) => (t.answer === null ? 0 : f1(t.answer, answers.get(t.questionId) ?? []))),
     searches: over((t) => t.searches.length),
     policyTokens: over(policyTokenCount),

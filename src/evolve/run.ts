@@ -6,6 +6,7 @@ import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
 import { MOST_FAILED_OF_MEASURED, MOST_FAILED_OF_TRAINING, rollOutCompletely } from '../rollout/complete-rollouts.ts';
+import type { Reward } from '../rollout/reward.ts';
 import { groupTasks } from '../rollout/rollouts.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Clock } from './clock.ts';
@@ -82,16 +83,18 @@ export class Run {
   async rollOut(
     questions: readonly Question[],
     request: Omit<RollOutRequest, 'questions' | 'budgets'>,
+    reward?: Reward,
   ): Promise<Groups> {
-    const [[groups]] = (await this.rollOutTogether([{ questions, ...request }])) as [[Groups]];
+    const [[groups]] = (await this.rollOutTogether([{ questions, ...request }], reward)) as [[Groups]];
     return groups;
   }
 
   /**
    * Rollouts of several kinds, all under way together, so that no kind waits for the last ones of another. Gives, by
    * request and by budget, the groups in the order of the questions. Throws Cancelled when the run is interrupted.
+   * @param reward what the rollouts are worth to the round that trains on them; default exact match
    */
-  async rollOutTogether(requests: readonly RollOutRequest[]): Promise<Groups[][]> {
+  async rollOutTogether(requests: readonly RollOutRequest[], reward?: Reward): Promise<Groups[][]> {
     const { rollout } = this.settings;
     const asked = requests.map((request) => this.#tasksOf(request));
     const tasks = asked.flatMap((each) => each.map(({ task }) => task));
@@ -103,6 +106,7 @@ export class Run {
       limits: rollout,
       deadlines: { search: rollout.searchSeconds, sample: rollout.sampleSeconds },
       temperature: 1,
+      ...(reward && { reward }),
     };
     let done = 0;
     const shares = requests.flatMap(({ measured }, r) =>

@@ -3,7 +3,8 @@
  * intervals, exact match by suite, exact match and searches of every stage, gates and the law seed by seed. All of it is in
  * summary.json too.
  */
-import { modeKey, SHARED_STAGES } from './collect.ts';
+import { SHARED_STAGES } from './arms.ts';
+import { modeKey } from './collect.ts';
 import type { Measure, RunSummary, Summary } from './schema.ts';
 
 /** The two that verdicts rest on. */

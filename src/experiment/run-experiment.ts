@@ -6,7 +6,7 @@
 
 import { makeFolder } from '../base/files.ts';
 import type { EvolveEvent } from '../evolve/journal.ts';
-import { planStages } from '../evolve/plan.ts';
+import { planStages } from '../evolve/stages.ts';
 import { acquireLock } from '../runs/lock.ts';
 import type { Base, Definition } from './definition.ts';
 import { recordExperiment } from './record.ts';

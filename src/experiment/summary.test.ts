@@ -39,7 +39,7 @@ async function plainDifference(other: string, shard: [string, string], seed: str
   const [of, against] = await Promise.all(
     ['e1', other].map(async (arm, i) => {
       const read = await new RunFiles(path.join(folder, seed, arm)).trajectories(shard[i]!);
-      return new Map(read!.map((t) => [`${t.dataset} ${t.questionId} ${t.rollout}`, t.reward]));
+      return new Map(read!.map((t) => [`${t.dataset} ${t.questionId} ${t.rollout}`, t.correct]));
     }),
   );
   const suites = [...new Set([...of!.keys()].map((name) => name.split(' ')[0]!))];
@@ -169,7 +169,7 @@ describe('the summary of an experiment', () => {
 
 describe('figures of a run', () => {
   it('leave out failed rollouts and what cannot be asked', () => {
-    const rollout = (questionId: string, reward: number, stop: 'answered' | 'deadline') => ({
+    const rollout = (questionId: string, correct: 0 | 1, stop: 'answered' | 'deadline') => ({
       ...{
         questionId,
         dataset: 'nq',
@@ -182,7 +182,8 @@ describe('figures of a run', () => {
       searches: [],
       stop,
       answer: null,
-      reward,
+      correct,
+      reward: correct,
       wellFormed: false,
       grounded: null,
     });

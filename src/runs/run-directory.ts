@@ -105,7 +105,7 @@ export class RunDirectory implements Journal {
   }
 
   async restoreKept(name: string, policy: Policy): Promise<void> {
-    await policy.restore(await this.#checkpoints.kept(name));
+    await policy.restore(await this.#checkpoints.kept(name), { optimizer: 'fresh' });
   }
 
   async restoreLatest(policy: Policy): Promise<EvolveState | undefined> {

@@ -104,10 +104,10 @@ export async function measureInWorld(
 
 function figures(sampled: readonly Trajectory[], greedy: readonly Trajectory[]): Means {
   const groups = Map.groupBy(sampled, ({ questionId }) => questionId);
-  const isMixed = (group: readonly Trajectory[]) => new Set(group.map(({ reward }) => reward)).size > 1;
+  const isMixed = (group: readonly Trajectory[]) => new Set(group.map(({ correct }) => correct)).size > 1;
   return {
-    sampledExactMatch: mean(sampled, ({ reward }) => reward),
-    greedyExactMatch: mean(greedy, ({ reward }) => reward),
+    sampledExactMatch: mean(sampled, ({ correct }) => correct),
+    greedyExactMatch: mean(greedy, ({ correct }) => correct),
     searches: mean(sampled, ({ searches }) => searches.length),
     greedySearches: mean(greedy, ({ searches }) => searches.length),
     policyTokens: mean(sampled, policyTokenCount),

@@ -6,9 +6,9 @@ import type { Tokenizer } from '../../checkpoint/tokenizer.types.ts';
 import { evaluationModes } from '../../evolve/evaluate.ts';
 import type { MetricRecord } from '../../evolve/journal.ts';
 import { meanOfSuites, measureSuite } from '../../evolve/measure.ts';
-import { planStages } from '../../evolve/plan.ts';
 import type { Results, StageMeasurement } from '../../evolve/results.ts';
 import { presets, type Settings } from '../../evolve/settings.ts';
+import { planStages } from '../../evolve/stages.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
 import { presentVersions } from '../../runs/config-record.ts';
@@ -189,12 +189,19 @@ function answers(
   }).flat();
 }
 
-function trajectory(questionId: string, dataset: string, rollout: number, reward: 0 | 1, searches: number): Trajectory {
+function trajectory(
+  questionId: string,
+  dataset: string,
+  rollout: number,
+  correct: 0 | 1,
+  searches: number,
+): Trajectory {
   return {
     questionId,
     dataset,
     rollout,
-    reward,
+    correct,
+    reward: correct,
     prompt: [1],
     ids: [2, 3, 4],
     mask: [1, 0, 1],
@@ -203,7 +210,7 @@ function trajectory(questionId: string, dataset: string, rollout: number, reward
     stop: 'answered',
     answer: 'x',
     wellFormed: true,
-    grounded: reward === 1,
+    grounded: correct === 1,
   };
 }
 

@@ -127,7 +127,7 @@ export function fixtureState(stage: number, step: number): EvolveState {
   };
 }
 
-export function fixtureTrajectory(questionId: string, rollout: number, reward: 0 | 1 = 1): Trajectory {
+export function fixtureTrajectory(questionId: string, rollout: number, correct: 0 | 1 = 1): Trajectory {
   const ids = [5, 6, 7, 8, 9, 10, 11, 12];
   return {
     questionId,
@@ -140,7 +140,8 @@ export function fixtureTrajectory(questionId: string, rollout: number, reward: 0
     searches: [{ query: 'where', passages: [{ id: 'p1', title: 'A <place>', score: 3.25 }] }],
     stop: 'answered',
     answer: 'a & b',
-    reward,
+    correct,
+    reward: correct,
     wellFormed: true,
     grounded: true,
   };
