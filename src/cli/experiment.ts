@@ -173,8 +173,12 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   try {
     summary = await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
-        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
-        ...{ signal, onEvent: (event) => status.see(event) },
+        folder: options.out,
+        jobs: options.jobs,
+        threads: os.availableParallelism(),
+        base,
+        signal,
+        onEvent: (event) => status.see(event),
       }),
     );
   } finally {

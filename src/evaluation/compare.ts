@@ -7,19 +7,12 @@ import { baselineTitle } from '../baselines/all.ts';
 import { type Estimate, type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
-import { answerKey, type ScoredAnswer } from './answer.ts';
+import { answerKey } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
 import { type PublishedModel, type PublishedRow, publishedRows } from './published.ts';
-import type { EvaluationResults, ResultRow } from './results.ts';
+import type { NamedEvaluation, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
-
-/** A finished evaluation under the name that the tables give it. */
-export interface NamedEvaluation {
-  readonly name: string;
-  readonly results: EvaluationResults;
-  readonly answers: ReadonlyMap<string, ScoredAnswer>;
-}
 
 /** One of our rows: a baseline of an evaluation. */
 export interface ComparedRow {

@@ -32,9 +32,9 @@ function bothWays(suite: string, cases: readonly Case[]) {
   const trajectories = cases.map(({ answer, stop, searches, tokens, wellFormed }, i): Trajectory => {
     const queries = Array.from({ length: searches }, (_, n) => `query ${n}`);
     const ids = Array.from({ length: tokens }, (_, n) => n);
-    const reward = answer === 'gold' || answer === 'The Gold.' ? 1 : 0;
+    const correct = answer === 'gold' || answer === 'The Gold.' ? 1 : 0;
     const mask = ids.map(() => 1 as const);
-    return makeTrajectory({ questionId: questions[i]!.id, answer, reward, stop, queries, ids, mask, wellFormed });
+    return makeTrajectory({ questionId: questions[i]!.id, answer, correct, stop, queries, ids, mask, wellFormed });
   });
   const answers = trajectories.map((t, i) =>
     makeAnswer(questions[i]!, {

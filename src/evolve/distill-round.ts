@@ -10,17 +10,49 @@ import type { CrossEntropyBatch, DivergenceBatch, LossResult } from '../policy/p
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
+import { gateName } from './gate.ts';
 import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import { expertIds, type Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
+import { pairShard } from './shards.ts';
+import type { StageKind, TrainingStage } from './stage.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
 
-type DistillStage = { readonly name: string; readonly cycle: number; readonly from: string };
+/** A pair is read once more by the teacher. */
+const TRAINED_PAIR = 1.5;
+/** Share of the pool's questions that give a pair, before it is known. */
+const EXPECTED_YIELD = 0.65;
 
-export async function distillRound(run: Run, stage: DistillStage, start: EvolveState): Promise<EvolveState> {
+export interface DistillStage extends TrainingStage {
+  readonly kind: 'distill';
+}
+
+export const distillKind: StageKind<DistillStage> = {
+  names: { e1: 'E1' },
+  decides: ({ distill, pool, gate }) => ({ distill, pool, 'gate.whenClosed': gate.whenClosed }),
+  work(_, __, { pool, distill }) {
+    const pairs = pool.questions * EXPECTED_YIELD;
+    const bound = distill.maxSteps || Number.POSITIVE_INFINITY;
+    const steps = Math.min(distill.epochs * Math.ceil(pairs / distill.pairsPerStep), bound);
+    return { rollouts: 0, trained: steps * distill.pairsPerStep * TRAINED_PAIR, steps };
+  },
+  load: ({ distill }) => ({
+    title: 'distillation',
+    adapterRank: distill.adapter?.rank ?? null,
+    freezes: true,
+    extraTokens: distill.expertTokens,
+  }),
+  kept: ({ name }) => [name],
+  stepsAreRollouts: false,
+  run: distillRound,
+};
+
+type Stage = Pick<DistillStage, 'name' | 'cycle' | 'from'>;
+
+export async function distillRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
   const { distill, gate, seed } = run.settings;
   const ended = (outcome: Omit<StageOutcome, 'stage'>): EvolveState => ({
@@ -28,7 +60,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
     results: { ...start.results, outcomes: [...start.results.outcomes, { stage: stage.name, ...outcome }] },
   });
 
-  const measured = start.results.gates.find((g) => g.stage === `gate-${stage.cycle}`);
+  const measured = start.results.gates.find((g) => g.stage === gateName(stage.cycle));
   if (measured && !measured.open && gate.whenClosed === 'skip')
     return ended({ steps: 0, stoppedBy: 'gate', reason: 'the privileged prompt showed no gap to distil', keptStep: 0 });
 
@@ -82,7 +114,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
     };
     await run.journal.metric(record);
     if (step <= perEpoch && loss.loss !== 'cross-entropy')
-      await run.journal.writePairs(`${stage.name}-${String(step).padStart(4, '0')}`, pairRecords(batch, result));
+      await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, result));
     run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
     if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
   }
@@ -93,7 +125,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
 type DistillSettings = Settings['distill'];
 
 /** The pool's pairs with both prompts; those without anything to show to the teacher are left out. */
-async function promptedPairs(run: Run, stage: DistillStage): Promise<PromptedPair[]> {
+async function promptedPairs(run: Run, stage: Stage): Promise<PromptedPair[]> {
   const { tokenizer, template } = run.setup;
   const { distill, seed } = run.settings;
   const pairs = await readPairs(run, stage.cycle);

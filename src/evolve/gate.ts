@@ -12,13 +12,44 @@ import type { EvolveState } from './journal.ts';
 import { overQuestions } from './measure.ts';
 import type { GateMeasurement, GateSide } from './results.ts';
 import { expertIds, type Groups, type Run } from './run.ts';
+import { gateShard } from './shards.ts';
+import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
 /** Samples per question and prompt. */
 export const GATE_SAMPLES = 2;
 
+export interface GateStage extends AnyStage {
+  readonly kind: 'gate';
+}
+
+export const gateKind: StageKind<GateStage> = {
+  ...rollsOut,
+  names: { gate: 'gate' },
+  decides: ({ rollout, gate, pool, distill }) => ({
+    rollout,
+    gate,
+    'pool.rollouts': pool.rollouts,
+    'pool.minExpertSearches': pool.minExpertSearches,
+    'distill.teacherTemperature': distill.teacherTemperature,
+    'distill.expertView': distill.expertView,
+    'distill.expertTokens': distill.expertTokens,
+  }),
+  work: (_, __, { gate, pool }) => ({
+    rollouts: gate.questions * (pool.rollouts + 2 * GATE_SAMPLES),
+    trained: 0,
+    steps: 1,
+  }),
+  // Experts first, then both prompts: two calls.
+  stepsAreRollouts: false,
+  run: measureGate,
+};
+
+/** The gate before the distillation of a cycle. */
+export const gateName = (cycle: number): string => `gate-${cycle}`;
+
 export async function measureGate(
   run: Run,
-  stage: { readonly name: string; readonly cycle: number },
+  stage: Pick<GateStage, 'name' | 'cycle'>,
   state: EvolveState,
 ): Promise<EvolveState> {
   const { gate, pool } = run.settings;
@@ -54,8 +85,8 @@ export async function measureGate(
     [Groups],
     [Groups],
   ];
-  await run.journal.writeTrajectories(`${stage.name}-plain`, plain.flat());
-  await run.journal.writeTrajectories(`${stage.name}-privileged`, privileged.flat());
+  await run.journal.writeTrajectories(gateShard(stage.name, 'plain'), plain.flat());
+  await run.journal.writeTrajectories(gateShard(stage.name, 'privileged'), privileged.flat());
 
   const gap = difference(privileged.flat(), plain.flat(), (t) => t.correct);
   const saved = difference(plain.flat(), privileged.flat(), (t) => t.searches.length);

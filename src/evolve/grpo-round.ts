@@ -4,7 +4,6 @@
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-
 import { advantagesOf } from '../algorithms/advantages.ts';
 import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
@@ -18,17 +17,51 @@ import type { Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
 import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
+import { bestName, heldOutName, stepShard } from './shards.ts';
+import type { StageKind, TrainingStage } from './stage.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
 
-type GrpoStage = { readonly name: string; readonly cycle: number; readonly from: string };
+/** A policy-gradient trajectory is read once more for the KL anchor. */
+const TRAINED_TRAJECTORY = 1.35;
+/** Rollouts of a held-out question. */
+const HELD_OUT_SAMPLES = 2;
 
-export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState): Promise<EvolveState> {
+export interface GrpoStage extends TrainingStage {
+  readonly kind: 'grpo';
+}
+
+export const grpoKind: StageKind<GrpoStage> = {
+  names: { grpo: 'GRPO' },
+  decides({ rollout, grpo: { steps, reward, ...grpo }, guards }, { cycle }) {
+    return {
+      rollout,
+      grpo,
+      guards,
+      [`grpo.steps of cycle ${cycle}`]: ofCycle(steps, cycle),
+      [`grpo.reward of cycle ${cycle}`]: ofCycle(reward, cycle),
+    };
+  },
+  work({ cycle }, _, { grpo, guards }) {
+    const steps = ofCycle(grpo.steps, cycle);
+    const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
+    const heldOut = (Math.ceil(steps / guards.every) + 1) * guards.heldOutQuestions * HELD_OUT_SAMPLES;
+    return { rollouts: trajectories + heldOut, trained: trajectories * TRAINED_TRAJECTORY, steps };
+  },
+  load: ({ grpo }) => ({ title: 'GRPO', adapterRank: null, freezes: grpo.klCoefficient > 0, extraTokens: 0 }),
+  kept: ({ name }) => [bestName(name), name],
+  stepsAreRollouts: false,
+  run: grpoRound,
+};
+
+type Stage = Pick<GrpoStage, 'name' | 'cycle' | 'from'>;
+
+export async function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
   const { grpo, guards } = run.settings;
   const steps = ofCycle(grpo.steps, stage.cycle);
-  const bestName = `${stage.name}-best`;
+  const best = bestName(stage.name);
   let state = start;
 
   // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
@@ -36,7 +69,7 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
   if (grpo.klCoefficient > 0) await policy.freeze();
   // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
   if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
-  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, bestName);
+  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, best);
 
   let reason = signOfCollapse(state.recent, guards);
   while (state.step < steps && reason === undefined) {
@@ -53,14 +86,13 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
       break;
     }
     reason = signOfCollapse(state.recent, guards);
-    const measured =
-      step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, bestName) : state;
+    const measured = step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, best) : state;
     // A new best has been checkpointed already.
     if (measured === state && step % run.settings.checkpointEvery === 0) await run.checkpoint(state);
     state = measured;
   }
 
-  await run.journal.restoreKept(bestName, policy);
+  await run.journal.restoreKept(best, policy);
   const outcome: StageOutcome = {
     stage: stage.name,
     steps: state.step,
@@ -78,7 +110,7 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
 
 async function grpoStep(
   run: Run,
-  { name: stage, cycle }: GrpoStage,
+  { name: stage, cycle }: Stage,
   step: number,
   steps: number,
 ): Promise<{ health: Health; record: MetricRecord }> {
@@ -90,7 +122,7 @@ async function grpoStep(
     { perQuestion: grpo.groupSize, stage, step },
     rewardOf(ofCycle(grpo.reward, cycle)),
   );
-  await run.journal.writeTrajectories(`${stage}-step-${String(step).padStart(4, '0')}`, groups.flat());
+  await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
 
   // Asynchronous: a form of credit may have to ask first.
   const weighted = await advantagesOf(grpo.advantage, {
@@ -145,17 +177,18 @@ async function grpoStep(
 }
 
 /** Asks the held-out training questions; weights that do at least as well as the best so far are kept, with a checkpoint. */
-async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
+async function keepIfBest(run: Run, stage: Stage, state: EvolveState, name: string): Promise<EvolveState> {
+  const heldOut = heldOutName(stage.name);
   const questions = run.slices.heldOut;
   // The same streams at every step: differences come from the weights alone.
   const groups = await run.rollOut(questions, {
-    perQuestion: 2,
+    perQuestion: HELD_OUT_SAMPLES,
     measured: true,
-    stage: `${stage.name}-held-out`,
+    stage: heldOut,
     step: 0,
   });
   const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
-  await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
+  await run.journal.metric({ stage: heldOut, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };
   await run.checkpoint(better, name);

@@ -8,12 +8,35 @@ import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algor
 import { streamKey } from '../base/random.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
-import type { SftStage } from './plan.ts';
 import { readPool } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import type { Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
+import type { StageKind, TrainingStage } from './stage.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
+
+/** Share of the pool's rollouts that are right, before it is known. */
+const EXPECTED_CORRECT = 0.4;
+
+export interface SftStage extends TrainingStage {
+  readonly kind: 'sft';
+  readonly on: 'answers' | 'correct-trajectories';
+}
+
+export const sftKind: StageKind<SftStage> = {
+  names: { sft: 'SFT', rejection: 'rejection sampling' },
+  decides: ({ sft, pool }, { on }) => (on === 'answers' ? { sft } : { sft, pool }),
+  work({ on }, { trainingQuestions }, { pool, sft }) {
+    const responses = on === 'answers' ? trainingQuestions : pool.questions * pool.rollouts * EXPECTED_CORRECT;
+    const bound = sft.maxSteps || Number.POSITIVE_INFINITY;
+    const steps = Math.min(sft.epochs * Math.ceil(responses / sft.sequencesPerStep), bound);
+    return { rollouts: 0, trained: steps * sft.sequencesPerStep, steps };
+  },
+  load: () => ({ title: 'fine-tuning', adapterRank: null, freezes: false, extraTokens: 0 }),
+  kept: ({ name }) => [name],
+  stepsAreRollouts: false,
+  run: sftRound,
+};
 
 export async function sftRound(run: Run, stage: SftStage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
