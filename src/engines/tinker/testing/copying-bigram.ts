@@ -14,7 +14,7 @@ export class CopyingBigram {
   /** W by rows, then C. */
   readonly parameters: Float64Array;
 
-  constructor(vocabulary: number, parameters = new Float64Array(vocabulary * (vocabulary + 1))) {
+  constructor(vocabulary: number, parameters: Float64Array = new Float64Array(vocabulary * (vocabulary + 1))) {
     this.vocabulary = vocabulary;
     this.parameters = parameters;
   }
@@ -66,7 +66,7 @@ export class CopyingBigram {
       const logits = this.parameters.slice(last * V, (last + 1) * V);
       const pull = this.parameters[V * V + last]!;
       for (const id of seen) logits[id]! += pull;
-      yield { t, logp: logSoftmax(logits), seen };
+      yield { t, logp: logSoftmax(logits), seen: new Set(seen) };
     }
   }
 
