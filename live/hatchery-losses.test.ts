@@ -8,7 +8,7 @@ import { Random, streamKey } from '../src/base/random.ts';
 import { shifted, stream } from '../src/engines/tinker/datums.ts';
 import type { RemoteWeights } from '../src/engines/tinker/remote-weights.ts';
 import type { AdamWStep, PolicyGradientBatch, SoftCrossEntropyBatch, TokenIds } from '../src/policy/policy.ts';
-import { policyGradientAt } from '../src/policy/policy-gradient.ts';
+import { policyGradientTerms } from '../src/policy/policy-gradient.ts';
 import { type Peer, pythonOf, startHatchery, tinyModel } from './peer.ts';
 import { forwardBackward, openRemote, optimStep, type Remote } from './remote.ts';
 
@@ -310,8 +310,9 @@ describe.skipIf(python === undefined)('losses on hatchery', () => {
     let total = 0;
     for (const [i, { ids, advantages, oldLogprobs }] of batch.sequences.entries())
       for (let t = start; t < ids.length; t++) {
-        const at = { present: now[i]![t]!, old: oldLogprobs[t]!, reference: oldLogprobs[t]! };
-        total += policyGradientAt(at, advantages[t]!, batch).loss;
+        const old = oldLogprobs[t]!;
+        const token = { logprob: now[i]![t]!, oldLogprob: old, referenceLogprob: old, advantage: advantages[t]! };
+        total += policyGradientTerms(token, batch).loss;
       }
     return total / batch.denominator;
   }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
 import type { AdamWStep, LossBatch, Policy, TokenIds } from '../../policy/policy.ts';
-import { policyGradientAt } from '../../policy/policy-gradient.ts';
+import { policyGradientTerms } from '../../policy/policy-gradient.ts';
 import type { ProfileName } from './profiles.ts';
 import { PROFILE_NAMES } from './profiles.ts';
 import { letters, type OpenMock, openMock } from './testing/open-mock.ts';
@@ -104,8 +104,13 @@ function meanLoss(
   for (const { ids, mask, advantages, oldLogprobs, referenceLogprobs } of batch.sequences)
     for (let t = 1; t < ids.length; t++) {
       if (!mask[t]) continue;
-      const at = { present: logprob(ids, t), old: oldLogprobs[t]!, reference: referenceLogprobs![t]! };
-      sum += policyGradientAt(at, advantages[t]!, batch).loss;
+      const token = {
+        logprob: logprob(ids, t),
+        oldLogprob: oldLogprobs[t]!,
+        referenceLogprob: referenceLogprobs![t]!,
+        advantage: advantages[t]!,
+      };
+      sum += policyGradientTerms(token, batch).loss;
     }
   return sum / batch.denominator;
 }
