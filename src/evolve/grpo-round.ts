@@ -142,13 +142,14 @@ async function grpoStep(
   });
 
   const rolledOut = valid(groups.flat());
-  const deviation = loss.metrics.maxRatioDeviation ?? 0;
-  if (deviation > MAX_RATIO_DEVIATION)
+  const { entropy = null, maxRatioDeviation: deviation = null } = loss.metrics;
+  if (entropy === null && step === 1)
+    run.emit({ kind: 'note', text: `${stage}: the engine reports no entropy, so guards.minEntropy is not watched` });
+  if (deviation !== null && deviation > MAX_RATIO_DEVIATION)
     run.emit({
       kind: 'note',
       text: `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
     });
-  const entropy = loss.metrics.entropy ?? Number.NaN;
   const record: MetricRecord = {
     stage,
     step,
@@ -168,7 +169,7 @@ async function grpoStep(
     entropy,
     kl: loss.metrics.referenceKl ?? null,
     clipFraction: loss.metrics.clipFraction ?? null,
-    ratioDeviation: loss.metrics.maxRatioDeviation ?? null,
+    ratioDeviation: deviation,
     ...(gap && { samplerGap: gap.mean, samplerGapMax: gap.max }),
     gradientNorm: update.gradientNorm,
     skipped: update.skipped ? 1 : 0,
