@@ -191,14 +191,17 @@ function lossFigures({ loss, metrics }: LossResult): Record<string, number | nul
   };
 }
 
-/** Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class. */
-function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult): Record<string, number | null> {
+/**
+ * Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class,
+ * or the engine did not report it token by token.
+ */
+function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossResult): Record<string, number | null> {
   const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
   for (const [i, { student, mask }] of batch.entries())
     for (const [n, name] of tokenClasses(run.setup.tokenizer, student).entries()) {
       const total = sums.get(name);
-      if (total === undefined || mask[n] !== 1) continue;
-      total.sum += result.perToken?.[i]?.[n] ?? 0;
+      if (total === undefined || mask[n] !== 1 || perToken === undefined) continue;
+      total.sum += perToken[i]![n]!;
       total.count += 1;
     }
   return Object.fromEntries(
@@ -206,7 +209,7 @@ function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult)
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRecord[] {
+function pairRecords(batch: readonly PromptedPair[], { perToken }: LossResult): PairRecord[] {
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
@@ -215,6 +218,6 @@ function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRe
     studentPrompt,
     ids: student.ids,
     mask,
-    kl: [...(result.perToken?.[i] ?? [])],
+    kl: perToken ? [...perToken[i]!] : null,
   }));
 }

@@ -95,8 +95,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       return [policyGradientBatch(weighted, reference, grpo, recomputed)];
     },
     record([result]) {
-      warnOfDeviation(run, stage, step, result!);
-      const health = healthOf(groups, result!.metrics.entropy ?? Number.NaN, run.settings.rollout.searches);
+      warn(run, stage, step, result!);
+      const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
       return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, gap) }, health };
     },
   };
@@ -127,7 +127,7 @@ function lossFigures(
 ): Record<string, number | null> {
   return {
     loss,
-    entropy: metrics.entropy ?? Number.NaN,
+    entropy: metrics.entropy ?? null,
     kl: metrics.referenceKl ?? null,
     clipFraction: metrics.clipFraction ?? null,
     ratioDeviation: metrics.maxRatioDeviation ?? null,
@@ -135,9 +135,13 @@ function lossFigures(
   };
 }
 
-function warnOfDeviation(run: Run, stage: string, step: number, { metrics }: LossResult): void {
-  const deviation = metrics.maxRatioDeviation ?? 0;
-  if (deviation <= MAX_RATIO_DEVIATION) return;
-  const text = `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`;
-  run.emit({ kind: 'note', text });
+function warn(run: Run, stage: string, step: number, { metrics }: LossResult): void {
+  const { entropy, maxRatioDeviation: deviation = 0 } = metrics;
+  const note = (text: string) => run.emit({ kind: 'note', text });
+  if (entropy === undefined && step === 1)
+    note(`${stage}: the engine reports no entropy, so guards.minEntropy is not watched`);
+  if (deviation > MAX_RATIO_DEVIATION)
+    note(
+      `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
+    );
 }

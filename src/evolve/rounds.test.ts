@@ -73,6 +73,19 @@ describe('a GRPO round', () => {
     expect(toy.notes()[0]).toContain('entropy');
   });
 
+  it('does not watch an entropy that the engine does not report, and says so once', async () => {
+    const toy = toyRun({ says: (weight) => (weight % 2 ? right : wrong), isBare: true, settings: steps(5) });
+    const { results } = await grpoRound(toy.run, grpo, start);
+    expect(results.outcomes[0]).toMatchObject({ steps: 5, stoppedBy: 'steps' });
+    expect(toy.notes()).toEqual([expect.stringContaining('no entropy')]);
+    const records = toy.journal.metrics.filter(({ stage }) => stage === 'grpo-1');
+    for (const record of records)
+      expect(record).toMatchObject({ entropy: null, ratioDeviation: null, gradientNorm: null, kl: null });
+    expect(toy.journal.states.at(-1)!.recent[0]!.entropy).toBeNull();
+    const again = await grpoRound(toy.run, grpo, toy.journal.states.at(-1)!);
+    expect(again.results.outcomes.at(-1)).toMatchObject({ steps: 5, stoppedBy: 'steps' });
+  });
+
   it('comes to the same verdict when it is continued after the step that the guard judged', async () => {
     const toy = toyRun({ says: () => right, entropy: 0, settings: steps(5) });
     await grpoRound(toy.run, grpo, start);
@@ -142,6 +155,19 @@ describe('a distillation round', () => {
     expect(ended.results.outcomes).toEqual([{ stage: 'e1-1', steps: 3, stoppedBy: 'steps', keptStep: 3 }]);
     expect(toy.losses.every((batch) => batch.loss === 'forward-kl')).toBe(true);
     expect(toy.hasAdapter()).toBe(false);
+  });
+
+  it('records null, not 0, for what the engine does not report', async () => {
+    const { toy, state } = await pooled({ says, isBare: true });
+    await distillRound(toy.run, distill, state);
+    const records = toy.journal.metrics.filter(({ stage }) => stage === 'e1-1');
+    expect(records).toHaveLength(3);
+    for (const record of records)
+      for (const name of ['kl', 'kl.think', 'kl.answer', 'entropy', 'teacherEntropy', 'clipFraction', 'gradientNorm'])
+        expect(record[name], name).toBeNull();
+    const pairs = [...toy.journal.pairs.values()].flat();
+    expect(pairs.length).toBeGreaterThan(8);
+    for (const { kl } of pairs) expect(kl).toBeNull();
   });
 
   describe('of a control', () => {

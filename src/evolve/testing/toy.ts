@@ -4,6 +4,8 @@ import { worldTemplate } from '../../protocol/templates.ts';
 import { findsAll, question, tokenizer } from '../../rollout/testing/environment.ts';
 import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
+import { fromLine, toLine } from '../../rollout/trajectory-file.ts';
+import { metricSchema, pairFromLine, pairToLine, parseAs, stateSchema } from '../../runs/schemas.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
 import { Clock, noTime, Run } from '../run.ts';
 import { presets, type Settings } from '../settings.ts';
@@ -12,8 +14,10 @@ import { type Suite, sliceQuestions } from '../setup.ts';
 export interface ToyOptions {
   /** What the policy writes, by its weight and the context so far. */
   readonly says: (weight: number, context: string, draw: number) => string;
-  /** Entropy that the engine reports. */
+  /** Entropy that the engine reports. Default 1. */
   readonly entropy?: number;
+  /** The engine reports nothing that it need not: no entropy, nothing by token, no gradient norm. */
+  readonly isBare?: boolean;
   /** Weight at which the loss is no number. */
   readonly breaksAt?: number;
   readonly contextLength?: number;
@@ -54,8 +58,14 @@ export function toyRun(options: ToyOptions) {
       if (weight === options.breaksAt) throw new NonFiniteError('losses of sequence 0 is NaN');
       losses.push(...batches);
       weight += 1;
+      const bare = { loss: 1, tokens: 1, metrics: {} };
+      if (options.isBare) return { losses: batches.map(() => bare), update: { gradientNorm: null, skipped: false } };
       return {
-        losses: batches.map(() => ({ loss: 1, tokens: 1, metrics: { entropy: options.entropy ?? 1 } })),
+        losses: batches.map((batch) => ({
+          ...bare,
+          metrics: { entropy: options.entropy ?? 1 },
+          ...('pairs' in batch && { perToken: batch.pairs.map(({ mask }) => Float32Array.from(mask)) }),
+        })),
         update: { gradientNorm: 1, skipped: false },
       };
     },
@@ -123,6 +133,10 @@ export const start: EvolveState = {
 
 const toyRetriever = { kind: 'toy', passages: 2, corpusHash: '', settings: {} };
 
+/** What comes back from a file. */
+const asRead = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+/** Keeps what a run directory would give back: everything goes through the forms and schemas of runs/. */
 class MemoryJournal implements Journal {
   readonly kept = new Map<string, number>();
   readonly metrics: MetricRecord[] = [];
@@ -138,24 +152,30 @@ class MemoryJournal implements Journal {
   }
 
   async metric(record: MetricRecord) {
-    this.metrics.push(record);
+    this.metrics.push(parseAs(metricSchema, asRead(record), 'metric'));
   }
   async writeTrajectories(shard: string, trajectories: readonly Trajectory[]) {
-    this.#trajectories.set(shard, trajectories);
+    this.#trajectories.set(
+      shard,
+      trajectories.map((one) => fromLine(JSON.parse(toLine(one)), shard)),
+    );
   }
   async readTrajectories(shard: string) {
     const found = this.#trajectories.get(shard);
     return found && [...found];
   }
   async writePairs(shard: string, pairs: readonly PairRecord[]) {
-    this.pairs.set(shard, pairs);
+    this.pairs.set(
+      shard,
+      pairs.map((pair) => pairFromLine(JSON.parse(pairToLine(pair)), shard)),
+    );
   }
   async readPairs(shard: string) {
     const found = this.pairs.get(shard);
     return found && [...found];
   }
   async checkpoint(state: EvolveState, _: Policy, keep?: string) {
-    this.states.push(state);
+    this.states.push(parseAs(stateSchema, asRead({ schema: 1, metricLines: 0, state }), 'state').state);
     if (keep !== undefined) this.kept.set(keep, this.#weight());
   }
   async restoreKept(name: string) {
