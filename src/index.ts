@@ -77,11 +77,11 @@ export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
 export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
-export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
+export { type Comparison, compareEvaluations } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
 export { readEvaluation } from './evaluation/evaluation-directory.ts';
 export { publishedRows } from './evaluation/published.ts';
-export type { EvaluationResults } from './evaluation/results.ts';
+export type { EvaluationResults, NamedEvaluation } from './evaluation/results.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';

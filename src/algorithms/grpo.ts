@@ -6,16 +6,15 @@
  * Trajectories in, per-token streams out. Departure from Search-R1: groups are keyed by question, failures of the
  * environment are left out, and the denominator counts the tokens of zero-variance groups too.
  */
+import { mean, standardDeviation } from '../benchmarks/statistics.ts';
 import type { PolicyGradientBatch, PolicyGradientSequence } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
 /** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); exactly zero for equal rewards, and for fewer than two. */
 export function groupAdvantages(rewards: readonly number[]): number[] {
-  const n = rewards.length;
-  if (n < 2 || isFlat(rewards)) return rewards.map(() => 0);
-  const mean = rewards.reduce((sum, r) => sum + r, 0) / n;
-  const deviation = Math.sqrt(rewards.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (n - 1));
-  return rewards.map((r) => (r - mean) / (deviation + 1e-6));
+  if (rewards.length < 2 || isFlat(rewards)) return rewards.map(() => 0);
+  const [center, deviation] = [mean(rewards), standardDeviation(rewards)];
+  return rewards.map((r) => (r - center) / (deviation + 1e-6));
 }
 
 /** All equal. Their mean may differ from them in the last bit, and their deviation from 0. */
@@ -35,16 +34,16 @@ export interface Weighted {
 /** The trajectories of each question's group with their advantages; failures are left out of group and batch. */
 export function weighGroups(groups: readonly (readonly Trajectory[])[]): Weighted[] {
   return groups.flatMap((group) => {
-    const valid = group.filter((t) => !isFailure(t.stop));
-    const advantages = groupAdvantages(valid.map((t) => t.reward));
-    return valid.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
+    const siblings = valid(group);
+    const advantages = groupAdvantages(siblings.map((t) => t.reward));
+    return siblings.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
   });
 }
 
 /** Share of groups whose rewards are all equal: they carry no policy gradient. */
 export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): number {
   const flat = groups.filter((group) => {
-    return isFlat(group.filter((t) => !isFailure(t.stop)).map((t) => t.reward));
+    return isFlat(valid(group).map((t) => t.reward));
   });
   return groups.length === 0 ? 0 : flat.length / groups.length;
 }

@@ -22,6 +22,8 @@ export interface SettingsInput {
   /** `a.b=c`, later ones win. */
   readonly set?: readonly string[] | undefined;
   readonly seed?: number | undefined;
+  /** The command that prints all settings, for messages. */
+  readonly listing?: string;
 }
 
 /** Preset < file < --set < --seed. Throws a UserError for unknown keys and for values that the schema refuses. */
@@ -37,14 +39,15 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
+  const hint = input.listing && `\`${input.listing}\` prints all settings with their values.`;
   const settings = structuredClone(preset) as Record<string, unknown>;
   for (const layer of layers) {
-    refuseUnknown(schema, layer);
+    refuseUnknown(schema, layer, hint);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
-  throw refusal(schema, parsed.error.issues, layers, settings);
+  throw new UserError(refusal(schema, parsed.error.issues, layers, settings), hint === undefined ? {} : { hint });
 }
 
 /** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
@@ -99,7 +102,7 @@ function assign(settings: Record<string, unknown>, { path, value }: Layer): void
   place[path.at(-1)!] = value;
 }
 
-function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string | undefined): void {
   if (schemaAt(schema, path) !== undefined) return;
   const parent = path.slice(0, -1);
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
@@ -110,17 +113,12 @@ function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {
     throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
       hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
     });
-  throw unknownSetting(schema, source, path.join('.'));
+  throw new UserError(unknownSetting(schema, source, path.join('.')), hint === undefined ? {} : { hint });
 }
 
-function unknownSetting(schema: z.ZodType, source: string, name: string): UserError {
+function unknownSetting(schema: z.ZodType, source: string, name: string): string {
   const nearest = nearestPath(name, knownPaths(schema));
-  return new UserError(
-    `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`,
-    {
-      hint: '`--dry-run` prints all settings with their values.',
-    },
-  );
+  return `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`;
 }
 
 function refusal(
@@ -128,20 +126,19 @@ function refusal(
   issues: readonly z.core.$ZodIssue[],
   layers: readonly Layer[],
   settings: unknown,
-): UserError {
+): string {
   const faults = issues.map((issue) => {
     const path = issue.path.map(String);
     const name = path.join('.');
     // The last layer that touched the field, or something in or around it.
     const layer = layers.findLast((one) => one.path.every((key, i) => path[i] === undefined || path[i] === key));
     const source = layer?.source ?? 'settings';
-    if (issue.code === 'unrecognized_keys')
-      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
+    if (issue.code === 'unrecognized_keys') return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.'));
     // The library names the type that it found; the value says more.
     const expected = issue.message.replace(/, received \w+$/, '');
     return `${source}: ${name}: ${expected}, found ${show(valueAt(settings, path))}`;
   });
-  return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
+  return faults.join('\n');
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {

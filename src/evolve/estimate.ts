@@ -4,7 +4,8 @@
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import { DRY_STEP, type Policy } from '../policy/policy.ts';
-import { Clock, noTime, Run } from './run.ts';
+import { Clock, noTime } from './clock.ts';
+import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
 import { BASE, type QuestionCounts } from './stage.ts';

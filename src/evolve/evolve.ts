@@ -7,10 +7,11 @@
  * every draw comes from a stream keyed by (seed, stage, step, question, rollout), and a checkpoint holds the rest.
  */
 
+import { Clock, noTime } from './clock.ts';
 import type { EvolveEvent, Journal } from './journal.ts';
 import { Progress } from './progress.ts';
 import type { Results, Timing } from './results.ts';
-import { Clock, noTime, Run } from './run.ts';
+import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
 import { BASE } from './stage.ts';

@@ -7,11 +7,12 @@
 import { advantagesOf, type RolledOutStep } from '../algorithms/advantages.ts';
 import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
 import type { LossResult } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
-import { type Groups, meanOf, type Run } from './run.ts';
+import type { Groups, Run } from './run.ts';
 import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 import { bestName, stepShard } from './shards.ts';
@@ -104,8 +105,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
 
 function rolloutFigures(groups: Groups): Record<string, number | null> {
   const all = groups.flat();
-  const valid = all.filter((t) => !isFailure(t.stop));
-  const mean = (of: (t: Trajectory) => number) => meanOf(valid, of);
+  const rolledOut = valid(all);
+  const mean = (of: (t: Trajectory) => number) => meanOf(rolledOut, of);
   return {
     reward: mean((t) => t.reward),
     exactMatch: mean((t) => t.correct),
@@ -113,11 +114,11 @@ function rolloutFigures(groups: Groups): Record<string, number | null> {
     policyTokens: mean(policyTokenCount),
     wellFormed: mean((t) => (t.wellFormed ? 1 : 0)),
     grounded: meanOf(
-      valid.filter((t) => t.grounded !== null),
+      rolledOut.filter((t) => t.grounded !== null),
       (t) => (t.grounded ? 1 : 0),
     ),
     zeroVariance: zeroVarianceShare(groups),
-    failures: all.length - valid.length,
+    failures: all.length - rolledOut.length,
   };
 }
 

@@ -2,10 +2,11 @@
 import type { GroupedPair } from '../algorithms/controls.ts';
 import { findExpert, minePair } from '../algorithms/pairs.ts';
 import type { Question } from '../base/question.ts';
-import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
+import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import type { PoolMeasurement } from './results.ts';
-import { meanOf, type Run } from './run.ts';
+import type { Run } from './run.ts';
 import { poolShard } from './shards.ts';
 import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
@@ -44,7 +45,7 @@ export async function rollOutPool(
     const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
     await run.journal.writeTrajectories(poolShard(stage.name, state.step), groups.flat());
     state = { ...state, step: state.step + 1 };
-    const exactMatch = meanOf(valid(groups), (t) => t.correct);
+    const exactMatch = meanOf(valid(groups.flat()), (t) => t.correct);
     const record = { stage: stage.name, step: state.step, exactMatch };
     await run.journal.metric(record);
     await run.checkpoint(state);
@@ -57,7 +58,7 @@ export async function rollOutPool(
     stage: stage.name,
     questions: groups.length,
     rollouts: groups.flat().length,
-    exactMatch: meanOf(valid(groups), (t) => t.correct) ?? 0,
+    exactMatch: meanOf(valid(groups.flat()), (t) => t.correct) ?? 0,
     pairs: pairs.length,
     wrongStudents: pairs.filter((p) => p.student.correct === 0).length,
     expertSearches: meanOf(pairs, (p) => p.expert.searches.length) ?? 0,
@@ -84,8 +85,6 @@ function poolQuestions(run: Run): readonly Question[] {
 
 /** The pool of a cycle. */
 export const poolName = (cycle: number): string => `pool-${cycle}`;
-
-const valid = (groups: readonly (readonly Trajectory[])[]) => groups.flat().filter((t) => !isFailure(t.stop));
 
 /** All groups of a pool; a missing shard means that somebody removed files from the run directory. */
 export async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {

@@ -8,6 +8,7 @@
  *
  * It is continued after any interruption to the same bits: what a step draws is keyed by its number.
  */
+import { meanOf } from '../benchmarks/statistics.ts';
 import {
   type AdapterConfig,
   type CallOptions,
@@ -15,11 +16,12 @@ import {
   type LossResult,
   NonFiniteError,
 } from '../policy/policy.ts';
-import { isFailure } from '../rollout/trajectory.ts';
+import { valid } from '../rollout/trajectory.ts';
 import { type Health, signOfCollapse } from './guards.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
 import type { StageOutcome } from './results.ts';
-import { meanOf, optimizerStep, type Run } from './run.ts';
+import type { Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
 import { bestName, heldOutName } from './shards.ts';
 import type { TrainingStage } from './stage.ts';
@@ -27,7 +29,7 @@ import type { TrainingStage } from './stage.ts';
 /** What one kind of round is, over what all have in common. */
 export interface Round {
   readonly steps: number;
-  readonly optimizer: Parameters<typeof optimizerStep>[0];
+  readonly optimizer: Parameters<typeof adamWOfStep>[0];
   /** The weights at its start are kept frozen: the KL anchor, or the teacher. */
   readonly freezes: boolean;
   /** Trained in place of the weights, and merged into them at the end; null trains all weights. */
@@ -151,7 +153,7 @@ async function end(
 
 async function trainStep(run: Run, round: Round, step: number): Promise<Figures> {
   const { read, batches, record } = await round.prepare(step);
-  const adamW = optimizerStep(round.optimizer, step, round.steps);
+  const adamW = adamWOfStep(round.optimizer, step, round.steps);
   const { losses, update } = await run.training(read, async (watch) =>
     run.setup.policy.train(await batches(watch), adamW, watch),
   );
@@ -177,9 +179,13 @@ export function heldOutRollouts(steps: number, { every, heldOutQuestions }: Sett
 async function keepIfBest(run: Run, stage: Stage, state: EvolveState): Promise<EvolveState> {
   const name = heldOutName(stage.name);
   // The same streams at every step: differences come from the weights alone. Exact match, whatever the reward.
-  const groups = await run.rollOut(run.slices.heldOut, { perQuestion: HELD_OUT_SAMPLES, stage: name, step: 0 });
-  const valid = groups.flat().filter((t) => !isFailure(t.stop));
-  const score = meanOf(valid, (t) => t.correct) ?? 0;
+  const groups = await run.rollOut(run.slices.heldOut, {
+    perQuestion: HELD_OUT_SAMPLES,
+    measured: true,
+    stage: name,
+    step: 0,
+  });
+  const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
   await run.journal.metric({ stage: name, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };

@@ -26,10 +26,18 @@ export function findingsOf(summary: Summary) {
     seeds.map((seed) => bySeed.find((one) => one.seed === seed)?.value ?? null);
   return {
     schema: 1,
-    ...{ name, arms, seeds, worlds, bases, missing, resamples },
+    name,
+    arms,
+    seeds,
+    worlds,
+    bases,
+    missing,
+    resamples,
     verdicts,
     differences: differences.filter(isOfVerdicts).map(({ mode, bySeed, ...rest }) => ({
-      ...{ ...rest, mode: modeKey(mode), bySeed: seedValues(bySeed) },
+      ...rest,
+      mode: modeKey(mode),
+      bySeed: seedValues(bySeed),
     })),
     lastStage: means.filter(isOfVerdicts).map(({ mode, ...rest }) => ({ ...rest, mode: modeKey(mode) })),
     stages: stageValues(summary),
@@ -43,7 +51,8 @@ export function findingsOf(summary: Summary) {
 /** Exact match of the last stage, mean over seeds: one record for each arm and mode. */
 function suiteValues({ suites }: Summary) {
   return [...Map.groupBy(suites, ({ arm, mode }) => `${arm} ${modeKey(mode)}`).values()].map((ofOne) => ({
-    ...{ arm: ofOne[0]!.arm, mode: modeKey(ofOne[0]!.mode) },
+    arm: ofOne[0]!.arm,
+    mode: modeKey(ofOne[0]!.mode),
     ...Object.fromEntries(ofOne.map(({ suite, exactMatch }) => [suite, exactMatch])),
   }));
 }

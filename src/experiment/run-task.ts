@@ -84,7 +84,13 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
 }
 
 const embedded: Inputs = {
-  ...{ questions: null, corpus: null, tokenizer: null, model: null, template: null, evaluate: [], threads: null },
+  questions: null,
+  corpus: null,
+  tokenizer: null,
+  model: null,
+  template: null,
+  evaluate: [],
+  threads: null,
 };
 
 /** The task's settings; with a budget, at the steps that follow from what `e1` has spent. */

@@ -37,8 +37,13 @@ export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'a
     const [pool, gate] = [forkStage('pool').index, forkStage('gate').index];
     const first = { seed, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
     const second = {
-      ...{ seed, folder: sharedFolder(seed, 'gate'), settings: base, begin: pool, end: gate },
-      ...{ from: first.folder, after: [first.folder] },
+      seed,
+      folder: sharedFolder(seed, 'gate'),
+      settings: base,
+      begin: pool,
+      end: gate,
+      from: first.folder,
+      after: [first.folder],
     };
     const ofArms = arms.map((name) => armTask(seed, armOf(name), base));
     const usesSecond = ofArms.some(({ from }) => from === second.folder);
@@ -60,7 +65,11 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
   const changed = arm.change(base);
   const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base), changed, 'seconds');
   return {
-    ...{ seed, arm, settings, from, folder: armFolder(seed, arm.name) },
+    seed,
+    arm,
+    settings,
+    from,
+    folder: armFolder(seed, arm.name),
     after: arm.budget === undefined ? [from] : [from, armFolder(seed, E1)],
     begin: forkStage(arm.forksAt).index,
     end: planStages(settings).length,
@@ -70,7 +79,10 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
 /** What `e1` will spend, in units of work in place of seconds. */
 function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
   const byStage = planStages(base).map((stage) => ({
-    ...{ stage: stage.name, seconds: unitsOf(stage, base), sampledTokens: 0, trainedTokens: 0 },
+    stage: stage.name,
+    seconds: unitsOf(stage, base),
+    sampledTokens: 0,
+    trainedTokens: 0,
   }));
   return { byStage, firstSteps: base.grpo.steps[0]! };
 }

@@ -23,6 +23,11 @@ export function isFailure(stop: StopReason): boolean {
   return stop === 'search-failed' || stop === 'sample-failed' || stop === 'deadline' || stop === 'cancelled';
 }
 
+/** What was measured: everything but failures. Every mean, group, pair and score is taken over these alone. */
+export function valid<T extends { readonly stop: StopReason }>(all: readonly T[]): T[] {
+  return all.filter(({ stop }) => !isFailure(stop));
+}
+
 /** One executed search. */
 export interface SearchRecord {
   readonly query: string;

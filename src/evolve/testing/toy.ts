@@ -6,8 +6,9 @@ import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { fromLine, toLine } from '../../rollout/trajectory-file.ts';
 import { metricSchema, pairFromLine, pairToLine, parseAs, stateSchema } from '../../runs/schemas.ts';
+import { Clock, noTime } from '../clock.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
-import { Clock, noTime, Run } from '../run.ts';
+import { Run } from '../run.ts';
 import { presets, type Settings } from '../settings.ts';
 import { type Suite, sliceQuestions } from '../setup.ts';
 

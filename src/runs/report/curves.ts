@@ -3,7 +3,7 @@ import type { MetricRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
 import { heldOutName } from '../../evolve/shards.ts';
 import { type Stage, stageNamed } from '../../evolve/stages.ts';
-import { modeLabel, stageLabel } from '../table.ts';
+import { estimateText, modeLabel, stageLabel } from '../table.ts';
 import { lineChart, type Point, type Series } from './chart.ts';
 import { type Html, html } from './html.ts';
 
@@ -102,12 +102,12 @@ export function stageCurves(results: Results): Html {
         name,
         points: results.measurements
           .filter(({ mode, suites }) => modeLabel(mode) === name && suites.length > 0)
-          .map(({ stage, mean }) => ({
-            x: stages.indexOf(stage),
-            y: mean[figure].mean,
-            error: mean[figure].standardError,
-            label: `${stageLabel(stage)}, ${name}: ${mean[figure].mean.toFixed(3)} ±${mean[figure].standardError.toFixed(3)}`,
-          })),
+          .flatMap(({ stage, mean }) => {
+            const measured = mean[figure];
+            if (measured === null) return [];
+            const label = `${stageLabel(stage)}, ${name}: ${estimateText(measured, 3)}`;
+            return [{ x: stages.indexOf(stage), y: measured.mean, error: measured.standardError ?? 0, label }];
+          }),
       })),
     });
   return html`<div class="charts">${chart('Exact match, mean over suites', 'exactMatch')}${chart('Searches a question', 'searches')}${chart('Policy tokens a question', 'policyTokens')}</div>`;

@@ -3,7 +3,7 @@ import type { PairRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
 import { evaluationShard, pairShard } from '../../evolve/shards.ts';
 import { planStages } from '../../evolve/stages.ts';
-import { isFailure, type Trajectory } from '../../rollout/trajectory.ts';
+import { type Trajectory, valid } from '../../rollout/trajectory.ts';
 import type { RunFiles } from '../run-files.ts';
 
 /** One question at several stages. */
@@ -40,11 +40,7 @@ export async function findExamples(files: RunFiles, results: Results): Promise<E
   const byStage = new Map<string, Trajectory[]>();
   for (const stage of stages) {
     const shard = await files.trajectories(evaluationShard(stage, main.mode));
-    if (shard !== undefined)
-      byStage.set(
-        stage,
-        shard.filter(({ stop }) => !isFailure(stop)),
-      );
+    if (shard !== undefined) byStage.set(stage, valid(shard));
   }
   return chooseExamples(byStage);
 }
