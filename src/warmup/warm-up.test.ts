@@ -96,29 +96,6 @@ describe('a warm-up', () => {
     expect(manifest.tokens).toBe(whole.tokens);
   });
 
-  it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
-    const place = path.join(folder, 'unmeasured');
-    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...unmeasured(tiny), measure });
-    const around = { openPolicy, versions: { test: '1' } };
-    const broken = measuring(() => Promise.reject(new Error('stopped by SIGINT')));
-    await expect(warmUp(tiny, broken, place, around)).rejects.toThrow('stopped by SIGINT');
-    await expect(readFile(path.join(place, 'manifest.json'))).rejects.toThrow('ENOENT');
-    await readFile(path.join(place, 'progress', 'state.json'));
-
-    const events: WarmUpEvent[] = [];
-    const onEvent = (event: WarmUpEvent) => events.push(event);
-    const manifest = await warmUp(
-      tiny,
-      measuring(async () => ({ good: 1 })),
-      place,
-      { ...around, onEvent },
-    );
-    expect(manifest).toMatchObject({ steps: 9, measured: { good: 1 } });
-    // Nothing was trained again.
-    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring']);
-    expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
-  });
-
   it('begins a phase that restarts with a fresh optimiser, whether it was stopped there or not', async () => {
     const recipe: Recipe = {
       ...tiny,
@@ -161,6 +138,29 @@ describe('a warm-up', () => {
     expect(events.find(({ kind }) => kind === 'step')).toMatchObject({ loss: null });
     expect(await readManifest(path.join(folder, 'bare'))).toMatchObject({ parameters: null, threads: null });
     expect(await weightsHash('bare')).toBe(await weightsHash('whole'));
+  });
+
+  it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
+    const place = path.join(folder, 'unmeasured');
+    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...unmeasured(tiny), measure });
+    const around = { openPolicy, versions: { test: '1' } };
+    const broken = measuring(() => Promise.reject(new Error('stopped by SIGINT')));
+    await expect(warmUp(tiny, broken, place, around)).rejects.toThrow('stopped by SIGINT');
+    await expect(readFile(path.join(place, 'manifest.json'))).rejects.toThrow('ENOENT');
+    await readFile(path.join(place, 'progress', 'state.json'));
+
+    const events: WarmUpEvent[] = [];
+    const onEvent = (event: WarmUpEvent) => events.push(event);
+    const manifest = await warmUp(
+      tiny,
+      measuring(async () => ({ good: 1 })),
+      place,
+      { ...around, onEvent },
+    );
+    expect(manifest).toMatchObject({ steps: 9, measured: { good: 1 } });
+    // Nothing was trained again.
+    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring']);
+    expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
   });
 
   it('refuses the progress of other settings', async () => {
