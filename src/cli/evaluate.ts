@@ -62,7 +62,6 @@ Examples:
 
 export function evaluateCommand(io: Io): Command {
   return new Command('evaluate')
-    .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',

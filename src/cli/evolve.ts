@@ -69,9 +69,6 @@ Examples:
 export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
   return command
-    .description(
-      'Train a search agent: cycles of GRPO and self-distillation, every stage evaluated, a table at the end.',
-    )
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))

@@ -27,7 +27,6 @@ Examples:
 
 export function scoreCommand(io: Io): Command {
   return new Command('score')
-    .description('Score predictions: exact match, F1 and substring match as the published figures are computed.')
     .requiredOption('--predictions <file>', 'JSONL or JSONL.gz; - reads standard input')
     .option(
       '--compare <file>',

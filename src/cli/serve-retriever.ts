@@ -29,7 +29,6 @@ Only this machine can connect unless --host says otherwise; there is no authenti
 export function serveRetrieverCommand(io: Io): Command {
   const { host, port, limits } = defaultServerOptions;
   return new Command('serve-retriever')
-    .description('Serve an index or a corpus over HTTP, in the format that existing trainers speak.')
     .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL, JSONL.gz or Parquet')
     .option('--host <address>', 'address to listen on', host)
     .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)
