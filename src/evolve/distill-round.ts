@@ -29,7 +29,12 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
 
   const measured = start.results.gates.find((g) => g.stage === `gate-${stage.cycle}`);
   if (measured && !measured.open && gate.whenClosed === 'skip')
-    return ended({ steps: 0, stoppedBy: 'gate', reason: 'the privileged prompt showed no gap to distil', keptStep: 0 });
+    return ended({
+      steps: 0,
+      stoppedBy: 'gate',
+      reason: 'shown an efficient trajectory, the policy did no better: there was nothing to distil',
+      keptStep: 0,
+    });
 
   const mined = await promptedPairs(run, stage);
   // The teacher's prompt is longer than the one that the student trajectory was sampled under.
@@ -41,7 +46,10 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       text: `${stage.name}: ${mined.length - pairs.length} of ${mined.length} pairs left out, their teacher side exceeds the model's context of ${context} tokens (lower distill.expertTokens)`,
     });
   if (pairs.length === 0) {
-    const reason = mined.length === 0 ? 'the pool gave no pair' : 'no pair fits the context';
+    const reason =
+      mined.length === 0
+        ? 'no question of the pool had a right, well-formed rollout and another one to learn from it'
+        : 'no pair fits the context (rollout.contextTokens)';
     return ended({ steps: 0, stoppedBy: 'no-pairs', reason, keptStep: 0 });
   }
 

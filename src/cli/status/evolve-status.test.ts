@@ -52,8 +52,8 @@ it('tells stage, step, time left, figures and pace', () => {
   status.see({ kind: 'training', stage: 'grpo-1', done: 3, total: 12 });
   expect(take()).toContain('step 3 of 30, training 3 of 12, ');
 
-  status.see({ kind: 'note', text: 'gate-1 is closed' });
-  expect(take()).toBe('note: gate-1 is closed\n');
+  status.see({ kind: 'note', text: 'something happened' });
+  expect(take()).toBe('note: something happened\n');
   status.see({ kind: 'stage', stage: 'evaluate-grpo-1', index: 2, stages: 13 });
   expect(take()).toMatch(/stage 3\/13 evaluate-grpo-1, 25 %/);
 });
