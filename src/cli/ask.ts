@@ -42,7 +42,6 @@ Examples:
 
 export function askCommand(io: Io): Command {
   return new Command('ask')
-    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
     .argument('[question]', 'what to ask; quote it')
     .option(
       '--policy <which>',

@@ -40,7 +40,6 @@ function modelsOf(sizes: string): PublishedModel[] {
 
 export function compareCommand(io: Io): Command {
   return new Command('compare')
-    .description('Put finished evaluations side by side, and beside the published figures.')
     .argument('<dir...>', 'directories that `search-e1 evaluate` wrote to')
     .option('--out <file>', 'write the table to FILE.md, FILE.html or FILE.json as well')
     .addOption(

@@ -33,9 +33,7 @@ Files come from the Hugging Face Hub; HF_ENDPOINT (a mirror) and HF_TOKEN are ho
 `;
 
 export function dataCommand(io: Io): Command {
-  const data = new Command('data')
-    .description('The seven benchmarks and their corpus: list, fetch, check.')
-    .addHelpText('after', examples);
+  const data = new Command('data').addHelpText('after', examples);
   data
     .command('list')
     .description('What there is, where it comes from, and what is here already.')

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
@@ -21,6 +22,7 @@ import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
+import { fitting, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
@@ -61,7 +63,6 @@ Examples:
 
 export function evaluateCommand(io: Io): Command {
   return new Command('evaluate')
-    .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
@@ -123,7 +124,10 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
-      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, io));
+      const notes = opened.suites.flatMap((suite) => emptyAnswersNote(suite.name, suite.questions) ?? []);
+      io.out.write(
+        options.json ? jsonText(folder, results, notes) : fitting(finalText(directory, results, notes, io), io.out),
+      );
       refuseManyFailures(folder, results, directory);
     } finally {
       await directory.close();
@@ -197,18 +201,25 @@ function versionNotes(recorded: Readonly<Record<string, string>>, present: Reado
     .map((name) => `begun with ${name} ${recorded[name]}, this is ${present[name]}: answers may differ`);
 }
 
-function finalText({ folder, answers }: EvaluationDirectory, results: EvaluationResults, io: Io): string {
+function finalText(
+  { folder, answers }: EvaluationDirectory,
+  results: EvaluationResults,
+  notes: readonly string[],
+  io: Io,
+): string {
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
+  const table = resultsTable(results, answers);
   return (
-    `${blockAsText(resultsTable(results, answers), width)}\n${path.join(folder, 'results.json')}\n` +
-    `Beside the published rows: search-e1 compare ${folder}\n`
+    `${blockAsText({ ...table, notes: [...table.notes, ...notes.map((note) => `Note: ${note}.`)] }, width)}\n` +
+    `Every question with its gold answers and what was said: ${path.join(folder, 'answers.jsonl')}\n` +
+    `Beside the published rows: ${shellCommand('search-e1', 'compare', folder)}\n`
   );
 }
 
-function jsonText(folder: string, results: EvaluationResults): string {
+function jsonText(folder: string, results: EvaluationResults, notes: readonly string[]): string {
   const at = (name: string) => path.resolve(folder, name);
   const files = { directory: path.resolve(folder), answers: at('answers.jsonl'), results: at('results.json') };
-  return `${JSON.stringify({ files, results }, null, 2)}\n`;
+  return `${JSON.stringify({ files, notes, results }, null, 2)}\n`;
 }
 
 function refuseManyFailures(folder: string, results: EvaluationResults, directory: EvaluationDirectory): void {

@@ -32,7 +32,6 @@ than by its address, localhost or an --allow-host, and those of web pages of els
 export function serveRetrieverCommand(io: Io): Command {
   const { host, port, limits } = defaultServerOptions;
   return new Command('serve-retriever')
-    .description('Serve an index or a corpus over HTTP, in the format that existing trainers speak.')
     .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL, JSONL.gz or Parquet')
     .option('--host <address>', 'address to listen on', host)
     .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)

@@ -47,7 +47,6 @@ Examples:
 
 export function warmupCommand(io: Io): Command {
   return new Command('warmup')
-    .description('Make a base policy: from embedded worlds, or from your own questions with their gold passages.')
     .option('--config <file>', 'JSON file with parts of the recipe, over the embedded one')
     .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6; may be repeated'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
@@ -66,7 +65,7 @@ export function warmupCommand(io: Io): Command {
         file: options.config,
         set: options.set,
         seed: options.seed,
-        listing: 'search-e1 warmup --dry-run',
+        listedBy: '`search-e1 warmup --dry-run`',
       });
       if (options.dryRun) {
         io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);

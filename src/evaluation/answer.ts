@@ -15,6 +15,9 @@ export const answerSchema = z.strictObject({
   baseline: z.enum(baselineNames),
   suite: z.string(),
   id: z.string(),
+  /** Absent in logs of before 0.5. */
+  question: z.string().optional(),
+  gold: z.array(z.string()).optional(),
   prediction: z.string().nullable(),
   stop: z.enum(stopReasons),
   failure: z.string().optional(),
@@ -41,7 +44,11 @@ export const answerSchema = z.strictObject({
 export type Answer = z.infer<typeof answerSchema>;
 
 /** What is kept in memory of an answer. */
-export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript'>;
+export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
+
+export function scoredOf({ schema: _, transcript: __, question: ___, gold: ____, ...scored }: Answer): ScoredAnswer {
+  return scored;
+}
 
 /** Names one question of one baseline. */
 export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'suite' | 'id'>): string {
@@ -65,6 +72,8 @@ export function scoreAttempt(
     schema: 1,
     ...place,
     id: question.id,
+    question: question.question,
+    gold: [...gold],
     prediction: answer,
     stop,
     ...(failure !== undefined && { failure }),

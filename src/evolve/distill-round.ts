@@ -69,12 +69,17 @@ export async function distillRound(run: Run, stage: Stage, start: EvolveState): 
 
   const measured = start.results.gates.find((g) => g.stage === gateName(stage.cycle));
   if (measured && !measured.open && gate.whenClosed === 'skip')
-    return skipped('gate', 'the privileged prompt showed no gap to distil');
+    return skipped('gate', 'shown an efficient trajectory, the policy did no better: there was nothing to distil');
 
   const { objective } = distill;
   const lessons = objective === 'cross-entropy' ? await expertWords(run, stage) : await pairs(run, stage, objective);
   if (lessons.count === 0)
-    return skipped('no-pairs', lessons.mined === 0 ? 'the pool gave no pair' : 'no pair fits the context');
+    return skipped(
+      'no-pairs',
+      lessons.mined === 0
+        ? 'no question of the pool had a right, well-formed rollout and another one to learn from it'
+        : 'no pair fits the context (rollout.contextTokens)',
+    );
 
   return trainingRound(run, stage, start, {
     steps: stepsOfPasses(lessons.count, passesOf(distill)),

@@ -107,7 +107,8 @@ export async function measureGate(
     open: measurement.open ? 1 : 0,
   });
   if (!measurement.open) {
-    const then = gate.whenClosed === 'skip' ? 'no distillation' : 'distilling all the same';
+    const then =
+      gate.whenClosed === 'skip' ? 'this round of self-distillation is left out' : 'it goes on, as the paper does';
     run.emit({ kind: 'note', text: `${closedBecause(measurement)}; ${then} (gate.whenClosed=${gate.whenClosed})` });
   }
   return { ...state, results: { ...state.results, gates: [...state.results.gates, measurement] } };
@@ -127,10 +128,16 @@ function isWorthDistilling(
 }
 
 function closedBecause({ stage, questions, exactMatchGap: gap, searchesSaved: saved }: GateMeasurement): string {
-  if (questions < 2) return `${stage} is closed: only ${questions} held-out questions were ever answered correctly`;
+  // The note stands in a status that nobody has read a manual for: "gate" is told with what it asks.
+  const asks = `${stage} (is there anything to distil?)`;
+  if (questions < 2)
+    return `${asks}: cannot be told, only ${questions} held-out questions were ever answered rightly and well formed`;
   const figure = (measured: Estimate | null) =>
     measured === null ? 'nothing' : `${measured.mean.toFixed(3)} ± ${measured.standardError?.toFixed(3) ?? '?'}`;
-  return `${stage} is closed: the privileged prompt changes exact match by ${figure(gap)} and saves ${figure(saved)} searches`;
+  return (
+    `${asks}: not that ${questions} questions could tell; shown an efficient trajectory, ` +
+    `the policy gains ${figure(gap)} exact match and saves ${figure(saved)} searches`
+  );
 }
 
 /** Mean over questions of a − b, with the standard error of the paired differences; pairs of which one failed are left out. */

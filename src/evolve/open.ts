@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { emptyAnswersNote, trainableQuestions } from '../benchmarks/empty-answers.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
@@ -49,6 +50,8 @@ export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.met
 export interface OpenedSetup {
   readonly setup: Setup;
   readonly hashes: SetupHashes;
+  /** What a reader of the scores should know of the questions, a sentence each. */
+  readonly notes: readonly string[];
   /** Ends the engine, the retriever and their threads. */
   close(): Promise<void>;
 }
@@ -99,11 +102,23 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
-    return { setup: { ...data, policy, tokenizer, template }, hashes, close };
+    return { setup: { ...data, policy, tokenizer, template }, hashes, notes: notesOn(data), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function notesOn({ trainingQuestions, suites }: Data): string[] {
+  const dropped = trainingQuestions.length - trainableQuestions(trainingQuestions).length;
+  return [
+    ...(dropped === 0
+      ? []
+      : [
+          `${dropped} of ${trainingQuestions.length} training questions are left out: of their gold answers normalisation leaves nothing, so that anything would be rewarded`,
+        ]),
+    ...suites.flatMap(({ name, questions }) => emptyAnswersNote(name, questions) ?? []),
+  ];
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };

@@ -122,13 +122,13 @@ describe('the gate', () => {
   });
 
   it.each([
-    ['warn', 'distilling all the same'],
-    ['skip', 'no distillation'],
+    ['warn', 'it goes on'],
+    ['skip', 'is left out'],
   ] as const)('is closed when it changes nothing, and says so and what follows: %s', async (whenClosed, then) => {
     const toy = toyRun({ says: () => right, settings: { gate: { ...smoke.gate, whenClosed } } });
     const { results } = await measureGate(toy.run, gate, start);
     expect(results.gates[0]!.open).toBe(false);
-    expect(toy.notes()[0]).toContain('closed');
+    expect(toy.notes()[0]).toContain('is there anything to distil?');
     expect(toy.notes()[0]).toContain(then);
   });
 
