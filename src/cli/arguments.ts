@@ -1,6 +1,7 @@
 /** Readers of option values, for commander. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { originOf } from '../retrieval/trust.ts';
 
 /** A whole number of at least `least`, and at most `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -42,6 +43,16 @@ export function byteSize(text: string): number {
 export function repeatable(flags: string, description: string): Option {
   return new Option(flags, description)
     .argParser((text: string, before: string[] | undefined) => [...(before ?? []), text])
+    .default([], 'none');
+}
+
+/** Servers that files of an index may name (retrieval/trust.ts). */
+export function trustOption(): Option {
+  return new Option('--trust-server <url>', 'a server that the index names, which may be asked; can be repeated')
+    .argParser((text: string, before: string[]) => {
+      if (originOf(text) === undefined) throw new InvalidArgumentError('Expected http://HOST:PORT or https://HOST.');
+      return [...before, text];
+    })
     .default([], 'none');
 }
 

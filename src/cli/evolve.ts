@@ -15,7 +15,7 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { refuseBesideResume, repeatable, wholeNumber } from './arguments.ts';
+import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
@@ -37,6 +37,7 @@ interface Options {
   readonly questions?: string;
   readonly corpus?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
@@ -96,10 +97,11 @@ export function evolveCommand(io: Io): Command {
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
     .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun', 'offline']);
+      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun', 'offline', 'trustServer']);
       const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
@@ -153,7 +155,10 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
@@ -168,7 +173,10 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);

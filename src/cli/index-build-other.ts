@@ -12,11 +12,13 @@ import { openFaissFlat } from '../retrieval/dense/faiss.ts';
 import { requireLance } from '../retrieval/dense/lance.ts';
 import { openEmbedder } from '../retrieval/dense/open-embedder.ts';
 import { type VectorType, vectorTypes } from '../retrieval/dense/vector-file.ts';
-import { writeLegs } from '../retrieval/hybrid-manifest.ts';
+import { isUrl, writeLegs } from '../retrieval/hybrid-manifest.ts';
 import { openHybrid, openRetriever } from '../retrieval/open-retriever.ts';
 import { Connection } from '../retrieval/opensearch/connection.ts';
 import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
+import { originOf, type Trust } from '../retrieval/trust.ts';
 import { acquireLock } from '../runs/lock.ts';
+import { trustOption } from './arguments.ts';
 import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
@@ -41,6 +43,7 @@ export interface OtherOptions {
   readonly legs: readonly string[];
   readonly url: string;
   readonly name: string;
+  readonly trustServer: readonly string[];
 }
 
 export function otherOptions(): Option[] {
@@ -54,6 +57,7 @@ export function otherOptions(): Option[] {
       .choices(['flat', 'lancedb'])
       .default('flat'),
     new Option('--faiss <file>', 'dense: vectors made before, an IndexFlatIP file in the order of the corpus'),
+    trustOption(),
     new Option('--legs <retriever...>', 'hybrid: two index directories, corpus files or servers over one corpus'),
     new Option('--url <url>', 'opensearch: a node, e.g. http://127.0.0.1:9200'),
     new Option('--name <name>', 'opensearch: of the index to create there'),
@@ -67,13 +71,14 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
   try {
     await interruptible('Continue with the same command.', (signal) => {
       const work = { options, area, signal, skipped };
-      if (options.kind === 'hybrid') return buildHybrid(options);
+      if (options.kind === 'hybrid') return buildHybrid(options, { trust: options.trustServer });
       return locked(options.out, () => (options.kind === 'dense' ? buildDense(work) : loadOpenSearch(work)));
     });
   } finally {
     area.finish();
   }
-  const retriever = await openRetriever(options.out);
+  const trust = namedServers(options);
+  const retriever = await openRetriever(options.out, { trust });
   const { info } = retriever;
   await retriever.close();
   const seconds = (performance.now() - start) / 1000;
@@ -82,8 +87,15 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
       ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, info }, null, 2)}\n`
       : `${options.out}: ${info.kind}, ${info.passages.toLocaleString('en')} passages in ${clock(seconds)}${
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
-        }\nSearch it with: search-e1 index search ${options.out} "your question"\n`,
+        }\nSearch it with: search-e1 index search ${options.out} "your question"${trust.map((server) => ` --trust-server ${server}`).join('')}\n`,
   );
+}
+
+/** The servers that this index names from now on: those of these options. */
+function namedServers({ kind, embedder, legs, url, trustServer }: OtherOptions): string[] {
+  const named = { bm25: [], dense: [embedder], hybrid: legs, opensearch: [url] }[kind];
+  const origins = [...named, ...trustServer].map(originOf).filter((origin) => origin !== undefined);
+  return [...new Set(origins)];
 }
 
 /** One process at a time builds in a folder. Of a build that was refused nothing stays behind. */
@@ -141,16 +153,16 @@ async function buildDense(work: Work): Promise<void> {
   }
 }
 
-async function buildHybrid({ out, legs }: OtherOptions): Promise<void> {
+async function buildHybrid({ out, legs }: OtherOptions, trust: Trust): Promise<void> {
   const [first, second, ...more] = legs;
   if (first === undefined || second === undefined || more.length > 0)
     throw new UserError(`--legs: expected two retrievers, found ${legs.length}`);
   if (existsSync(path.join(out, 'manifest.json')))
     throw new UserError(`${out}: holds a finished index`, { hint: 'Choose another directory with --out.' });
-  const absolute = [first, second].map((leg) => (/^https?:/.test(leg) ? leg : path.resolve(leg)));
+  const absolute = [first, second].map((leg) => (isUrl(leg) ? leg : path.resolve(leg)));
   const both = [absolute[0]!, absolute[1]!] as const;
   // Opened once, so that two that do not go together are refused here.
-  await (await openHybrid(both)).close();
+  await (await openHybrid(both, trust)).close();
   await writeLegs(path.resolve(out), both);
 }
 

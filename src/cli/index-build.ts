@@ -119,6 +119,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
   store: ['dense'],
   faiss: ['dense'],
   legs: ['hybrid'],
+  trustServer: ['hybrid'],
   url: ['opensearch'],
   name: ['opensearch'],
 };

@@ -1,18 +1,20 @@
 /** A dense index opened for searching: queries embedded, the nearest vectors found, their passages read. */
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { isAddress } from '../../engines/openai/address.ts';
 import { PassageStore } from '../index/passage-store.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
+import { requireTrusted, type Trust } from '../trust.ts';
 import { VECTORS_FILE } from './build.ts';
 import type { Embedder } from './embedder.ts';
 import { openFlatIndex } from './flat-index.ts';
 import { LANCE_FOLDER, openLance, REFINE_FACTOR } from './lance.ts';
-import { type DenseManifest, readDenseManifest } from './manifest.ts';
+import { type DenseManifest, MANIFEST_FILE, readDenseManifest } from './manifest.ts';
 import { openEmbedder } from './open-embedder.ts';
 import { readPassageTable } from './passage-files.ts';
 import type { VectorIndex } from './vector-index.ts';
 
-export interface DenseOptions {
+export interface DenseOptions extends Trust {
   /** Where the model is now: a folder or http://HOST:PORT/v1#MODEL; default: where it was when the index was built. */
   readonly embedder?: string | undefined;
   /** The environment variable that holds a served model's key. */
@@ -88,6 +90,8 @@ function infoOf({ corpus, embedder, vectors }: DenseManifest): RetrieverInfo {
 
 async function openSameEmbedder(folder: string, { embedder: built }: DenseManifest, options: DenseOptions) {
   const { embedder: place = built.name, threads, apiKeyEnv } = options;
+  if (options.embedder === undefined && isAddress(place))
+    requireTrusted(place, path.join(folder, MANIFEST_FILE), options);
   const embedder = await openEmbedder(place, { threads, apiKeyEnv, prefixes: built.prefixes });
   const { dimension, hash } = embedder.info;
   // A served model has no hash: then the dimension is all there is to compare.
