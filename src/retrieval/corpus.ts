@@ -117,6 +117,21 @@ export function passageLine({ id, title, text }: Passage): string {
   return `${JSON.stringify([id, title, text])}\n`;
 }
 
+/** What `passageLine` wrote. @throws UserError naming the place for any other line */
+export function parsePassageLine(line: string, place: string): Passage {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {}
+  if (Array.isArray(value) && value.length === 3 && value.every((field) => typeof field === 'string')) {
+    const [id, title, text] = value as [string, string, string];
+    return { id, title, text };
+  }
+  throw new UserError(`${place}: damaged, no passage of an index`, {
+    hint: 'Build the index again with `search-e1 index build`.',
+  });
+}
+
 function parsePassage(value: unknown, place: string): Passage {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UserError(`${place}: expected a JSON object, found ${shown(value)}`, {

@@ -12,6 +12,7 @@ import { LANCE_FOLDER, openLance, REFINE_FACTOR } from './lance.ts';
 import { type DenseManifest, MANIFEST_FILE, readDenseManifest } from './manifest.ts';
 import { openEmbedder } from './open-embedder.ts';
 import { readPassageTable } from './passage-files.ts';
+import type { VectorLayout } from './vector-file.ts';
 import type { VectorIndex } from './vector-index.ts';
 
 export interface DenseOptions extends Trust {
@@ -45,6 +46,7 @@ export class DenseRetriever implements Retriever {
   static async open(folder: string, options: DenseOptions = {}): Promise<DenseRetriever> {
     const manifest = await readDenseManifest(folder);
     const { corpus, vectors } = manifest;
+    if (vectors.store === 'flat') checkLayout(manifest, vectors.layout, folder);
     const table = readPassageTable(folder, corpus);
     const index =
       vectors.store === 'flat'
@@ -76,6 +78,15 @@ export class DenseRetriever implements Retriever {
     await Promise.all([this.#embedder.close(), this.#index.close()]);
     this.#passages.close();
   }
+}
+
+/** One vector a passage, of the model's dimension. */
+function checkLayout({ corpus, embedder }: DenseManifest, { count, dimension }: VectorLayout, folder: string): void {
+  if (count !== corpus.passages || dimension !== embedder.dimension)
+    throw new UserError(
+      `${path.join(folder, MANIFEST_FILE)}: damaged, ${count} vectors of dimension ${dimension} for ${corpus.passages} passages and a model of dimension ${embedder.dimension}`,
+      { hint: 'Build the index again.' },
+    );
 }
 
 function infoOf({ corpus, embedder, vectors }: DenseManifest): RetrieverInfo {
