@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { parseJsonLine, readLines } from '../base/files.ts';
 import { notUtf8, shown } from '../base/text.ts';
 import { IdSet } from './id-set.ts';
-import { NotText, readParquetRows } from './parquet-rows.ts';
+import { NotText, OtherValue, readParquetRows } from './parquet-rows.ts';
 import type { Passage } from './retriever.ts';
 
 const FORMS = 'Expected {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1).';
@@ -155,7 +155,7 @@ function parseId(id: unknown, place: string): string {
   if (id instanceof NotText) throw notUtf8(`${place}: id`, id.bad, STRINGS);
   if (typeof id === 'string' && id !== '') return id;
   if (Number.isSafeInteger(id) || typeof id === 'bigint') return String(id);
-  throw new UserError(`${place}: id: expected a non-empty string, found ${shown(id)}`, {
+  throw new UserError(`${place}: id: expected a non-empty string, found ${found(id)}`, {
     hint: FORMS,
   });
 }
@@ -164,7 +164,7 @@ function stringField(record: Record<string, unknown>, field: string, place: stri
   const value = record[field];
   if (typeof value === 'string') return value;
   if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad, STRINGS);
-  throw new UserError(`${place}: ${field}: expected a string, found ${shown(value)}`, { hint: FORMS });
+  throw new UserError(`${place}: ${field}: expected a string, found ${found(value)}`, { hint: FORMS });
 }
 
 /** The first line is the title, in quotation marks or not; contents of a single line are text without a title. */
@@ -173,4 +173,9 @@ export function splitContents(contents: string): { title: string; text: string }
   if (end < 0) return { title: '', text: contents };
   const firstLine = contents.slice(0, end).trim();
   return { title: firstLine.replace(/^"(.*)"$/, '$1'), text: contents.slice(end + 1) };
+}
+
+/** A wrong value for a message. */
+function found(value: unknown): string {
+  return value instanceof OtherValue ? value.shown : shown(value);
 }
