@@ -68,9 +68,10 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
   const area = new LiveArea(io.err, options.json !== true);
   const start = performance.now();
   const skipped = { count: 0 };
+  const blank = { count: 0 };
   try {
     await interruptible('Continue with the same command.', (signal) => {
-      const work = { options, area, signal, skipped };
+      const work = { options, area, signal, skipped, blank };
       if (options.kind === 'hybrid') return buildHybrid(options, { trust: options.trustServer });
       return locked(options.out, () => (options.kind === 'dense' ? buildDense(work) : loadOpenSearch(work)));
     });
@@ -84,9 +85,11 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
   const seconds = (performance.now() - start) / 1000;
   io.out.write(
     options.json
-      ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, info }, null, 2)}\n`
+      ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, blank: blank.count, info }, null, 2)}\n`
       : `${options.out}: ${info.kind}, ${info.passages.toLocaleString('en')} passages in ${clock(seconds)}${
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
+        }${
+          blank.count === 0 ? '' : `, ${blank.count} without title and text`
         }\nSearch it with: search-e1 index search ${options.out} "your question"${trust.map((server) => ` --trust-server ${server}`).join('')}\n`,
   );
 }
@@ -115,13 +118,17 @@ interface Work {
   readonly area: LiveArea;
   readonly signal: AbortSignal;
   readonly skipped: { count: number };
+  readonly blank: { count: number };
 }
 
-function corpusOf({ options, skipped }: Work) {
+function corpusOf({ options, skipped, blank }: Work) {
+  const onBlank = () => {
+    blank.count += 1;
+  };
   const onBad = () => {
     skipped.count += 1;
   };
-  return readCorpus(options.corpus, options.skipBad ? { onBad } : {});
+  return readCorpus(options.corpus, { onBlank, ...(options.skipBad ? { onBad } : {}) });
 }
 
 async function buildDense(work: Work): Promise<void> {

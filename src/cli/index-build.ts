@@ -127,6 +127,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
 async function build({ skipBad, json, ...options }: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, json !== true);
   const skipped = new Skipped();
+  let blank = 0;
   const status = new BuildStatus(area);
   const start = performance.now();
   try {
@@ -135,6 +136,9 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
         buildIndex({
           ...options,
           ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
+          onBlank: () => {
+            blank += 1;
+          },
           onEvent: (event) => status.see(event),
           signal,
         }),
@@ -144,8 +148,8 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
     const seconds = (performance.now() - start) / 1000;
     io.out.write(
       json
-        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, manifest }, null, 2)}\n`
-        : summary(options.out, manifest, seconds, skipped),
+        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, blank, manifest }, null, 2)}\n`
+        : summary(options.out, manifest, seconds, skipped, blank),
     );
   } finally {
     area.finish();
@@ -212,11 +216,13 @@ function summary(
   { passages, terms, postings, files }: Manifest,
   seconds: number,
   skipped: Skipped,
+  blank: number,
 ): string {
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   const count = (n: number) => n.toLocaleString('en');
   return [
     `${out}: ${count(passages)} passages, ${count(terms)} terms, ${count(postings)} postings, ${megabytes(bytes)} in ${clock(seconds)}`,
+    ...(blank === 0 ? [] : [`${count(blank)} without title and text, which are never found`]),
     ...(skipped.count === 0 ? [] : [`passed over ${count(skipped.count)} malformed lines, among them:`]),
     ...skipped.first.map((message) => `  ${message}`),
     `Search it with: search-e1 index search ${out} "your question"`,

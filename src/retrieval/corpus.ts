@@ -15,20 +15,23 @@ const FIELDS = ['id', '_id', 'title', 'text', 'contents'];
 export interface ReadCorpusOptions {
   /** Takes the error of each malformed line, which is then passed over; without it the first one ends the reading. */
   readonly onBad?: (error: UserError) => void;
+  /** Told of each passage that has neither title nor text: it can never be found. */
+  readonly onBlank?: () => void;
   /** Told how many bytes of the files have been taken in so far. */
   readonly onRead?: (bytes: number) => void;
 }
 
 /**
  * The passages of all files, in order. A line, or a row of Parquet by its columns, is one of
- * `{id, title?, text}` · BEIR's `{_id, title?, text}` · Search-R1's `{id, contents}`, contents being the quoted title, a newline, and the text.
+ * `{id, title?, text}` · BEIR's `{_id, title?, text}` · Search-R1's `{id, title?, contents}`, contents being the quoted title, a newline, and the text.
+ * A passage without a text, even without a title, is one all the same: other files count on its place.
  * Memory: at most 36 bytes a passage for the ids; of Parquet one row group at a time.
  *
- * @throws UserError naming file and line (row): malformed line, missing or repeated id, a passage without text; naming the files: no passage at all.
+ * @throws UserError naming file and line (row): malformed line, missing or repeated id; naming the files: no passage at all.
  */
 export async function* readCorpus(
   files: readonly string[],
-  { onBad, onRead }: ReadCorpusOptions = {},
+  { onBad, onBlank, onRead }: ReadCorpusOptions = {},
 ): AsyncGenerator<Passage> {
   const ids = new IdSet();
   let before = 0;
@@ -43,6 +46,7 @@ export async function* readCorpus(
         throw new UserError(`${place}: the id ${JSON.stringify(passage.id)} occurs a second time`, {
           hint: 'Every passage of a corpus needs an id of its own.',
         });
+      if (searchedText(passage).trim() === '') onBlank?.();
       yield passage;
     }
     before += bytes;
@@ -139,15 +143,33 @@ function parsePassage(value: unknown, place: string): Passage {
     });
   const record = value as Record<string, unknown>;
   const id = parseId(record.id ?? record._id, place);
-  const { title, text } =
-    record.text === undefined && record.contents !== undefined
-      ? splitContents(stringField(record, 'contents', place))
-      : {
-          title: record.title == null ? '' : stringField(record, 'title', place),
-          text: stringField(record, 'text', place),
-        };
-  if (text.trim() === '') throw new UserError(`${place}: passage ${JSON.stringify(id)} has no text`, { hint: FORMS });
-  return { id, title, text };
+  const own = (field: string) => (record[field] == null ? undefined : stringField(record, field, place));
+  const [title, text, contents] = [own('title'), own('text'), own('contents')];
+  // Nothing is as wrong as a number, also beside a title: the text may stand under another name.
+  if (text === undefined && contents === undefined) stringField(record, 'text', place);
+  return { id, ...titleAndText({ title, text, contents }) };
+}
+
+/** Title and text of a record that may have both, or the contents of Search-R1, or all three; undefined or null = it has none. */
+export interface TextFields {
+  readonly title?: string | null | undefined;
+  readonly text?: string | null | undefined;
+  readonly contents?: string | null | undefined;
+}
+
+/**
+ * A title of its own wins, and so does a text; what is missing of them is taken from the contents. These are the title, in quotation
+ * marks or not, a newline, and the text: of contents beside a title the repeated title is left out; contents of one line are text.
+ */
+export function titleAndText({ title, text, contents }: TextFields): { title: string; text: string } {
+  if (contents == null) return { title: title ?? '', text: text ?? '' };
+  const end = contents.indexOf('\n');
+  const line = end < 0 ? '' : contents.slice(0, end).trim();
+  const [first, behind] = [line.replace(/^"(.*)"$/, '$1'), contents.slice(end + 1)];
+  // Without a title of its own the contents' first line is one, but beside a text only where that text follows it.
+  if (!title) return text == null || text === behind ? { title: first, text: behind } : { title: '', text };
+  const repeated = [first, line].includes(title.trim());
+  return { title, text: text ?? (repeated ? behind : contents) };
 }
 
 /** Ids are strings; whole numbers, which some corpora have, are read as their decimal form. */
@@ -165,14 +187,6 @@ function stringField(record: Record<string, unknown>, field: string, place: stri
   if (typeof value === 'string') return value;
   if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad, STRINGS);
   throw new UserError(`${place}: ${field}: expected a string, found ${found(value)}`, { hint: FORMS });
-}
-
-/** The first line is the title, in quotation marks or not; contents of a single line are text without a title. */
-export function splitContents(contents: string): { title: string; text: string } {
-  const end = contents.indexOf('\n');
-  if (end < 0) return { title: '', text: contents };
-  const firstLine = contents.slice(0, end).trim();
-  return { title: firstLine.replace(/^"(.*)"$/, '$1'), text: contents.slice(end + 1) };
 }
 
 /** A wrong value for a message. */
