@@ -7,7 +7,7 @@ import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { decimal, wholeNumber } from './arguments.ts';
+import { decimal, trustOption, wholeNumber } from './arguments.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -17,6 +17,7 @@ import type { Io } from './widgets/io.ts';
 interface Options {
   readonly policy?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly template?: string;
   readonly searches?: number;
   readonly passages?: number;
@@ -51,6 +52,7 @@ export function askCommand(io: Io): Command {
       '--retriever <which>',
       'passages (JSONL), an index directory, or a URL (default: what the policy was trained with)',
     )
+    .addOption(trustOption())
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--searches <number>', 'searches at most', wholeNumber(0))
     .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
@@ -72,6 +74,7 @@ export function askCommand(io: Io): Command {
       const { searches, passages, turnTokens } = options;
       const agent = await openAgent({
         ...options,
+        trust: options.trustServer,
         limits: { searches, passages, turnTokens },
         locate: (place) => fetchModel(place, options, io),
       });

@@ -15,7 +15,7 @@ import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { decimal, repeatable, wholeNumber } from './arguments.ts';
+import { decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { EvaluateStatus } from './status/evaluate-status.ts';
@@ -27,6 +27,7 @@ import { fitting, shellCommand } from './widgets/terminal.ts';
 interface Options {
   readonly policy?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly template?: string;
   readonly baseline: string;
   readonly suites?: string;
@@ -68,6 +69,7 @@ export function evaluateCommand(io: Io): Command {
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
     )
     .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
+    .addOption(trustOption())
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--baseline <names>', `some of ${baselineNames.join(', ')}; or all`, 'agent')
     .option('--suites <names>', `some of ${benchmarkNames.join(', ')}; or world`)
@@ -106,6 +108,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     ...options,
     policy: options.policy,
     retriever: options.retriever,
+    trust: options.trustServer,
     template: options.template,
     limit: options.limit,
     searches: options.searches,

@@ -15,7 +15,7 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -40,6 +40,7 @@ interface Options {
   readonly questions?: string;
   readonly corpus?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
@@ -97,30 +98,18 @@ export function evolveCommand(io: Io): Command {
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
     .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline']);
+      if (options.resume !== undefined)
+        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer']);
       const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
       const plan = { ...asked, inputs: { ...asked.inputs, model } };
       await (options.dryRun ? dryRun(plan, options, io) : run(plan, options, io));
     });
-}
-
-/** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */
-function refuseBesideResume(command: Command, allowed: readonly string[]): void {
-  for (const option of command.options) {
-    const name = option.attributeName();
-    if (name === 'resume' || allowed.includes(name) || command.getOptionValueSource(name) !== 'cli') continue;
-    throw new UserError(
-      `${option.long} cannot be given with --resume: a run goes on with the settings that it began with`,
-      {
-        hint: 'Leave it out, or start a new run.',
-      },
-    );
-  }
 }
 
 async function planNew(options: Options): Promise<Plan> {
@@ -168,8 +157,12 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
+    for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
     io.out.write(
@@ -183,7 +176,10 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     // Settings that these questions cannot serve are refused before anything is written.

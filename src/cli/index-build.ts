@@ -123,6 +123,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
   store: ['dense'],
   faiss: ['dense'],
   legs: ['hybrid'],
+  trustServer: ['hybrid'],
   url: ['opensearch'],
   name: ['opensearch'],
 };
@@ -130,6 +131,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
 async function build({ skipBad, json, ...options }: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, json !== true);
   const skipped = new Skipped();
+  let blank = 0;
   const status = new BuildStatus(area);
   const start = performance.now();
   try {
@@ -138,6 +140,9 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
         buildIndex({
           ...options,
           ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
+          onBlank: () => {
+            blank += 1;
+          },
           onEvent: (event) => status.see(event),
           signal,
         }),
@@ -147,8 +152,8 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
     const seconds = (performance.now() - start) / 1000;
     io.out.write(
       json
-        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, manifest }, null, 2)}\n`
-        : summary(options.out, manifest, seconds, skipped),
+        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, blank, manifest }, null, 2)}\n`
+        : summary(options.out, manifest, seconds, skipped, blank),
     );
   } finally {
     area.finish();
@@ -215,11 +220,13 @@ function summary(
   { passages, terms, postings, files }: Manifest,
   seconds: number,
   skipped: Skipped,
+  blank: number,
 ): string {
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   const count = (n: number) => n.toLocaleString('en');
   return [
     `${out}: ${count(passages)} passages, ${count(terms)} terms, ${count(postings)} postings, ${megabytes(bytes)} in ${clock(seconds)}`,
+    ...(blank === 0 ? [] : [`${count(blank)} without title and text, which are never found`]),
     ...(skipped.count === 0 ? [] : [`passed over ${count(skipped.count)} malformed lines, among them:`]),
     ...skipped.first.map((message) => `  ${message}`),
     `Search it with: search-e1 index search ${out} "your question"`,

@@ -2,11 +2,12 @@
 import { Command } from 'commander';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { Hit } from '../retrieval/retriever.ts';
-import { wholeNumber } from './arguments.ts';
+import { trustOption, wholeNumber } from './arguments.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly k: number;
+  readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
 
@@ -22,10 +23,11 @@ export function indexSearchCommand(io: Io): Command {
     .argument('<dir>', 'a directory made by `index build`')
     .argument('<query>', 'plain words')
     .option('-k <number>', 'how many passages', wholeNumber(1), 3)
+    .addOption(trustOption())
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
-    .action(async (folder: string, query: string, { k, json }: Options) => {
-      const retriever = await openRetriever(folder);
+    .action(async (folder: string, query: string, { k, trustServer: trust, json }: Options) => {
+      const retriever = await openRetriever(folder, { trust });
       try {
         const [hits = []] = await retriever.search([query], k);
         io.out.write(json ? `${asJson(query, hits)}\n` : asText(hits, io.out.columns ?? 100));

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 
@@ -12,6 +12,7 @@ interface Options {
   readonly k: number;
   readonly allowHost: readonly string[];
   readonly longQueries: 'refuse' | 'empty';
+  readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
 
@@ -55,13 +56,15 @@ export function serveRetrieverCommand(io: Io): Command {
         .choices(['refuse', 'empty'])
         .default('refuse'),
     )
+    .addOption(trustOption())
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
     .action((source: string, options: Options) => serve(source, options, io));
 }
 
-async function serve(source: string, { host, port, k, allowHost, longQueries, json }: Options, io: Io): Promise<void> {
-  const retriever = await openRetriever(source);
+async function serve(source: string, options: Options, io: Io): Promise<void> {
+  const { host, port, k, allowHost, longQueries, trustServer: trust, json } = options;
+  const retriever = await openRetriever(source, { trust });
   try {
     const limits = { ...defaultServerOptions.limits, defaultPassages: k, longQueries };
     const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits, names: allowHost });

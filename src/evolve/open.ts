@@ -13,6 +13,7 @@ import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
+import type { Trust } from '../retrieval/trust.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import { refuseUnfit } from './requirements.ts';
@@ -56,8 +57,12 @@ export interface OpenedSetup {
   close(): Promise<void>;
 }
 
-/** Opens everything that a run works with. A model on the Hub is downloaded unless the cache has it. */
-export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOptions = {}): Promise<OpenedSetup> {
+/** Opens everything that a run works with; `named`: what only this command can say, and no record of it. A model on the Hub is downloaded unless the cache has it. */
+export async function openSetup(
+  inputs: Inputs,
+  settings: Settings,
+  named: HubOptions & Trust = {},
+): Promise<OpenedSetup> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
       `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and something to search go together`,
@@ -76,10 +81,10 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     for (const each of opened.splice(0)) await each.close();
   };
   try {
-    const data = embedded ? openWorld(settings) : await openFiles(inputs);
+    const data = embedded ? openWorld(settings) : await openFiles(inputs, named);
     opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, named);
     refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
     const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
     const policy = await openPolicyDirectory(folder, {
@@ -148,7 +153,7 @@ function worldQuestions(world: World, { trainingQuestions: count, hops }: Settin
   }
 }
 
-async function openFiles(inputs: Inputs): Promise<Data> {
+async function openFiles(inputs: Inputs, trust: Trust): Promise<Data> {
   const suites: Suite[] = [];
   for (const { suite, file } of inputs.evaluate) suites.push({ name: suite, questions: await readQuestions(file) });
   const names = suites.map((suite) => suite.name);
@@ -167,7 +172,7 @@ async function openFiles(inputs: Inputs): Promise<Data> {
       hint: 'Train on other questions.',
     });
   return {
-    retriever: await openRetriever(inputs.corpus!),
+    retriever: await openRetriever(inputs.corpus!, trust),
     trainingQuestions: questions,
     suites,
   };

@@ -54,6 +54,11 @@ export async function openHttpRetriever(
   const options = { ...defaultHttpOptions, ...given };
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new UserError(`${url}: not a URL`, { hint: 'Expected http://host:port of a retrieval server.' });
+  const { origin, username, password } = new URL(url);
+  if (username !== '' || password !== '')
+    throw new UserError(`${origin}: an address must not hold a password`, {
+      hint: 'Addresses are printed and recorded. Put a proxy that knows the password in front of the server.',
+    });
   const base = url.replace(/\/+$/, '').replace(/\/retrieve$/, '');
   const description = await askPatiently(options, undefined, async (signal) => {
     const response = await reach(`${base}/healthz`, { signal });

@@ -2,12 +2,14 @@
  * A corpus in OpenSearch as a retriever: `_msearch` with dfs_query_then_fetch, so that document frequencies are those of the
  * whole corpus and not of a shard. Ties by position, as everywhere.
  */
+import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
 import { Passing, patiently } from '../../base/retry.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
+import { requireTrusted, type Trust } from '../trust.ts';
 import { busyPatience, Connection } from './connection.ts';
-import { type OpenSearchManifest, readOpenSearchManifest } from './manifest.ts';
+import { MANIFEST_FILE, type OpenSearchManifest, readOpenSearchManifest } from './manifest.ts';
 
 /** Queries of one request. */
 const QUERIES_AT_ONCE = 128;
@@ -59,9 +61,10 @@ export class OpenSearchRetriever implements Retriever {
     this.#index = index;
   }
 
-  /** @throws UserError when the server does not answer, or its index is not the one that the folder's manifest describes */
-  static async open(folder: string): Promise<OpenSearchRetriever> {
+  /** @throws UserError when the server is not a trusted one or does not answer, or its index is not the one that the folder's manifest describes */
+  static async open(folder: string, trust: Trust = {}): Promise<OpenSearchRetriever> {
     const manifest = await readOpenSearchManifest(folder);
+    requireTrusted(manifest.url, path.join(folder, MANIFEST_FILE), trust);
     const connection = await Connection.open(manifest.url);
     try {
       await checkIndex(connection, manifest);
