@@ -236,7 +236,11 @@ describe('parseConfig', () => {
       { max_position_embeddings: 2 ** 22 },
       /max_position_embeddings: 4194304 .*at most 2097152/,
     ],
-    ['layers with a window', { sliding_window: 4096, layer_types: ['full_attention', 'sliding_attention'] }, /layer_types.*sliding/],
+    [
+      'layers with a window',
+      { sliding_window: 4096, layer_types: ['full_attention', 'sliding_attention'] },
+      /layer_types.*sliding/,
+    ],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act: "gelu".*"silu"/],
     ['quantized weights', { quantization_config: { bits: 4 } }, /quantization_config/],
     ['groups that do not divide', { num_key_value_heads: 3 }, /num_key_value_heads: 3 .*divisor.*16/],
