@@ -33,19 +33,33 @@ export class AddedTokenFinder {
     }
   }
 
-  /** Where control tokens stand that others wrote, wholly or in part, in order and without overlap. */
+  /**
+   * What must not be searched for added tokens, since others wrote a control token there, wholly or in part: in order, without
+   * overlap. An empty span only parts what stands before it from what comes.
+   */
   writtenByOthers(text: string, foreign: readonly Span[]): Span[] {
     const found: Span[] = [];
     if (foreign.length === 0) return found;
     for (let at = 0; at < text.length; ) {
-      const token = this.#tokens.get(text[at]!)?.find(({ content }) => text.startsWith(content, at));
-      if (token === undefined) {
+      const here = this.#tokens.get(text[at]!)?.filter(({ content }) => text.startsWith(content, at)) ?? [];
+      const [longest] = here;
+      if (longest === undefined) {
         at += 1;
         continue;
       }
-      const end = at + token.content.length;
-      if (isControl(token) && foreign.some(([from, to]) => from < end && at < to)) found.push([at, end]);
-      at = end;
+      const end = at + longest.content.length;
+      const others = foreign.filter(([from, to]) => from < end && at < to);
+      if (others.length === 0 || !isControl(longest)) {
+        at = end;
+        continue;
+      }
+      const [from, to] = others[0]!;
+      // A shorter token may be the text's own, here or further on, up to where the words of others begin.
+      const own = here.find(({ content }) => at + content.length <= from);
+      const first = String.fromCodePoint(text.codePointAt(at)!).length;
+      const stop = own ? at + own.content.length : at < from ? at + first : Math.min(end, to);
+      found.push(own ? [stop, stop] : [at, stop]);
+      at = stop;
     }
     return found;
   }

@@ -6,6 +6,7 @@
  */
 import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algorithms/sft.ts';
 import { streamKey } from '../base/random.ts';
+import { encodeTurn } from '../protocol/encode-turn.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
 import type { SftStage } from './plan.ts';
@@ -68,7 +69,7 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
 function goldAnswers(run: Run): Response[] {
   const { tokenizer, template } = run.setup;
   return run.slices.training.map(({ question, answers }) => {
-    const ids = tokenizer.encode(`<answer> ${answers[0]} </answer>`);
+    const ids = encodeTurn(tokenizer, `<answer> ${answers[0]} </answer>`);
     return { prompt: studentPrompt(tokenizer, template, question), ids, mask: ids.map(() => 1 as const) };
   });
 }

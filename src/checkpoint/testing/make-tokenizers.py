@@ -53,4 +53,17 @@ found = {}
 for name, processor in processors.items():
     library = Tokenizer.from_str(json.dumps(base | {"post_processor": processor}))
     found[name] = {"post_processor": processor, "ids": {text: library.encode(text).ids for text in TEXTS}}
-print(json.dumps({"tokenizers": "0.23.3", "base": base, "processors": found}, ensure_ascii=False))
+# The same library told to take special tokens for text.
+merges = [("I", "N"), ("S", "T"), ("IN", "ST"), ("[", "INST"), ("/", "INST"), ("h", "i"), ("\u0120", "hi")]
+vocab = {**base["model"]["vocab"], **{"".join(pair): 256 + i for i, pair in enumerate(merges)}}
+controls = ["[INST]", "[/INST]", "<s>", "\u2016", "</s>"]
+formatted = base | {
+    "added_tokens": [base["added_tokens"][0] | {"id": len(vocab) + i, "content": text} for i, text in enumerate(controls)],
+    "model": base["model"] | {"vocab": vocab, "merges": [list(pair) for pair in merges]},
+}
+library = Tokenizer.from_str(json.dumps(formatted))
+library.encode_special_tokens = True
+said = ["[INST]", "hi [INST] hi[/INST]hi", "<s>\u2016</s>", "[INST][INST", "no tokens, hi"]
+as_text = {"tokenizer": formatted, "ids": {text: library.encode(text).ids for text in said}}
+
+print(json.dumps({"tokenizers": "0.23.3", "base": base, "processors": found, "specials as text": as_text}, ensure_ascii=False))
