@@ -118,6 +118,13 @@ export function tokenizerFromJson(
   };
 }
 
+/** What to throw for a tokenizer that writes ids which the model does not know. */
+export function tooManyIds(tokenizer: Tokenizer, place: string, rows: number, model: string): UserError {
+  return new UserError(`${place}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${model} only ${rows}`, {
+    hint: 'Use the tokenizer that the model was trained with.',
+  });
+}
+
 function parse<T>(text: string, schema: z.ZodType<T>, source: string): T {
   let value: unknown;
   try {

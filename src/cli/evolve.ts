@@ -170,6 +170,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
   const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
+    for (const note of setup.tokenizer.notes) io.err.write(`note: ${note}\n`);
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, hashes, io);
