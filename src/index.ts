@@ -49,7 +49,7 @@ export { type Score, type ScoreSummary, scorePrediction, summarizeScores } from 
 export { benchmarks } from './benchmarks/suites/all.ts';
 // Checkpoints and tokenizers in Hugging Face's form.
 export { type Adapter, readAdapter, writeAdapter } from './checkpoint/adapter-directory.ts';
-export type { ModelConfig, RopeScaling } from './checkpoint/config.ts';
+export type { ModelConfig, RopeScaling, SpecialTokens } from './checkpoint/config.ts';
 export { FAMILIES, type Family } from './checkpoint/families.ts';
 export {
   type DownloadProgress,
@@ -63,6 +63,7 @@ export { type Model, type ModelFiles, readModel, type WriteOptions, writeModel }
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
 export { loadTokenizer } from './checkpoint/tokenizer.ts';
 export type { Tokenizer } from './checkpoint/tokenizer.types.ts';
+export type { TokenizerFiles } from './checkpoint/tokenizer-files.ts';
 export {
   type EngineOptions,
   OnnxPolicy,
@@ -109,7 +110,7 @@ export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
 export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
 export type { Template } from './protocol/template.ts';
-export { readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
+export { openTemplate, readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
 // Retrieval.
 export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
 export { loadCorpus, type ReadCorpusOptions, readCorpus } from './retrieval/corpus.ts';
@@ -139,7 +140,13 @@ export type {
 export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
-export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
+export {
+  rollOutText,
+  type TextSegment,
+  type TextSurroundings,
+  type TextTask,
+  type TextTrajectory,
+} from './rollout/text-rollout.ts';
 export {
   isFailure,
   policyTokenCount,
@@ -148,7 +155,13 @@ export {
   type Trajectory,
 } from './rollout/trajectory.ts';
 export { readTrajectories } from './rollout/trajectory-file.ts';
-export type { Deadlines, RolloutLimits } from './rollout/turns.ts';
+export {
+  type Deadlines,
+  defaultDeadlines,
+  defaultLimits,
+  type RolloutEvent,
+  type RolloutLimits,
+} from './rollout/turns.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
 export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';

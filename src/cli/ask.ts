@@ -77,6 +77,7 @@ export function askCommand(io: Io): Command {
         trust: options.trustServer,
         limits: { searches, passages, turnTokens },
         locate: (place) => fetchModel(place, options, io),
+        onNote: (text) => io.err.write(`note: ${text}\n`),
       });
       try {
         if (question !== undefined) await askOnce(agent, question, options, io);

@@ -117,6 +117,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
+    onNote: (text) => io.err.write(`note: ${text}\n`),
     baselines,
     suites: options.suites === undefined ? [] : options.suites.split(',').map((name) => name.trim()),
     files: options.questions.map(questionFile),

@@ -181,7 +181,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
     trust: options.trustServer,
   });
   try {
-    for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
+    for (const note of [...notes, ...setup.tokenizer.notes]) io.err.write(message(`note: ${note}`, io.err));
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, hashes, io);

@@ -7,7 +7,7 @@ import { emptyAnswersNote, trainableQuestions } from '../benchmarks/empty-answer
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
@@ -95,10 +95,7 @@ export async function openSetup(
     });
     opened.push(policy);
     if (tokenizer.vocabulary > policy.info.vocabulary)
-      throw new UserError(
-        `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
-        { hint: 'Use the tokenizer that the model was trained with.' },
-      );
+      throw tooManyIds(tokenizer, inputs.tokenizer ?? folder, policy.info.vocabulary, folder);
     const hashes: SetupHashes = {
       questions: questionsHash(data.trainingQuestions),
       corpus: data.retriever.info.corpusHash,

@@ -6,6 +6,7 @@
  */
 import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algorithms/sft.ts';
 import { streamKey } from '../base/random.ts';
+import { encodeTurn } from '../protocol/encode-turn.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { itemsOfStep, type Passes, stepsOfPasses } from './epochs.ts';
 import type { EvolveState } from './journal.ts';
@@ -72,7 +73,7 @@ const passesOf = ({ epochs, sequencesPerStep: perStep, maxSteps }: Settings['sft
 function goldAnswers(run: Run): Response[] {
   const { tokenizer, template } = run.setup;
   return run.slices.training.map(({ question, answers }) => {
-    const ids = tokenizer.encode(`<answer> ${answers[0]} </answer>`);
+    const ids = encodeTurn(tokenizer, `<answer> ${answers[0]} </answer>`);
     return { prompt: studentPrompt(tokenizer, template, question), ids, mask: ids.map(() => 1 as const) };
   });
 }

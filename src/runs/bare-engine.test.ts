@@ -31,8 +31,10 @@ const tokenizer: Tokenizer = {
   encode: (text) => text.split(/\s+/).filter(Boolean).map(id),
   decode: (ids) => ids.map((each) => words[each]).join(' '),
   chat: () => undefined,
+  start: [],
   endTokens: [],
   hash: 'words',
+  notes: [],
 };
 
 /** Where a turn goes from a word, each way alike; any other way is all but impossible. */

@@ -1,6 +1,7 @@
 /** A whole trajectory as an example: prompt, then turns and observations exactly as a rollout would put them together. */
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { TokenIds } from '../policy/policy.ts';
+import { encodeTurn } from '../protocol/encode-turn.ts';
 import { observe } from '../protocol/observation.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import type { Template } from '../protocol/template.ts';
@@ -37,11 +38,11 @@ export function trajectoryExample(
   append(
     expert === undefined
       ? studentPrompt(tokenizer, template, question)
-      : teacherPrompt(tokenizer, template, question, tokenizer.encode(expert)),
+      : teacherPrompt(tokenizer, template, question, encodeTurn(tokenizer, expert)),
   );
   turns.forEach((turn, i) => {
     const start = ids.length;
-    append(tokenizer.encode(turn.policy));
+    append(encodeTurn(tokenizer, turn.policy));
     if (turn.supervised) learned.push([start, ids.length]);
     if (i < turns.length - 1) append(observe(tokenizer, template, turn.passages, observationTokens).ids);
   });
