@@ -101,6 +101,7 @@ const reasons: Record<StopReason, string> = {
   'no-answer': 'the last turn ended without one',
   'response-full': 'the limit of tokens was reached',
   'context-full': 'the context is full',
+  'prompt-too-long': 'the question is too long',
   'search-failed': 'the search failed',
   'sample-failed': 'the model failed',
   deadline: 'it took too long',

@@ -34,6 +34,7 @@ interface Options {
   readonly searches?: number;
   readonly passages?: number;
   readonly turnTokens?: number;
+  readonly contextTokens?: number;
   readonly raw?: boolean;
   readonly tokenizer?: string;
   readonly concurrency: number;
@@ -83,6 +84,11 @@ export function evaluateCommand(io: Io): Command {
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
     .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
     .option('--turn-tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
+    .option(
+      '--context-tokens <number>',
+      'tokens of prompt and response together (default: 4096, or as trained)',
+      wholeNumber(1),
+    )
     .option('--raw', 'ask a served model by /completions: one text that is continued, in place of a chat')
     .option(
       '--tokenizer <dir|file>',
@@ -111,6 +117,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     searches: options.searches,
     passages: options.passages,
     turnTokens: options.turnTokens,
+    contextTokens: options.contextTokens,
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
@@ -218,8 +225,12 @@ function refuseManyFailures(folder: string, results: EvaluationResults, director
   const failed = suites.reduce((sum, { failures }) => sum + failures, 0);
   if (failed <= MOST_FAILED * asked) return;
   const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
-  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
+  const words = first?.failure?.replaceAll('\n', ' ');
+  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${words}`;
   throw new UserError(`${folder}: ${failed} of ${asked} questions failed and count as 0${example}`, {
-    hint: 'Give the same command again: only those are asked again.',
+    hint:
+      first?.stop === 'prompt-too-long'
+        ? 'Allow a longer context with --context-tokens and another --out, or leave these questions out.'
+        : 'Give the same command again: only those are asked again.',
   });
 }

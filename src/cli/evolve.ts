@@ -155,6 +155,7 @@ function isUrl(source: string | undefined): source is string {
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
   const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
+    for (const note of setup.notes ?? []) io.err.write(`note: ${note}\n`);
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
     io.out.write(

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { streamKey } from '../base/random.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy, SampleRequest } from '../policy/policy.ts';
-import type { TextModel, TextReply, TextRequest } from '../policy/text-model.ts';
+import { PromptTooLong, type TextModel, type TextReply, type TextRequest } from '../policy/text-model.ts';
 import { asOneText } from './by-completions.ts';
 import { sampleInSlices, textTeller } from './slices.ts';
 import { endOfStop } from './stop-strings.ts';
@@ -26,7 +26,7 @@ export function textPolicy(
 }
 
 async function complete(
-  policy: Pick<Policy, 'sample' | 'release'>,
+  policy: Pick<Policy, 'info' | 'sample' | 'release'>,
   tokenizer: Tokenizer,
   { prompt, maxTokens, temperature, topP = 1, stop, seed, onText }: TextRequest,
   signal: AbortSignal | undefined,
@@ -52,6 +52,10 @@ async function complete(
       onText === undefined
         ? await policy.sample(request, signal)
         : await sampleInSlices(policy, request, tokenizer, textTeller({ decode }, onText), signal);
+    if (sample.stop === 'context' && sample.ids.length === 0)
+      throw new PromptTooLong(
+        `the prompt of ${request.prompt.length} tokens leaves no room in a context of ${policy.info.contextLength}`,
+      );
     return {
       text: decode(sample.stop === 'stop-token' ? sample.ids.slice(0, -1) : sample.ids),
       finish: sample.stop === 'stop' || sample.stop === 'stop-token' ? 'stop' : 'length',

@@ -11,10 +11,13 @@ import { stopReasons } from '../rollout/trajectory-file.ts';
 const natural = z.int().min(0);
 
 export const answerSchema = z.strictObject({
-  schema: z.literal(1),
+  /** 1: without the question's text and its gold answers. */
+  schema: z.literal([1, 2]),
   baseline: z.enum(baselineNames),
   suite: z.string(),
   id: z.string(),
+  question: z.string().optional(),
+  gold: z.array(z.string()).optional(),
   prediction: z.string().nullable(),
   stop: z.enum(stopReasons),
   failure: z.string().optional(),
@@ -33,6 +36,10 @@ export const answerSchema = z.strictObject({
   calls: natural,
   promptTokens: natural.nullable(),
   newTokens: natural.nullable(),
+  /** Replies in which the server gave the model's thinking alone. */
+  reasoningOnly: natural.optional(),
+  /** Fields of requests that the server refuses and was asked without. */
+  leftOut: z.array(z.string()).optional(),
   wellFormed: z.boolean().nullable(),
   seconds: z.number().min(0),
   transcript: z.array(z.strictObject({ author: z.enum(['policy', 'environment']), text: z.string() })),
@@ -40,8 +47,18 @@ export const answerSchema = z.strictObject({
 
 export type Answer = z.infer<typeof answerSchema>;
 
-/** What is kept in memory of an answer. */
-export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript'>;
+/** What is kept in memory of an answer: neither its texts nor those of its question. */
+export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
+
+export function withoutTexts({
+  schema: _,
+  transcript: __,
+  question: ___,
+  gold: ____,
+  ...scored
+}: Answer): ScoredAnswer {
+  return scored;
+}
 
 /** Names one question of one baseline. */
 export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'suite' | 'id'>): string {
@@ -58,13 +75,16 @@ export function scoreAttempt(
   place: Pick<Answer, 'baseline' | 'suite' | 'seconds'>,
 ): Answer {
   const { answer, stop, failure, searches, calls, promptTokens, newTokens, wellFormed, transcript } = attempt;
+  const { reasoningOnly, leftOut } = attempt;
   const gold = question.answers;
   const score = scorePrediction(isFailure(stop) ? null : answer, gold);
   const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
   return {
-    schema: 1,
+    schema: 2,
     ...place,
     id: question.id,
+    question: question.question,
+    gold: [...gold],
     prediction: answer,
     stop,
     ...(failure !== undefined && { failure }),
@@ -79,6 +99,8 @@ export function scoreAttempt(
     calls,
     promptTokens,
     newTokens,
+    ...(reasoningOnly !== undefined && { reasoningOnly }),
+    ...(leftOut !== undefined && { leftOut: [...leftOut] }),
     wellFormed,
     transcript: transcript.map(({ author, text }) => ({ author, text })),
   };

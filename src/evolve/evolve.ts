@@ -49,6 +49,7 @@ export async function evolve(
     await run.checkpoint(state, BASE);
   }
   progress.startAt(state.stage, state.step);
+  for (const text of setup.notes ?? []) run.emit({ kind: 'note', text });
 
   while (state.stage < plan.length && plan[state.stage]!.name !== before) {
     run.throwIfCancelled();

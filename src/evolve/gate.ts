@@ -83,7 +83,8 @@ export async function measureGate(
 }
 
 function closedBecause({ stage, questions, exactMatchGap: gap, searchesSaved: saved }: GateMeasurement): string {
-  if (questions < 2) return `${stage} is closed: only ${questions} held-out questions were ever answered correctly`;
+  if (questions < 2)
+    return `${stage} is closed: only ${questions} held-out questions were ever answered right and well formed`;
   const figure = ({ mean, standardError }: Estimate) => `${mean.toFixed(3)} ± ${standardError.toFixed(3)}`;
   return `${stage} is closed: the privileged prompt changes exact match by ${figure(gap)} and saves ${figure(saved)} searches`;
 }

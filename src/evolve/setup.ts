@@ -23,6 +23,8 @@ export interface Setup {
   readonly trainingQuestions: readonly Question[];
   /** Evaluation only. */
   readonly suites: readonly Suite[];
+  /** What a reader of the run has to know of them, such as questions that were left out. Default: nothing. */
+  readonly notes?: readonly string[];
 }
 
 /** The training questions, cut into disjoint slices by a seeded shuffle. */

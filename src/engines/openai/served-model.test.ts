@@ -151,7 +151,9 @@ describe('a served model', () => {
   it('does not tell a broken reply twice to somebody who reads along', async () => {
     const { model, server } = await serve(once({ fault: 'cut', text }));
     const pieces: string[] = [];
-    await expect(model.complete({ ...request, onText: (piece) => pieces.push(piece) })).rejects.toThrow(/broken reply: /);
+    await expect(model.complete({ ...request, onText: (piece) => pieces.push(piece) })).rejects.toThrow(
+      /broken reply: /,
+    );
     expect(pieces.join('')).toBe(text);
     expect(server.asked).toHaveLength(1);
   });
