@@ -17,8 +17,10 @@
  */
 
 // The algorithms, as pure functions.
+export { type AdvantageForm, advantagesOf, type RolledOutStep } from './algorithms/advantages.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
+  type Advantage,
   groupAdvantages,
   policyGradientBatch,
   type Weighted,
@@ -26,6 +28,7 @@ export {
   zeroVarianceShare,
 } from './algorithms/grpo.ts';
 export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pairs.ts';
+export { type RewardPart, rewardOf } from './algorithms/reward.ts';
 export { acceptedTrajectories, crossEntropyBatch, type Response } from './algorithms/sft.ts';
 // Ground: errors, questions, random streams.
 export { UserError } from './base/errors.ts';
@@ -101,6 +104,7 @@ export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 export * from './policy/policy.ts';
 export type * from './policy/text-model.ts';
 // The agent's language and its loop.
+export { type Stretch, turnsOf } from './protocol/authors.ts';
 export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
 export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
@@ -132,6 +136,7 @@ export type {
   RetrieverInfo,
   RetrieverStatistics,
 } from './retrieval/retriever.ts';
+export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
 export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';

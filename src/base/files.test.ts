@@ -1,10 +1,25 @@
-import { link, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { link, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { UserError } from './errors.ts';
-import { makeFolder, readJson, readJsonLines, sha256, shareFolder, writeFileAtomic } from './files.ts';
+import {
+  fileError,
+  hashFile,
+  makeFolder,
+  readJson,
+  readJsonLines,
+  readLines,
+  readText,
+  sha256,
+  shareFolder,
+  TEXT_FILE_BYTES,
+  writeFileAtomic,
+} from './files.ts';
 
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof import('node:fs/promises')>();
@@ -48,7 +63,124 @@ describe('writeFileAtomic', () => {
   });
 });
 
+describe('readLines', () => {
+  const texts = async (content: Uint8Array | string, name = 'lines.txt') => {
+    const file = path.join(folder, name);
+    await writeFile(file, content);
+    const found: string[] = [];
+    for await (const { line, text } of readLines(file)) {
+      expect(line).toBe(found.length + 1);
+      found.push(text);
+    }
+    return found;
+  };
+
+  it('takes the lines of all systems, with a byte order mark or without', async () => {
+    for (const end of ['\n', '\r\n', '\r'])
+      for (const mark of ['', '\ufeff'])
+        for (const last of ['', end])
+          expect(await texts(`${mark}a${end}${end}b\u2028c${last}`)).toEqual(['a', '', 'b\u2028c']);
+    expect(await texts('')).toEqual([]);
+    expect(await texts('\ufeff')).toEqual([]);
+  });
+
+  it('unpacks by content, whatever the name', async () => {
+    for (const pack of [gzipSync, zstdCompressSync, (text: string) => Buffer.from(text)])
+      for (const name of ['x.jsonl', 'x.jsonl.gz']) expect(await texts(pack('\ufeffa\nb'), name)).toEqual(['a', 'b']);
+    expect(await texts(Buffer.concat([gzipSync('a\n'), gzipSync('b\n')]))).toEqual(['a', 'b']);
+  });
+
+  it('cuts nowhere, wherever the chunks end', async () => {
+    const lines = Array.from({ length: 400 }, (_, i) => 'é€😀'.repeat(i * 3));
+    expect(await texts(lines.join('\n'))).toEqual(lines);
+  });
+
+  it('refuses a line that is not UTF-8, and gives the others', async () => {
+    const file = path.join(folder, 'latin1.txt');
+    await writeFile(file, Buffer.from('good\ncaf\xe9\r\nlast \xc3\xa9', 'latin1'));
+    const seen = [];
+    for await (const entry of readLines(file)) {
+      try {
+        seen.push(entry.text);
+      } catch (error) {
+        seen.push((error as UserError).message);
+      }
+    }
+    expect(seen).toEqual(['good', `${file}:2: not UTF-8: byte E9 at position 4`, 'last é']);
+    await expect(lines(file)).rejects.toThrow(`${file}:1: not valid JSON`);
+  });
+
+  it('names what is no text', async () => {
+    await expect(texts('PAR1 and so on', 'p.jsonl')).rejects.toThrow('is a Parquet file');
+    await expect(texts(Buffer.from('\ufeff{"a":1}', 'utf16le'))).rejects.toThrow('UTF-16');
+    await expect(texts(Buffer.concat([gzipSync('a\n'), Buffer.from('text behind')]))).rejects.toThrow(
+      'follows the end',
+    );
+  });
+
+  it('ends a line that has no end in a sentence, within its bounds', async () => {
+    const file = path.join(folder, 'endless.jsonl.gz');
+    const megabyte = Buffer.alloc(1 << 20, 'a');
+    await pipeline(
+      Readable.from(Array.from({ length: 650 }, () => megabyte)),
+      createGzip({ level: 1 }),
+      createWriteStream(file),
+    );
+    expect((await stat(file)).size).toBeLessThan(5e6);
+    await expect(lines(file)).rejects.toThrow(`${file}:1: a line of more than 64 MB`);
+  });
+});
+
+describe('readText', () => {
+  it('reads what is text, and neither packed files nor those without an end', async () => {
+    const file = path.join(folder, 't.json');
+    await writeFile(file, '\ufeff{"a":"é"}');
+    expect(await readText(file)).toBe('{"a":"é"}');
+    expect(await readJson(file)).toEqual({ a: 'é' });
+    await writeFile(file, gzipSync('{}'));
+    await expect(readText(file)).rejects.toThrow('compressed by gzip');
+    await writeFile(file, '{}');
+    await truncate(file, TEXT_FILE_BYTES + 1);
+    await expect(readText(file)).rejects.toThrow('larger than 128 MB');
+  });
+
+  it.runIf(process.platform === 'linux')('stops at a device that has no end', async () => {
+    await expect(readText('/dev/zero')).rejects.toThrow('larger than 128 MB');
+  });
+});
+
+it('every refusal of the system is a sentence', () => {
+  const codes = ['EFBIG', 'ENAMETOOLONG', 'EMFILE', 'EIO', 'ESTALE', 'ENXIO', 'EDQUOT', 'ELOOP', 'ENOENT', 'EBUSY'];
+  for (const code of codes) {
+    const error = fileError(
+      Object.assign(new Error(`${code}: words, open 'x'`), { code, syscall: 'open' }),
+      'x',
+      'read',
+    );
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toMatch(/^x: /);
+  }
+});
+
+it.each([`a\u0000b`, 'x'.repeat(300)])('a name that no file can have is refused in a sentence', async (name) => {
+  await expect(readText(path.join(folder, name))).rejects.toThrow(UserError);
+  await expect(writeFileAtomic(path.join(folder, name), '')).rejects.toThrow(UserError);
+  await expect(hashFile(path.join(folder, name))).rejects.toThrow(UserError);
+});
+
 describe('readJsonLines', () => {
+  it('tells what is JSON and no JSONL', async () => {
+    const file = path.join(folder, 'list.jsonl');
+    for (const list of ['[{"a":1},{"a":2}]', '[\n{"a":1}\n]']) {
+      await writeFile(file, list);
+      await expect(lines(file)).rejects.toThrow(
+        `${file}:1: ${list.includes('\n') ? 'not valid JSONL: a list' : 'expected a JSON object'}`,
+      );
+    }
+    await writeFile(file, '{\n "a": 1\n}\n');
+    await expect(lines(file)).rejects.toThrow('a record over many lines');
+  });
+
   const text = '{"a":1}\n\n  \r\n{"a":2}';
 
   it('reads plain and gzip files with their line numbers', async () => {
@@ -75,9 +207,16 @@ describe('readJsonLines', () => {
   it('reports cut and damaged gzip data', async () => {
     const whole = gzipSync(JSON.stringify({ a: 'x'.repeat(5000), b: Math.PI }));
     await writeFile(path.join(folder, 'cut.jsonl.gz'), whole.subarray(0, whole.length - 12));
-    await writeFile(path.join(folder, 'not.jsonl.gz'), 'plain text');
-    await expect(lines(path.join(folder, 'cut.jsonl.gz'))).rejects.toThrow('damaged gzip data');
-    await expect(lines(path.join(folder, 'not.jsonl.gz'))).rejects.toThrow('damaged gzip data');
+    const spoilt = Buffer.from(whole);
+    spoilt[0]! ^= 0xff;
+    await writeFile(path.join(folder, 'not.jsonl.gz'), spoilt);
+    const bent = Buffer.from(whole);
+    bent[40]! ^= 0xff;
+    await writeFile(path.join(folder, 'bent.jsonl.gz'), bent);
+    await writeFile(path.join(folder, 'cut.zst'), zstdCompressSync('{}\n'.repeat(99)).subarray(0, -5));
+    await expect(lines(path.join(folder, 'cut.zst'))).rejects.toThrow('damaged zstd data');
+    for (const name of ['cut', 'not', 'bent'])
+      await expect(lines(path.join(folder, `${name}.jsonl.gz`))).rejects.toThrow('damaged gzip data');
   });
 
   it('does not wait for the rest of a file that is not wanted', async () => {

@@ -1,29 +1,68 @@
-/** Files as the house keeps them: written whole or not at all, read as streams, errors that name file and line. */
+/** Files as the house keeps them: written whole or not at all, texts read through text.ts, errors that name file and line. */
 import { createHash } from 'node:crypto';
 import { createReadStream, ReadStream } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { hasCode, messageOf, UserError } from './errors.ts';
+import {
+  type BadByte,
+  decodeText,
+  decodeUtf8,
+  formOf,
+  notUtf8,
+  otherForm,
+  parseJson,
+  shown,
+  visible,
+  withoutMark,
+} from './text.ts';
+import { HEAD_BYTES, unpacked } from './unpack.ts';
+
+/** What a system's refusals mean, by code; the rest is told in the system's words. */
+const meanings: Readonly<Record<string, { readonly text: string; readonly hint?: string; readonly continues?: true }>> =
+  {
+    ENOENT: { text: 'no such file or directory' },
+    EISDIR: { text: 'is a directory, a file was expected' },
+    ENOTDIR: { text: 'a part of this path is not a directory' },
+    EEXIST: { text: 'a part of this path is not a directory' },
+    ENOSPC: { text: 'the disk is full', hint: 'Free some space.', continues: true },
+    EDQUOT: { text: 'the disk quota is used up', hint: 'Free some space.', continues: true },
+    EFBIG: {
+      text: 'the file may not grow further',
+      hint: 'A limit of the shell (ulimit -f) or of the file system; raise it, or choose another place.',
+    },
+    ENAMETOOLONG: { text: 'the name is too long for this file system' },
+    ERR_INVALID_ARG_VALUE: { text: 'is no name of a file (it holds a character that none may have)' },
+    EMFILE: {
+      text: 'too many files are open',
+      hint: 'Raise the limit, for example with: ulimit -n 4096',
+      continues: true,
+    },
+    ENFILE: { text: 'too many files are open on this machine', hint: 'End other programs.', continues: true },
+    ELOOP: { text: 'symbolic links lead in a circle' },
+  };
+const PERMISSION = 'Check the permissions or choose another place.';
 
 /** Turns a system error into one that says what to do; anything else passes through. */
 export function fileError(error: unknown, file: string, doing: 'read' | 'write'): Error {
-  if (hasCode(error, 'ENOENT')) return new UserError(`${file}: no such file or directory`, { cause: error });
-  if (hasCode(error, 'EISDIR')) return new UserError(`${file}: is a directory, a file was expected`, { cause: error });
-  if (hasCode(error, 'ENOTDIR', 'EEXIST'))
-    return new UserError(`${file}: a part of this path is not a directory`, { cause: error });
-  if (hasCode(error, 'EACCES', 'EPERM', 'EROFS'))
-    return new UserError(`${file}: cannot ${doing} (${messageOf(error)})`, {
-      hint: 'Check the permissions or choose another place.',
+  if (error instanceof UserError || !(error instanceof Error) || !('code' in error))
+    return error instanceof Error ? error : new Error(String(error));
+  const meaning = meanings[String(error.code)];
+  const name = visible(file).length > 200 ? `${visible(file).slice(0, 200)}…` : visible(file);
+  if (meaning !== undefined)
+    return new UserError(`${name}: ${meaning.text}`, {
+      ...(meaning.hint === undefined ? {} : { hint: meaning.hint }),
+      ...(meaning.continues === undefined ? {} : { continues: meaning.continues }),
       cause: error,
     });
-  if (hasCode(error, 'ENOSPC', 'EDQUOT'))
-    return new UserError(`${file}: the disk is full`, {
-      hint: 'Free some space, then continue with --resume; what was finished is kept.',
+  // Whatever else the system refuses: EACCES, EPERM, EROFS, EIO, ENXIO, ESTALE …
+  if ('syscall' in error)
+    return new UserError(`${name}: cannot ${doing} (${messageOf(error)})`, {
+      ...(hasCode(error, 'EACCES', 'EPERM', 'EROFS') ? { hint: PERMISSION } : {}),
       cause: error,
     });
-  return error instanceof Error ? error : new Error(String(error));
+  return error;
 }
 
 /**
@@ -97,19 +136,41 @@ export async function shareFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** Reads and parses a JSON file. */
-export async function readJson(file: string): Promise<unknown> {
-  let text: string;
+/** Largest file that is read as one text, in bytes: the benchmarks' own files have 60 MB, the largest tokenizers 40. */
+export const TEXT_FILE_BYTES = 2 ** 27;
+/** Longest line that is read, in bytes. */
+export const LINE_BYTES = 2 ** 26;
+
+/**
+ * Reads a whole text file (UTF-8, a byte order mark dropped).
+ * @throws UserError naming the file: absent, not text, not UTF-8, larger than `TEXT_FILE_BYTES`
+ */
+export async function readText(file: string): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
   try {
-    text = await readFile(file, 'utf8');
+    // Not readFile: what is read may be a pipe or a device, and end nowhere.
+    for await (const part of createReadStream(file, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
+      size += part.length;
+      if (size > TEXT_FILE_BYTES)
+        throw new UserError(`${file}: larger than ${TEXT_FILE_BYTES / 2 ** 20} MB, the most that is read as one text`, {
+          hint: 'Is it the right file? Many records belong into JSONL, one a line.',
+        });
+      parts.push(part);
+    }
   } catch (error) {
     throw fileError(error, file, 'read');
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${file}: not valid JSON (${messageOf(error)})`, { cause: error });
-  }
+  const bytes = Buffer.concat(parts);
+  const form = formOf(bytes.subarray(0, HEAD_BYTES));
+  if (form !== undefined)
+    throw otherForm(file, typeof form === 'object' ? form : { named: `compressed by ${form}`, hint: 'Unpack it.' });
+  return decodeText(bytes, file);
+}
+
+/** Reads and parses a JSON file. @throws UserError as `readText` and `parseJson` */
+export async function readJson(file: string): Promise<unknown> {
+  return parseJson(await readText(file), file);
 }
 
 /** One line of a JSONL file: its number (from 1) and its value. */
@@ -118,64 +179,127 @@ export interface JsonLine {
   readonly value: unknown;
 }
 
-/** Reads JSONL, plain or gzip (by the name's ending .gz), as a stream; blank lines are passed over. "-" is standard input. */
+/** Reads JSONL as `readLines` reads lines; blank lines are passed over. "-" is standard input. */
 export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
-  for await (const { line, text } of readLines(file))
-    if (text.trim() !== '') yield { line, value: parseJsonLine(text, `${file}:${line}`) };
+  for await (const entry of readLines(file))
+    if (!entry.isBlank) yield { line: entry.line, value: parseJsonLine(entry.text, lineOf(file, entry.line)) };
 }
 
-/** One line of a text file: its number (from 1), its text without the line's end, and how many of the file's bytes have been read. */
-export interface TextLine {
+/** One line of a text file. */
+export class TextLine {
+  /** Its number, from 1. */
   readonly line: number;
-  readonly text: string;
+  /** How many of the file's bytes have been read. */
   readonly read: number;
+  readonly #text: string | UserError;
+
+  constructor(line: number, read: number, text: string | UserError) {
+    this.line = line;
+    this.read = read;
+    this.#text = text;
+  }
+
+  /** True where nothing but white space stands in it. */
+  get isBlank(): boolean {
+    return typeof this.#text === 'string' && this.#text.trim() === '';
+  }
+
+  /** The line without its end. @throws UserError naming file, line and byte where it is not UTF-8; the lines behind it can still be read */
+  get text(): string {
+    if (typeof this.#text === 'string') return this.#text;
+    throw this.#text;
+  }
 }
 
-/** Reads the lines of a text file, plain or gzip (by the name's ending .gz), as a stream. "-" is standard input. */
+const [LINE_FEED, CARRIAGE_RETURN] = [0x0a, 0x0d];
+
+/**
+ * Reads the lines of a text file as a stream: plain, gzip or zstd, whatever its name; UTF-8, with one byte order mark at its start
+ * dropped; lines end in LF, CR LF, or (where the beginning has no LF) CR alone. "-" is standard input.
+ * @throws UserError naming the file: absent, damaged, not text, a line of more than `LINE_BYTES`
+ */
 export async function* readLines(file: string): AsyncGenerator<TextLine> {
   const raw: Readable = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 1 << 18 });
-  const input: Readable = file.endsWith('.gz') ? raw.pipe(createGunzip({ chunkSize: 1 << 18 })) : raw;
-  // pipe() does not forward errors: without this a missing .gz file would hang.
-  if (input !== raw) raw.on('error', (error) => input.destroy(error));
   const bytesRead = () => (raw instanceof ReadStream ? raw.bytesRead : 0);
+  const place = lineOf(file);
   let line = 0;
-  let rest = '';
+  let rest: Buffer[] = [];
+  let restBytes = 0;
+  let end: number | undefined;
   try {
-    // Not node:readline: it splits at U+2028 too, which may stand inside a JSON string.
-    for await (const part of input.setEncoding('utf8')) {
-      if (!part.includes('\n')) {
-        rest += part;
-        continue;
+    for await (const chunk of unpacked(raw, place)) {
+      const part = line === 0 && end === undefined ? Buffer.from(withoutMark(chunk)) : chunk;
+      // Decided once, by the beginning.
+      end ??= part.includes(LINE_FEED) || !part.includes(CARRIAGE_RETURN) ? LINE_FEED : CARRIAGE_RETURN;
+      const whole = part.lastIndexOf(end) + 1;
+      if (whole > 0) {
+        const block = rest.length === 0 ? part.subarray(0, whole) : Buffer.concat([...rest, part.subarray(0, whole)]);
+        const read = bytesRead();
+        for (const text of linesOf(block, end)) yield new TextLine(++line, read, refusal(text, place, line));
+        [rest, restBytes] = [[], 0];
       }
-      const lines = (rest + part).split('\n');
-      rest = lines.pop()!;
-      const read = bytesRead();
-      for (const text of lines) yield { line: ++line, text: text.endsWith('\r') ? text.slice(0, -1) : text, read };
+      if (whole < part.length) rest.push(part.subarray(whole));
+      restBytes += part.length - whole;
+      if (restBytes > LINE_BYTES)
+        throw new UserError(`${lineOf(file, line + 1)}: a line of more than ${LINE_BYTES / 2 ** 20} MB`, {
+          hint: 'One record a line was expected; is it the right file?',
+        });
     }
-    if (rest !== '') yield { line: ++line, text: rest, read: bytesRead() };
+    if (restBytes > 0)
+      for (const text of linesOf(Buffer.concat([...rest, Buffer.of(end!)]), end!))
+        yield new TextLine(++line, bytesRead(), refusal(text, place, line));
   } catch (error) {
-    throw brokenInput(error, file);
+    throw fileError(error, place, 'read');
   } finally {
     raw.destroy();
   }
 }
 
-/** The value of one line of JSON. `place` (file:line) is for the error. */
-export function parseJsonLine(text: string, place: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${place}: not valid JSON (${messageOf(error)})`, { cause: error });
+/** The lines of bytes that end with a line's end: decoded at once, and one by one where something is not UTF-8. */
+function* linesOf(block: Buffer, end: number): Generator<string | BadByte> {
+  const trimmed = (text: string) => (text.endsWith('\r') ? text.slice(0, -1) : text);
+  const texts = decodeUtf8(block.subarray(0, -1));
+  if (typeof texts === 'string') {
+    // Not node:readline: it splits at U+2028 too, which may stand inside a JSON string.
+    for (const text of texts.split(String.fromCharCode(end))) yield trimmed(text);
+    return;
+  }
+  for (let from = 0; from < block.length; ) {
+    const to = block.indexOf(end, from);
+    const text = decodeUtf8(block.subarray(from, to));
+    yield typeof text === 'string' ? trimmed(text) : text;
+    from = to + 1;
   }
 }
 
-function brokenInput(error: unknown, file: string): Error {
-  if (error instanceof Error && 'code' in error && String(error.code).startsWith('Z_'))
-    return new UserError(`${file}: damaged gzip data (${error.message})`, {
-      hint: 'Fetch or compress the file again.',
-      cause: error,
-    });
-  return fileError(error, file, 'read');
+function refusal(text: string | BadByte, place: string, line: number): string | UserError {
+  return typeof text === 'string' ? text : notUtf8(`${place}:${line}`, text);
+}
+
+/** file or file:line for messages. */
+function lineOf(file: string, line?: number): string {
+  return `${file === '-' ? 'standard input' : file}${line === undefined ? '' : `:${line}`}`;
+}
+
+/** The value of one line of JSONL. `place` (file:line) is for the error. */
+export function parseJsonLine(text: string, place: string): unknown {
+  // The two forms that are taken for JSONL most often: a list of all records, and records over many lines.
+  const open = /^\s*([[{])\s*$/.exec(text)?.[1];
+  if (open !== undefined)
+    throw new UserError(
+      `${place}: not valid JSONL: a ${open === '[' ? 'list' : 'record'} over many lines, one object a line was expected`,
+      {
+        hint: oneALine(open === '['),
+      },
+    );
+  const value = parseJson(text, place);
+  if (Array.isArray(value))
+    throw new UserError(`${place}: expected a JSON object, found ${shown(value)}`, { hint: oneALine(true) });
+  return value;
+}
+
+function oneALine(isList: boolean): string {
+  return `Convert it, for example with: jq -c '${isList ? '.[]' : '.'}' OLD > NEW`;
 }
 
 /** SHA-256 of texts or bytes, in hex. */

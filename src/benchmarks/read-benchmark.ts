@@ -1,10 +1,11 @@
 /** Reads a benchmark's questions from any of the files people have: FlashRAG's copy, this project's JSONL, or the authors' own. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { messageOf, UserError } from '../base/errors.ts';
-import { fileError, readJson, readJsonLines } from '../base/files.ts';
+import { fileError, readJson, readJsonLines, readText } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { shown } from '../base/text.ts';
 import type { Benchmark } from './benchmark.ts';
 import { readQuestions } from './questions.ts';
 
@@ -75,8 +76,11 @@ async function originalRows(benchmark: Benchmark, file: string): Promise<readonl
     });
   }
   try {
-    const text = await readFile(file, 'utf8');
-    return parse(text, { columns: true, bom: true, skip_empty_lines: true, delimiter: form === 'tsv' ? '\t' : ',' });
+    return parse(await readText(file), {
+      columns: true,
+      skip_empty_lines: true,
+      delimiter: form === 'tsv' ? '\t' : ',',
+    });
   } catch (error) {
     if (error instanceof Error && 'code' in error && String(error.code).startsWith('CSV_'))
       throw new UserError(`${file}: not valid ${form.toUpperCase()} (${messageOf(error)})`, {
@@ -89,12 +93,12 @@ async function originalRows(benchmark: Benchmark, file: string): Promise<readonl
 function toQuestion(benchmark: Benchmark, row: unknown, index: number, file: string): Question {
   const place = `${file}: row ${index + 1}`;
   if (typeof row !== 'object' || row === null)
-    throw new UserError(`${place}: expected an object, found ${JSON.stringify(row).slice(0, 60)}`, {
+    throw new UserError(`${place}: expected an object, found ${shown(row)}`, {
       hint: expected(benchmark),
     });
   const { id, question, answers } = benchmark.original.row(row as Row, index);
   if (typeof question !== 'string' || question.trim() === '')
-    throw new UserError(`${place}: question: expected a text, found ${JSON.stringify(question) ?? 'nothing'}`, {
+    throw new UserError(`${place}: question: expected a text, found ${shown(question)}`, {
       hint: expected(benchmark),
     });
   const texts = answers.filter((answer): answer is string => typeof answer === 'string' && answer.trim() !== '');

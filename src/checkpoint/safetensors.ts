@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from '../base/half-floats.ts';
+import { decodeText, parseJson } from '../base/text.ts';
 
 /** A dense array in row-major order. */
 export interface Tensor {
@@ -152,7 +153,7 @@ async function readHeader(handle: FileHandle, file: string): Promise<{ entries: 
   await readFully(handle, headerBytes, 8, file);
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(headerBytes));
+    header = parseJson(decodeText(headerBytes, 'header'), 'header');
   } catch (error) {
     throw damaged(`the header is not JSON (${messageOf(error)})`);
   }

@@ -1,11 +1,13 @@
 /** Hugging Face tokenizers (tokenizer.json) with the chat template that stands beside them. */
-import { readFile, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
-import { hasCode, messageOf, UserError } from '../base/errors.ts';
-import { fileError, sha256 } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { fileError, readText, sha256 } from '../base/files.ts';
+import { parseJson } from '../base/text.ts';
 import type { ChatMessage } from '../policy/text-model.ts';
 import { piecesOf } from './pieces.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
@@ -57,11 +59,8 @@ export async function loadTokenizer(place: string): Promise<Tokenizer> {
 /** Reads the files that `loadTokenizer` would use, as they are. */
 export async function readTokenizerFiles(place: string): Promise<TokenizerFiles> {
   const file = await tokenizerFile(place);
-  const json = await readFile(file, 'utf8').catch((error) => {
-    throw fileError(error, file, 'read');
-  });
   return {
-    json,
+    json: await readText(file),
     config: await readIfThere(beside(file, 'tokenizer_config.json')),
     chatTemplate: await readIfThere(beside(file, 'chat_template.jinja')),
     generation: await readIfThere(beside(file, 'generation_config.json')),
@@ -80,12 +79,7 @@ function beside(file: string, name: string): string {
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw fileError(error, file, 'read');
-  }
+  return existsSync(file) ? readText(file) : undefined;
 }
 
 /**
@@ -133,13 +127,7 @@ export function tokenizerFromJson(
 }
 
 function parse<T>(text: string, schema: z.ZodType<T>, source: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${source}: not valid JSON (${messageOf(error)})`, { cause: error });
-  }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(parseJson(text, source));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new UserError(`${source}: ${issue?.path.join('.')}: ${issue?.message}`);

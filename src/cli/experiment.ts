@@ -29,6 +29,7 @@ import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
+import { NO_ESTIMATE } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -98,6 +99,7 @@ async function define(
   const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
     part: file.settings && { source, value: file.settings },
     set: options.set,
+    listing: 'search-e1 experiment … --dry-run',
   });
   const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');
@@ -135,6 +137,10 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
     io.out.write(`${JSON.stringify({ ...definition, estimate }, null, 2)}\n`);
     return;
   }
+  if (estimate === null) {
+    io.out.write(NO_ESTIMATE);
+    return;
+  }
   const firstSeed = estimate.tasks.filter((_, i) => tasks[i]!.seed === tasks[0]!.seed);
   const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
   io.out.write(
@@ -150,7 +156,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
         ({ folder, seconds }) =>
           `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
       ),
-      `All seeds: ${clock(estimate.seconds)}, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`,
+      `All seeds: ${clock(estimate.seconds)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`}`,
       '',
     ].join('\n'),
   );

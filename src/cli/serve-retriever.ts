@@ -1,8 +1,8 @@
 /** `search-e1 serve-retriever`: a retriever as an HTTP server, for many trainers at once or for programs in other languages. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
-import { wholeNumber } from './arguments.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 
@@ -10,6 +10,8 @@ interface Options {
   readonly host: string;
   readonly port: number;
   readonly k: number;
+  readonly allowHost: readonly string[];
+  readonly longQueries: 'refuse' | 'empty';
   readonly json?: boolean;
 }
 
@@ -23,7 +25,8 @@ Examples:
 
 POST /retrieve takes {"queries": [...], "topk"?, "return_scores"?} and answers {"result": [[{"document", "score"}, ...], ...]}, as the
 retrieval servers of Search-R1 and its successors do. GET /healthz describes the index, GET /metrics is Prometheus text.
-Only this machine can connect unless --host says otherwise; there is no authentication.
+Only this machine can connect unless --host says otherwise; there is no authentication. Requests that name the server otherwise
+than by its address, localhost or an --allow-host, and those of web pages of elsewhere, are refused.
 `;
 
 export function serveRetrieverCommand(io: Io): Command {
@@ -39,27 +42,41 @@ export function serveRetrieverCommand(io: Io): Command {
       wholeNumber(1, limits.maxPassages),
       limits.defaultPassages,
     )
+    .addOption(
+      repeatable(
+        '--allow-host <name>',
+        'a name by which the server may be asked, e.g. behind a proxy; can be repeated',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--long-queries <what>',
+        `a query of more than ${limits.maxQueryLength.toLocaleString('en')} characters: refuse the whole request, or give that query an empty list`,
+      )
+        .choices(['refuse', 'empty'])
+        .default('refuse'),
+    )
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
     .action((source: string, options: Options) => serve(source, options, io));
 }
 
-async function serve(source: string, { host, port, k, json }: Options, io: Io): Promise<void> {
+async function serve(source: string, { host, port, k, allowHost, longQueries, json }: Options, io: Io): Promise<void> {
   const retriever = await openRetriever(source);
   try {
-    const limits = { ...defaultServerOptions.limits, defaultPassages: k };
-    const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits });
+    const limits = { ...defaultServerOptions.limits, defaultPassages: k, longQueries };
+    const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits, names: allowHost });
     const { kind, passages, corpusHash } = retriever.info;
     io.out.write(
       json === true
         ? `${JSON.stringify({ url: server.url, retriever: retriever.info })}\n`
         : `serving ${passages.toLocaleString('en')} passages (${kind}, corpus ${corpusHash.slice(0, 12)}) at ${server.url}/retrieve; Ctrl-C stops\n`,
     );
-    await interruptible('', async (signal) => {
+    const { answered, unanswered } = await interruptible('', async (signal) => {
       await new Promise<void>((stopped) => signal.addEventListener('abort', () => stopped(), { once: true }));
-      await server.close();
+      return server.close();
     });
-    if (json !== true) io.err.write('stopped; requests under way were answered\n');
+    if (json !== true) io.err.write(`stopped; requests since then: ${answered} answered, ${unanswered} cut off\n`);
   } finally {
     await retriever.close();
   }

@@ -111,6 +111,22 @@ describe('settings', () => {
     ).rejects.toThrow(/unknown setting phases\.0\.articels/);
   });
 
+  it('are taken as a whole where there are several forms, and refused part by part', async () => {
+    const advantage = { form: 'trajectory' };
+    expect((await resolve({ file: await file({ grpo: { groupSize: 3, advantage } }) })).grpo).toMatchObject({
+      groupSize: 3,
+      advantage,
+    });
+    expect((await resolve({ set: [`grpo.advantage=${JSON.stringify(advantage)}`] })).grpo.advantage).toEqual(advantage);
+    await expect(resolve({ set: ['grpo.advantage.form=trajectory'] })).rejects.toThrow(
+      'grpo.advantage is set as a whole',
+    );
+    await expect(resolve({ set: ['grpo.advantage={"form":"trunk"}'] })).rejects.toThrow(/grpo\.advantage\.form/);
+    await expect(resolve({ set: ['grpo.reward=[[{"part":"answer","by":"luck"}]]'] })).rejects.toThrow(
+      /grpo\.reward\.0\.0\.by/,
+    );
+  });
+
   it('know every field of the schema', () => {
     const leaves = (value: object, prefix = ''): string[] =>
       Object.entries(value).flatMap(([key, inner]) =>
@@ -118,6 +134,8 @@ describe('settings', () => {
           ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
           : [prefix + key],
       );
-    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(leaves(preset)));
+    // Of several forms, hence set as a whole.
+    const known = leaves({ ...preset, grpo: { ...preset.grpo, advantage: null } });
+    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(known));
   });
 });

@@ -66,6 +66,7 @@ export function warmupCommand(io: Io): Command {
         file: options.config,
         set: options.set,
         seed: options.seed,
+        listing: 'search-e1 warmup --dry-run',
       });
       if (options.dryRun) {
         io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);
@@ -143,8 +144,8 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
 function summary(out: string, { parameters, steps, tokens, seconds, losses, measured }: Manifest): string {
   const loss = losses.at(-1);
   return [
-    `${out}: ${parameters.toLocaleString('en')} parameters, ${steps} steps, ${tokens.toLocaleString('en')} tokens in ${clock(seconds)}`,
-    ...(loss === undefined ? [] : [`last mean loss ${loss.loss.toFixed(3)} nats`]),
+    `${out}: ${parameters === null ? '' : `${parameters.toLocaleString('en')} parameters, `}${steps} steps, ${tokens.toLocaleString('en')} tokens in ${clock(seconds)}`,
+    ...(loss?.loss == null ? [] : [`last mean loss ${loss.loss.toFixed(3)} nats`]),
     ...(measured === null ? [] : [`measured: ${JSON.stringify(measured.mean ?? measured)}`]),
     `How it was made and what it can do: ${path.join(out, 'manifest.json')}`,
     `Train it with: search-e1 evolve --model ${out}`,

@@ -4,14 +4,14 @@
  */
 import { streamKey } from '../base/random.ts';
 import { baselineTitle } from '../baselines/all.ts';
-import { type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
+import { type Estimate, type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
-import { publishedRows } from './published.ts';
-import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
+import { type PublishedModel, type PublishedRow, publishedRows } from './published.ts';
+import type { EvaluationResults, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
 
 /** A finished evaluation under the name that the tables give it. */
@@ -27,14 +27,14 @@ export interface ComparedRow {
   readonly evaluation: string;
   readonly row: ResultRow;
   /** A question was under way, mean of suites. */
-  readonly seconds: MeanFigure | null;
+  readonly seconds: Estimate | null;
 }
 
-export interface PublishedCells {
+export interface PublishedCells extends Pick<PublishedRow, 'model' | 'source' | 'caveats'> {
   readonly label: string;
   /** By suite of the comparison; null where nothing was published. */
   readonly exactMatch: Readonly<Record<string, number | null>>;
-  /** Over the suites of the comparison, when all were published. */
+  /** Over the suites of the comparison, when all were published; of the seven benchmarks, as published. */
   readonly macro: number | null;
 }
 
@@ -61,9 +61,12 @@ export interface Comparison {
 
 /**
  * @param evaluations at least one; their names differ
- * @param withPublished whether the published rows stand beside
+ * @param models whose published rows stand beside
  */
-export function compareEvaluations(evaluations: readonly NamedEvaluation[], withPublished = true): Comparison {
+export function compareEvaluations(
+  evaluations: readonly NamedEvaluation[],
+  models: readonly PublishedModel[] = ['Qwen2.5-3B'],
+): Comparison {
   const present = [...new Set(evaluations.flatMap(({ results }) => results.conditions.suites.map(({ name }) => name)))];
   // Benchmarks in the papers' order, the user's own suites behind them as they come.
   const suites = [
@@ -78,7 +81,7 @@ export function compareEvaluations(evaluations: readonly NamedEvaluation[], with
       seconds: secondsOf(row, answers),
     })),
   );
-  const published = withPublished && suites.some(isBenchmark) ? publishedCells(suites) : [];
+  const published = suites.some(isBenchmark) ? publishedCells(suites, models) : [];
   return {
     schema: 1,
     suites,
@@ -102,18 +105,21 @@ function labelOf(evaluations: readonly NamedEvaluation[], name: string, row: Res
   return evaluations.length === 1 ? title : `${name}: ${title}`;
 }
 
-function publishedCells(suites: readonly string[]): PublishedCells[] {
-  return publishedRows.map(({ title, exactMatch }) => {
+function publishedCells(suites: readonly string[], models: readonly PublishedModel[]): PublishedCells[] {
+  const seven = suites.length === benchmarkNames.length && suites.every(isBenchmark);
+  const rows = publishedRows.filter(({ model }) => models.includes(model));
+  return rows.map(({ title, exactMatch, mean: publishedMean, model, source, caveats }) => {
     const cells = Object.fromEntries(
       suites.map((suite) => [suite, suite in exactMatch ? exactMatch[suite as keyof typeof exactMatch] : null]),
     );
     const values = Object.values(cells).filter((value) => value !== null);
-    return { label: title, exactMatch: cells, macro: values.length === suites.length ? mean(values) : null };
+    const macro = values.length === suites.length ? mean(values) : seven ? publishedMean : null;
+    return { label: title, model, source, caveats, exactMatch: cells, macro };
   });
 }
 
 /** The macro mean of exact match, when the row has every suite of the comparison: means over different suites cannot be compared. */
-export function macroOf({ row }: ComparedRow, suites: readonly string[]): MeanFigure | null {
+export function macroOf({ row }: ComparedRow, suites: readonly string[]): Estimate | null {
   return suites.every((suite) => suiteOf(row, suite)) ? row.macro.exactMatch : null;
 }
 

@@ -2,31 +2,32 @@
 import { z } from 'zod';
 import type { Question } from '../base/question.ts';
 import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import type { Estimate } from '../benchmarks/statistics.ts';
 import { answerKey, type ScoredAnswer } from './answer.ts';
 import { type Conditions, conditionsSchema } from './conditions.ts';
 import { meanOfQuestions, meanOfSuites, measureSuite } from './measure.ts';
 
 const natural = z.int().min(0);
-const meanFigure = z.strictObject({ mean: z.number(), standardError: z.number().nullable() });
+const estimate = z.strictObject({ mean: z.number(), standardError: z.number().nullable() }).nullable();
 
 const figures = {
-  exactMatch: meanFigure.nullable(),
-  f1: meanFigure.nullable(),
-  substring: meanFigure.nullable(),
+  exactMatch: estimate,
+  f1: estimate,
+  substring: estimate,
   /** Share of questions that searched for which a retrieved passage holds a gold answer. */
-  recall: meanFigure.nullable(),
-  searches: meanFigure.nullable(),
-  newTokens: meanFigure.nullable(),
-  promptTokens: meanFigure.nullable(),
-  wellFormed: meanFigure.nullable(),
+  recall: estimate,
+  searches: estimate,
+  newTokens: estimate,
+  promptTokens: estimate,
+  wellFormed: estimate,
 };
 
 const suiteResult = z.strictObject({
   suite: z.string(),
   questions: natural,
-  /** Asked, but no reply came (server, retriever, deadline); they count as 0 in the scores. */
+  /** Asked, but no reply came (server, retriever, deadline): left out of every figure. */
   failures: natural,
-  /** The model replied without giving an answer; they count as 0 too. */
+  /** The model replied without giving an answer: these count as wrong. */
   unanswered: natural,
   /** Wilson's 95 % interval of exact match. */
   exactMatchInterval: z.strictObject({ low: z.number(), high: z.number() }),
@@ -50,8 +51,7 @@ export const evaluationResultsSchema = z.strictObject({
 export type EvaluationResults = z.infer<typeof evaluationResultsSchema>;
 export type ResultRow = EvaluationResults['rows'][number];
 export type SuiteResult = z.infer<typeof suiteResult>;
-export type MeanFigure = z.infer<typeof meanFigure>;
-export type Figures = { readonly [name in keyof typeof figures]: MeanFigure | null };
+export type Figures = { readonly [name in keyof typeof figures]: Estimate | null };
 
 export interface EvaluationSuite {
   readonly name: string;

@@ -13,7 +13,8 @@ import type { Trajectory } from '../rollout/trajectory.ts';
 import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
-import { expertIds, optimizerStep, type Run } from './run.ts';
+import { expertIds, type Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
 
@@ -52,11 +53,8 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
   await run.journal.restoreKept(stage.from, policy);
   await policy.freeze();
   if (start.step > 0) await run.journal.restoreLatest(policy);
-  else {
-    await policy.resetOptimizer();
-    if (distill.adapter)
-      await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
-  }
+  else if (distill.adapter)
+    await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();
@@ -64,7 +62,7 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       streamKey(seed, stage.name, 'epoch', epoch),
     );
     const loss = lossOf(batch, distill);
-    const trained = await trainStep(run, stage, step, loss, optimizerStep(distill, step, steps));
+    const trained = await trainStep(run, stage, step, loss, adamWOfStep(distill, step, steps));
     if ('stopped' in trained)
       return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
     const { result, update } = trained;
@@ -150,7 +148,7 @@ function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRe
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
-    student: { rollout: student.rollout, correct: student.reward === 1 },
+    student: { rollout: student.rollout, correct: student.correct === 1 },
     teacherPrompt,
     studentPrompt,
     ids: student.ids,

@@ -5,7 +5,7 @@
  * that kept the weights at which it started is not asked again.
  */
 import type { EvolveState } from './journal.ts';
-import { macroMean, measureSuite } from './measure.ts';
+import { meanOfSuites, measureSuite } from './measure.ts';
 import type { EvaluationMode, StageMeasurement } from './results.ts';
 import type { Groups, Run } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -28,8 +28,8 @@ export async function evaluateStage(run: Run, stage: EvaluationStage, state: Evo
       step: i + 1,
       decoding: mode.decoding,
       budget: mode.searches,
-      exactMatch: mean.exactMatch.mean,
-      searches: mean.searches.mean,
+      exactMatch: mean.exactMatch?.mean ?? null,
+      searches: mean.searches?.mean ?? null,
     });
   const others = results.measurements.filter((measurement) => measurement.stage !== stage.of);
   const all = { ...results, measurements: [...others, ...measured] };
@@ -46,6 +46,7 @@ async function measureAll(run: Run, { of }: EvaluationStage): Promise<StageMeasu
   const rolledOut = await run.rollOutTogether(
     evaluation.decoding.map((decoding) => ({
       questions: suites.flatMap((suite) => suite.questions),
+      measured: true,
       perQuestion: decoding === 'greedy' ? 1 : evaluation.samples,
       // The same draws for every stage: what differs between stages is the policy alone.
       stage: 'evaluation',
@@ -71,7 +72,7 @@ function measure(of: string, mode: EvaluationMode, suites: Run['setup']['suites'
     offset += questions.length;
     return measureSuite(name, questions, part.flat());
   });
-  return { stage: of, mode, suites: measured, mean: macroMean(measured) };
+  return { stage: of, mode, suites: measured, mean: meanOfSuites(measured) };
 }
 
 /** The measurements and trajectories of the stage before, which has the same weights, under this stage's name. */

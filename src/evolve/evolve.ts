@@ -7,6 +7,7 @@
  * every draw comes from a stream keyed by (seed, stage, step, question, rollout), and a checkpoint holds the rest.
  */
 
+import { Clock, noTime } from './clock.ts';
 import { distillRound } from './distill-round.ts';
 import { evaluateStage } from './evaluate.ts';
 import { measureGate } from './gate.ts';
@@ -16,7 +17,7 @@ import { BASE, planStages, type Stage } from './plan.ts';
 import { rollOutPool } from './pool.ts';
 import { Progress } from './progress.ts';
 import type { Results, Timing } from './results.ts';
-import { Clock, noTime, Run } from './run.ts';
+import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
 import { sftRound } from './sft-round.ts';

@@ -1,16 +1,22 @@
 /**
- * One GRPO round: questions are rolled out in groups, exact match is the reward, one clipped policy-gradient update a step,
- * k3 KL to the round's start. Method §1.1 and §4.
+ * One GRPO round: questions are rolled out in groups and rewarded (by exact match, unless grpo.reward says otherwise), one
+ * clipped policy-gradient update a step, k3 KL to the round's start. Method §1.1 and §4.
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-import { policyGradientBatch, samplerGap, weighGroups, zeroVarianceShare } from '../algorithms/grpo.ts';
+
+import { advantagesOf } from '../algorithms/advantages.ts';
+import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { rewardOf } from '../algorithms/reward.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
 import { NonFiniteError } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, valid } from '../rollout/trajectory.ts';
 import { type Health, healthOf, signOfCollapse } from './guards.ts';
 import type { EvolveState, MetricRecord } from './journal.ts';
 import type { StageOutcome } from './results.ts';
-import { meanOf, optimizerStep, type Run } from './run.ts';
+import type { Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
+import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
@@ -21,26 +27,23 @@ type GrpoStage = { readonly name: string; readonly cycle: number; readonly from:
 export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState): Promise<EvolveState> {
   const { policy } = run.setup;
   const { grpo, guards } = run.settings;
-  const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;
+  const steps = ofCycle(grpo.steps, stage.cycle);
   const bestName = `${stage.name}-best`;
   let state = start;
 
   // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
   await run.journal.restoreKept(stage.from, policy);
-  await policy.freeze();
+  if (grpo.klCoefficient > 0) await policy.freeze();
   // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
   if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
-  else {
-    await policy.resetOptimizer();
-    state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, bestName);
-  }
+  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, bestName);
 
   let reason = signOfCollapse(state.recent, guards);
   while (state.step < steps && reason === undefined) {
     run.throwIfCancelled();
     const step = state.step + 1;
     try {
-      const { health, record } = await grpoStep(run, stage.name, step, steps);
+      const { health, record } = await grpoStep(run, stage, step, steps);
       state = { ...state, step, recent: [...state.recent, health].slice(-guards.window) };
       await run.journal.metric(record);
       run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
@@ -75,28 +78,38 @@ export async function grpoRound(run: Run, stage: GrpoStage, start: EvolveState):
 
 async function grpoStep(
   run: Run,
-  stage: string,
+  { name: stage, cycle }: GrpoStage,
   step: number,
   steps: number,
 ): Promise<{ health: Health; record: MetricRecord }> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step });
+  const groups = await run.rollOut(
+    questions,
+    { perQuestion: grpo.groupSize, stage, step },
+    rewardOf(ofCycle(grpo.reward, cycle)),
+  );
   await run.journal.writeTrajectories(`${stage}-step-${String(step).padStart(4, '0')}`, groups.flat());
 
-  const weighted = weighGroups(groups);
+  // Asynchronous: a form of credit may have to ask first.
+  const weighted = await advantagesOf(grpo.advantage, {
+    questions,
+    groups,
+    score: (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch)),
+  });
   const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   const [loss, update, gap] = await run.training(sequences, async (watch) => {
-    // A quantised sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
-    const recomputed = policy.info.decodeBits < 32 ? await policy.logprobs(sequences, 'present', watch) : undefined;
+    // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
+    const isExact = policy.capabilities.sampler === 'exact';
+    const recomputed = isExact ? undefined : await policy.logprobs(sequences, 'present', watch);
     const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
-    const result = await policy.accumulate(policyGradientBatch(weighted, reference, grpo, recomputed), watch);
-    const gap = recomputed && samplerGap(weighted, recomputed);
-    return [result, await policy.step(optimizerStep(grpo, step, steps)), gap] as const;
+    const batch = policyGradientBatch(weighted, reference, grpo, recomputed);
+    const { losses, update } = await policy.train([batch], adamWOfStep(grpo, step, steps), watch);
+    return [losses[0]!, update, recomputed && samplerGap(weighted, recomputed)] as const;
   });
 
-  const valid = groups.flat().filter((t) => !isFailure(t.stop));
+  const rolledOut = valid(groups.flat());
   const deviation = loss.metrics.maxRatioDeviation ?? 0;
   if (deviation > MAX_RATIO_DEVIATION)
     run.emit({
@@ -108,16 +121,17 @@ async function grpoStep(
     stage,
     step,
     steps,
-    reward: meanOf(valid, (t) => t.reward),
-    searches: meanOf(valid, (t) => t.searches.length),
-    policyTokens: meanOf(valid, policyTokenCount),
-    wellFormed: meanOf(valid, (t) => (t.wellFormed ? 1 : 0)),
+    reward: meanOf(rolledOut, (t) => t.reward),
+    exactMatch: meanOf(rolledOut, (t) => t.correct),
+    searches: meanOf(rolledOut, (t) => t.searches.length),
+    policyTokens: meanOf(rolledOut, policyTokenCount),
+    wellFormed: meanOf(rolledOut, (t) => (t.wellFormed ? 1 : 0)),
     grounded: meanOf(
-      valid.filter((t) => t.grounded !== null),
+      rolledOut.filter((t) => t.grounded !== null),
       (t) => (t.grounded ? 1 : 0),
     ),
     zeroVariance: zeroVarianceShare(groups),
-    failures: groups.flat().length - valid.length,
+    failures: groups.flat().length - rolledOut.length,
     loss: loss.loss,
     entropy,
     kl: loss.metrics.referenceKl ?? null,
@@ -134,9 +148,13 @@ async function grpoStep(
 async function keepIfBest(run: Run, stage: GrpoStage, state: EvolveState, name: string): Promise<EvolveState> {
   const questions = run.slices.heldOut;
   // The same streams at every step: differences come from the weights alone.
-  const groups = await run.rollOut(questions, { perQuestion: 2, stage: `${stage.name}-held-out`, step: 0 });
-  const valid: Trajectory[] = groups.flat().filter((t) => !isFailure(t.stop));
-  const score = meanOf(valid, (t) => t.reward) ?? 0;
+  const groups = await run.rollOut(questions, {
+    perQuestion: 2,
+    measured: true,
+    stage: `${stage.name}-held-out`,
+    step: 0,
+  });
+  const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
   await run.journal.metric({ stage: `${stage.name}-held-out`, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;
   const better = { ...state, best: { step: state.step, score } };

@@ -57,9 +57,9 @@ export interface Journal {
    * `keep` names a checkpoint that is kept for good (a stage's end); others may be removed once a newer one stands.
    */
   checkpoint(state: EvolveState, policy: Policy, keep?: string): Promise<void>;
-  /** Brings the policy back to a kept checkpoint. */
+  /** Brings the policy back to a kept checkpoint, with a fresh optimiser. */
   restoreKept(name: string, policy: Policy): Promise<void>;
-  /** Brings the policy back to the newest checkpoint and returns its state; undefined in a fresh run. */
+  /** Brings the policy back to the newest checkpoint, optimiser included, and returns its state; undefined in a fresh run. */
   restoreLatest(policy: Policy): Promise<EvolveState | undefined>;
   writeResults(results: Results, timing: Timing): Promise<void>;
 }

@@ -2,10 +2,11 @@
 import type { GroupedPair } from '../algorithms/controls.ts';
 import { findExpert, minePair } from '../algorithms/pairs.ts';
 import type { Question } from '../base/question.ts';
-import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
+import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import type { PoolMeasurement } from './results.ts';
-import { meanOf, type Run } from './run.ts';
+import type { Run } from './run.ts';
 
 /** Questions per shard: what an interruption can cost. */
 export const POOL_SHARD = 64;
@@ -23,8 +24,8 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
     const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
     await run.journal.writeTrajectories(shardName(stage.cycle, state.step), groups.flat());
     state = { ...state, step: state.step + 1 };
-    const reward = meanOf(valid(groups), (t) => t.reward);
-    const record = { stage: stage.name, step: state.step, reward };
+    const exactMatch = meanOf(valid(groups.flat()), (t) => t.correct);
+    const record = { stage: stage.name, step: state.step, exactMatch };
     await run.journal.metric(record);
     await run.checkpoint(state);
     run.emit({ kind: 'step', stage: stage.name, step: state.step, steps: shards, metrics: record });
@@ -36,9 +37,9 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
     stage: stage.name,
     questions: groups.length,
     rollouts: groups.flat().length,
-    exactMatch: meanOf(valid(groups), (t) => t.reward) ?? 0,
+    exactMatch: meanOf(valid(groups.flat()), (t) => t.correct) ?? 0,
     pairs: pairs.length,
-    wrongStudents: pairs.filter((p) => p.student.reward === 0).length,
+    wrongStudents: pairs.filter((p) => p.student.correct === 0).length,
     expertSearches: meanOf(pairs, (p) => p.expert.searches.length) ?? 0,
     studentSearches: meanOf(pairs, (p) => p.student.searches.length) ?? 0,
     expertsWithoutSearch: groups.filter((g) => findExpert(g, pool.minExpertSearches)?.searches.length === 0).length,
@@ -60,8 +61,6 @@ export async function readPairs(run: Run, cycle: number): Promise<(GroupedPair &
 function poolQuestions(run: Run): readonly Question[] {
   return run.slices.training.slice(0, run.settings.pool.questions);
 }
-
-const valid = (groups: readonly (readonly Trajectory[])[]) => groups.flat().filter((t) => !isFailure(t.stop));
 
 const shardName = (cycle: number, shard: number) => `pool-${cycle}-${String(shard).padStart(4, '0')}`;
 

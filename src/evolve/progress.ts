@@ -6,7 +6,7 @@ import { GATE_SAMPLES } from './gate.ts';
 import type { EvolveEvent } from './journal.ts';
 import type { Stage } from './plan.ts';
 import { POOL_SHARD } from './pool.ts';
-import type { Settings } from './settings.ts';
+import { ofCycle, type Settings } from './settings.ts';
 import type { Setup } from './setup.ts';
 
 /** A policy-gradient trajectory is read once more for the KL anchor, a pair once more by the teacher. */
@@ -36,7 +36,7 @@ export function stageWork(
       return { rollouts: questions * samples, trained: 0, steps: 1 };
     }
     case 'grpo': {
-      const steps = grpo.steps[Math.min(stage.cycle, grpo.steps.length) - 1]!;
+      const steps = ofCycle(grpo.steps, stage.cycle);
       const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
       const heldOut = (Math.ceil(steps / guards.every) + 1) * guards.heldOutQuestions * 2;
       return { rollouts: trajectories + heldOut, trained: trajectories * TRAINED_TRAJECTORY, steps };

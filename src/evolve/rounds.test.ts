@@ -29,6 +29,31 @@ describe('a GRPO round', () => {
     expect(toy.weight()).toBe(3);
   });
 
+  it('trains on the reward of its cycle, and chooses weights by exact match', async () => {
+    // Worth less the better it answers: the round must not believe it when it chooses.
+    const worth = (right: number, wrong: number) => [
+      { part: 'answer' as const, by: 'exact-match' as const, right, wrong },
+    ];
+    const base = steps(4);
+    const settings = { ...base, grpo: { ...base.grpo!, reward: [worth(1, 0), worth(-1, 0.5)] } };
+    const says = (weight: number) => (weight === 2 ? right : wrong);
+    const toy = toyRun({ says, settings });
+    toy.journal.kept.set('e1-1', 0);
+    const { results } = await grpoRound(toy.run, { name: 'grpo-2', cycle: 2, from: 'e1-1' }, start);
+    expect(results.outcomes[0]).toMatchObject({ keptStep: 2 });
+    const trained = toy.journal.metrics.filter(({ stage }) => stage === 'grpo-2');
+    expect(trained.map(({ reward, exactMatch }) => [reward, exactMatch])).toEqual([
+      ...[
+        [0.5, 0],
+        [0.5, 0],
+        [-1, 1],
+        [0.5, 0],
+      ],
+    ]);
+    const shard = await toy.journal.readTrajectories('grpo-2-step-0003');
+    expect(shard!.every(({ correct, reward }) => correct === 1 && reward === -1)).toBe(true);
+  });
+
   it('stops at a loss that is no number, and goes back', async () => {
     const toy = toyRun({ says: (weight) => (weight === 1 ? right : wrong), breaksAt: 3, settings: steps(5) });
     const { results } = await grpoRound(toy.run, grpo, start);
@@ -74,7 +99,7 @@ describe('the gate', () => {
     const toy = toyRun({ says: (_, context, draw) => (shown(context) || draw % 2 === 0 ? right : wrong) });
     const { results } = await measureGate(toy.run, gate, start);
     expect(results.gates[0]).toMatchObject({ open: true, privileged: { exactMatch: { mean: 1 } } });
-    expect(results.gates[0]!.exactMatchGap.mean).toBeGreaterThan(0.2);
+    expect(results.gates[0]!.exactMatchGap!.mean).toBeGreaterThan(0.2);
   });
 
   it('opens when it saves searches at no cost', async () => {
@@ -150,7 +175,7 @@ describe('a distillation round', () => {
         for (const { questionId, expert, student } of records) {
           const shown = groups.get(questionId)!.find(({ rollout }) => rollout === expert!.rollout)!;
           expect(shown.rollout).not.toBe(student.rollout);
-          if (teacherSees === 'random-correct') expect(shown.reward).toBe(1);
+          if (teacherSees === 'random-correct') expect(shown.correct).toBe(1);
         }
       }
     });

@@ -11,7 +11,8 @@ import type { EvolveState, MetricRecord } from './journal.ts';
 import type { SftStage } from './plan.ts';
 import { readPool } from './pool.ts';
 import type { StageOutcome } from './results.ts';
-import { optimizerStep, type Run } from './run.ts';
+import type { Run } from './run.ts';
+import { adamWOfStep } from './schedule.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
 
 export async function sftRound(run: Run, stage: SftStage, start: EvolveState): Promise<EvolveState> {
@@ -35,17 +36,14 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
   const perEpoch = Math.ceil(responses.length / sft.sequencesPerStep);
   const steps = Math.min(sft.epochs * perEpoch, sft.maxSteps || Number.POSITIVE_INFINITY);
   if (start.step > 0) await run.journal.restoreLatest(policy);
-  else {
-    await run.journal.restoreKept(stage.from, policy);
-    await policy.resetOptimizer();
-  }
+  else await run.journal.restoreKept(stage.from, policy);
 
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();
     const batch = batchOfStep(responses, step, sft.sequencesPerStep, (epoch) =>
       streamKey(seed, stage.name, 'epoch', epoch),
     );
-    const trained = await trainStep(run, stage, step, crossEntropyBatch(batch), optimizerStep(sft, step, steps));
+    const trained = await trainStep(run, stage, step, crossEntropyBatch(batch), adamWOfStep(sft, step, steps));
     if ('stopped' in trained)
       return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
     const { result, update } = trained;

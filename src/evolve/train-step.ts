@@ -35,10 +35,8 @@ export async function trainStep(
 ): Promise<Trained> {
   const { policy } = run.setup;
   try {
-    return await run.training(sequencesOf(batch), async (watch) => ({
-      result: await policy.accumulate(batch, watch),
-      update: await policy.step(adamW),
-    }));
+    const { losses, update } = await run.training(sequencesOf(batch), (watch) => policy.train([batch], adamW, watch));
+    return { result: losses[0]!, update };
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     const text = `${stage.name} stopped at step ${step}: ${error.message}; ${stage.from} is kept`;

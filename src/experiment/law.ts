@@ -24,9 +24,9 @@ export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode
     const first = here.find(({ stage }) => stage === 'grpo-1');
     const gate = gates[0];
     const asked = distill.teacherSees === 'expert' && distill.objective !== 'cross-entropy';
-    if (!asked || gate === undefined || first === undefined) return [];
-    const gain = round(here.at(-1)!.mean.exactMatch - first.mean.exactMatch);
-    return [{ seed, arm, gap: gate.exactMatchGap, gain }];
+    const [before, after, gap] = [first?.mean.exactMatch, here.at(-1)?.mean.exactMatch, gate?.exactMatchGap];
+    if (!asked || before == null || after == null || gap == null) return [];
+    return [{ seed, arm, gap, gain: round(after - before) }];
   });
   return { mode, points, fit: fitLaw(points) };
 }

@@ -9,14 +9,12 @@ import { computeImpacts } from './index/impacts.ts';
 import { indexTexts } from './index/in-memory.ts';
 import { Ranker, type RankingSettings } from './ranking/ranker.ts';
 import type { Hit, Passage, Retriever, RetrieverInfo } from './retriever.ts';
+import { Turns } from './turns.ts';
 
 export interface Bm25Settings extends RankingSettings {
   readonly analyzer: AnalyzerName;
   readonly length: LengthForm;
 }
-
-/** Queries between two turns of the event loop, so that aborts and other work are not kept waiting. */
-const QUERIES_PER_TURN = 32;
 
 export class Bm25Index implements Retriever {
   readonly info: RetrieverInfo;
@@ -49,9 +47,10 @@ export class Bm25Index implements Retriever {
 
   async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
     const results: Hit[][] = [];
-    for (const [i, query] of queries.entries()) {
-      if (i > 0 && i % QUERIES_PER_TURN === 0) await new Promise((resume) => setImmediate(resume));
-      signal?.throwIfAborted();
+    signal?.throwIfAborted();
+    const turn = new Turns(signal);
+    for (const query of queries) {
+      await turn.next();
       results.push(this.searchNow(query, k));
     }
     return results;

@@ -1,12 +1,15 @@
 /** Corpus files: JSONL, plain or gzip, one passage a line, or Parquet, one passage a row. */
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { UserError } from '../base/errors.ts';
 import { parseJsonLine, readLines } from '../base/files.ts';
+import { notUtf8, shown } from '../base/text.ts';
 import { IdSet } from './id-set.ts';
-import { readParquetRows } from './parquet-rows.ts';
+import { NotText, readParquetRows } from './parquet-rows.ts';
 import type { Passage } from './retriever.ts';
 
 const FORMS = 'Expected {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1).';
+const STRINGS = 'Write the column as strings (UTF-8), not as bytes of another encoding.';
 const FIELDS = ['id', '_id', 'title', 'text', 'contents'];
 
 export interface ReadCorpusOptions {
@@ -48,7 +51,7 @@ export async function* readCorpus(
     throw new UserError(`${files.join(', ') || 'corpus'}: no passages`, { hint: `One passage a line. ${FORMS}` });
 }
 
-/** One line or row, not yet looked at: where it stands, and its value, which throws a UserError for broken JSON. */
+/** One line or row, not yet looked at: where it stands, and its value, which throws a UserError where it is not UTF-8 or not JSON. */
 interface Entry {
   readonly place: string;
   /** Bytes of the file read so far. */
@@ -57,13 +60,27 @@ interface Entry {
 }
 
 async function* readEntries(file: string): AsyncGenerator<Entry> {
-  if (file.endsWith('.parquet'))
+  if (file.endsWith('.parquet') || (await beginsAsParquet(file)))
     for await (const { row, read, value } of readParquetRows(file, FIELDS))
       yield { place: `${file}: row ${row}`, read, value: () => value };
   else
-    for await (const { line, text, read } of readLines(file))
-      if (text.trim() !== '')
-        yield { place: `${file}:${line}`, read, value: () => parseJsonLine(text, `${file}:${line}`) };
+    for await (const entry of readLines(file)) {
+      const place = `${file}:${entry.line}`;
+      if (!entry.isBlank) yield { place, read: entry.read, value: () => parseJsonLine(entry.text, place) };
+    }
+}
+
+/** Parquet by another name. What cannot be opened is for the reader of lines to report. */
+async function beginsAsParquet(file: string): Promise<boolean> {
+  const handle = file === '-' ? undefined : await open(file).catch(() => undefined);
+  try {
+    const found = await handle?.read(Buffer.alloc(4), 0, 4, 0);
+    return found?.buffer.toString('latin1') === 'PAR1';
+  } catch {
+    return false;
+  } finally {
+    await handle?.close();
+  }
 }
 
 function attempt<T>(work: () => T, onBad: ReadCorpusOptions['onBad']): T | undefined {
@@ -120,6 +137,7 @@ function parsePassage(value: unknown, place: string): Passage {
 
 /** Ids are strings; whole numbers, which some corpora have, are read as their decimal form. */
 function parseId(id: unknown, place: string): string {
+  if (id instanceof NotText) throw notUtf8(`${place}: id`, id.bad, STRINGS);
   if (typeof id === 'string' && id !== '') return id;
   if (Number.isSafeInteger(id) || typeof id === 'bigint') return String(id);
   throw new UserError(`${place}: id: expected a non-empty string, found ${shown(id)}`, {
@@ -130,6 +148,7 @@ function parseId(id: unknown, place: string): string {
 function stringField(record: Record<string, unknown>, field: string, place: string): string {
   const value = record[field];
   if (typeof value === 'string') return value;
+  if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad, STRINGS);
   throw new UserError(`${place}: ${field}: expected a string, found ${shown(value)}`, { hint: FORMS });
 }
 
@@ -139,10 +158,4 @@ export function splitContents(contents: string): { title: string; text: string }
   if (end < 0) return { title: '', text: contents };
   const firstLine = contents.slice(0, end).trim();
   return { title: firstLine.replace(/^"(.*)"$/, '$1'), text: contents.slice(end + 1) };
-}
-
-/** A wrong value for an error; Parquet has values that JSON lacks. */
-function shown(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value);
-  return text === undefined ? 'nothing' : text.slice(0, 60);
 }

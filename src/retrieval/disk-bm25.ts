@@ -9,6 +9,7 @@ import { cacheKey, ResultCache } from './ranking/result-cache.ts';
 import { SearchPool } from './ranking/search-pool.ts';
 import type { Ranked } from './ranking/top.ts';
 import type { Hit, Retriever, RetrieverInfo, RetrieverStatistics } from './retriever.ts';
+import { Turns } from './turns.ts';
 
 export interface DiskBm25Options extends Scoring {
   /** Search threads; 0 = in this thread, in turns. Default: none below 200,000 passages, else one a core. */
@@ -20,8 +21,8 @@ export interface DiskBm25Options extends Scoring {
 /** Of a smaller index, a turn's queries take no longer than a message to a thread and back. */
 const MANY_PASSAGES = 200_000;
 const CACHE_BYTES = 64 << 20;
-/** The longest that a turn of the event loop is held, in milliseconds; one query more at most. */
-const TURN = 10;
+/** Passages read between two looks at the clock. */
+const PASSAGES_PER_LOOK = 64;
 
 export class DiskBm25 implements Retriever {
   readonly info: RetrieverInfo;
@@ -59,9 +60,15 @@ export class DiskBm25 implements Retriever {
     const turn = new Turns(signal);
     const results: Hit[][] = [];
     for (const { positions, scores } of lists) {
-      await turn.next();
-      this.#refuseClosed();
-      results.push(Array.from(positions, (at, i) => ({ passage: this.#store.read(at), score: scores[i]! })));
+      const hits: Hit[] = [];
+      for (const [i, at] of positions.entries()) {
+        if (i % PASSAGES_PER_LOOK === 0) {
+          await turn.next();
+          this.#refuseClosed();
+        }
+        hits.push({ passage: this.#store.read(at), score: scores[i]! });
+      }
+      results.push(hits);
     }
     return results;
   }
@@ -120,23 +127,5 @@ export class DiskBm25 implements Retriever {
 
   #refuseClosed(): void {
     if (this.#closed) throw new Error('the index is closed');
-  }
-}
-
-/** Gives the event loop a turn whenever the present one has lasted long enough. */
-class Turns {
-  readonly #signal: AbortSignal | undefined;
-  #since = performance.now();
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-  }
-
-  /** @throws the signal's reason once it is aborted */
-  async next(): Promise<void> {
-    if (performance.now() - this.#since < TURN) return;
-    await new Promise((resume) => setImmediate(resume));
-    this.#signal?.throwIfAborted();
-    this.#since = performance.now();
   }
 }

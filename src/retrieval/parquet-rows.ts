@@ -9,6 +9,7 @@ import {
 import { compressors } from 'hyparquet-compressors';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
+import { type BadByte, decodeUtf8 } from '../base/text.ts';
 
 /** One row: its number (from 1), its values by column, and how many of the file's bytes have been read, by estimate. */
 export interface ParquetRow {
@@ -16,6 +17,23 @@ export interface ParquetRow {
   readonly read: number;
   readonly value: Record<string, unknown>;
 }
+
+/** A value whose bytes are not UTF-8: refused where it is used, by row and field. */
+export class NotText {
+  readonly bad: BadByte;
+
+  constructor(bad: BadByte) {
+    this.bad = bad;
+  }
+}
+
+const parsers = {
+  stringFromBytes(bytes: Uint8Array | undefined) {
+    if (bytes === undefined) return undefined;
+    const text = decodeUtf8(bytes);
+    return typeof text === 'string' ? text : new NotText(text);
+  },
+};
 
 /** All rows, with those of the wanted columns that the file has. @throws UserError naming the file: absent, damaged, or without any of the wanted columns */
 export async function* readParquetRows(file: string, wanted: readonly string[]): AsyncGenerator<ParquetRow> {
@@ -28,7 +46,7 @@ export async function* readParquetRows(file: string, wanted: readonly string[]):
   for (const group of metadata.row_groups) {
     const rowEnd = row + Number(group.num_rows);
     const values = await reading(file, () =>
-      parquetReadObjects({ file: buffer, metadata, columns, rowStart: row, rowEnd, compressors }),
+      parquetReadObjects({ file: buffer, metadata, columns, rowStart: row, rowEnd, compressors, parsers }),
     );
     const read = Math.round((buffer.byteLength * rowEnd) / Number(metadata.num_rows));
     for (const value of values) yield { row: ++row, read, value };

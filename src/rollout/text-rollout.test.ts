@@ -35,7 +35,7 @@ describe('a rollout on text', () => {
   it('talks to a chat in turns', async () => {
     const model = turns(searching, 'I wonder', answering);
     const trajectory = await rollOutText(asked, near({ model }));
-    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', reward: 1, grounded: true });
+    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', correct: 1, grounded: true });
     // The second turn had no action.
     expect(trajectory.wellFormed).toBe(false);
     expect(trajectory.searches.map(({ query, passages }) => [query, passages.map(({ title }) => title)])).toEqual([
@@ -101,7 +101,7 @@ describe('a rollout on text', () => {
             asked,
             near({ model: turns(...written), mode, template: worldTemplate, limits: wide }),
           );
-          for (const field of ['searches', 'stop', 'answer', 'reward', 'grounded', 'wellFormed'] as const)
+          for (const field of ['searches', 'stop', 'answer', 'correct', 'grounded', 'wellFormed'] as const)
             expect(onText[field]).toEqual(onIds[field]);
           // A chat's messages have no blanks around them.
           const plain = (text: string) => (mode === 'raw' ? text : text.trim());
@@ -192,7 +192,7 @@ describe('a rollout on text', () => {
       stop: 'sample-failed',
       failure: 'http://x/v1: broken reply',
       answer: null,
-      reward: 0,
+      correct: 0,
     });
     const refused = fakeTextModel(() => Promise.reject(new UserError('http://x/v1: 404', { hint: 'Is it there?' })));
     expect(await rollOutText(asked, near({ model: refused }))).toMatchObject({

@@ -19,7 +19,7 @@ import { studentMessage } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded } from './reward.ts';
 import { SHORTEST_TURN } from './room.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import { type Conversation, type RolloutEvent, type TurnEnvironment, takeTurns } from './turns.ts';
@@ -59,7 +59,7 @@ export interface TextTrajectory
     | 'stop'
     | 'failure'
     | 'answer'
-    | 'reward'
+    | 'correct'
     | 'wellFormed'
     | 'grounded'
   > {
@@ -115,7 +115,7 @@ export async function rollOutText(
     searches,
     ...ending,
     answer,
-    reward: reward(answer, question.answers),
+    correct: correctness(answer, question.answers),
     wellFormed: wellFormed(judged),
     grounded: grounded(answer, shown),
     promptTokens,

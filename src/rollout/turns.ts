@@ -114,14 +114,14 @@ export async function takeTurns(
   if (room < shortestTurn) return tooLong;
   if (opening !== '') onEvent?.({ kind: 'text', piece: opening });
 
-  for (let turn = 1; ; turn++) {
+  for (let turn = 0; ; turn++) {
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
     const tokens = Math.min(limits.turnTokens, conversation.responseLeft, conversation.contextLeft);
     const written = await withDeadline(deadlines.sample, signal, (waiting) => conversation.write(tokens, waiting));
     if (written.kind !== 'done') return failed(written, 'sample-failed', 'sample', deadlines.sample);
-    if (written.value === null) return turn === 1 ? tooLong : { stop: 'context-full' };
+    if (written.value === null) return turn === 0 ? tooLong : { stop: 'context-full' };
 
-    const action = parseTurn(turn === 1 ? opening + written.value : written.value);
+    const action = parseTurn(turn === 0 ? opening + written.value : written.value);
     if (action.kind === 'answer') return { stop: 'answered' };
     // Any other turn needs an environment's reply and a further turn.
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
@@ -145,6 +145,7 @@ export async function takeTurns(
     if (hits === undefined) return { stop: 'search-failed', failure: 'the retriever returned no list for the query' };
     const search: SearchRecord = {
       query: action.query,
+      turn,
       passages: hits.map(({ passage, score }) => ({ id: passage.id, title: passage.title, score })),
     };
     searches.push(search);

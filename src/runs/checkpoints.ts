@@ -51,7 +51,7 @@ export class Checkpoints {
     const kept = keep === undefined ? (pointer?.kept ?? {}) : { ...pointer?.kept, [keep]: name };
     const next: Pointer = { schema: 1, latest: name, kept };
     await writeFileAtomic(this.#pointerFile, `${JSON.stringify(next, null, 2)}\n`);
-    await this.#removeAllBut(next);
+    await this.#removeAllBut(next, policy);
   }
 
   /** Restores the newest checkpoint and returns its state; undefined when there is none yet. */
@@ -61,7 +61,7 @@ export class Checkpoints {
     const folder = path.join(this.folder, pointer.latest);
     const file = path.join(folder, STATE);
     const stored = parseAs(stateSchema, await readJson(file), file);
-    await policy.restore(folder);
+    await policy.restore(folder, { optimizer: 'kept' });
     return stored;
   }
 
@@ -111,11 +111,13 @@ export class Checkpoints {
     }
   }
 
-  async #removeAllBut({ latest, kept }: Pointer): Promise<void> {
+  async #removeAllBut({ latest, kept }: Pointer, policy: Policy): Promise<void> {
     const wanted = new Set([latest, ...Object.values(kept)]);
     for (const entry of await readdir(this.folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || wanted.has(entry.name)) continue;
-      await rm(path.join(this.folder, entry.name), { recursive: true, force: true });
+      const folder = path.join(this.folder, entry.name);
+      await policy.discard(folder);
+      await rm(folder, { recursive: true, force: true });
     }
   }
 }

@@ -82,6 +82,29 @@ describe('a warm-up', () => {
     expect(manifest.tokens).toBe(whole.tokens);
   });
 
+  it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
+    const place = path.join(folder, 'unmeasured');
+    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...unmeasured(tiny), measure });
+    const around = { openPolicy, versions: { test: '1' } };
+    const broken = measuring(() => Promise.reject(new Error('stopped by SIGINT')));
+    await expect(warmUp(tiny, broken, place, around)).rejects.toThrow('stopped by SIGINT');
+    await expect(readFile(path.join(place, 'manifest.json'))).rejects.toThrow('ENOENT');
+    await readFile(path.join(place, 'progress', 'state.json'));
+
+    const events: WarmUpEvent[] = [];
+    const onEvent = (event: WarmUpEvent) => events.push(event);
+    const manifest = await warmUp(
+      tiny,
+      measuring(async () => ({ good: 1 })),
+      place,
+      { ...around, onEvent },
+    );
+    expect(manifest).toMatchObject({ steps: 9, measured: { good: 1 } });
+    // Nothing was trained again.
+    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring']);
+    expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
+  });
+
   it('refuses the progress of other settings', async () => {
     await expect(run(tiny, 'other', { abortAt: 1 }).result).rejects.toThrow('stopped by the test');
     await expect(run({ ...tiny, seed: 2 }, 'other').result).rejects.toThrow(/other settings or other data/);
@@ -91,13 +114,17 @@ describe('a warm-up', () => {
     const open = async (place: string) => {
       const policy = await openPolicy(place);
       let calls = 0;
-      const accumulate: Policy['accumulate'] = async (batch) => {
-        const result = await policy.accumulate(batch);
-        return ++calls < 5 ? result : { ...result, perToken: result.perToken!.map((row) => row.map(() => Number.NaN)) };
+      const train: Policy['train'] = async (...args) => {
+        const { losses, update } = await policy.train(...args);
+        const broken = losses.map((one) => ({
+          ...one,
+          perToken: one.perToken!.map((row) => row.map(() => Number.NaN)),
+        }));
+        return { losses: ++calls < 5 ? losses : broken, update };
       };
       return new Proxy(policy, {
         get: (target, name) => {
-          if (name === 'accumulate') return accumulate;
+          if (name === 'train') return train;
           const member: unknown = Reflect.get(target, name);
           return typeof member === 'function' ? member.bind(target) : member;
         },
@@ -118,7 +145,7 @@ describe('a warm-up', () => {
     };
     const withHead = await run(recipe, 'with-head').result;
     const plain = await run({ ...recipe, model: { ...recipe.model, copyingHead: false } }, 'plain').result;
-    expect(withHead.losses.at(-1)!.loss).toBeLessThan(plain.losses.at(-1)!.loss - 1);
+    expect(withHead.losses.at(-1)!.loss).toBeLessThan(plain.losses.at(-1)!.loss! - 1);
   });
 });
 

@@ -111,6 +111,8 @@ function stageTitle(stage: string): string {
 function figureTexts(metrics: MetricRecord | undefined): string[] {
   return figures.flatMap(([name, label, decimals]) => {
     const value = metrics?.[name];
+    // Once, where exact match is the reward.
+    if (name === 'exactMatch' && value === metrics?.reward) return [];
     return typeof value === 'number' ? [`${label} ${value.toFixed(decimals)}`] : [];
   });
 }

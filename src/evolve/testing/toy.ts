@@ -1,11 +1,12 @@
 /** A run without an engine: a policy whose only weight is a number, raised by one at each step, and a journal in memory. */
-import { type LossBatch, type LossResult, NonFiniteError, type Policy } from '../../policy/policy.ts';
+import { type Capabilities, DIVERGENCES, type LossBatch, NonFiniteError, type Policy } from '../../policy/policy.ts';
 import { worldTemplate } from '../../protocol/templates.ts';
 import { findsAll, question, tokenizer } from '../../rollout/testing/environment.ts';
 import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
+import { Clock, noTime } from '../clock.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
-import { Clock, noTime, Run } from '../run.ts';
+import { Run } from '../run.ts';
 import { presets, type Settings } from '../settings.ts';
 import { type Suite, sliceQuestions } from '../setup.ts';
 
@@ -21,6 +22,20 @@ export interface ToyOptions {
   readonly suites?: readonly Suite[];
 }
 
+const toyCapabilities: Capabilities = {
+  deterministic: true,
+  sampler: 'exact',
+  dryRun: false,
+  divergences: DIVERGENCES,
+  pointwiseClip: true,
+  softTargets: 'none',
+  topLogprobs: 0,
+  frozen: 'any',
+  adapter: 'attachable',
+  optimizer: { fresh: true, clip: true, betasPerStep: true, gradientNorm: true },
+  checkpoints: 'files',
+};
+
 export function toyRun(options: ToyOptions) {
   let weight = 0;
   let adapter = false;
@@ -31,17 +46,20 @@ export function toyRun(options: ToyOptions) {
   });
   const policy: Policy = {
     ...speaker,
+    capabilities: toyCapabilities,
     logprobs: async (sequences) => sequences.map((s) => new Float32Array(s.length)),
-    accumulate: async (batch): Promise<LossResult> => {
+    topLogprobs: () => {
+      throw new Error('the toy has no distributions');
+    },
+    train: async (batches) => {
       if (weight === options.breaksAt) throw new NonFiniteError('losses of sequence 0 is NaN');
-      losses.push(batch);
-      return { loss: 1, tokens: 1, metrics: { entropy: options.entropy ?? 1 } };
-    },
-    step: async () => {
+      losses.push(...batches);
       weight += 1;
-      return { gradientNorm: 1, skipped: false };
+      return {
+        losses: batches.map(() => ({ loss: 1, tokens: 1, metrics: { entropy: options.entropy ?? 1 } })),
+        update: { gradientNorm: 1, skipped: false },
+      };
     },
-    resetOptimizer: async () => {},
     freeze: async () => {},
     attachAdapter: async () => {
       adapter = true;
@@ -51,6 +69,7 @@ export function toyRun(options: ToyOptions) {
     },
     save: async () => {},
     restore: async () => {},
+    discard: async () => {},
     close: async () => {},
   };
 

@@ -52,7 +52,7 @@ export function choosePairs(
     if (group === undefined) return [];
     const expert =
       pair.expert && pool.get(pair.expert.questionId)?.find(({ rollout }) => rollout === pair.expert!.rollout);
-    return [{ pair, expert: expert ?? undefined, solved: mean(group.map(({ reward }) => reward)) }];
+    return [{ pair, expert: expert ?? undefined, solved: mean(group.map(({ correct }) => correct)) }];
   });
   const sorted = examples.sort((a, b) => b.solved - a.solved || (a.pair.questionId < b.pair.questionId ? -1 : 1));
   const half = Math.min(2, Math.floor(sorted.length / 2));

@@ -5,7 +5,7 @@ import { Random, streamKey } from '../../base/random.ts';
 import type { Tokenizer } from '../../checkpoint/tokenizer.types.ts';
 import { evaluationModes } from '../../evolve/evaluate.ts';
 import type { MetricRecord } from '../../evolve/journal.ts';
-import { macroMean, measureSuite } from '../../evolve/measure.ts';
+import { meanOfSuites, measureSuite } from '../../evolve/measure.ts';
 import { planStages } from '../../evolve/plan.ts';
 import type { Results, StageMeasurement } from '../../evolve/results.ts';
 import { presets, type Settings } from '../../evolve/settings.ts';
@@ -124,7 +124,7 @@ async function writeRun(
           answered[i]!,
         ),
       );
-      measurements.push({ stage: of, mode, suites, mean: macroMean(suites) });
+      measurements.push({ stage: of, mode, suites, mean: meanOfSuites(suites) });
     }
   const distills = settings.method === 'search-e1';
   const made = fixtureResults();
@@ -189,11 +189,27 @@ function answers(
   }).flat();
 }
 
-function trajectory(questionId: string, dataset: string, rollout: number, reward: 0 | 1, searches: number): Trajectory {
+function trajectory(
+  questionId: string,
+  dataset: string,
+  rollout: number,
+  correct: 0 | 1,
+  searches: number,
+): Trajectory {
   return {
-    ...{ questionId, dataset, rollout, reward, prompt: [1], ids: [2, 3, 4], mask: [1, 0, 1], logprobs: [-1, 0, -1] },
+    ...{
+      questionId,
+      dataset,
+      rollout,
+      correct,
+      reward: correct,
+      prompt: [1],
+      ids: [2, 3, 4],
+      mask: [1, 0, 1],
+      logprobs: [-1, 0, -1],
+    },
     searches: Array.from({ length: searches }, () => ({ query: 'who', passages: [] })),
-    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: reward === 1 },
+    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: correct === 1 },
   };
 }
 

@@ -5,13 +5,12 @@
  *
  * The text has at most 256 tokens, special ones included, as E5's authors evaluate it.
  */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { z } from 'zod';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
-import { fileError, hashFile, readJson, sha256 } from '../../base/files.ts';
+import { hashFile, readJson, sha256 } from '../../base/files.ts';
 import { createSession } from '../../onnx/session.ts';
 import { normalizeRows } from './embedder.ts';
 
@@ -204,11 +203,9 @@ function* batches(texts: readonly (readonly number[])[]): Generator<{ length: nu
 }
 
 async function openTokenizer(file: string): Promise<Tokenizer> {
-  const text = await readFile(file, 'utf8').catch((error) => {
-    throw fileError(error, file, 'read');
-  });
+  const json = await readJson(file);
   try {
-    return new Tokenizer(JSON.parse(text), {});
+    return new Tokenizer(json as object, {});
   } catch (error) {
     throw new UserError(`${file}: cannot be used as a tokenizer (${messageOf(error)})`, { cause: error });
   }

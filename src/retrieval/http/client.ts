@@ -9,8 +9,9 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { sha256 } from '../../base/files.ts';
 import { pause } from '../../base/pause.ts';
+import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
-import { parseResponse } from './wire.ts';
+import { defaultLimits, parseResponse } from './wire.ts';
 
 export interface HttpRetrieverOptions {
   /** Deadline of one request, in seconds. */
@@ -20,7 +21,7 @@ export interface HttpRetrieverOptions {
   /** The first wait, in seconds; it doubles each time up to `longestWait`, and each is shortened at random by up to a half. */
   readonly firstWait: number;
   readonly longestWait: number;
-  /** Queries of one request. */
+  /** Queries of one request; fewer where their passages would be more than a server answers with. */
   readonly batch: number;
   /** Requests under way at once for one call. */
   readonly concurrency: number;
@@ -103,7 +104,8 @@ export class HttpRetriever implements Retriever {
   }
 
   async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
-    const { batch, concurrency } = this.#options;
+    const { concurrency } = this.#options;
+    const batch = Math.max(1, Math.min(this.#options.batch, Math.floor(defaultLimits.maxHits / k)));
     const results: Hit[][] = new Array(queries.length);
     // The first failure stops the requests that are still under way.
     const failed = new AbortController();
@@ -137,16 +139,17 @@ export class HttpRetriever implements Retriever {
         body,
         signal: patience,
       });
-      const text = await response.text().catch((error: unknown) => {
+      const bytes = await response.arrayBuffer().catch((error: unknown) => {
         throw new Passing(`${this.#url}: the answer broke off (${messageOf(error)})`);
       });
+      const text = decodeText(new Uint8Array(bytes), this.#url);
       if (response.status === 429 || response.status >= 500)
         throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, retryAfter(response));
       if (!response.ok)
         throw new UserError(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
           hint: 'The server refuses this request; asking again would not help.',
         });
-      const lists = parseResponse(parsed(text), queries.length, k);
+      const lists = parseResponse(parsed(text, this.#url), queries.length, k);
       if ('reason' in lists) throw new Passing(`${this.#url}: ${lists.reason}`);
       return lists;
     });
@@ -194,11 +197,12 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string, url: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return parseJson(text, url);
+  } catch (error) {
+    // Half an answer may be whole the next time.
+    throw new Passing(messageOf(error));
   }
 }
 

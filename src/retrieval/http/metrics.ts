@@ -11,8 +11,10 @@ export class ServerMetrics {
   #timed = 0;
   #queries = 0;
   inFlight = 0;
+  /** Queries that were too long, and got an empty list. */
+  longQueries = 0;
 
-  /** An answered request; `queries` is 0 unless they were searched. */
+  /** A request that has ended, answered or not (499: its client left); `queries` is 0 when it came to no search. */
   count(status: number, queries: number, seconds: number): void {
     this.#requests.set(status, (this.#requests.get(status) ?? 0) + 1);
     if (queries === 0) return;
@@ -34,20 +36,28 @@ export class ServerMetrics {
     family(
       'requests_total',
       'counter',
-      'Answered requests by status.',
+      'Requests by status; 499 for those whose client left.',
       [...this.#requests].map(([status, n]) => `search_e1_requests_total{status="${status}"} ${n}`),
     );
-    family('queries_total', 'counter', 'Queries searched.', [`search_e1_queries_total ${this.#queries}`]);
-    let below = 0;
-    family('retrieve_seconds', 'histogram', 'Seconds from a request of queries to its answer.', [
-      ...BUCKETS.map((end, i) => {
-        below += this.#latency[i]!;
-        return `search_e1_retrieve_seconds_bucket{le="${end}"} ${below}`;
-      }),
-      `search_e1_retrieve_seconds_bucket{le="+Inf"} ${this.#timed}`,
-      `search_e1_retrieve_seconds_sum ${this.#seconds}`,
-      `search_e1_retrieve_seconds_count ${this.#timed}`,
+    family('queries_total', 'counter', 'Queries asked.', [`search_e1_queries_total ${this.#queries}`]);
+    family('long_queries_total', 'counter', 'Queries too long to be searched, which got an empty list.', [
+      `search_e1_long_queries_total ${this.longQueries}`,
     ]);
+    let below = 0;
+    family(
+      'retrieve_seconds',
+      'histogram',
+      'Seconds from a request of queries to its end, time-outs and clients that left included.',
+      [
+        ...BUCKETS.map((end, i) => {
+          below += this.#latency[i]!;
+          return `search_e1_retrieve_seconds_bucket{le="${end}"} ${below}`;
+        }),
+        `search_e1_retrieve_seconds_bucket{le="+Inf"} ${this.#timed}`,
+        `search_e1_retrieve_seconds_sum ${this.#seconds}`,
+        `search_e1_retrieve_seconds_count ${this.#timed}`,
+      ],
+    );
     if (retriever !== undefined) {
       const { queries, cacheHits, cacheBytes } = retriever;
       const one = (name: string, type: string, help: string, value: number) =>

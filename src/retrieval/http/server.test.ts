@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../base/random.ts';
@@ -65,8 +65,19 @@ describe('POST /retrieve', () => {
     ['a topk that is no number', { queries: ['x'], topk: '3' }, 400, /^topk: /],
     ['too many queries', { queries: Array(9000).fill('x') }, 400, /^queries: expected at most 8192/],
     ['a long query', { queries: ['x'.repeat(10_001)] }, 400, /^queries\.0: expected at most 10000 characters/],
-    ['a large body', { queries: [], pad: 'x'.repeat(16 * 2 ** 20) }, 413, /expected at most \d+ bytes/],
+    ['a large body', { queries: [], pad: 'x'.repeat(16 * 2 ** 20) }, 413, /^body: expected at most 16777216 bytes/],
+    [
+      'too large an answer',
+      { queries: Array(101).fill('x'), topk: 1000 },
+      413,
+      /^queries x topk: expected at most 100000 /,
+    ],
     ['another content type', '{"queries": []}', 415, /application\/json/, { 'Content-Type': 'text/plain' }],
+    ['another charset', '{"queries": []}', 415, /application/, { 'Content-Type': 'application/json; charset=latin1' }],
+    ['a compressed body', '{"queries": []}', 415, /^Content-Encoding: /, { 'Content-Encoding': 'gzip' }],
+    ['a page of elsewhere', '{"queries": []}', 403, /^Origin: /, { Origin: 'http://elsewhere.example' }],
+    ['deep JSON', `{"queries": ${'['.repeat(100_000)}`, 400, /^body: expected at most 128 levels/],
+    ['JSON of many values', `{"queries": [${'[],'.repeat(100_000)}`, 400, /^body: expected at most 100000 /],
   ])('refuses %s', async (_name, body, status, reason, headers) => {
     const answer = await post(body, headers);
     expect(answer.status).toBe(status);
@@ -99,6 +110,200 @@ describe('POST /retrieve', () => {
     expect(stopped).toBe(true);
     await other.close();
   });
+});
+
+describe('what a client sends', () => {
+  /** Sends bytes as they are, and gives what comes back until the server closes or `until` has come. */
+  const raw = (url: string, ...pieces: (string | Buffer)[]) =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      let answer = '';
+      socket.on('data', (data) => {
+        answer += String(data);
+      });
+      socket.on('end', () => resolve(answer)).on('error', reject);
+      for (const piece of pieces) socket.write(piece);
+    });
+  const head = (...lines: string[]) => ['POST /retrieve HTTP/1.1', 'Connection: close', ...lines, '', ''].join('\r\n');
+  const json = 'Content-Type: application/json';
+
+  it('is refused without a content type, under another name, and in other bytes than UTF-8', async () => {
+    const body = '{"queries": ["fish"]}';
+    const length = `Content-Length: ${body.length}`;
+    expect(await raw(server.url, head('Host: 127.0.0.1', json, length), body)).toMatch(/ 200 OK/);
+    expect(await raw(server.url, head('Host: 127.0.0.1', length), body)).toMatch(/ 415 .*Content-Type/s);
+    expect(await raw(server.url, head('Host: elsewhere.example', json, length), body)).toMatch(/ 403 .*Host/s);
+    expect(await raw(server.url, head(json, length), body)).toMatch(/ 400 /);
+    const latin1 = Buffer.from('{"queries": ["caf\xe9"]}', 'latin1');
+    const answer = await raw(server.url, head('Host: localhost', json, `Content-Length: ${latin1.length}`), latin1);
+    expect(answer).toMatch(/ 400 .*body:1: not UTF-8: byte E9/s);
+  });
+
+  it('may begin with a byte order mark', async () => {
+    const body = '{"queries": ["fish"]}';
+    const marked = await post(`\ufeff${body}`);
+    expect(marked).toEqual(await post(body));
+    expect((await post(`\ufeff\ufeff${body}`)).status).toBe(400);
+  });
+
+  it('is not waited for when it says that it is too large', async () => {
+    const answer = await raw(
+      server.url,
+      head('Host: localhost', json, 'Content-Length: 17000000', 'Expect: 100-continue'),
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
+    const small = head('Host: localhost', json, 'Content-Length: 15', 'Expect: 100-continue');
+    expect(await raw(server.url, small, '{"queries": []}')).toMatch(/^HTTP\/1.1 100 Continue.*HTTP\/1.1 200 OK.*\[\]/s);
+  });
+
+  it('is answered in order when requests come in one piece', async () => {
+    const one = (query: string) => {
+      const body = JSON.stringify({ queries: [query] });
+      return `POST /retrieve HTTP/1.1\r\nHost: localhost\r\n${json}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    };
+    const last = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    const answer = await raw(server.url, one('fish') + one('roar') + one('fly') + last);
+    expect(answer.match(/"(Fish|Lions|Birds)"|"status":"ok"/g)).toEqual([
+      '"Fish"',
+      '"Lions"',
+      '"Birds"',
+      '"status":"ok"',
+    ]);
+  });
+
+  it('may hold a query that is too long, where the server is told to pass over it', async () => {
+    const own = await serveRetriever(index, { ...local, limits: { ...local.limits, longQueries: 'empty' } });
+    const body = JSON.stringify({ queries: ['fish', `fish ${'x'.repeat(10_000)}`, 'roar'] });
+    const response = await fetch(`${own.url}/retrieve`, { method: 'POST', headers, body });
+    const { result } = (await response.json()) as { result: { id: string }[][] };
+    expect(result.map((list) => list.map(({ id }) => id))).toEqual([['c'], [], ['e']]);
+    expect(await (await fetch(`${own.url}/metrics`)).text()).toContain('search_e1_long_queries_total 1\n');
+    await own.close();
+  });
+});
+
+describe('a large answer', () => {
+  const many = Array.from({ length: 40 }, (_, i) => ({
+    id: `${i}`,
+    title: `T${i}`,
+    text: `word ${'é"\\ '.repeat(1000)}`,
+  }));
+  const large = new Bm25Index(many);
+
+  it('comes in parts, and is the JSON that it would be as a whole', async () => {
+    const batches: number[] = [];
+    const watched: Retriever = {
+      info: large.info,
+      search: (queries, k, signal) => {
+        batches.push(queries.length);
+        return large.search(queries, k, signal);
+      },
+    };
+    const own = await serveRetriever(watched, local);
+    const queries = Array.from({ length: 90 }, (_, i) => (i % 7 === 3 ? 'nothing' : 'word'));
+    const response = await fetch(`${own.url}/retrieve`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ queries, topk: 40, return_scores: true }),
+    });
+    const expected = (await large.search(queries, 40)).map((hits) =>
+      hits.map(({ passage: { id, title, text }, score }) => ({
+        document: { id, title, text, contents: `"${title}"\n${text}` },
+        score,
+      })),
+    );
+    expect(await response.json()).toEqual({ result: expected });
+    expect(batches.length).toBeGreaterThan(5);
+    expect(batches.reduce((sum, n) => sum + n, 0)).toBe(90);
+    await own.close();
+  });
+
+  it('is broken off when the search fails in the middle, and counted as failed', async () => {
+    let calls = 0;
+    const failing: Retriever = {
+      info: large.info,
+      search: async (queries, k) => {
+        if (++calls > 2) throw new Error('disk on fire');
+        return large.search(queries, k);
+      },
+    };
+    const own = await serveRetriever(failing, local);
+    const body = JSON.stringify({ queries: Array(90).fill('word'), topk: 40 });
+    const response = await fetch(`${own.url}/retrieve`, { method: 'POST', headers, body });
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow();
+    expect(await (await fetch(`${own.url}/metrics`)).text()).toContain('search_e1_requests_total{status="500"} 1\n');
+    await own.close();
+  });
+});
+
+it('counts time-outs in the histogram, and clients that leave as such', async () => {
+  const aborted: unknown[] = [];
+  const slow: Retriever = {
+    info: index.info,
+    search: (_queries, _k, signal) =>
+      new Promise((_, reject) =>
+        signal!.addEventListener('abort', () => {
+          aborted.push(signal!.reason);
+          reject(signal!.reason);
+        }),
+      ),
+  };
+  const own = await serveRetriever(slow, { ...local, searchSeconds: 0.3 });
+  const ask = (signal?: AbortSignal) =>
+    fetch(`${own.url}/retrieve`, { method: 'POST', headers, body: '{"queries": ["x"]}', ...(signal && { signal }) });
+  expect((await ask()).status).toBe(503);
+  const leaving = new AbortController();
+  const left = ask(leaving.signal);
+  setTimeout(() => leaving.abort(), 100);
+  await expect(left).rejects.toThrow();
+  await expect.poll(() => aborted.length).toBe(2);
+  const text = await (await fetch(`${own.url}/metrics`)).text();
+  expect(text).toContain('search_e1_requests_total{status="503"} 1\n');
+  expect(text).toContain('search_e1_requests_total{status="499"} 1\n');
+  expect(text).not.toContain('status="500"');
+  expect(text).toContain('search_e1_retrieve_seconds_bucket{le="+Inf"} 2\n');
+  expect(text).toMatch(/search_e1_retrieve_seconds_bucket\{le="0.25"\} [01]\n/);
+  await own.close();
+});
+
+it('answers 503 to connections and requests beyond its limits, and goes on with the others', async () => {
+  const own = await serveRetriever(index, { ...local, maxConnections: 5 });
+  const port = Number(new URL(own.url).port);
+  const held = await Promise.all(
+    Array.from(
+      { length: 4 },
+      () =>
+        new Promise<ReturnType<typeof connect>>((done) => {
+          const socket = connect(port, '127.0.0.1', () =>
+            socket.write('POST /retrieve HTTP/1.1\r\nHost: localhost\r\n', () => done(socket)),
+          );
+          socket.on('error', () => {});
+        }),
+    ),
+  );
+  const agent = new Agent({ keepAlive: true });
+  const health = (with_: Agent | false) =>
+    new Promise<number>((resolve, reject) => {
+      request(`${own.url}/healthz`, { agent: with_ }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode!));
+      })
+        .on('error', reject)
+        .end();
+    });
+  expect(await health(agent)).toBe(200);
+  const refused = await Promise.all(Array.from({ length: 30 }, () => health(false)));
+  // The first of them closes the idle connection, and makes room for one of the others.
+  expect(new Set(refused)).toContain(503);
+  for (const socket of held) socket.destroy();
+  await expect.poll(() => health(false)).toBe(200);
+  agent.destroy();
+  await own.close();
+
+  const none = await serveRetriever(index, { ...local, maxRequests: 0 });
+  const response = await fetch(`${none.url}/retrieve`, { method: 'POST', headers, body: '{"queries": ["x"]}' });
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+  await none.close();
 });
 
 describe('the other pages', () => {
@@ -228,4 +433,51 @@ it('lets requests under way finish when it is closed, and takes no more', async 
 it('says when the address is taken', async () => {
   const port = Number(new URL(server.url).port);
   await expect(serveRetriever(index, { ...local, port })).rejects.toThrow(/another program listens there/);
+});
+
+it('answers clients that keep asking over open connections, and tells each that it was the last time', async () => {
+  const own = await serveRetriever(index, local);
+  const agent = new Agent({ keepAlive: true });
+  const answers = { before: 0, after: 0, last: 0 };
+  const failures: string[] = [];
+  let closing = false;
+  const ask = () =>
+    new Promise<boolean>((goOn) => {
+      request(`${own.url}/retrieve`, { method: 'POST', headers, agent }, (response) => {
+        response.resume().on('end', () => {
+          answers[closing ? 'after' : 'before'] += 1;
+          if (response.headers.connection === 'close') answers.last += 1;
+          goOn(true);
+        });
+      })
+        .on('error', (error: NodeJS.ErrnoException) => {
+          failures.push(error.code ?? error.message);
+          goOn(false);
+        })
+        .end('{"queries": ["fish"]}');
+    });
+  const clients = Array.from({ length: 20 }, async () => {
+    while (await ask());
+  });
+  await expect.poll(() => answers.before).toBeGreaterThan(200);
+  closing = true;
+  const closed = await own.close();
+  await Promise.all(clients);
+  // Then there is nobody to connect to; nobody was cut off.
+  expect(failures).toEqual(Array(20).fill('ECONNREFUSED'));
+  expect(closed.unanswered).toBe(0);
+  expect(answers.last).toBe(closed.answered);
+  expect(answers.after).toBeGreaterThanOrEqual(20);
+});
+
+it('counts what it cuts off at the end of its patience', async () => {
+  const hanging: Retriever = { info: index.info, search: () => new Promise(() => {}) };
+  const own = await serveRetriever(hanging, local);
+  const asked = fetch(`${own.url}/retrieve`, { method: 'POST', headers, body: '{"queries": ["x"]}' });
+  const silent = connect(Number(new URL(own.url).port), '127.0.0.1').on('error', () => {});
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const closed = own.close(0.2);
+  await expect(asked).rejects.toThrow();
+  expect(await closed).toEqual({ answered: 0, unanswered: 1 });
+  silent.destroy();
 });

@@ -1,125 +1,142 @@
 /**
  * Serves a retriever over HTTP in the format that existing trainers speak (wire.ts): POST /retrieve, GET /healthz, GET /metrics.
- * Whatever is sent, it answers with a status and a JSON reason and goes on serving.
+ * Whatever is sent, it answers with a status and a JSON reason, within a bounded memory, and goes on serving: every number
+ * that a client chooses has its limit here. On node:http itself, since most of them concern connections, not requests.
  */
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
 import type { Retriever } from '../retriever.ts';
-import { ServerMetrics } from './metrics.ts';
-import { parseRequest, type RetrieveLimits, responseText } from './wire.ts';
+import { Service, type ServiceOptions } from './service.ts';
+import { defaultLimits } from './wire.ts';
 
-export interface ServerOptions {
-  readonly host: string;
+export interface ServerOptions extends ServiceOptions {
   /** 0 takes a free one. */
   readonly port: number;
-  readonly limits: RetrieveLimits;
-  /** Bytes of a request's body. */
-  readonly maxBody: number;
-  /** Deadline of one request's searches, in seconds. */
-  readonly searchSeconds: number;
+  /** Connections at a time; further ones get 503 and are closed. */
+  readonly maxConnections: number;
 }
 
-/** Vetted limits; Search-R1's server answers three passages by default. */
 export const defaultServerOptions: ServerOptions = {
   host: '127.0.0.1',
   port: 8000,
-  limits: { defaultPassages: 3, maxPassages: 1000, maxQueries: 8192, maxQueryLength: 10_000 },
+  names: [],
+  limits: defaultLimits,
   maxBody: 16 * 2 ** 20,
+  maxConnections: 1024,
+  maxRequests: 1024,
   searchSeconds: 60,
 };
 
 export interface RetrieverServer {
   /** With the port that was taken. */
   readonly url: string;
-  /** Takes no more requests, lets those under way finish (for at most `seconds`), and ends. */
-  close(seconds?: number): Promise<void>;
+  /**
+   * Takes no more connections, answers what is under way and what still comes in over open ones, and ends, after `seconds`
+   * at the latest (default 10).
+   */
+  close(seconds?: number): Promise<Closed>;
 }
 
-/** A client that sends its request slower than this is cut off, in milliseconds. */
+/** Requests after the server was asked to end. */
+export interface Closed {
+  readonly answered: number;
+  /** Cut off, or left by their client. */
+  readonly unanswered: number;
+}
+
+/** For a client to send its headers, and its whole request, in milliseconds; looked at every second. */
+const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 30_000;
+const TIMEOUTS_CHECKED = 1000;
+/** How long a connection that was refused may take to notice, in milliseconds, and how many such there may be. */
+const REFUSED_TIMEOUT = 2000;
+const REFUSED_CONNECTIONS = 16_384;
+/** Connections that the system keeps until they are accepted. */
+const BACKLOG = 4096;
 const CLOSING_SECONDS = 10;
+/** A client between two requests has this long to send the next one and be told that the connection closes. */
+const CLOSING_GRACE = 500;
+
+const BUSY = JSON.stringify({ error: 'too many connections; ask again' });
+const BUSY_RESPONSE = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: ${BUSY.length}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n${BUSY}`;
 
 /** @throws UserError when the address cannot be taken */
 export async function serveRetriever(retriever: Retriever, options: ServerOptions): Promise<RetrieverServer> {
-  const metrics = new ServerMetrics();
-  const server = createAdaptorServer({ fetch: application(retriever, metrics, options).fetch });
-  // Of node:http; the adaptor's type covers HTTP/2 as well.
-  Object.assign(server, { requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT });
+  const server = createServer({
+    requestTimeout: REQUEST_TIMEOUT,
+    headersTimeout: HEADERS_TIMEOUT,
+    connectionsCheckingInterval: TIMEOUTS_CHECKED,
+  });
   await new Promise<void>((listening, failed) => {
     server.once('error', (error) => failed(addressError(error, options)));
-    server.listen(options.port, options.host, listening);
+    server.listen({ port: options.port, host: options.host, backlog: BACKLOG }, listening);
   });
+  server.removeAllListeners('error');
+  // A connection that the system cannot give (too many open files) is one that was not made.
+  server.on('error', () => {});
   const { address, port, family } = server.address() as AddressInfo;
-  const host = family === 'IPv6' ? `[${address}]` : address;
+  const service = new Service(retriever, options, address);
+  const connections = acceptConnections(server, options.maxConnections);
+  const take = (request: IncomingMessage, response: ServerResponse) => {
+    const requests = connections.get(request.socket);
+    if (requests === undefined) return;
+    requests.add(response);
+    response.once('close', () => requests.delete(response));
+    void service.take(request, response);
+  };
+  server.on('request', take).on('checkContinue', take);
   return {
-    url: `http://${host}:${port}`,
-    close: (seconds = CLOSING_SECONDS) =>
-      new Promise((closed) => {
-        const closable = server as unknown as { closeIdleConnections(): void; closeAllConnections(): void };
-        const giveUp = setTimeout(() => closable.closeAllConnections(), seconds * 1000);
-        server.close(() => {
-          clearTimeout(giveUp);
-          closed();
-        });
-        closable.closeIdleConnections();
-      }),
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    close: (seconds = CLOSING_SECONDS) => close(server, service, connections, seconds),
   };
 }
 
-function application(retriever: Retriever, metrics: ServerMetrics, { limits, maxBody, searchSeconds }: ServerOptions) {
-  const refuse = (context: Context, status: 400 | 404 | 405 | 413 | 415 | 500 | 503, reason: string) => {
-    metrics.count(status, 0, 0);
-    return context.json({ error: reason }, status);
-  };
-  const json = (context: Context, text: string) => context.body(text, 200, { 'Content-Type': 'application/json' });
-  const app = new Hono();
+/** The requests under way over each connection. */
+type Connections = ReadonlyMap<Socket, Set<ServerResponse>>;
 
-  app.post(
-    '/retrieve',
-    bodyLimit({ maxSize: maxBody, onError: (context) => refuse(context, 413, `expected at most ${maxBody} bytes`) }),
-    async (context) => {
-      const start = performance.now();
-      if (!/^application\/json\b/i.test(context.req.header('Content-Type') ?? 'application/json'))
-        return refuse(context, 415, 'Content-Type: expected application/json');
-      let body: unknown;
-      try {
-        body = JSON.parse(await context.req.text());
-      } catch (error) {
-        return refuse(context, 400, `body: not valid JSON (${messageOf(error)})`);
-      }
-      const request = parseRequest(body, limits);
-      if ('reason' in request) return refuse(context, 400, request.reason);
-      metrics.inFlight++;
-      try {
-        const patience = AbortSignal.any([context.req.raw.signal, AbortSignal.timeout(searchSeconds * 1000)]);
-        const results = await retriever.search(request.queries, request.topk, patience);
-        const text = responseText(results, request.scores);
-        metrics.count(200, request.queries.length, (performance.now() - start) / 1000);
-        return json(context, text);
-      } catch (error) {
-        const late = error instanceof Error && error.name === 'TimeoutError';
-        return refuse(context, late ? 503 : 500, late ? `no result within ${searchSeconds} s` : messageOf(error));
-      } finally {
-        metrics.inFlight--;
-      }
-    },
-  );
-  app.get('/healthz', (context) => {
-    metrics.count(200, 0, 0);
-    return context.json({ status: 'ok', retriever: retriever.info });
+/** Keeps the list of connections, of `most` at a time; those beyond get an answer and are closed. */
+function acceptConnections(server: Server, most: number): Connections {
+  const connections = new Map<Socket, Set<ServerResponse>>();
+  server.maxConnections = most + REFUSED_CONNECTIONS;
+  server.on('connection', (socket: Socket) => {
+    if (connections.size < most) {
+      connections.set(socket, new Set());
+      socket.once('close', () => connections.delete(socket));
+      return;
+    }
+    socket.end(BUSY_RESPONSE);
+    const timer = setTimeout(() => socket.destroy(), REFUSED_TIMEOUT);
+    socket.once('close', () => clearTimeout(timer));
+    // Room for others: connections that wait for their client's next request.
+    server.closeIdleConnections();
   });
-  app.get('/metrics', (context) => {
-    const gauges = { passages: retriever.info.passages, resident_bytes: process.memoryUsage.rss() };
-    const text = metrics.text(gauges, retriever.statistics?.());
-    return context.body(text, 200, { 'Content-Type': 'text/plain; version=0.0.4' });
-  });
-  app.all('/retrieve', (context) => refuse(context, 405, 'expected POST'));
-  app.notFound((context) => refuse(context, 404, 'expected POST /retrieve, GET /healthz or GET /metrics'));
-  app.onError((error, context) => refuse(context, 500, messageOf(error)));
-  return app;
+  return connections;
+}
+
+async function close(server: Server, service: Service, connections: Connections, seconds: number): Promise<Closed> {
+  service.beginClosing();
+  // In the phase of the event loop that follows the reading of what has arrived: who sent a request is heard.
+  const closeIdle = () =>
+    setImmediate().then(() => {
+      for (const [socket, requests] of connections) if (requests.size === 0) socket.destroy();
+    });
+  let idle: NodeJS.Timeout | undefined;
+  const timers = [
+    setTimeout(() => {
+      closeIdle();
+      idle = setInterval(closeIdle, CLOSING_GRACE / 5);
+    }, CLOSING_GRACE),
+    setTimeout(() => server.closeAllConnections(), seconds * 1000),
+  ];
+  // Not http's own close(), which closes idle connections at once, some with a request on its way.
+  await new Promise<void>((closed) => NetServer.prototype.close.call(server, () => closed()));
+  for (const timer of timers) clearTimeout(timer);
+  clearInterval(idle);
+  // Ends http's own timer for slow clients.
+  server.close();
+  return service.sinceClosing();
 }
 
 function addressError(error: unknown, { host, port }: ServerOptions): unknown {
@@ -127,7 +144,7 @@ function addressError(error: unknown, { host, port }: ServerOptions): unknown {
     return new UserError(`${host}:${port}: another program listens there`, {
       hint: 'Choose another --port; 0 takes a free one.',
     });
-  if (hasCode(error, 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND'))
+  if (hasCode(error, 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'))
     return new UserError(`${host}:${port}: cannot listen there (${messageOf(error)})`, {
       hint: 'Choose another --host or --port.',
     });

@@ -17,41 +17,71 @@ export interface RetrieveLimits {
   readonly defaultPassages: number;
   readonly maxPassages: number;
   readonly maxQueries: number;
-  /** Characters of one query. */
+  /** Queries times passages of one request: what bounds its work and its answer. */
+  readonly maxHits: number;
+  /** Characters (UTF-16 units) of one query. */
   readonly maxQueryLength: number;
+  /** A longer query: the whole request is refused, or this query alone gets an empty list. */
+  readonly longQueries: 'refuse' | 'empty';
 }
+
+/** Vetted limits; Search-R1's server answers three passages by default. */
+export const defaultLimits: RetrieveLimits = {
+  defaultPassages: 3,
+  maxPassages: 1000,
+  maxQueries: 8192,
+  maxHits: 100_000,
+  maxQueryLength: 10_000,
+  longQueries: 'refuse',
+};
 
 export interface RetrieveRequest {
   readonly queries: readonly string[];
+  /** Indices of the queries that are too long to be searched. */
+  readonly tooLong: ReadonlySet<number>;
   readonly topk: number;
   readonly scores: boolean;
 }
 
-/** @returns the request, or the reason why it is none, naming the field */
-export function parseRequest(body: unknown, limits: RetrieveLimits): RetrieveRequest | { readonly reason: string } {
-  const { maxPassages, maxQueries, maxQueryLength } = limits;
+/** Why a request is none, naming the field: 400, or 413 for one that asks for too much. */
+export interface BadRequest {
+  readonly status: 400 | 413;
+  readonly reason: string;
+}
+
+export function parseRequest(body: unknown, limits: RetrieveLimits): RetrieveRequest | BadRequest {
+  const { maxPassages, maxQueries, maxHits, maxQueryLength, longQueries } = limits;
+  const query =
+    longQueries === 'empty'
+      ? z.string()
+      : z.string().max(maxQueryLength, `expected at most ${maxQueryLength} characters`);
   const parsed = z
     .object({
-      queries: z
-        .array(z.string().max(maxQueryLength, `expected at most ${maxQueryLength} characters`))
-        .max(maxQueries, `expected at most ${maxQueries} queries`),
+      queries: z.array(query).max(maxQueries, `expected at most ${maxQueries} queries`),
       topk: z.int().min(0).max(maxPassages, `expected at most ${maxPassages}`).nullish(),
       return_scores: z.boolean().nullish(),
     })
     .safeParse(body);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
-    return { reason: `${path.length === 0 ? 'body' : path.join('.')}: ${message}` };
+    return { status: 400, reason: `${path.length === 0 ? 'body' : path.join('.')}: ${message}` };
   }
-  const { queries, topk, return_scores: scores } = parsed.data;
-  return { queries, topk: topk || limits.defaultPassages, scores: scores ?? false };
+  const { queries, return_scores: scores } = parsed.data;
+  const topk = parsed.data.topk || limits.defaultPassages;
+  if (queries.length * topk > maxHits)
+    return {
+      status: 413,
+      reason: `queries x topk: expected at most ${maxHits} passages in one answer, found ${queries.length} x ${topk}; send fewer queries at a time`,
+    };
+  const tooLong = new Set([...queries.keys()].filter((i) => queries[i]!.length > maxQueryLength));
+  return { queries, tooLong, topk, scores: scores ?? false };
 }
 
-/** The answer's JSON. */
-export function responseText(results: readonly (readonly Hit[])[], scores: boolean): string {
+/** The JSON of an answer is `{"result":[`, one of these for each query, and `]}`. */
+export function listText(hits: readonly Hit[], scores: boolean): string {
   const entry = ({ passage, score }: Hit) =>
     scores ? `{"document":${documentText(passage)},"score":${JSON.stringify(score)}}` : documentText(passage);
-  return `{"result":[${results.map((hits) => `[${hits.map(entry).join()}]`).join()}]}`;
+  return `[${hits.map(entry).join()}]`;
 }
 
 /** `contents` repeats title and text: what JSON escapes in them is looked for once. */

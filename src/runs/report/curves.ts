@@ -1,13 +1,14 @@
 /** The training curves: one chart a figure, over the steps of all training stages one after another. */
 import type { MetricRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
-import { modeLabel, stageLabel } from '../table.ts';
+import { estimateText, modeLabel, stageLabel } from '../table.ts';
 import { lineChart, type Point, type Series } from './chart.ts';
 import { type Html, html } from './html.ts';
 
 /** Figures worth a chart. GRPO and distillation have losses and KLs of different kinds, which do not share an axis. */
 const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; heldOut?: string }[] = [
-  { metric: 'reward', title: 'Reward (exact match of training rollouts)', heldOut: 'exactMatch' },
+  { metric: 'exactMatch', title: 'Exact match of training rollouts', heldOut: 'exactMatch' },
+  { metric: 'reward', title: 'Reward of training rollouts' },
   { metric: 'searches', title: 'Searches a rollout' },
   { metric: 'policyTokens', title: 'Policy tokens a rollout' },
   { metric: 'wellFormed', title: 'Share of well-formed rollouts' },
@@ -23,7 +24,8 @@ const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; h
 const TRAINING = /^(grpo|e1)-\d+$/;
 const HELD_OUT = /^(grpo-\d+)-held-out$/;
 
-export function trainingCurves(metrics: readonly MetricRecord[]): Html {
+export function trainingCurves(records: readonly MetricRecord[]): Html {
+  const metrics = records.map(withExactMatch);
   const charts = figures.map(({ metric, title, kind, heldOut }) => {
     const wanted = metrics.filter(
       ({ stage }) => TRAINING.test(stage) && (kind === undefined || stage.startsWith(kind)),
@@ -41,6 +43,17 @@ export function trainingCurves(metrics: readonly MetricRecord[]): Html {
     return training.length === 0 ? undefined : lineChart({ title, series, borders, xTitle: 'step' });
   });
   return html`<div class="charts">${charts}</div>`;
+}
+
+/** Up to 0.4 the reward was exact match. A reward that still is makes no second chart. */
+function withExactMatch(record: MetricRecord): MetricRecord {
+  const { reward, exactMatch = reward, ...rest } = record;
+  if (exactMatch === undefined) return record;
+  return {
+    ...(rest as MetricRecord),
+    exactMatch,
+    ...(reward === undefined || reward === exactMatch ? {} : { reward }),
+  };
 }
 
 /** Where each stage's steps begin on the common axis, in the order of the file. */
@@ -84,12 +97,12 @@ export function stageCurves(results: Results): Html {
         name,
         points: results.measurements
           .filter(({ mode, suites }) => modeLabel(mode) === name && suites.length > 0)
-          .map(({ stage, mean }) => ({
-            x: stages.indexOf(stage),
-            y: mean[figure].mean,
-            error: mean[figure].standardError,
-            label: `${stageLabel(stage)}, ${name}: ${mean[figure].mean.toFixed(3)} ±${mean[figure].standardError.toFixed(3)}`,
-          })),
+          .flatMap(({ stage, mean }) => {
+            const measured = mean[figure];
+            if (measured === null) return [];
+            const label = `${stageLabel(stage)}, ${name}: ${estimateText(measured, 3)}`;
+            return [{ x: stages.indexOf(stage), y: measured.mean, error: measured.standardError ?? 0, label }];
+          }),
       })),
     });
   return html`<div class="charts">${chart('Exact match, mean over suites', 'exactMatch')}${chart('Searches a question', 'searches')}${chart('Policy tokens a question', 'policyTokens')}</div>`;

@@ -1,0 +1,40 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { beyondBounds } from './json-bounds.ts';
+
+const bytes = (text: string) => Buffer.from(text);
+const free = { depth: 1e9, values: 1e9 };
+
+/** By the values themselves: levels of brackets, and brackets plus commas. */
+function measure(value: unknown): { depth: number; values: number } {
+  if (typeof value !== 'object' || value === null) return { depth: 0, values: 0 };
+  const inner = Object.values(value).map(measure);
+  const commas = Math.max(0, inner.length - 1);
+  return {
+    depth: 1 + Math.max(0, ...inner.map(({ depth }) => depth)),
+    values: 2 + commas + inner.reduce((sum, { values }) => sum + values, 0),
+  };
+}
+
+test('a text is within bounds exactly when what it says is', () => {
+  const text = fc.string({ unit: fc.constantFrom('"', '\\', '[', ']', '{', '}', ',', 'a', 'é', '\n') });
+  const value = fc.jsonValue({ maxDepth: 5, stringUnit: fc.constantFrom('"', '\\', '[', '}', ',', 'é') });
+  fc.assert(
+    fc.property(fc.oneof(value, fc.array(text), fc.dictionary(text, text)), fc.boolean(), (json, pretty) => {
+      const { depth, values } = measure(json);
+      const written = bytes(JSON.stringify(json, null, pretty ? 1 : 0));
+      expect(beyondBounds(written, { depth, values })).toBeUndefined();
+      if (depth > 0) expect(beyondBounds(written, { ...free, depth: depth - 1 })).toMatch(/levels/);
+      if (values > 0) expect(beyondBounds(written, { ...free, values: values - 1 })).toMatch(/commas/);
+    }),
+  );
+});
+
+test('texts that are no JSON are looked at too', () => {
+  for (const text of ['', '"', '"\\', '"\\"', ']]]]', 'x', '\\"['])
+    expect(beyondBounds(bytes(text), free)).toBeUndefined();
+  expect(beyondBounds(bytes('['.repeat(100_000)), { ...free, depth: 64 })).toBe(
+    'expected at most 64 levels of brackets',
+  );
+  expect(beyondBounds(bytes('"\\"[[["[['), { ...free, depth: 1 })).toMatch(/levels/);
+});
