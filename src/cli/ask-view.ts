@@ -20,6 +20,11 @@ export interface AskEnding {
   /** Null where the model does not count. */
   readonly tokens: number | null;
   readonly seconds: number;
+  /** Null where no gold answers are known. */
+  readonly gold?: readonly string[] | null;
+  readonly exactMatch?: 0 | 1 | null;
+  /** What a reader has to know beside. */
+  readonly notes?: readonly string[];
 }
 
 export class AskView {
@@ -57,11 +62,19 @@ export class AskView {
   }
 
   /** The last lines. A failure is the caller's to report. */
-  finish({ answer, stop, searches, tokens, seconds }: AskEnding): void {
+  finish({ answer, stop, searches, tokens, seconds, gold, exactMatch, notes = [] }: AskEnding): void {
     this.#endTurn();
     if (answer === null) {
       this.#paragraphs.begin('answer', 'yellow');
       this.#paragraphs.add(`none (${reasons[stop]})`);
+    }
+    if (gold != null && exactMatch != null) {
+      this.#paragraphs.begin(exactMatch === 1 ? 'right' : 'wrong', exactMatch === 1 ? 'green' : 'yellow');
+      this.#paragraphs.add(`gold: ${gold.join(' | ')}`);
+    }
+    for (const note of notes) {
+      this.#paragraphs.begin('note', 'yellow');
+      this.#paragraphs.add(note);
     }
     const counted = [
       `${searches} ${searches === 1 ? 'search' : 'searches'}`,

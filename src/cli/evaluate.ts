@@ -2,11 +2,13 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { heard } from '../base/heard.ts';
+import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
+import { wrongAnswers } from '../evaluation/examples.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
 import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
@@ -129,7 +131,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
-      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, io));
+      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, opened.suites, io));
       refuseManyFailures(folder, results, directory);
     } finally {
       await directory.close();
@@ -203,12 +205,34 @@ function versionNotes(recorded: Readonly<Record<string, string>>, present: Reado
     .map((name) => `begun with ${name} ${recorded[name]}, this is ${present[name]}: answers may differ`);
 }
 
-function finalText({ folder, answers }: EvaluationDirectory, results: EvaluationResults, io: Io): string {
+function finalText(
+  { folder, answers }: EvaluationDirectory,
+  results: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
+  io: Io,
+): string {
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
   return (
-    `${blockAsText(resultsTable(results, answers), width)}\n${path.join(folder, 'results.json')}\n` +
+    `${blockAsText(resultsTable(results, answers), width)}\n${examplesText(results, suites, answers)}` +
+    `${path.join(folder, 'results.json')}\n` +
     `Beside the published rows: search-e1 compare ${folder}\n`
   );
+}
+
+/** Wrong answers of the last row, whose baseline is the one most looked at. */
+function examplesText(
+  { rows }: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
+  answers: EvaluationDirectory['answers'],
+): string {
+  const { baseline } = rows.at(-1)!;
+  const wrong = wrongAnswers(baseline, suites, answers);
+  if (wrong.length === 0) return '';
+  const lines = wrong.map(
+    ({ suite, question, gold, prediction }) =>
+      `  ${suite}: ${heard(question)}\n    gold: ${heard(gold.join(' | '))} · answered: ${prediction === null ? 'nothing' : heard(prediction)}\n`,
+  );
+  return `Wrong answers of ${baselineTitle(baseline)}, for example (all are in answers.jsonl):\n${lines.join('')}\n`;
 }
 
 function jsonText(folder: string, results: EvaluationResults): string {

@@ -80,11 +80,13 @@ export interface TextTask {
   readonly question: Question;
   /** Index among the rollouts of this question. */
   readonly rollout: number;
+  /** Of a chat: what was said before the question. */
+  readonly earlier?: readonly ChatMessage[];
 }
 
 /** Runs one rollout. Aborting the signal ends it as 'cancelled'; the promise rejects for errors in this program only. */
 export async function rollOutText(
-  { question, rollout }: TextTask,
+  { question, rollout, earlier = [] }: TextTask,
   environment: TextSurroundings,
   signal?: AbortSignal,
   onEvent?: (event: RolloutEvent) => void,
@@ -95,7 +97,7 @@ export async function rollOutText(
   const seedOf = (turn: number) => streamKey(seed, 'text-rollout', question.id, rollout, turn)[0];
   // A chat's prompt is put into the server's own template, which is not at hand.
   const opening = mode === 'raw' ? openingOf(template, chatTemplate, prompt) : '';
-  const conversation = new TextConversation(prompt, opening, environment, seedOf, onEvent);
+  const conversation = new TextConversation(prompt, opening, earlier, environment, seedOf, onEvent);
   const searches: SearchRecord[] = [];
   const ending = await takeTurns(conversation, searches, environment, signal, onEvent);
   const { segments, shown, promptTokens, newTokens, leftOut } = conversation;
@@ -139,6 +141,7 @@ class TextConversation implements Conversation {
   readonly shortestTurn = estimate(SHORTEST_TURN);
   readonly opening: string;
   readonly #prompt: string;
+  readonly #earlier: readonly ChatMessage[];
   readonly #environment: TextSurroundings;
   readonly #seedOf: (turn: number) => number;
   readonly #onEvent: ((event: RolloutEvent) => void) | undefined;
@@ -149,18 +152,20 @@ class TextConversation implements Conversation {
   constructor(
     prompt: string,
     opening: string,
+    earlier: readonly ChatMessage[],
     environment: TextSurroundings,
     seedOf: (turn: number) => number,
     onEvent: ((event: RolloutEvent) => void) | undefined,
   ) {
     this.opening = opening;
+    this.#earlier = earlier;
     this.#prompt = prompt;
     this.#environment = environment;
     this.#seedOf = seedOf;
     this.#onEvent = onEvent;
     this.responseLeft = environment.limits.responseTokens;
     this.contextTokens = environment.limits.contextTokens;
-    this.contextLeft = this.contextTokens - estimate(prompt);
+    this.contextLeft = this.contextTokens - estimate(earlier.map(({ content }) => content).join('') + prompt);
   }
 
   async write(maxTokens: number, signal: AbortSignal): Promise<string | null> {
@@ -229,6 +234,7 @@ class TextConversation implements Conversation {
 
   #messages(): ChatMessage[] {
     return [
+      ...this.#earlier,
       { role: 'user', content: this.#prompt },
       ...this.segments.map(
         ({ author, text }): ChatMessage => ({ role: author === 'policy' ? 'assistant' : 'user', content: text }),
