@@ -9,14 +9,14 @@ import { hasCode } from '../base/errors.ts';
 import { fileError, readJsonLines } from '../base/files.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { type Answer, answerKey, answerSchema, type ScoredAnswer, withoutTexts } from './answer.ts';
+import { type Answer, answerKey, answerSchema, type ScoredAnswer, scoredOf } from './answer.ts';
 
 /** The answers of a log, by `answerKey`. Empty when there is no such file. Throws a UserError that names file and line. */
 export async function readAnswers(file: string): Promise<Map<string, ScoredAnswer>> {
   const answers = new Map<string, ScoredAnswer>();
   if (!(await exists(file))) return answers;
   for await (const { line, value } of readJsonLines(file)) {
-    keep(answers, withoutTexts(parseAs(answerSchema, value, `${file}:${line}`)));
+    keep(answers, scoredOf(parseAs(answerSchema, value, `${file}:${line}`)));
   }
   return answers;
 }

@@ -11,11 +11,11 @@ import { stopReasons } from '../rollout/trajectory-file.ts';
 const natural = z.int().min(0);
 
 export const answerSchema = z.strictObject({
-  /** 1: without the question's text and its gold answers. */
-  schema: z.literal([1, 2]),
+  schema: z.literal(1),
   baseline: z.enum(baselineNames),
   suite: z.string(),
   id: z.string(),
+  /** Absent in logs of before 0.5. */
   question: z.string().optional(),
   gold: z.array(z.string()).optional(),
   prediction: z.string().nullable(),
@@ -50,7 +50,7 @@ export type Answer = z.infer<typeof answerSchema>;
 /** What is kept in memory of an answer: neither its texts nor those of its question. */
 export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
 
-export function withoutTexts({
+export function scoredOf({
   schema: _,
   transcript: __,
   question: ___,
@@ -80,7 +80,7 @@ export function scoreAttempt(
   const score = scorePrediction(isFailure(stop) ? null : answer, gold);
   const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
   return {
-    schema: 2,
+    schema: 1,
     ...place,
     id: question.id,
     question: question.question,
