@@ -50,13 +50,7 @@ export type Answer = z.infer<typeof answerSchema>;
 /** What is kept in memory of an answer: neither its texts nor those of its question. */
 export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
 
-export function scoredOf({
-  schema: _,
-  transcript: __,
-  question: ___,
-  gold: ____,
-  ...scored
-}: Answer): ScoredAnswer {
+export function scoredOf({ schema: _, transcript: __, question: ___, gold: ____, ...scored }: Answer): ScoredAnswer {
   return scored;
 }
 
