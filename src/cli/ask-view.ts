@@ -1,9 +1,10 @@
 /** What a person sees of a question being worked on: thinking, searches with the titles they found, the answer. */
+
+import { type PartKind, TagReader } from '../protocol/tag-reader.ts';
 import type { StopReason } from '../rollout/trajectory.ts';
 import type { RolloutEvent } from '../rollout/turns.ts';
 import type { LiveOutput } from './widgets/live-area.ts';
 import { Paragraphs, type Style } from './widgets/paragraph.ts';
-import { type PartKind, TagReader } from './widgets/tag-reader.ts';
 
 const labels: Record<PartKind, { readonly label: string; readonly style: Style }> = {
   think: { label: 'think', style: 'dim' },
