@@ -21,6 +21,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Message and, on a line of its own, what to do about it. */
+export function adviceOf(error: unknown): string {
+  return error instanceof UserError && error.hint !== undefined ? `${error.message}\n${error.hint}` : messageOf(error);
+}
+
 /** True for errors of the file system and other system calls, which carry a code such as ENOENT. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));

@@ -29,7 +29,9 @@ it('a session: Ctrl-C stops an answer, clears a line that was begun, and Ctrl-D 
   const argv = ['ask', '--policy', server.url, '--retriever', path.join(folder, 'passages.jsonl')];
   const { code, out, err } = await captureStopped(/hm/, ...argv).finally(() => terminal.restore());
   expect([code, err]).toEqual([0, '']);
-  expect(out).toContain('scripted, searching 1 passage\nCtrl-C stops an answer, Ctrl-D ends the session.\n');
+  expect(out).toContain(
+    'scripted, searching 1 passage\nCtrl-C stops an answer, Ctrl-D ends the session; /help shows what else there is.\n',
+  );
   expect(out).toMatch(/think {4}hm.*\nstopped\n/s);
   expect(out).toMatch(/answer {3}Goethe\n/);
   // The half-typed line was not asked.

@@ -3,11 +3,13 @@ import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
+import { notesOf } from '../evaluation/reply-notes.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { decimal, trustOption, wholeNumber } from './arguments.ts';
+import { decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { runCommand } from './ask-commands.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -24,6 +26,8 @@ interface Options {
   readonly temperature: number;
   readonly seed: number;
   readonly turnTokens?: number;
+  readonly contextTokens?: number;
+  readonly questions: readonly string[];
   readonly raw?: boolean;
   readonly tokenizer?: string;
   readonly apiKeyEnv?: string;
@@ -59,6 +63,12 @@ export function askCommand(io: Io): Command {
     .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
     .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
+    .option(
+      '--context-tokens <number>',
+      'tokens of prompt and response together (default: 4096, or as trained)',
+      wholeNumber(1),
+    )
+    .addOption(repeatable('--questions <file>', 'questions with gold answers: those that stand there are judged'))
     .option('--raw', 'continue a raw text by /completions, in place of a chat (served models)')
     .option(
       '--tokenizer <dir|file>',
@@ -71,11 +81,11 @@ export function askCommand(io: Io): Command {
     .addHelpText('after', examples)
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
-      const { searches, passages, turnTokens } = options;
+      const { searches, passages, turnTokens, contextTokens } = options;
       const agent = await openAgent({
         ...options,
         trust: options.trustServer,
-        limits: { searches, passages, turnTokens },
+        limits: { searches, passages, turnTokens, contextTokens },
         locate: (place) => fetchModel(place, options, io),
         onNote: (text) => io.err.write(`note: ${text}\n`),
       });
@@ -93,7 +103,12 @@ export function askCommand(io: Io): Command {
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked }, null, 2)}\n`);
+  if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked), null, 2)}\n`);
+}
+
+/** What `--json` prints of a question. The passages' texts stand where the policy was shown them. */
+function documentOf(agent: Agent, { found: _, ...asked }: Asked) {
+  return { schema: 1, ...agent.about, ...asked };
 }
 
 /** Asks and shows. The view is finished in any case. */
@@ -102,19 +117,20 @@ async function answered(agent: Agent, question: string, view: AskView): Promise<
   const asked = await interruptible(
     'Nothing is lost: ask again.',
     async (signal) => {
-      const trajectory = await agent.ask(question, signal, (event) => view.see(event));
+      const trajectory = await agent.ask(question, { signal, onEvent: (event) => view.see(event) });
       if (signal.aborted) view.stop();
       signal.throwIfAborted();
       return trajectory;
     },
     'stopped',
   );
-  const { answer, stop, searches, newTokens: tokens, seconds } = asked;
+  const { answer, stop, searches, newTokens: tokens, seconds, gold, exactMatch } = asked;
   if (isFailure(stop)) {
     view.stop();
     throw new UserError(asked.failure ?? stop);
   }
-  view.finish({ answer, stop, searches: searches.length, tokens, seconds });
+  const notes = notesOf(asked.reasoningOnly, asked.leftOut);
+  view.finish({ answer, stop, searches: searches.length, tokens, seconds, gold, exactMatch, notes });
   return asked;
 }
 
@@ -137,7 +153,7 @@ async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
     (options.json ? io.err : io.out).write(`${question}\n`);
     try {
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked })}\n`);
+      if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked))}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
@@ -159,10 +175,14 @@ async function session(agent: Agent, io: Io): Promise<void> {
   );
   if (agent.world !== undefined)
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
-  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
+  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session; /help shows what else there is.\n\n');
+  let last: Asked | undefined;
   await askInTurns(io, async (question) => {
+    const done = runCommand(question, last, io);
+    if (done === 'exit') return 'exit';
+    if (done) return undefined;
     try {
-      await answered(agent, question, new AskView(io.out));
+      last = await answered(agent, question, new AskView(io.out));
     } catch (error) {
       if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
       else if (error instanceof UserError)
@@ -170,6 +190,7 @@ async function session(agent: Agent, io: Io): Promise<void> {
       else throw error;
     }
     io.out.write('\n');
+    return undefined;
   });
 }
 

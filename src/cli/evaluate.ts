@@ -2,12 +2,14 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { heard } from '../base/heard.ts';
+import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
 import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
+import { wrongAnswers } from '../evaluation/examples.ts';
 import { resultsOf } from '../evaluation/measure.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
 import type { EvaluationResults } from '../evaluation/results.ts';
@@ -39,6 +41,7 @@ interface Options {
   readonly searches?: number;
   readonly passages?: number;
   readonly turnTokens?: number;
+  readonly contextTokens?: number;
   readonly raw?: boolean;
   readonly tokenizer?: string;
   readonly concurrency: number;
@@ -85,6 +88,11 @@ export function evaluateCommand(io: Io): Command {
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
     .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
     .option('--turn-tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
+    .option(
+      '--context-tokens <number>',
+      'tokens of prompt and response together (default: 4096, or as trained)',
+      wholeNumber(1),
+    )
     .option('--raw', 'ask a served model by /completions: one text that is continued, in place of a chat')
     .option(
       '--tokenizer <dir|file>',
@@ -114,6 +122,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     searches: options.searches,
     passages: options.passages,
     turnTokens: options.turnTokens,
+    contextTokens: options.contextTokens,
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
@@ -130,7 +139,9 @@ async function evaluate(options: Options, io: Io): Promise<void> {
       const results = await run(directory, opened, baselines, options, io);
       const notes = opened.suites.flatMap((suite) => emptyAnswersNote(suite.name, suite.questions) ?? []);
       io.out.write(
-        options.json ? jsonText(folder, results, notes) : fitting(finalText(directory, results, notes, io), io.out),
+        options.json
+          ? jsonText(folder, results, notes)
+          : fitting(finalText(directory, results, opened.suites, notes, io), io.out),
       );
       refuseManyFailures(folder, results, directory);
     } finally {
@@ -208,6 +219,7 @@ function versionNotes(recorded: Readonly<Record<string, string>>, present: Reado
 function finalText(
   { folder, answers }: EvaluationDirectory,
   results: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
   notes: readonly string[],
   io: Io,
 ): string {
@@ -215,9 +227,26 @@ function finalText(
   const table = resultsTable(results, answers);
   return (
     `${blockAsText({ ...table, notes: [...table.notes, ...notes.map((note) => `Note: ${note}.`)] }, width)}\n` +
+    examplesText(results, suites, answers) +
     `Every question with its gold answers and what was said: ${path.join(folder, 'answers.jsonl')}\n` +
     `Beside the published rows: ${shellCommand('search-e1', 'compare', folder)}\n`
   );
+}
+
+/** Wrong answers of the last row, whose baseline is the one most looked at. */
+function examplesText(
+  { rows }: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
+  answers: EvaluationDirectory['answers'],
+): string {
+  const { baseline } = rows.at(-1)!;
+  const wrong = wrongAnswers(baseline, suites, answers);
+  if (wrong.length === 0) return '';
+  const lines = wrong.map(
+    ({ suite, question, gold, prediction }) =>
+      `  ${suite}: ${heard(question)}\n    gold: ${heard(gold.join(' | '))} · answered: ${prediction === null ? 'nothing' : heard(prediction)}\n`,
+  );
+  return `Wrong answers of ${baselineTitle(baseline)}, for example (all are in answers.jsonl):\n${lines.join('')}\n`;
 }
 
 function jsonText(folder: string, results: EvaluationResults, notes: readonly string[]): string {
@@ -232,8 +261,12 @@ function refuseManyFailures(folder: string, results: EvaluationResults, director
   const failed = suites.reduce((sum, { failures }) => sum + failures, 0);
   if (failed <= MOST_FAILED_OF_MEASURED * asked) return;
   const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
-  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
+  const words = first?.failure?.replaceAll('\n', ' ');
+  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${words}`;
   throw new UserError(`${folder}: ${failed} of ${asked} questions failed${example}`, {
-    hint: 'Give the same command again: only those are asked again.',
+    hint:
+      first?.stop === 'prompt-too-long'
+        ? 'Allow a longer context with --context-tokens and another --out, or leave these questions out.'
+        : 'Give the same command again: only those are asked again.',
   });
 }

@@ -5,7 +5,7 @@ import { encodeFromStart, encodeMarked, foreign } from '../checkpoint/foreign.ts
 import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { SampleRequest, Sampler } from '../policy/policy.ts';
-import type { TextModel, TextReply, TextRequest } from '../policy/text-model.ts';
+import { PromptTooLong, type TextModel, type TextReply, type TextRequest } from '../policy/text-model.ts';
 import { asOneText } from './by-completions.ts';
 import { endOfStop } from './stop-strings.ts';
 
@@ -54,6 +54,10 @@ async function complete(
       ...(signal && { signal }),
       ...(tell && { onTokens: (ids) => tell(ids, false) }),
     });
+    if (sample.stop === 'context' && sample.ids.length === 0)
+      throw new PromptTooLong(
+        `the prompt of ${request.prompt.length} tokens leaves no room in a context of ${policy.info.contextLength}`,
+      );
     const read = readTokens(sample);
     tell?.(read, true);
     return {

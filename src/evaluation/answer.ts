@@ -36,6 +36,10 @@ export const answerSchema = z.strictObject({
   calls: natural,
   promptTokens: natural.nullable(),
   newTokens: natural.nullable(),
+  /** Replies in which the server gave the model's thinking alone. */
+  reasoningOnly: natural.optional(),
+  /** Fields of requests that the server refuses and was asked without. */
+  leftOut: z.array(z.string()).optional(),
   wellFormed: z.boolean().nullable(),
   seconds: z.number().min(0),
   transcript: z.array(z.strictObject({ author: z.enum(['policy', 'environment']), text: z.string() })),
@@ -43,7 +47,7 @@ export const answerSchema = z.strictObject({
 
 export type Answer = z.infer<typeof answerSchema>;
 
-/** What is kept in memory of an answer. */
+/** What is kept in memory of an answer: neither its texts nor those of its question. */
 export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
 
 export function scoredOf({ schema: _, transcript: __, question: ___, gold: ____, ...scored }: Answer): ScoredAnswer {
@@ -65,6 +69,7 @@ export function scoreAttempt(
   place: Pick<Answer, 'baseline' | 'suite' | 'seconds'>,
 ): Answer {
   const { answer, stop, failure, searches, calls, promptTokens, newTokens, wellFormed, transcript } = attempt;
+  const { reasoningOnly, leftOut } = attempt;
   const gold = question.answers;
   const score = scorePrediction(isFailure(stop) ? null : answer, gold);
   const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
@@ -88,6 +93,8 @@ export function scoreAttempt(
     calls,
     promptTokens,
     newTokens,
+    ...(reasoningOnly !== undefined && { reasoningOnly }),
+    ...(leftOut !== undefined && { leftOut: [...leftOut] }),
     wellFormed,
     transcript: transcript.map(({ author, text }) => ({ author, text })),
   };

@@ -9,6 +9,7 @@ import type { Template } from '../protocol/template.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
 import { engineFailure } from '../rollout/complete-rollouts.ts';
+import { keepAskable } from '../rollout/room.ts';
 import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import type { World } from '../world/generate.ts';
@@ -33,6 +34,8 @@ export interface EvaluationInputs extends NamedAgentInputs {
   readonly passages: number | undefined;
   /** New tokens of one reply. */
   readonly turnTokens: number | undefined;
+  /** Tokens of prompt and response together. */
+  readonly contextTokens?: number | undefined;
 }
 
 export interface OpenedEvaluation {
@@ -46,11 +49,18 @@ export interface OpenedEvaluation {
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const { searches, passages, turnTokens } = inputs;
-  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens });
+  const { searches, passages, turnTokens, contextTokens } = inputs;
+  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens, contextTokens });
   try {
     const { policy, retriever, world, template, limits } = agent;
     const suites = early ?? (await worldQuestions(inputs, world));
+    // Of a served model only its server knows how long a prompt is.
+    if (policy.kind === 'engine' && inputs.baselines.includes('agent'))
+      for (const { name, questions } of suites) {
+        const { contextLength } = policy.policy.info;
+        const within = { tokenizer: policy.tokenizer, template, limits, contextLength };
+        keepAskable(questions, within, `questions of ${name}`, (tokens) => `--context-tokens ${tokens}`);
+      }
     const solve = solver(inputs, policy, retriever, template, limits);
     const conditions = conditionsOf(inputs, policy, retriever, template, limits, suites);
     return { conditions, suites, solve, close: () => agent.close() };

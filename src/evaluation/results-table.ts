@@ -4,10 +4,11 @@ import { estimateText, type TableBlock } from '../runs/table.ts';
 import type { ScoredAnswer } from './answer.ts';
 import { behaviour, behaviourNotes, suiteOf, total } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
+import { notesOfAll } from './reply-notes.ts';
 import type { EvaluationResults } from './results.ts';
 import { weightNote } from './warnings.ts';
 
-/** @param answers for the seconds, which results do not hold */
+/** @param answers for the seconds and for notes, which results do not hold */
 export function resultsTable(
   { rows, conditions }: EvaluationResults,
   answers: ReadonlyMap<string, ScoredAnswer>,
@@ -36,6 +37,11 @@ export function resultsTable(
       { label: 'no answer', cells: rows.map((row) => String(total(row, 'unanswered'))), rule: false },
       { label: 'failed', cells: rows.map((row) => String(total(row, 'failures'))), rule: false },
     ],
-    notes: [`Questions a suite: ${asked}. From F1 on, means of suites.`, ...behaviourNotes, ...weightNote(rows[0]!)],
+    notes: [
+      `Questions a suite: ${asked}. From F1 on, means of suites.`,
+      ...behaviourNotes,
+      ...weightNote(rows[0]!),
+      ...notesOfAll(answers.values()),
+    ],
   };
 }

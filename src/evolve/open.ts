@@ -8,12 +8,16 @@ import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
 import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Template } from '../protocol/template.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import type { Trust } from '../retrieval/trust.ts';
+import { keepAskable } from '../rollout/room.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import { refuseUnfit } from './requirements.ts';
@@ -104,7 +108,13 @@ export async function openSetup(
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
-    return { setup: { ...data, policy, tokenizer, template }, hashes, notes: notesOn(data), close };
+    const askable = askableOf(data, settings, policy, tokenizer, template);
+    return {
+      setup: { ...askable.data, policy, tokenizer, template },
+      hashes,
+      notes: [...notesOn(data), ...askable.notes],
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -121,6 +131,32 @@ function notesOn({ trainingQuestions, suites }: Data): string[] {
         ]),
     ...suites.flatMap(({ name, questions }) => emptyAnswersNote(name, questions) ?? []),
   ];
+}
+
+/**
+ * Without the questions whose prompts leave no room for a turn: they would count as wrong answers.
+ * @throws UserError when those are most of the training questions, or of a suite
+ */
+function askableOf(
+  data: Data,
+  { rollout }: Settings,
+  policy: Policy,
+  tokenizer: Tokenizer,
+  template: Template,
+): { readonly data: Data; readonly notes: readonly string[] } {
+  const within = { tokenizer, template, limits: rollout, contextLength: policy.info.contextLength };
+  const keep = (questions: readonly Question[], what: string) =>
+    keepAskable(questions, within, what, (tokens) => `--set rollout.contextTokens=${tokens}`);
+  const training = keep(data.trainingQuestions, 'training questions');
+  const suites = data.suites.map(({ name, questions }) => ({ name, ...keep(questions, `questions of ${name}`) }));
+  return {
+    data: {
+      ...data,
+      trainingQuestions: training.askable,
+      suites: suites.map(({ name, askable }) => ({ name, questions: askable })),
+    },
+    notes: [training, ...suites].flatMap(({ note }) => note ?? []),
+  };
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };

@@ -6,7 +6,7 @@ import { defuse } from './tags.ts';
 import type { Template } from './template.ts';
 import { placeholder } from './templates.ts';
 
-type PromptTokenizer = Pick<Tokenizer, 'encode' | 'chat' | 'start'>;
+export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'chat' | 'start'>;
 
 /**
  * Puts values in the places of {names}, in one pass: what a value contains is never looked at again, so a question that

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uniformAt } from '../base/random.ts';
 import type { Sample } from '../policy/policy.ts';
+import type { ChatMessage } from '../policy/text-model.ts';
 import { stretches, turnsOf } from '../protocol/authors.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
@@ -10,7 +11,9 @@ import type { FinishedRollout, Reward } from './reward.ts';
 import { rollOutOne } from './rollout.ts';
 import { segments } from './segments.ts';
 import { around, hitsOf, inTurns, limits, question, type Surrounded, task, tokenizer } from './testing/environment.ts';
-import type { Trajectory } from './trajectory.ts';
+import type { Script } from './testing/fake-policy.ts';
+import { isFailure, type Trajectory } from './trajectory.ts';
+import type { RolloutEvent } from './turns.ts';
 
 const search = '<think> look </think> <search> egg </search>';
 const answer = '<think> seen </think> <answer> gold </answer>';
@@ -212,6 +215,64 @@ describe('a rollout', () => {
   });
 });
 
+describe('a turn that the prompt has begun', () => {
+  const begins = (text: string) => {
+    const plain = testTokenizer({ chat: true });
+    return { ...plain, chat: (message: string | readonly ChatMessage[]) => plain.chat(message) + text };
+  };
+  /** Goes on with the turn that is being written, however much of it stands there: listeners are told slice by slice. */
+  const going =
+    (turns: readonly string[]): Script =>
+    (context) => {
+      const turn = turns[context.split(' </information>').length - 1]!;
+      const lengths = Array.from({ length: turn.length + 1 }, (_, n) => turn.length - n);
+      return turn.slice(lengths.find((n) => context.endsWith(turn.slice(0, n))));
+    };
+  const rest = [' hm </think> <search> who </search>', '<think> so </think> <answer> gold </answer>'];
+
+  it.each([
+    ['a thought', '<think>\n', rest],
+    ['a thought with its first words', '<think>\nOkay,', rest],
+    ['a closed thought', '<think>\n\n</think>\n\n', ['<search> who </search>', '<answer> gold </answer>']],
+    ['a search', '<search>', [' who </search>', '<answer> gold </answer>']],
+    ['an answer', '<think> I know </think> <answer>', [' gold </answer>']],
+    ['nothing', '', ['<think> hm </think> <search> who </search>', '<answer> gold </answer>']],
+  ])('counts as written: %s', async (_, opening, turns) => {
+    const template = { ...worldTemplate, chat: true };
+    const environment = around(going(turns), { tokenizer: begins(opening), template });
+    const events: RolloutEvent[] = [];
+    const trajectory = await rollOutOne(task('a'), environment, undefined, (event) => events.push(event));
+    expect(trajectory).toMatchObject({ stop: 'answered', answer: 'gold', reward: 1, wellFormed: true });
+    expect(trajectory.searches.map(({ query }) => query)).toEqual(turns.length === 1 ? [] : ['who']);
+    // The ids are what was sampled: what the prompt holds is not in them a second time.
+    expect(tokenizer.decode(trajectory.ids).startsWith(turns[0]!)).toBe(true);
+    const told = events.map((event) => (event.kind === 'text' ? event.piece : '')).join('');
+    expect(told).toBe(
+      (opening.endsWith('</think>\n\n') ? '' : opening.slice(opening.lastIndexOf('<'))) + turns.join(''),
+    );
+  });
+
+  it('is not begun by a tag that the instruction speaks of', async () => {
+    const template = { ...worldTemplate, chat: true, student: '{question} Begin with <think>.' };
+    const trajectory = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { tokenizer: begins(''), template }),
+    );
+    expect(trajectory).toMatchObject({ answer: 'gold', wellFormed: false });
+    const plain = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { template: { ...template, chat: false } }),
+    );
+    expect(plain.wellFormed).toBe(false);
+    const ended = { ...worldTemplate, student: '{question} <think>' };
+    const begun = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { template: ended }),
+    );
+    expect(begun.wellFormed).toBe(true);
+  });
+});
+
 describe('limits', () => {
   it.each([0, 1, 2, 4])('executes %i searches and allows one last turn', async (searches) => {
     const bounds = limits({ searches, passages: 1 });
@@ -286,12 +347,22 @@ describe('limits', () => {
     const withRoom = (room: number) =>
       rollOutOne(task('a'), around(inTurns(search, answer), { limits: limits({ contextTokens: room }) }));
     expect((await withRoom(size)).stop).toBe('answered');
-    for (const room of [1, whole.prompt.length, whole.prompt.length + 1, size - 30, size - 1]) {
-      expect(await withRoom(room)).toMatchObject({ stop: 'context-full', answer: null, correct: 0, reward: 0 });
-      expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({
-        stop: 'context-full',
-      });
-    }
+    const shortest = tokenizer.encode('<answer> x </answer>').length;
+    const least = whole.prompt.length + shortest;
+    for (const [stop, rooms] of [
+      ['prompt-too-long', [1, whole.prompt.length, whole.prompt.length + 1, least - 1]],
+      ['context-full', [least, size - 30, size - 1]],
+    ] as const)
+      for (const room of rooms) {
+        expect(await withRoom(room)).toMatchObject({ stop, answer: null, correct: 0, reward: 0 });
+        expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({ stop });
+      }
+    // Nothing was asked, so nothing was measured.
+    const unasked = await withRoom(least - 1);
+    expect(isFailure(unasked.stop)).toBe(true);
+    expect(unasked.failure).toBe(
+      `the prompt of ${whole.prompt.length} tokens leaves no room for a turn in a context of ${least - 1}`,
+    );
     const engineLimited = around(inTurns(search, answer), {}, size - 10);
     await rollOutOne(task('a'), engineLimited);
     for (const { request } of engineLimited.policy.calls)

@@ -11,12 +11,14 @@ import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy, Sample, SampleRequest, TokenIds } from '../policy/policy.ts';
 import { observe } from '../protocol/observation.ts';
+import { openingOf, withOpening } from '../protocol/opening.ts';
 import { lastAnswer, wellFormed } from '../protocol/parser.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import { correctness, grounded, type Reward } from './reward.ts';
+import { shortestTurn } from './room.ts';
 import { segments } from './segments.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import {
@@ -54,6 +56,9 @@ export interface Environment extends TurnEnvironment {
   readonly reward?: Reward;
 }
 
+/** Tokens of a prompt's end in which an opening tag is looked for. */
+const PROMPT_END = 32;
+
 type Listener = (event: RolloutEvent) => void;
 
 /**
@@ -73,8 +78,8 @@ export async function rollOutOne(
   const conversation = new IdConversation(key, prompt, environment, onEvent);
   const searches: SearchRecord[] = [];
   const record = (ending: Ending): Trajectory => {
-    const { ids, mask, logprobs, shown } = conversation;
-    const text = segments({ ids, mask }, tokenizer);
+    const { ids, mask, logprobs, shown, opening } = conversation;
+    const text = withOpening(segments({ ids, mask }, tokenizer), opening);
     const answer = lastAnswer(text);
     const trajectory = {
       questionId: question.id,
@@ -111,6 +116,9 @@ class IdConversation implements Conversation {
   readonly logprobs: number[] = [];
   /** Text of the passages that were shown, one entry an observation. */
   readonly shown: string[] = [];
+  readonly contextTokens: number;
+  readonly shortestTurn: number;
+  readonly opening: string;
   readonly #key: StreamKey;
   readonly #prompt: TokenIds;
   readonly #environment: Environment;
@@ -123,11 +131,14 @@ class IdConversation implements Conversation {
     this.#prompt = prompt;
     this.#environment = environment;
     this.#onEvent = onEvent;
+    this.contextTokens = Math.min(environment.limits.contextTokens, environment.policy.info.contextLength);
+    const { tokenizer, template } = environment;
+    this.shortestTurn = shortestTurn(tokenizer);
+    this.opening = openingOf(template, tokenizer, tokenizer.decode(prompt.slice(-PROMPT_END)));
   }
 
   get contextLeft(): number {
-    const { limits, policy } = this.#environment;
-    return Math.min(limits.contextTokens, policy.info.contextLength) - this.#prompt.length - this.ids.length;
+    return this.contextTokens - this.#prompt.length - this.ids.length;
   }
 
   get responseLeft(): number {

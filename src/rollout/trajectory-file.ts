@@ -14,6 +14,7 @@ export const stopReasons = [
   'no-answer',
   'response-full',
   'context-full',
+  'prompt-too-long',
   'search-failed',
   'sample-failed',
   'deadline',

@@ -5,22 +5,25 @@ import type { TokenIds } from '../policy/policy.ts';
  * Why a rollout ended; a closed set.
  *
  * answered: an answer tag was completed · no-answer: the last allowed turn ended without one · response-full: the limit on
- * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures of the
- * environment, excluded from training by rule (see `isFailure`).
+ * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures,
+ * excluded from training by rule (see `isFailure`); of them prompt-too-long: the prompt left no room for a single turn.
  */
 export type StopReason =
   | 'answered'
   | 'no-answer'
   | 'response-full'
   | 'context-full'
+  | 'prompt-too-long'
   | 'search-failed'
   | 'sample-failed'
   | 'deadline'
   | 'cancelled';
 
-/** Failures say something about the machine, not about the policy: they enter no group, no pair and no mean. */
+const failures: readonly StopReason[] = ['prompt-too-long', 'search-failed', 'sample-failed', 'deadline', 'cancelled'];
+
+/** Failures say something about machine and limits, not about the policy: they enter no group, no pair and no mean. */
 export function isFailure(stop: StopReason): boolean {
-  return stop === 'search-failed' || stop === 'sample-failed' || stop === 'deadline' || stop === 'cancelled';
+  return failures.includes(stop);
 }
 
 /** What was measured: everything but failures. Every mean, group, pair and score is taken over these alone. */
