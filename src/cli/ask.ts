@@ -7,12 +7,14 @@ import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { decimal, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, wholeNumber } from './arguments.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
+import { jsonText } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
@@ -41,7 +43,7 @@ Examples:
 `;
 
 export function askCommand(io: Io): Command {
-  return new Command('ask')
+  const command = new Command('ask')
     .argument('[question]', 'what to ask; quote it')
     .option(
       '--policy <which>',
@@ -70,6 +72,7 @@ export function askCommand(io: Io): Command {
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
       const { searches, passages, turnTokens } = options;
+      announceOpening(io, options.retriever);
       const agent = await openAgent({
         ...options,
         limits: { searches, passages, turnTokens },
@@ -83,13 +86,15 @@ export function askCommand(io: Io): Command {
         await agent.close();
       }
     });
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked }, null, 2)}\n`);
+  if (options.json) io.out.write(`${jsonText({ schema: 1, ...agent.about, ...asked }, 2)}\n`);
 }
 
 /** Asks and shows. The view is finished in any case. */
@@ -133,7 +138,7 @@ async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
     (options.json ? io.err : io.out).write(`${question}\n`);
     try {
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked })}\n`);
+      if (options.json) io.out.write(`${jsonText({ schema: 1, ...agent.about, ...asked })}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;

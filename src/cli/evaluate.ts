@@ -13,9 +13,10 @@ import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { blockAsText } from '../runs/table.ts';
-import { decimal, repeatable, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
@@ -63,7 +64,7 @@ Examples:
 `;
 
 export function evaluateCommand(io: Io): Command {
-  return new Command('evaluate')
+  const command = new Command('evaluate')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
@@ -97,12 +98,15 @@ export function evaluateCommand(io: Io): Command {
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((options: Options) => evaluate(options, io));
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 async function evaluate(options: Options, io: Io): Promise<void> {
   const baselines = baselinesOf(options.baseline);
   // Shows the download; what opens the model then finds it in the cache.
   if (options.policy?.startsWith('hf:')) await fetchModel(options.policy, options, io);
+  announceOpening(io, options.retriever);
   const opened = await openEvaluation({
     ...options,
     policy: options.policy,

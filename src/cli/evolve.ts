@@ -20,6 +20,7 @@ import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
@@ -154,8 +155,10 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  announceOpening(io, plan.inputs.corpus);
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
+    for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
     io.out.write(
@@ -169,6 +172,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
+  announceOpening(io, plan.inputs.corpus);
   const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));

@@ -21,6 +21,7 @@ import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { shellCommand } from './widgets/terminal.ts';
 
 /** Options of these kinds; `index-build.ts` sees to it that those are there which a kind needs. */
 export interface OtherOptions {
@@ -82,7 +83,7 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
       ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, info }, null, 2)}\n`
       : `${options.out}: ${info.kind}, ${info.passages.toLocaleString('en')} passages in ${clock(seconds)}${
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
-        }\nSearch it with: search-e1 index search ${options.out} "your question"\n`,
+        }\nSearch it with: ${shellCommand('search-e1', 'index', 'search', options.out, 'your question')}\n`,
   );
 }
 

@@ -2,14 +2,15 @@
 import { Command } from 'commander';
 import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
-import { wholeNumber } from './arguments.ts';
+import { alsoCalled, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly host: string;
   readonly port: number;
-  readonly k: number;
+  readonly passages: number;
   readonly json?: boolean;
 }
 
@@ -21,19 +22,20 @@ Examples:
   curl -s http://127.0.0.1:8000/retrieve -H 'Content-Type: application/json' \\
     -d '{"queries": ["who wrote the book"], "topk": 3, "return_scores": true}'
 
-POST /retrieve takes {"queries": [...], "topk"?, "return_scores"?} and answers {"result": [[{"document", "score"}, ...], ...]}, as the
-retrieval servers of Search-R1 and its successors do. GET /healthz describes the index, GET /metrics is Prometheus text.
+POST /retrieve takes {"queries": [...], "topk"?, "return_scores"?} and answers
+{"result": [[{"document", "score"}, ...], ...]}, as the retrieval servers of Search-R1 and its successors
+do. GET /healthz describes the index, GET /metrics is Prometheus text.
 Only this machine can connect unless --host says otherwise; there is no authentication.
 `;
 
 export function serveRetrieverCommand(io: Io): Command {
   const { host, port, limits } = defaultServerOptions;
-  return new Command('serve-retriever')
+  const command = new Command('serve-retriever')
     .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL, JSONL.gz or Parquet')
     .option('--host <address>', 'address to listen on', host)
     .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)
     .option(
-      '-k, --k <number>',
+      '-k, --passages <number>',
       'passages for a query that names no number',
       wholeNumber(1, limits.maxPassages),
       limits.defaultPassages,
@@ -41,9 +43,11 @@ export function serveRetrieverCommand(io: Io): Command {
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
     .action((source: string, options: Options) => serve(source, options, io));
+  return alsoCalled(command, '--k <number>', 'passages');
 }
 
-async function serve(source: string, { host, port, k, json }: Options, io: Io): Promise<void> {
+async function serve(source: string, { host, port, passages: k, json }: Options, io: Io): Promise<void> {
+  announceOpening(io, source);
   const retriever = await openRetriever(source);
   try {
     const limits = { ...defaultServerOptions.limits, defaultPassages: k };

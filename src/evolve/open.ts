@@ -102,7 +102,12 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
-    return { setup: { ...data, policy, tokenizer, template }, hashes, notes: notesOn(data), close };
+    const notes = notesOn(data);
+    if (embedded && inputs.model !== null && tokenizer.hash !== (await loadTokenizer(BASE_POLICY)).hash)
+      notes.push(
+        `${inputs.model} was not made for the embedded world, whose questions and passages are of made-up words: for your own data give --questions and --corpus`,
+      );
+    return { setup: { ...data, policy, tokenizer, template }, hashes, notes, close };
   } catch (error) {
     await close();
     throw error;
