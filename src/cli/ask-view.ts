@@ -1,4 +1,5 @@
 /** What a person sees of a question being worked on: thinking, searches with the titles they found, the answer. */
+import { exactMatch } from '../benchmarks/exact-match.ts';
 import type { StopReason } from '../rollout/trajectory.ts';
 import type { RolloutEvent } from '../rollout/turns.ts';
 import type { LiveOutput } from './widgets/live-area.ts';
@@ -20,6 +21,8 @@ export interface AskEnding {
   /** Null where the model does not count. */
   readonly tokens: number | null;
   readonly seconds: number;
+  /** Gold answers, where somebody has said what is right. */
+  readonly gold?: readonly string[] | undefined;
 }
 
 export class AskView {
@@ -57,7 +60,7 @@ export class AskView {
   }
 
   /** The last lines. A failure is the caller's to report. */
-  finish({ answer, stop, searches, tokens, seconds }: AskEnding): void {
+  finish({ answer, stop, searches, tokens, seconds, gold }: AskEnding): void {
     this.#endTurn();
     if (answer === null) {
       this.#paragraphs.begin('answer', 'yellow');
@@ -68,6 +71,11 @@ export class AskView {
       ...(tokens === null ? [] : [`${tokens.toLocaleString('en')} tokens`]),
       `${seconds.toFixed(1)} s`,
     ];
+    if (gold !== undefined) {
+      const isRight = answer !== null && exactMatch(answer, gold) === 1;
+      this.#paragraphs.begin(isRight ? 'right' : 'wrong', isRight ? 'green' : 'yellow');
+      this.#paragraphs.add(`gold answer: ${gold.join(', or ')}`);
+    }
     this.#paragraphs.begin('', 'dim');
     this.#paragraphs.add(counted.join(', '));
     this.#paragraphs.end();

@@ -1,7 +1,8 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { readLines } from '../base/files.ts';
+import { printable } from '../base/text.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
@@ -14,7 +15,8 @@ import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
 import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
-import { jsonText } from './widgets/terminal.ts';
+import { jsonText, message } from './widgets/terminal.ts';
+import { worldGold } from './world-gold.ts';
 
 interface Options {
   readonly policy?: string;
@@ -115,7 +117,8 @@ async function answered(agent: Agent, question: string, view: AskView): Promise<
     view.stop();
     throw new UserError(asked.failure ?? stop);
   }
-  view.finish({ answer, stop, searches: searches.length, tokens, seconds });
+  const gold = agent.world === undefined ? undefined : worldGold(agent.world, question);
+  view.finish({ answer, stop, searches: searches.length, tokens, seconds, gold });
   return asked;
 }
 
@@ -130,19 +133,19 @@ function refuseUnknownWords(agent: Agent, world: World, question: string): void 
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   let [questions, failures] = [0, 0];
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const question = line.trim();
-    if (question === '') continue;
+  for await (const entry of readLines('-')) {
+    if (entry.isBlank) continue;
     questions += 1;
-    const view = new AskView(options.json ? io.err : io.out);
-    (options.json ? io.err : io.out).write(`${question}\n`);
     try {
+      const question = entry.text.trim();
+      const view = new AskView(options.json ? io.err : io.out);
+      (options.json ? io.err : io.out).write(`${printable(question)}\n`);
       const asked = await answered(agent, question, view);
       if (options.json) io.out.write(`${jsonText({ schema: 1, ...agent.about, ...asked })}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
-      io.err.write(`search-e1: ${error.message}\n`);
+      io.err.write(message(`search-e1: ${error.message}`, io.err));
     }
   }
   if (questions === 0)
@@ -160,18 +163,48 @@ async function session(agent: Agent, io: Io): Promise<void> {
   );
   if (agent.world !== undefined)
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
-  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
-  await askInTurns(io, async (question) => {
+  io.out.write('/help lists what else can be typed. Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
+  let last: Asked | undefined;
+  await askInTurns(io, async (typed) => {
+    const command = typed.toLowerCase().replace(/^\//, '');
+    if (command === 'exit' || command === 'quit') return 'end';
+    if (typed.startsWith('/')) {
+      io.out.write(`${sessionCommand(command, agent, last)}\n`);
+      return 'go on';
+    }
     try {
-      await answered(agent, question, new AskView(io.out));
+      last = await answered(agent, typed, new AskView(io.out));
     } catch (error) {
       if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
       else if (error instanceof UserError)
-        io.out.write(`${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+        io.out.write(message(`${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}`, io.out));
       else throw error;
     }
     io.out.write('\n');
+    return 'go on';
   });
+}
+
+/** What a session says to "/name". */
+function sessionCommand(name: string, agent: Agent, last: Asked | undefined): string {
+  if (name === 'passages') return last === undefined ? 'Nothing was asked yet.\n' : passagesOf(last);
+  const examples =
+    agent.world === undefined ? '' : `Questions of this world, for example:\n${exampleLines(agent.world)}`;
+  const unknown = name === 'help' || name === '' ? '' : `There is no /${name}. `;
+  return `${unknown}A line is a question. Beside that:
+  /passages   the text that the searches of the last question brought
+  /help       this
+  /exit       ends the session, as Ctrl-D does
+${examples}`;
+}
+
+/** What the policy read, as it read it. */
+function passagesOf({ segments, searches }: Asked): string {
+  const read = segments.filter(({ author }) => author === 'environment').map(({ text }) => printable(text).trim());
+  if (read.length === 0) return 'Nothing was searched for.\n';
+  return read
+    .map((text, i) => `${searches[i] === undefined ? '' : `${printable(searches[i].query)}\n`}${text}\n`)
+    .join('\n');
 }
 
 function exampleLines(world: World): string {

@@ -124,8 +124,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     files: options.questions.map(questionFile),
   });
   try {
-    const name = opened.conditions.model.name.replace(/[^\w.#-]+/g, '-');
-    const folder = options.out ?? path.join('evaluations', name);
+    const folder = options.out ?? path.join('evaluations', folderName(opened.conditions.model.name));
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
@@ -176,6 +175,12 @@ async function run(
     clearInterval(ticking);
     area.finish();
   }
+}
+
+/** A name of others as one folder's: never the folder above, hidden, empty, or longer than file systems allow. */
+export function folderName(name: string): string {
+  const plain = name.replace(/[^\w.#-]+/g, '-').replace(/^[.-]+/, '');
+  return plain.slice(0, 100) || 'policy';
 }
 
 function baselinesOf(text: string): BaselineName[] {
