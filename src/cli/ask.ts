@@ -1,20 +1,23 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { readLines } from '../base/files.ts';
+import { printable } from '../base/text.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { notesOf } from '../evaluation/reply-notes.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { runCommand } from './ask-commands.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
+import { jsonText, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
@@ -46,7 +49,7 @@ Examples:
 `;
 
 export function askCommand(io: Io): Command {
-  return new Command('ask')
+  const command = new Command('ask')
     .argument('[question]', 'what to ask; quote it')
     .option(
       '--policy <which>',
@@ -82,6 +85,7 @@ export function askCommand(io: Io): Command {
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
       const { searches, passages, turnTokens, contextTokens } = options;
+      announceOpening(io, options.retriever);
       const agent = await openAgent({
         ...options,
         trust: options.trustServer,
@@ -97,13 +101,15 @@ export function askCommand(io: Io): Command {
         await agent.close();
       }
     });
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked), null, 2)}\n`);
+  if (options.json) io.out.write(`${jsonText(documentOf(agent, asked), 2)}\n`);
 }
 
 /** What `--json` prints of a question. The passages' texts stand where the policy was shown them. */
@@ -145,19 +151,19 @@ function refuseUnknownWords(agent: Agent, world: World, question: string): void 
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   let [questions, failures] = [0, 0];
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const question = line.trim();
-    if (question === '') continue;
+  for await (const entry of readLines('-')) {
+    if (entry.isBlank) continue;
     questions += 1;
-    const view = new AskView(options.json ? io.err : io.out);
-    (options.json ? io.err : io.out).write(`${question}\n`);
     try {
+      const question = entry.text.trim();
+      const view = new AskView(options.json ? io.err : io.out);
+      (options.json ? io.err : io.out).write(`${printable(question)}\n`);
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked))}\n`);
+      if (options.json) io.out.write(`${jsonText(documentOf(agent, asked))}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
-      io.err.write(`search-e1: ${error.message}\n`);
+      io.err.write(message(`search-e1: ${error.message}`, io.err));
     }
   }
   if (questions === 0)
@@ -175,7 +181,7 @@ async function session(agent: Agent, io: Io): Promise<void> {
   );
   if (agent.world !== undefined)
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
-  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session; /help shows what else there is.\n\n');
+  io.out.write('/help lists what else can be typed. Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
   let last: Asked | undefined;
   await askInTurns(io, async (question) => {
     const done = runCommand(question, last, io);
@@ -186,7 +192,7 @@ async function session(agent: Agent, io: Io): Promise<void> {
     } catch (error) {
       if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
       else if (error instanceof UserError)
-        io.out.write(`${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+        io.out.write(message(`${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}`, io.out));
       else throw error;
     }
     io.out.write('\n');

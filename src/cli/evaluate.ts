@@ -17,9 +17,10 @@ import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
@@ -66,7 +67,7 @@ Examples:
 `;
 
 export function evaluateCommand(io: Io): Command {
-  return new Command('evaluate')
+  const command = new Command('evaluate')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
@@ -106,12 +107,15 @@ export function evaluateCommand(io: Io): Command {
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((options: Options) => evaluate(options, io));
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 async function evaluate(options: Options, io: Io): Promise<void> {
   const baselines = baselinesOf(options.baseline);
   // Shows the download; what opens the model then finds it in the cache.
   if (options.policy?.startsWith('hf:')) await fetchModel(options.policy, options, io);
+  announceOpening(io, options.retriever);
   const opened = await openEvaluation({
     ...options,
     policy: options.policy,
@@ -132,8 +136,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     files: options.questions.map(questionFile),
   });
   try {
-    const name = opened.conditions.model.name.replace(/[^\w.#-]+/g, '-');
-    const folder = options.out ?? path.join('evaluations', name);
+    const folder = options.out ?? path.join('evaluations', folderName(opened.conditions.model.name));
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
@@ -186,6 +189,12 @@ async function run(
     clearInterval(ticking);
     area.finish();
   }
+}
+
+/** A name of others as one folder's: never the folder above, hidden, empty, or longer than file systems allow. */
+export function folderName(name: string): string {
+  const plain = name.replace(/[^\w.#-]+/g, '-').replace(/^[.-]+/, '');
+  return plain.slice(0, 100) || 'policy';
 }
 
 function baselinesOf(text: string): BaselineName[] {

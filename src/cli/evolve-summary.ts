@@ -104,9 +104,9 @@ function smallTable(main: readonly StageMeasurement[]): TableBlock {
   };
 }
 
-/** What did not go as planned: stages that were stopped, left out, or went back to earlier weights. */
+/** What did not go as planned: stages that were stopped or left out. */
 function eventsOf(results: Results): string[] {
-  const isPlain = ({ stoppedBy, steps, keptStep }: StageOutcome) => stoppedBy === 'steps' && keptStep === steps;
+  const isPlain = ({ stoppedBy }: StageOutcome) => stoppedBy === 'steps';
   const notes = stageNotes({ ...results, outcomes: results.outcomes.filter((outcome) => !isPlain(outcome)) });
   return notes.length <= NOTES
     ? notes

@@ -20,6 +20,7 @@ import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
@@ -157,6 +158,7 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
+  announceOpening(io, plan.inputs.corpus);
   const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
@@ -176,6 +178,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
+  announceOpening(io, plan.inputs.corpus);
   const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,

@@ -22,6 +22,7 @@ import { trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { shellCommand } from './widgets/terminal.ts';
 
 export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
 export type Kind = (typeof kinds)[number];
@@ -92,7 +93,7 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
         }${
           blank.count === 0 ? '' : `, ${blank.count} without title and text`
-        }\nSearch it with: search-e1 index search ${options.out} "your question"${trust.map((server) => ` --trust-server ${server}`).join('')}\n`,
+        }\nSearch it with: ${shellCommand('search-e1', 'index', 'search', options.out, 'your question', ...trust.flatMap((server) => ['--trust-server', server]))}\n`,
   );
 }
 

@@ -5,8 +5,9 @@ import { fileError } from '../base/files.ts';
 import { printable, shown } from '../base/text.ts';
 import { packageVersion } from '../runs/config-record.ts';
 import { Interrupted } from './interrupt.ts';
+import { helpOfWidth } from './widgets/help.ts';
 import type { Io } from './widgets/io.ts';
-import { message } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 /** Every command: what it is for, and its file, which is read only when it is asked for. */
 const commands: Readonly<Record<string, { readonly says: string; readonly load: (io: Io) => Promise<Command> }>> = {
@@ -79,6 +80,9 @@ Examples:
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
+
+What was broken off goes on: evolve with --resume DIR, warmup with --resume beside the same command, and evaluate, experiment,
+index build and data pull when the same command is given again.
 `;
 
 const terminal: Io = { out: process.stdout, err: process.stderr };
@@ -95,15 +99,16 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .addHelpText('after', examples);
   for (const [name, { says, load }] of Object.entries(commands))
     program.addCommand((argv.slice(0, 2).includes(name) ? await load(io) : new Command(name)).description(says));
+  const width = Math.min(io.out.columns || 100, 120);
   for (const command of withSubcommands(program))
     command
       .exitOverride()
       .showHelpAfterError('(--help lists what there is)')
       .configureOutput({
-        writeOut: (text) => io.out.write(text),
+        writeOut: (text) => io.out.write(fitting(helpOfWidth(text, width), io.out)),
         writeErr: (text) => io.err.write(text),
         outputError: (text, write) => write(printable(text.replace(/^error: /, 'search-e1: '))),
-        getOutHelpWidth: () => io.out.columns ?? 100,
+        getOutHelpWidth: () => width,
         getErrHelpWidth: () => io.err.columns ?? 100,
       });
 

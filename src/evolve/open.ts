@@ -108,11 +108,16 @@ export async function openSetup(
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
+    const notes = notesOn(data);
+    if (embedded && inputs.model !== null && tokenizer.hash !== (await loadTokenizer(BASE_POLICY)).hash)
+      notes.push(
+        `${inputs.model} was not made for the embedded world, whose questions and passages are of made-up words: for your own data give --questions and --corpus`,
+      );
     const askable = askableOf(data, settings, policy, tokenizer, template);
     return {
       setup: { ...askable.data, policy, tokenizer, template },
       hashes,
-      notes: [...notesOn(data), ...askable.notes],
+      notes: [...notes, ...askable.notes],
       close,
     };
   } catch (error) {

@@ -29,11 +29,17 @@ export interface FileInputs {
 const examplesPerChunk = 250;
 
 /** Reads the files, indexes the passages, and keeps the questions that can be demonstrated. UserError when none can. */
-export async function filesSource(inputs: FileInputs, recipe: Recipe): Promise<ExampleSource> {
+export async function filesSource(
+  inputs: FileInputs,
+  recipe: Recipe,
+  onProgress: (doing: string) => void = () => {},
+): Promise<ExampleSource> {
   const { template } = inputs;
   const tokenizerFiles = await readTokenizerFiles(inputs.tokenizer);
   const tokenizer = tokenizerFromJson(tokenizerFiles.json, tokenizerFiles, inputs.tokenizer);
+  onProgress('reading the passages');
   const passages = await loadCorpus([inputs.corpus]);
+  onProgress(`indexing ${passages.length.toLocaleString('en')} passages`);
   const index = new Bm25Index(passages, { analyzer: 'english' });
   const byId = new Map(passages.map((passage) => [passage.id, passage]));
   const { searches, passages: k, observationTokens } = recipe.lookup;
@@ -44,6 +50,7 @@ export async function filesSource(inputs: FileInputs, recipe: Recipe): Promise<E
     searches,
   };
   const all = await readQuestions(inputs.questions);
+  onProgress(`looking for the answers of ${all.length.toLocaleString('en')} questions in their passages`);
   const questions = all.filter((question) => isDemonstrable(question, library));
   if (questions.length === 0)
     throw new UserError(`${inputs.questions}: no question can be demonstrated over ${inputs.corpus}`, {

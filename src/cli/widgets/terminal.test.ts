@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { brokenAtWords, fitting, isRich, message, shellCommand } from './terminal.ts';
+import { brokenAtWords, fitting, isRich, jsonText, message, shellCommand } from './terminal.ts';
 
 const output = (isTTY: boolean, columns = 80) => ({ isTTY, columns, write: () => {} });
 
@@ -45,6 +45,17 @@ describe('a message', () => {
   it('keeps the margin of what it breaks', () => {
     expect(brokenAtWords('a\n  one two three\nb', 8)).toBe('a\n  one\n  two\n  three\nb');
   });
+});
+
+it('JSON keeps its value and holds nothing that steers', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
+      const text = jsonText(value, 1);
+      expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
+      expect(text).not.toMatch(/[\u007f-\u009f\u202e]/);
+    }),
+  );
+  expect(jsonText({ a: '\u009b31m' })).toBe('{"a":"\\u009b31m"}');
 });
 
 it('a printed command is read by a shell as the words that it was made of', () => {

@@ -54,6 +54,15 @@ export function brokenAtWords(text: string, width: number): string {
   return lines.join('\n');
 }
 
+/** JSON of what others wrote, which a terminal can show: what JSON lets stand but may steer a terminal is written as an escape. */
+export function jsonText(value: unknown, indent?: number): string {
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value, null, indent).replace(
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    escaped,
+  );
+}
+
 /**
  * A command for a POSIX shell, to be pasted as it stands: words that a shell would read otherwise are put in single quotes.
  */
