@@ -111,16 +111,14 @@ describe('settings', () => {
     ).rejects.toThrow(/unknown setting phases\.0\.articels/);
   });
 
-  it('are taken as a whole where there are several forms, and refused part by part', async () => {
+  it('are taken as a whole, or part by part, where there are several forms', async () => {
     const advantage = { form: 'trajectory' };
     expect((await resolve({ file: await file({ grpo: { groupSize: 3, advantage } }) })).grpo).toMatchObject({
       groupSize: 3,
       advantage,
     });
     expect((await resolve({ set: [`grpo.advantage=${JSON.stringify(advantage)}`] })).grpo.advantage).toEqual(advantage);
-    await expect(resolve({ set: ['grpo.advantage.form=trajectory'] })).rejects.toThrow(
-      'grpo.advantage is set as a whole',
-    );
+    expect((await resolve({ set: ['grpo.advantage.form=trajectory'] })).grpo.advantage).toEqual(advantage);
     await expect(resolve({ set: ['grpo.advantage={"form":"trunk"}'] })).rejects.toThrow(/grpo\.advantage\.form/);
     await expect(resolve({ set: ['grpo.reward=[[{"part":"answer","by":"luck"}]]'] })).rejects.toThrow(
       /grpo\.reward\.0\.0\.by/,
@@ -155,8 +153,24 @@ describe('settings', () => {
           ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
           : [prefix + key],
       );
-    // Of several forms, hence set as a whole.
-    const known = leaves({ ...preset, grpo: { ...preset.grpo, advantage: null } });
-    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(known));
+    // One is read still where it stood before.
+    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set([...leaves(preset), 'rollout.decodeBits']));
+  });
+
+  it('may stand where they stood in 0.4', async () => {
+    const old = await resolveSettings(settingsSchema, preset, { set: ['rollout.decodeBits=8'] });
+    expect(old).toEqual(await resolveSettings(settingsSchema, preset, { set: ['engine.decodeBits=8'] }));
+    expect(old.engine).toEqual({ kind: 'embedded', decodeBits: 8 });
+    expect(old.rollout).not.toHaveProperty('decodeBits');
+    // As a run of 0.4 recorded them.
+    const { engine: _, ...recorded } = preset;
+    for (const decodeBits of [32, 4] as const)
+      expect(settingsSchema.parse({ ...recorded, rollout: { ...preset.rollout, decodeBits } })).toEqual({
+        ...preset,
+        engine: { kind: 'embedded', decodeBits },
+      });
+    await expect(resolveSettings(settingsSchema, preset, { set: ['engine.kind=abacus'] })).rejects.toThrow(
+      /engine\.kind/,
+    );
   });
 });

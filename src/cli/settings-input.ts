@@ -44,14 +44,14 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   const listed = `${input.listedBy ?? '`search-e1 settings`'} lists all settings.`;
   for (const layer of layers) {
     refuseUnknown(schema, layer, listed);
-    assign(settings, layer);
+    assign(schema, settings, layer);
   }
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
   throw refusal(schema, parsed.error.issues, layers, settings, listed);
 }
 
-/** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
+/** An object's leaves, each with its path; lists are leaves, and objects that say which of several forms they have. */
 function flatten(
   schema: z.ZodType,
   value: Record<string, unknown>,
@@ -60,14 +60,17 @@ function flatten(
 ): Layer[] {
   return Object.entries(value).flatMap(([key, inner]) => {
     const own = [...path, key];
-    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || isWhole(schemaAt(schema, own));
+    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || formKey(schema, own, inner) !== undefined;
     return isLeaf ? [{ source, path: own, value: inner }] : flatten(schema, inner, source, own);
   });
 }
 
-/** Whether a field's parts cannot be set one by one, since they depend on one another. */
-function isWhole(schema: z.ZodType | undefined): boolean {
-  return schema instanceof z.ZodDiscriminatedUnion;
+/** The key of `value` that says which form it has, where a field may have several. */
+function formKey(schema: z.ZodType, path: readonly string[], value: Record<string, unknown>): string | undefined {
+  const field = schemaAt(schema, path);
+  if (!(field instanceof z.ZodDiscriminatedUnion)) return undefined;
+  const key = field.def.discriminator;
+  return Object.hasOwn(value, key) ? key : undefined;
 }
 
 /** "a.b=c": the value is JSON, or a plain word; where a list belongs, "x,y" will do. */
@@ -94,7 +97,7 @@ function parseWord(word: string): unknown {
   }
 }
 
-function assign(settings: Record<string, unknown>, { source, path, value }: Layer): void {
+function assign(schema: z.ZodType, settings: Record<string, unknown>, { source, path, value }: Layer): void {
   let place = settings;
   for (const [i, key] of path.entries()) {
     if (Array.isArray(place) && !(Number(key) < place.length))
@@ -104,8 +107,14 @@ function assign(settings: Record<string, unknown>, { source, path, value }: Laye
           hint: 'Entries count from 0; set the whole list to make it longer.',
         },
       );
-    if (i === path.length - 1) place[key] = value;
-    else if (!isRecord(place[key]) && !Array.isArray(place[key])) place[key] = {};
+    if (i === path.length - 1) {
+      // Another form has other fields: those of the form before go with it.
+      if (formKey(schema, path.slice(0, i), { [key]: value }) === key && place[key] !== value)
+        for (const field of Object.keys(place)) delete place[field];
+      place[key] = value;
+      return;
+    }
+    if (!isRecord(place[key]) && !Array.isArray(place[key])) place[key] = {};
     place = place[key] as Record<string, unknown>;
   }
 }
@@ -120,10 +129,6 @@ function refuseUnknown(schema: z.ZodType, { source, path }: Layer, listed: strin
         hint: `Or set it as a whole, for example: --set ${parent.join('.')}=[10,20]`,
       },
     );
-  if (isWhole(schemaAt(schema, parent)))
-    throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
-      hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
-    });
   throw unknownSetting(schema, source, path.join('.'), listed);
 }
 
@@ -163,12 +168,10 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
 
 /** All dotted paths of a schema, those of objects included. */
 export function knownPaths(schema: z.ZodType, prefix = ''): string[] {
-  const inner = unwrap(schema);
-  if (!(inner instanceof z.ZodObject)) return [];
-  return Object.entries(inner.shape as Record<string, z.ZodType>).flatMap(([key, field]) => [
-    prefix + key,
-    ...knownPaths(field, `${prefix}${key}.`),
-  ]);
+  const paths = shapesOf(schema).flatMap((shape) =>
+    Object.entries(shape).flatMap(([key, field]) => [prefix + key, ...knownPaths(field, `${prefix}${key}.`)]),
+  );
+  return [...new Set(paths)];
 }
 
 /** The schema of a field; undefined when there is no such field. */
@@ -185,14 +188,20 @@ function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undef
 function entryAt(place: z.ZodType, key: string): z.ZodType | undefined {
   if (place instanceof z.ZodArray) return /^\d+$/.test(key) ? (place.element as z.ZodType) : undefined;
   // Of several forms, one that has the field; whether it fits the others is for the check of the whole.
-  const forms = place instanceof z.ZodUnion ? (place.options as readonly z.ZodType[]) : [place];
-  const form = forms.find((one) => one instanceof z.ZodObject && Object.hasOwn(one.shape, key));
-  return form instanceof z.ZodObject ? (form.shape as Record<string, z.ZodType>)[key] : undefined;
+  return shapesOf(place).find((shape) => Object.hasOwn(shape, key))?.[key];
 }
 
-/** The schema within "or null" and "by default". */
+/** The fields of an object, or of every object that may stand there. */
+function shapesOf(schema: z.ZodType): Record<string, z.ZodType>[] {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodUnion) return (inner.options as z.ZodType[]).flatMap(shapesOf);
+  return inner instanceof z.ZodObject ? [inner.shape as Record<string, z.ZodType>] : [];
+}
+
+/** The schema within "or null", "by default", and before what is made of it. */
 function unwrap(schema: z.ZodType): z.ZodType {
   if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return unwrap(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodPipe) return unwrap(schema.in as z.ZodType);
   return schema;
 }
 

@@ -6,8 +6,8 @@ import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { openPolicyDirectory } from '../engines/onnx/engine.ts';
-import { layoutOf } from '../engines/onnx/model/parameters.ts';
+import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
+import { EMBEDDED, openEngine } from '../engines/open-engine.ts';
 import { builtInTemplates, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
@@ -118,7 +118,7 @@ const BYTES_A_PARAMETER = 16;
 
 /** @throws UserError for a model that memory has no room for */
 function refuseUnfit(config: ModelConfig): void {
-  const { total } = layoutOf(config);
+  const total = [...tensorShapes(config).values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const available = process.availableMemory();
   if (total * BYTES_A_PARAMETER <= available) return;
   throw new UserError(
@@ -129,7 +129,7 @@ function refuseUnfit(config: ModelConfig): void {
 
 async function dryRun(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
   io.err.write(message('measuring a few steps of each phase …', io.err));
-  const open = (folder: string) => openPolicyDirectory(folder, engineOptions(source, options));
+  const open = policyOpener(source, options);
   const { seconds, parameters } = await interruptible('Nothing was written.', (signal) =>
     estimateWarmUp(recipe, source, open, signal),
   );
@@ -143,8 +143,8 @@ async function dryRun(recipe: Recipe, source: ExampleSource, options: Options, i
   );
 }
 
-function engineOptions(source: ExampleSource, { threads }: Options) {
-  return { pieces: source.tokenizer.pieces, ...(threads === undefined ? {} : { threads }) };
+function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads }: Options) {
+  return async (folder: string) => (await openEngine(EMBEDDED, { folder, pieces, threads })).policy;
 }
 
 async function run(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
@@ -157,7 +157,7 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
     const manifest = await interruptible('Continue with the same command and --resume.', (signal) =>
       warmUp(recipe, source, out, {
         versions: presentVersions(),
-        openPolicy: (folder) => openPolicyDirectory(folder, engineOptions(source, options)),
+        openPolicy: policyOpener(source, options),
         onEvent: (event) => status.see(event),
         signal,
       }),

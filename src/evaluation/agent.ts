@@ -157,7 +157,7 @@ const ONE_QUESTION =
   'send one user message that holds all it needs to know';
 
 function policyOf({ name, weights, policy }: EnginePolicy): TextModelInfo {
-  return { engine: policy.info.engine, name, weights, deterministic: true };
+  return { engine: policy.info.engine, name, weights, deterministic: policy.capabilities.deterministic };
 }
 
 /** Questions as the embedded world spells them: lower case, a space before "'s" and the last mark. */

@@ -4,7 +4,7 @@ import { question } from '../rollout/testing/environment.ts';
 import { evolve } from './evolve.ts';
 import type { EvolveEvent } from './journal.ts';
 import { Cancelled } from './run.ts';
-import { presets, type Settings, settingsSchema } from './settings.ts';
+import { methods, presets, type Settings } from './settings.ts';
 import { BASE } from './stage.ts';
 import { keptBy, planStages } from './stages.ts';
 import { toyRun, UNTRAINED } from './testing/toy.ts';
@@ -31,7 +31,6 @@ const small: Settings = {
   guards: { ...smoke.guards, heldOutQuestions: 3, every: 2, maxZeroVariance: 1 },
 };
 const suites = [{ name: 'nq', questions: [0, 1, 2].map((i) => question(`nq${i}`)) }];
-const methods = settingsSchema.shape.method.unwrap().options;
 
 function fresh(settings: Settings) {
   const toy = toyRun({ says, suites, settings });

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { BASE_POLICY, type Inputs, openSetup } from './open.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
+import { type Inputs, openSetup } from './open.ts';
 import { presets } from './settings.ts';
 
 let folder: string;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { AdvantageForm } from '../algorithms/advantages.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
+import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 // Nobody means more than these; a slip of the keyboard must not fill memory with plans and tasks.
@@ -46,8 +47,8 @@ const rolloutSettings = z.strictObject({
   contextTokens: count,
   /** Rollouts kept open at once. */
   concurrency: count,
-  /** Bits of a weight in sampling. 8 and 4 are for large models: faster and smaller, and not quite the policy itself. */
-  decodeBits: z.literal([32, 8, 4]).default(32),
+  /** Where `engine.decodeBits` stood before 0.5. */
+  decodeBits: z.literal([32, 8, 4]).exactOptional(),
   /** Deadline of one search and of one sampled turn, in seconds. */
   searchSeconds: positive,
   sampleSeconds: positive,
@@ -193,11 +194,13 @@ const adamW = {
 /** Runs recorded before these settings existed trained without them. */
 const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
 
-export const settingsSchema = z.strictObject({
+export const methods = ['search-e1', 'grpo', 'rejection-sampling', 'sft'] as const;
+
+const fields = z.strictObject({
   /** Everything random follows from it. */
   seed: z.int().min(0),
-  /** How the policy is trained: the paper's method, or a baseline of its table (plan.ts). */
-  method: z.enum(['search-e1', 'grpo', 'rejection-sampling', 'sft']).default('search-e1'),
+  /** How the policy is trained: the paper's method, or a baseline of its table (stages.ts). */
+  method: z.enum(methods).default('search-e1'),
   cycles: z.int().min(0).max(few),
   /** The embedded world, where no files are given. */
   world: z.strictObject({
@@ -218,6 +221,7 @@ export const settingsSchema = z.strictObject({
   trainingQuestions: natural,
   /** Weights are checkpointed every so many training steps, and at the end of stages and pool shards. */
   checkpointEvery: count,
+  engine: engineSettingsSchema.default(EMBEDDED),
   rollout: rolloutSettings,
   grpo: grpoSettings,
   pool: poolSettings,
@@ -233,6 +237,13 @@ export function ofCycle<T>(list: readonly T[], cycle: number): T {
   return list[Math.min(cycle, list.length) - 1]!;
 }
 
+/** Settings of before 0.5 are read too: what has moved since is put in its place. */
+export const settingsSchema = fields.transform(({ rollout: { decodeBits, ...rollout }, engine, ...rest }) => ({
+  ...rest,
+  engine: decodeBits === undefined ? engine : { ...engine, decodeBits },
+  rollout,
+}));
+
 export type Settings = z.infer<typeof settingsSchema>;
 export type RolloutSettings = Settings['rollout'];
 export type PresetName = 'default' | 'smoke' | 'paper';
@@ -245,6 +256,7 @@ const embedded: Settings = {
   world: { seed: 2605, trainingQuestions: 1500, hops: [1, 2, 3], size: 1 },
   trainingQuestions: 0,
   checkpointEvery: 1,
+  engine: EMBEDDED,
   rollout: {
     searches: 4,
     invalidTurns: 2,
@@ -254,7 +266,6 @@ const embedded: Settings = {
     observationTokens: 120,
     contextTokens: 448,
     concurrency: 96,
-    decodeBits: 32,
     searchSeconds: 30,
     sampleSeconds: 300,
   },
@@ -319,7 +330,6 @@ const paper: Settings = {
     observationTokens: 500,
     contextTokens: 4096,
     concurrency: 256,
-    decodeBits: 32,
   },
   grpo: {
     ...embedded.grpo,

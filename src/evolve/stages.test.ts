@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { question } from '../rollout/testing/environment.ts';
 import { evolve } from './evolve.ts';
-import { presets, type Settings, settingsSchema } from './settings.ts';
+import { methods, presets, type Settings } from './settings.ts';
 import { BASE } from './stage.ts';
 import {
   compareStages,
@@ -20,7 +20,6 @@ import {
 import { toyRun } from './testing/toy.ts';
 
 const { smoke } = presets;
-const methods = settingsSchema.shape.method.unwrap().options;
 const allStages = methods.flatMap((method) => planStages({ method, cycles: 11 }));
 
 describe('names', () => {

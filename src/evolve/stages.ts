@@ -111,12 +111,13 @@ export function trainingLoads(settings: Settings): (TrainingLoad & { readonly fr
 
 /** The settings, by name, that decide what a run does in these first stages of its plan. */
 export function decisive(settings: Settings, stages: readonly Stage[]): Record<string, unknown> {
-  const { seed, world, trainingQuestions, gate, guards } = settings;
-  // Which questions there are, and how they are cut into slices (setup.ts).
+  const { seed, world, trainingQuestions, engine, gate, guards } = settings;
+  // Which questions there are, and how they are cut into slices (setup.ts); and what computes.
   const slices = {
     seed,
     world,
     trainingQuestions,
+    engine,
     'gate.questions': gate.questions,
     'guards.heldOutQuestions': guards.heldOutQuestions,
   };

@@ -11,8 +11,8 @@ import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { heard } from '../../base/heard.ts';
+import type { ServedAddress } from '../../base/served-address.ts';
 import type { TextModel, TextModelInfo, TextReply, TextRequest } from '../../policy/text-model.ts';
-import type { ServedAddress } from './address.ts';
 import { fewerTokens, isRefusal, type OptionalField, refusedField } from './refusal.ts';
 import { NoReply, replyEvents } from './reply-events.ts';
 import { BrokenReply, readReply } from './reply-stream.ts';

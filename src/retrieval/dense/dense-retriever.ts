@@ -1,7 +1,7 @@
 /** A dense index opened for searching: queries embedded, the nearest vectors found, their passages read. */
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { isAddress } from '../../engines/openai/address.ts';
+import { isAddress } from '../../base/served-address.ts';
 import { PassageStore } from '../index/passage-store.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
 import { requireTrusted, type Trust } from '../trust.ts';
