@@ -1,7 +1,6 @@
 /** The place between rollouts and advantages: a form of credit may ask the policy first, and weigh token by token. */
 import { expect, it, vi } from 'vitest';
-import type { RolledOutStep } from '../algorithms/advantages.ts';
-import type { Weighted } from '../algorithms/grpo.ts';
+import type { RolledOutStep, Weighted } from '../algorithms/grpo.ts';
 import type { Policy } from '../policy/policy.ts';
 import { turnsOf } from '../protocol/authors.ts';
 import { valid } from '../rollout/trajectory.ts';

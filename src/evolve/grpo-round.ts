@@ -4,8 +4,8 @@
  *
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
-import { advantagesOf, type RolledOutStep } from '../algorithms/advantages.ts';
-import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { advantagesOf } from '../algorithms/advantages.ts';
+import { policyGradientBatch, type RolledOutStep, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import type { LossResult } from '../policy/policy.ts';

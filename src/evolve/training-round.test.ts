@@ -78,8 +78,13 @@ function observed(options: {
     },
   };
   const run = new Run({
-    ...{ settings, slices, emit: toy.run.emit, signal: controller.signal, clock: new Clock(noTime) },
-    ...{ setup: { ...setup, policy: logged }, journal: loggedJournal },
+    settings,
+    slices,
+    emit: toy.run.emit,
+    signal: controller.signal,
+    clock: new Clock(noTime),
+    setup: { ...setup, policy: logged },
+    journal: loggedJournal,
   });
   return { ...toy, run, log, interrupt: () => controller.abort() };
 }
@@ -184,7 +189,13 @@ describe('a training round', () => {
     expect(log).toContain('train 2');
     expect(journal.metrics).toEqual(
       [1, 2].map((step) => ({
-        ...{ stage: 'e1-1', step, steps: 2, losses: 2, tenfold: 10 * step, gradientNorm: 1, skipped: 0 },
+        stage: 'e1-1',
+        step,
+        steps: 2,
+        losses: 2,
+        tenfold: 10 * step,
+        gradientNorm: 1,
+        skipped: 0,
       })),
     );
   });
