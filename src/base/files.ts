@@ -302,6 +302,23 @@ function oneALine(isList: boolean): string {
   return `Convert it, for example with: jq -c '${isList ? '.[]' : '.'}' OLD > NEW`;
 }
 
+/**
+ * Refuses symbolic links in a folder and those below it: what is cut, deleted or written there would be somewhere else.
+ * The folder itself may be reached by one.
+ * @throws UserError naming the first
+ */
+export async function refuseLinks(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return [];
+    throw fileError(error, folder, 'read');
+  });
+  const found = entries.find((entry) => entry.isSymbolicLink());
+  if (found !== undefined)
+    throw new UserError(`${path.join(found.parentPath, found.name)}: is a symbolic link, and leads out of ${folder}`, {
+      hint: 'Put the file or folder itself in its place; what is written and deleted here must be here.',
+    });
+}
+
 /** SHA-256 of texts or bytes, in hex. */
 export function sha256(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256');

@@ -7,7 +7,8 @@ import { copyFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
-import { fileError, makeFolder, shareFolder, syncFolder, writeFileAtomic } from '../base/files.ts';
+import { fileError, makeFolder, shareFolder, syncFolder } from '../base/files.ts';
+import { writeSealed } from '../base/sealed.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { decisive, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -44,7 +45,7 @@ export async function forkRun(from: string, to: string, settings: Settings): Pro
       if (existsSync(files.file(name))) await copyFile(files.file(name), path.join(temporary, name));
     for (const name of PAST.folders)
       if (existsSync(files.file(name))) await shareFolder(files.file(name), path.join(temporary, name));
-    await writeFileAtomic(path.join(temporary, 'config.json'), `${JSON.stringify({ ...config, settings }, null, 2)}\n`);
+    await writeSealed(path.join(temporary, 'config.json'), { ...config, settings });
     await rename(temporary, to);
     await syncFolder(path.dirname(to));
   } catch (error) {

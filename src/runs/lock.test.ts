@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -97,4 +97,10 @@ describe('an owner', () => {
     await expect(acquireLock(folder)).rejects.toThrow(/in use by process \d+ on elsewhere/);
     expect(await readdir(folder)).toEqual(['lock.json']);
   });
+});
+
+it('is not taken in a folder of which something leads elsewhere', async () => {
+  await symlink(tmpdir(), path.join(folder, 'trajectories'));
+  await expect(acquireLock(folder)).rejects.toThrow(/trajectories: is a symbolic link/);
+  expect(await readdir(folder)).toEqual(['trajectories']);
 });

@@ -13,7 +13,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { hasCode, UserError } from '../base/errors.ts';
-import { fileError, sha256 } from '../base/files.ts';
+import { fileError, refuseLinks, sha256 } from '../base/files.ts';
 import { pause } from '../base/pause.ts';
 
 const LOCK = 'lock.json';
@@ -38,11 +38,15 @@ export interface Lock {
   release(): Promise<void>;
 }
 
-/** Takes the lock of a folder. Throws a UserError when a living process holds it, or one that cannot be judged from here. */
+/**
+ * Takes the lock of a folder, for writing there: nothing in it may lead out of it (see `refuseLinks`).
+ * @throws UserError when a living process holds it, or one that cannot be judged from here, or something in it is a symbolic link
+ */
 export async function acquireLock(folder: string): Promise<Lock> {
   const file = path.join(folder, LOCK);
   const mine = JSON.stringify({ ...thisProcess(), lock: randomUUID() });
   const own = `${file}.${process.pid}.tmp`;
+  await refuseLinks(folder);
   try {
     await rm(own, { force: true });
     await writeFile(own, mine, { flag: 'wx' });

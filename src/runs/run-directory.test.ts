@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -151,38 +151,167 @@ describe('a run directory', () => {
     });
   });
 
-  it('names file and field of what was damaged', async () => {
+  /** Changes a file and gives what brings it back. */
+  async function change(name: string, from: string | RegExp, to: string): Promise<() => Promise<void>> {
+    const file = path.join(folder(), name);
+    const before = await readFile(file, 'utf8');
+    expect(before).toMatch(from);
+    await writeFile(file, before.replace(from, to));
+    return () => writeFile(file, before);
+  }
+  const SEAL = /,\n {2}"sha256": "[0-9a-f]{64}"/;
+
+  it('names file and field of what is wrong where nothing is under a hash, as in runs of 0.4', async () => {
     const run = await RunDirectory.create(folder(), smallConfig());
     await run.metric({ stage: 'base', step: 0 });
     await run.checkpoint(fixtureState(0, 1), fakePolicy('one'));
     await run.close();
-    const damage = async (name: string, from: string | RegExp, to: string) => {
-      const file = path.join(folder(), name);
-      const before = await readFile(file, 'utf8');
-      expect(before).toMatch(from);
-      await writeFile(file, before.replace(from, to));
-      return () => writeFile(file, before);
-    };
-    let mend = await damage('config.json', '"cycles": 2', '"cycles": "two"');
+    await change('config.json', SEAL, '');
+    await change('checkpoints/latest.json', SEAL, '');
+    await change('checkpoints/latest.json', /,\s+"states": {[^}]*}/, '');
+    let mend = await change('config.json', '"cycles": 2', '"cycles": "two"');
     await expect(RunDirectory.open(folder())).rejects.toThrow(/config\.json at settings\.cycles: /);
     await mend();
-    mend = await damage('config.json', '"schema": 1', '"schema": 2');
+    mend = await change('config.json', '"schema": 1', '"schema": 2');
     await expect(RunDirectory.open(folder())).rejects.toThrow(/config\.json at schema: /);
     await mend();
 
     const again = await RunDirectory.open(folder());
-    mend = await damage('checkpoints/0001/state.json', '"step": 1', '"step": 1.5');
+    mend = await change('checkpoints/0001/state.json', '"step": 1', '"step": 1.5');
     await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/state\.json at state\.(best\.)?step: /);
     await mend();
-    mend = await damage('checkpoints/latest.json', '"0001"', '1');
+    mend = await change('checkpoints/latest.json', '"0001"', '1');
     await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/latest\.json at latest: /);
     await mend();
-    mend = await damage('metrics.jsonl', /.*\n/, '');
+    mend = await change('metrics.jsonl', /.*\n/, '');
     await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/metrics\.jsonl: has 0 lines.*counted 1/);
     await mend();
     await again.writePairs('e1-1', [{ ...fixturePair('q'), kl: [1] }]);
     await expect(again.readPairs('e1-1')).rejects.toThrow(/e1-1\.jsonl\.gz:1: ids, mask and kl differ in length/);
     await again.close();
+  });
+
+  it('refuses by name every file that a run rests on when a byte of it has changed, or it is gone', async () => {
+    const run = await RunDirectory.create(folder(), smallConfig());
+    await run.metric({ stage: 'grpo-1', step: 1 });
+    await run.writeTrajectories('pool-1', [fixtureTrajectory('q', 0)]);
+    await run.checkpoint(fixtureState(0, 0), fakePolicy('base'), 'base');
+    await run.metric({ stage: 'grpo-1', step: 2 });
+    await run.writePairs('e1-1', [fixturePair('q')]);
+    await run.checkpoint(fixtureState(1, 1), fakePolicy('one'));
+    await run.close();
+    const whole = await contents(folder());
+    const files = Object.keys(whole);
+    expect(files).toContain('checkpoints/0001-base/optimizer.safetensors');
+    expect(files.length).toBeGreaterThan(12);
+    for (const name of files) {
+      const file = path.join(folder(), name);
+      const before = await readFile(file);
+      const middle = Math.floor(before.length / 2);
+      const changed = Buffer.from(before);
+      changed[middle]! ^= 1;
+      for (const content of [changed, undefined]) {
+        await (content === undefined ? rm(file) : writeFile(file, content));
+        const opened = async () => {
+          const again = await RunDirectory.open(folder());
+          try {
+            await again.restoreLatest(fakePolicy('x'));
+            await again.restoreKept('base', fakePolicy('x'));
+          } finally {
+            await again.close();
+          }
+        };
+        const message =
+          content === undefined ? /missing|no such file|not a run|has 0 lines/ : /is not the file that was/;
+        await expect(opened(), name).rejects.toThrow(message);
+        const told = await opened().catch((error: Error) => error.message);
+        expect(told).toContain(name === 'config.json' ? folder() : file);
+        await writeFile(file, before);
+      }
+    }
+    // Nothing was deleted or changed by the refusals, and the run goes on.
+    expect(await contents(folder())).toEqual(whole);
+    const again = await RunDirectory.open(folder());
+    expect(await again.restoreLatest(fakePolicy('x'))).toEqual(fixtureState(1, 1));
+    await again.close();
+  });
+
+  it('deletes nothing on the word of a pointer that is wrong', async () => {
+    const run = await RunDirectory.create(folder(), smallConfig());
+    await run.checkpoint(fixtureState(0, 0), fakePolicy('base'), 'base');
+    await run.checkpoint(fixtureState(1, 0), fakePolicy('one'), 'grpo-1');
+    await run.checkpoint(fixtureState(1, 1), fakePolicy('two'));
+    await run.close();
+    await change('checkpoints/latest.json', SEAL, '');
+    await change('checkpoints/latest.json', /,\s+"states": {[^}]*}/, '');
+    const checkpoints = path.join(folder(), 'checkpoints');
+    const there = await readdir(checkpoints);
+
+    // A number that is no checkpoint.
+    let mend = await change('checkpoints/latest.json', '"latest": "0003"', '"latest": "0803"');
+    let again = await RunDirectory.open(folder());
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/names the checkpoint 0803, which is not there/);
+    await again.close();
+    await mend();
+    expect(await readdir(checkpoints)).toEqual(there);
+
+    // A name that is lost: what bore it stays.
+    mend = await change('checkpoints/latest.json', /,\s+"grpo-1": "0002-grpo-1"/, '');
+    again = await RunDirectory.open(folder());
+    await again.restoreLatest(fakePolicy('x'));
+    await again.checkpoint(fixtureState(1, 2), fakePolicy('three'));
+    await again.checkpoint(fixtureState(1, 3), fakePolicy('four'));
+    await again.close();
+    expect(await readdir(checkpoints)).toEqual(['0001-base', '0002-grpo-1', '0005', 'latest.json']);
+
+    // No pointer at all is no fresh run.
+    await rm(path.join(checkpoints, 'latest.json'));
+    again = await RunDirectory.open(folder());
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/latest\.json: is missing, though/);
+    await expect(again.checkpoint(fixtureState(0, 0), fakePolicy('x'), 'base')).rejects.toThrow(/is missing, though/);
+    await again.close();
+    expect(await readdir(checkpoints)).toEqual(['0001-base', '0002-grpo-1', '0005']);
+  });
+
+  it('goes on with a run that has no hashes, and puts it under hashes from then on', async () => {
+    const run = await RunDirectory.create(folder(), smallConfig());
+    await run.writeTrajectories('pool-1', [fixtureTrajectory('q', 0)]);
+    await run.metric({ stage: 'grpo-1', step: 1 });
+    await run.checkpoint(fixtureState(0, 0), fakePolicy('base'), 'base');
+    await run.close();
+    await change('config.json', SEAL, '');
+    await change('checkpoints/latest.json', SEAL, '');
+    await change('checkpoints/latest.json', /,\s+"states": {[^}]*}/, '');
+    await change('checkpoints/0001-base/state.json', /,\s+"files": [\s\S]*\n}\n$/, '\n}\n');
+
+    let again = await RunDirectory.open(folder());
+    expect(await again.restoreLatest(fakePolicy('x'))).toEqual(fixtureState(0, 0));
+    await again.checkpoint(fixtureState(0, 1), fakePolicy('one'));
+    await again.close();
+    await writeFile(path.join(folder(), 'trajectories', 'pool-1.jsonl.gz'), 'another');
+    again = await RunDirectory.open(folder());
+    await expect(again.restoreLatest(fakePolicy('x'))).rejects.toThrow(/pool-1\.jsonl\.gz: is not the file/);
+    await again.close();
+  });
+
+  it('refuses links that lead out of it, and touches nothing behind them', async () => {
+    const outside = path.join(root, 'outside');
+    await mkdir(outside);
+    await writeFile(path.join(outside, 'letter.tmp'), 'dear');
+    await writeToyRun(folder(), 2);
+    for (const name of ['metrics.jsonl', 'trajectories', 'checkpoints/latest.json', 'lock.json.1.tmp']) {
+      const place = path.join(folder(), name);
+      const kept = path.join(root, 'kept');
+      await rename(place, kept).catch(() => {});
+      await symlink(name === 'trajectories' ? outside : path.join(outside, 'letter.tmp'), place);
+      await expect(RunDirectory.open(folder()), name).rejects.toThrow(`${place}: is a symbolic link`);
+      await rm(place);
+      await rename(kept, place).catch(() => {});
+    }
+    expect(await contents(outside)).toEqual({ 'letter.tmp': sha256('dear') });
+    // The folder itself may be reached by one.
+    await symlink(folder(), path.join(root, 'link'));
+    await (await RunDirectory.open(path.join(root, 'link'))).close();
   });
 
   it('writes the same bytes for the same run', async () => {

@@ -3,13 +3,15 @@
  *
  *     config.json  metrics.jsonl  trajectories/*.jsonl.gz  pairs/*.jsonl.gz  checkpoints/  results.json  timing.json  report.html
  *
- * What counts is what stood when the newest checkpoint was written: lines of metrics.jsonl after it are dropped on resume;
+ * What counts is what stood when the newest checkpoint was written, under its hashes: lines of metrics.jsonl after it are dropped on resume;
  * shards after it are written again, byte for byte the same, since everything follows from the seed.
  */
+import { createHash, type Hash } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
-import { fileError, makeFolder, writeFileAtomic } from '../base/files.ts';
+import { fileError, hashFile, makeFolder, writeFileAtomic } from '../base/files.ts';
+import { damaged, verifyFiles, writeSealed } from '../base/sealed.ts';
 import type { EvolveState, Journal, MetricRecord, PairRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -20,15 +22,18 @@ import type { RunConfig } from './config-record.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 import { pairToLine } from './schemas.ts';
-import { shardFile, writeShard } from './shards.ts';
+import { listShards, shardFile, writeShard } from './shards.ts';
 
 export class RunDirectory implements Journal {
   readonly files: RunFiles;
   readonly config: RunConfig;
   readonly #lock: Lock;
   readonly #checkpoints: Checkpoints;
-  /** Whole lines of metrics.jsonl. */
+  /** Whole lines of metrics.jsonl, and their hash so far. */
   #metricLines = 0;
+  #metrics: Hash = createHash('sha256');
+  /** Of every shard written so far, by its path in the run. */
+  #shards = new Map<string, string>();
 
   private constructor(files: RunFiles, config: RunConfig, lock: Lock) {
     this.files = files;
@@ -47,7 +52,7 @@ export class RunDirectory implements Journal {
       // Once more, now that nobody else can begin here.
       await RunDirectory.refuseUsed(folder);
       await removeTemporary(folder);
-      await writeFileAtomic(files.file('config.json'), `${JSON.stringify(config, null, 2)}\n`);
+      await writeSealed(files.file('config.json'), config);
     } catch (error) {
       await lock.release();
       throw error;
@@ -72,20 +77,27 @@ export class RunDirectory implements Journal {
     const files = new RunFiles(folder);
     await files.config();
     const lock = await acquireLock(folder);
-    await removeTemporary(folder);
-    return new RunDirectory(files, await files.config(), lock);
+    try {
+      await removeTemporary(folder);
+      return new RunDirectory(files, await files.config(), lock);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
   }
 
   async metric(record: MetricRecord): Promise<void> {
     const file = this.files.file('metrics.jsonl');
-    await appendFile(file, `${JSON.stringify(record)}\n`, { flush: true }).catch((error: unknown) => {
+    const line = `${JSON.stringify(record)}\n`;
+    await appendFile(file, line, { flush: true }).catch((error: unknown) => {
       throw fileError(error, file, 'write');
     });
     this.#metricLines += 1;
+    this.#metrics.update(line);
   }
 
   writeTrajectories(shard: string, trajectories: readonly Trajectory[]): Promise<void> {
-    return writeShard(shardFile(this.files.file('trajectories'), shard), trajectories.map(toLine));
+    return this.#writeShard('trajectories', shard, trajectories.map(toLine));
   }
 
   readTrajectories(shard: string): Promise<Trajectory[] | undefined> {
@@ -93,7 +105,12 @@ export class RunDirectory implements Journal {
   }
 
   writePairs(shard: string, pairs: readonly PairRecord[]): Promise<void> {
-    return writeShard(shardFile(this.files.file('pairs'), shard), pairs.map(pairToLine));
+    return this.#writeShard('pairs', shard, pairs.map(pairToLine));
+  }
+
+  async #writeShard(kind: 'trajectories' | 'pairs', shard: string, lines: readonly string[]): Promise<void> {
+    const file = shardFile(this.files.file(kind), shard);
+    this.#shards.set(`${kind}/${path.basename(file)}`, await writeShard(file, lines));
   }
 
   readPairs(shard: string): Promise<PairRecord[] | undefined> {
@@ -101,7 +118,12 @@ export class RunDirectory implements Journal {
   }
 
   checkpoint(state: EvolveState, policy: Policy, keep?: string): Promise<void> {
-    return this.#checkpoints.save(state, this.#metricLines, policy, keep);
+    const past = {
+      metricLines: this.#metricLines,
+      metrics: this.#metrics.copy().digest('hex'),
+      shards: Object.fromEntries([...this.#shards].sort(([a], [b]) => (a < b ? -1 : 1))),
+    };
+    return this.#checkpoints.save(state, past, policy, keep);
   }
 
   async restoreKept(name: string, policy: Policy): Promise<void> {
@@ -110,9 +132,23 @@ export class RunDirectory implements Journal {
 
   async restoreLatest(policy: Policy): Promise<EvolveState | undefined> {
     const stored = await this.#checkpoints.restoreLatest(policy);
+    // Nothing is cut before all has been held against its hashes.
+    await verifyFiles(this.files.folder, stored?.past?.shards ?? {});
+    this.#shards = new Map(Object.entries(stored?.past?.shards ?? (await this.#presentShards())));
     this.#metricLines = stored?.metricLines ?? 0;
-    await truncateLines(this.files.file('metrics.jsonl'), this.#metricLines);
+    this.#metrics = await keepLines(this.files.file('metrics.jsonl'), this.#metricLines, stored?.past?.metrics);
     return stored?.state;
+  }
+
+  /** Of a run whose checkpoints have no hashes: what is there from now on stays what it is. */
+  async #presentShards(): Promise<Record<string, string>> {
+    const hashes: Record<string, string> = {};
+    for (const kind of ['trajectories', 'pairs'] as const)
+      for (const shard of await listShards(this.files.file(kind))) {
+        const file = shardFile(this.files.file(kind), shard);
+        hashes[`${kind}/${path.basename(file)}`] = await hashFile(file);
+      }
+    return hashes;
   }
 
   async writeResults(results: Results, timing: Timing): Promise<void> {
@@ -136,8 +172,11 @@ async function removeTemporary(folder: string): Promise<void> {
   }
 }
 
-/** Cuts a file after its first `count` lines. */
-async function truncateLines(file: string, count: number): Promise<void> {
+/**
+ * Cuts a file after its first `count` lines and gives their hash, to go on from.
+ * @throws UserError when there are fewer, or they are not those of the hash given
+ */
+async function keepLines(file: string, count: number, hash: string | undefined): Promise<Hash> {
   const bytes = await readFile(file).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return Buffer.alloc(0);
     throw fileError(error, file, 'read');
@@ -151,8 +190,11 @@ async function truncateLines(file: string, count: number): Promise<void> {
       });
     end = newline + 1;
   }
+  const kept = createHash('sha256').update(bytes.subarray(0, end));
+  if (hash !== undefined && kept.copy().digest('hex') !== hash) throw damaged(file);
   if (end < bytes.length)
     await truncate(file, end).catch((error: unknown) => {
       throw fileError(error, file, 'write');
     });
+  return kept;
 }

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, readJson, readJsonLines } from '../base/files.ts';
+import { readSealed } from '../base/sealed.ts';
 import type { MetricRecord, PairRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -25,7 +26,7 @@ export class RunFiles {
   /** Throws a UserError when the folder is no run directory or was written by another version of the format. */
   async config(): Promise<RunConfig> {
     const file = this.file('config.json');
-    const value = await readJson(file).catch((error: unknown) => {
+    const { value } = await readSealed(file).catch((error: unknown) => {
       if (!(error instanceof Error && hasCode(error.cause, 'ENOENT', 'ENOTDIR'))) throw error;
       throw new UserError(`${this.folder}: not a run directory (it has no config.json)`, {
         hint: 'Give the directory that an earlier run wrote to.',

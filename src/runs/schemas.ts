@@ -145,14 +145,31 @@ const evolveState: z.ZodType<EvolveState> = z.strictObject({
   timing: z.strictObject(timing.shape),
 });
 
-/** state.json of a checkpoint: where the run stood and how much of metrics.jsonl belongs to it. */
-export const stateSchema = z.strictObject({ schema: z.literal(1), metricLines: natural, state: evolveState });
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hex was expected');
+const hashes = z.record(z.string(), sha256);
 
-/** latest.json: which checkpoint is the newest, and which are kept under a name. */
+/** What a checkpoint rests on besides its own files: the lines of metrics.jsonl so far, and the shards by their paths in the run. */
+const pastSchema = z.strictObject({ metrics: sha256, shards: hashes });
+export type Past = z.infer<typeof pastSchema>;
+
+/**
+ * state.json of a checkpoint: where the run stood, how much of metrics.jsonl belongs to it, and the hashes of all that it rests on: the
+ * checkpoint's other files, and the run's past. Runs of 0.4 and earlier have no hashes.
+ */
+export const stateSchema = z.strictObject({
+  schema: z.literal(1),
+  metricLines: natural,
+  state: evolveState,
+  files: hashes.exactOptional(),
+  past: pastSchema.exactOptional(),
+});
+
+/** latest.json: which checkpoint is the newest, which are kept under a name, and the hashes of their state.json (see `stateSchema`). */
 export const pointerSchema = z.strictObject({
   schema: z.literal(1),
   latest: z.string(),
   kept: z.record(z.string(), z.string()),
+  states: hashes.exactOptional(),
 });
 
 /** Validates `value` or throws an error that names the file, the field and what was expected there. */

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { hasCode } from '../base/errors.ts';
-import { fileError, readJsonLines, writeFileAtomic } from '../base/files.ts';
+import { fileError, readJsonLines, sha256, writeFileAtomic } from '../base/files.ts';
 
 const ENDING = '.jsonl.gz';
 
@@ -15,13 +15,14 @@ export function shardFile(folder: string, shard: string): string {
   return path.join(folder, shard + ENDING);
 }
 
-/** Writes lines of JSON. The same lines give the same bytes. */
-export async function writeShard(file: string, lines: Iterable<string>): Promise<void> {
+/** Writes lines of JSON; the same lines give the same bytes. Gives the SHA-256 of the file. */
+export async function writeShard(file: string, lines: Iterable<string>): Promise<string> {
   const parts: Uint8Array[] = [];
   await pipeline(Readable.from(encoded(lines)), createGzip({ level: 6 }), async (compressed) => {
     for await (const part of compressed) parts.push(part);
   });
   await writeFileAtomic(file, parts);
+  return sha256(...parts);
 }
 
 function* encoded(lines: Iterable<string>): Generator<Buffer> {

@@ -9,7 +9,7 @@ import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { hasCode, UserError } from '../base/errors.ts';
-import { readJson, writeFileAtomic } from '../base/files.ts';
+import { hashFolder, readSealed, verifyFiles, writeSealed } from '../base/sealed.ts';
 import type { Policy } from '../policy/policy.ts';
 
 const natural = z.int().min(0);
@@ -26,16 +26,19 @@ const stateSchema = z.strictObject({
   losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number().nullable() })),
   /** Losses since the last entry. */
   recent: z.strictObject({ sum: z.number(), count: natural }),
+  /** Of what the policy saved. Absent in progress of 0.4 and earlier. */
+  files: z.record(z.string(), z.string()).exactOptional(),
 });
 
-export type WarmUpState = Omit<z.infer<typeof stateSchema>, 'schema'>;
+export type WarmUpState = Omit<z.infer<typeof stateSchema>, 'schema' | 'files'>;
 
 const folderOf = (folder: string, step: number) => path.join(folder, `step-${String(step).padStart(6, '0')}`);
 
 /** Saves the policy and the state, then removes what they replace. */
 export async function saveProgress(folder: string, state: WarmUpState, policy: Policy): Promise<void> {
   await policy.save(folderOf(folder, state.step));
-  await writeFileAtomic(path.join(folder, 'state.json'), JSON.stringify({ schema: 1, ...state }));
+  const files = await hashFolder(folderOf(folder, state.step));
+  await writeSealed(path.join(folder, 'state.json'), { schema: 1, ...state, files });
   for (const name of await readdir(folder))
     if (name.startsWith('step-') && name !== path.basename(folderOf(folder, state.step))) {
       await policy.discard(path.join(folder, name));
@@ -43,12 +46,12 @@ export async function saveProgress(folder: string, state: WarmUpState, policy: P
     }
 }
 
-/** The saved state of the same warm-up; undefined when there is none. UserError when it belongs to another one. */
+/** The saved state of the same warm-up; undefined when there is none. UserError when it belongs to another one, or is damaged. */
 export async function readProgress(folder: string, identity: string): Promise<WarmUpState | undefined> {
   const file = path.join(folder, 'state.json');
   let json: unknown;
   try {
-    json = await readJson(file);
+    json = (await readSealed(file)).value;
   } catch (error) {
     if (error instanceof UserError && hasCode(error.cause, 'ENOENT')) return undefined;
     throw error;
@@ -56,9 +59,10 @@ export async function readProgress(folder: string, identity: string): Promise<Wa
   const parsed = stateSchema.safeParse(json);
   const remove = `Remove ${folder} to start afresh, or choose another output folder.`;
   if (!parsed.success) throw new UserError(`${file}: ${z.prettifyError(parsed.error)}`, { hint: remove });
-  const { schema: _, ...state } = parsed.data;
+  const { schema: _, files, ...state } = parsed.data;
   if (state.identity !== identity)
     throw new UserError(`${file}: progress of a warm-up with other settings or other data`, { hint: remove });
+  await verifyFiles(folderOf(folder, state.step), files ?? {});
   return state;
 }
 

@@ -163,6 +163,22 @@ describe('a warm-up', () => {
     expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
   });
 
+  it('refuses progress of which a byte has changed, and goes on once it is brought back', async () => {
+    await expect(run(tiny, 'damaged', { abortAt: 4 }).result).rejects.toThrow('stopped by the test');
+    const progress = path.join(folder, 'damaged', 'progress');
+    for (const name of ['state.json', 'step-000004/model.safetensors', 'step-000004/engine.json']) {
+      const file = path.join(progress, name);
+      const before = await readFile(file);
+      const changed = Buffer.from(before);
+      changed[Math.floor(changed.length / 2)]! ^= 1;
+      await writeFileAtomic(file, changed);
+      await expect(run(tiny, 'damaged').result, name).rejects.toThrow(`${file}: is not the file that was written`);
+      await writeFileAtomic(file, before);
+    }
+    await run(tiny, 'damaged').result;
+    expect(await weightsHash('damaged')).toBe(await weightsHash('whole'));
+  });
+
   it('refuses the progress of other settings', async () => {
     await expect(run(tiny, 'other', { abortAt: 1 }).result).rejects.toThrow('stopped by the test');
     await expect(run({ ...tiny, seed: 2 }, 'other').result).rejects.toThrow(/other settings or other data/);
