@@ -216,7 +216,7 @@ function failure(error: unknown, { baseURL }: OpenAI, { apiKey, retries, silence
   if (error instanceof APIConnectionError)
     return report(
       `no connection (${rootMessage(error)})`,
-      'Is the server running, and is this its address? docs/served-models.md has the commands.',
+      'Is the server running, and is this its address? For example: vllm serve MODEL, llama-server -m FILE, ollama serve.',
     );
   if (error instanceof BrokenReply)
     return report(`broken reply, and ${retries} retries did not mend it: ${error.message}`);
