@@ -52,9 +52,12 @@ export async function readConfig(folder: string): Promise<ModelConfig> {
   const file = path.join(folder, 'config.json');
   if (!existsSync(folder)) throw new UserError(`${folder}: no such file or directory`);
   if (!existsSync(file))
-    throw new UserError(`${folder}: not a model directory (it has no config.json)`, {
-      hint: 'Give a Hugging Face model directory, or hf:OWNER/NAME for a model of the Hub.',
-    });
+    throw new UserError(
+      `${folder}: not a model directory (${existsSync(folder) ? 'it has no config.json' : 'nothing is there'})`,
+      {
+        hint: 'Give a Hugging Face model directory, or hf:OWNER/NAME for a model of the Hub.',
+      },
+    );
   return parseConfig(await readJson(file), file);
 }
 

@@ -11,7 +11,7 @@ import { locateModel } from '../checkpoint/hub-model.ts';
 import { hashWeights } from '../checkpoint/model-directory.ts';
 import { openSetup } from '../evolve/open.ts';
 import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
-import { armOf } from '../experiment/arms.ts';
+import { armNames, armOf } from '../experiment/arms.ts';
 import {
   type Base,
   builtIn,
@@ -39,6 +39,7 @@ import { resolveSettings } from './settings-input.ts';
 import { ExperimentStatus } from './status/experiment-status.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
+import { brokenAtWords, fitting } from './widgets/terminal.ts';
 
 interface Options {
   readonly out: string;
@@ -56,7 +57,9 @@ const SEEDS = 5;
 
 const examples = `
 Experiments: ${Object.keys(builtIn).join(', ')}, or a JSON file: {"arms": ["e1", "grpo-tokens"], "seeds": 3, "settings": {"cycles": 1}}
-Arms, and how to read what comes out: docs/evidence.md. The same command continues what was broken off; more seeds and arms may be added.
+Arms: ${armNames.join(', ')}.
+What each changes is told by --dry-run. The report says how to read what comes out. The same command continues what was broken
+off; more seeds and arms may be added.
 
 Examples:
   search-e1 experiment claims --dry-run --out claims
@@ -131,6 +134,13 @@ async function openBase(named: string | null, options: Options, io: Io): Promise
   return { model, weights: await hashWeights(folder) };
 }
 
+/** "9 arms × 1 seed: 9 runs, and 2 first parts that arms share". */
+function gridText(definition: Definition): string {
+  const [arms, seeds, tasks] = [definition.arms.length, definition.seeds.length, tasksOf(definition).length];
+  const shared = tasks - arms * seeds;
+  return `${counted(arms, 'arm')} × ${counted(seeds, 'seed')}: ${counted(arms * seeds, 'run')}, and ${counted(shared, 'first part')} that arms share`;
+}
+
 async function dryRun(definition: Definition, base: Base, options: Options, io: Io): Promise<void> {
   const tasks = tasksOf(definition);
   const { model } = definition.seeds[0]!.base ?? base;
@@ -147,31 +157,33 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
   }
   const firstSeed = estimate.tasks.filter((_, i) => tasks[i]!.seed === tasks[0]!.seed);
   const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
-  io.out.write(
-    [
-      `${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length, 'seed')}, ${tasks.length} runs`,
-      ...definition.seeds.map(
-        ({ name, seed, world, base: own }) =>
-          `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model}` : ''}`,
-      ),
-      '',
-      'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',
-      ...firstSeed.map(
-        ({ folder, seconds }) =>
-          `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
-      ),
-      `All seeds: ${clock(estimate.seconds)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`}`,
-      '',
-    ].join('\n'),
-  );
+  const text = [
+    `${definition.name}: ${gridText(definition)}`,
+    ...definition.seeds.map(
+      ({ name, seed, world, base: own }) =>
+        `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model}` : ''}`,
+    ),
+    '',
+    'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',
+    ...firstSeed.map(
+      ({ folder, seconds }) =>
+        `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
+    ),
+    `All seeds: ${clock(estimate.seconds)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`}`,
+    '',
+  ].join('\n');
+  io.out.write(asShown(text, io));
+}
+
+/** Broken at words for a terminal, whole lines in a log. */
+function asShown(text: string, io: Io): string {
+  return fitting(io.out.isTTY ? brokenAtWords(text, (io.out.columns || 80) - 1) : text, io.out);
 }
 
 async function run(definition: Definition, base: Base, options: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, options.json !== true);
   const status = new ExperimentStatus(area);
-  area.print(
-    `experiment ${definition.name}: ${definition.arms.length} arms × ${counted(definition.seeds.length, 'seed')} in ${options.out}`,
-  );
+  area.print(`experiment ${definition.name}: ${gridText(definition)}, in ${options.out}`);
   const ticking = setInterval(() => status.draw(), 1000);
   let summary: Summary;
   try {
@@ -205,9 +217,11 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
     io.out.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
-  for (const { claim, verdict, sentence } of verdicts)
-    io.out.write(`${verdict.padEnd(13)}  ${claim}\n${' '.repeat(15)}${sentence}\n`);
-  io.out.write(
-    `Report: ${path.join(options.out, 'report.html')}; beside it findings.json and figure.svg, small enough to commit\n`,
+  const lines = verdicts.map(
+    ({ claim, verdict, sentence }) => `${verdict.padEnd(13)}  ${claim}\n${' '.repeat(15)}${sentence}\n`,
   );
+  const once =
+    definition.seeds.length > 1 ? '' : 'With one seed intervals are over questions alone, and nothing is decided.\n';
+  const end = `Report: ${path.join(options.out, 'report.html')}; beside it findings.json and figure.svg, small enough to commit\n`;
+  io.out.write(asShown(`${lines.join('')}${once}${end}`, io));
 }

@@ -61,7 +61,7 @@ function distilledRun(largestLoss: number, skippedSteps: number): RunSummary {
 }
 
 describe('sentences', () => {
-  it('turn a difference that was measured the other way round', () => {
+  it('give a difference as it was measured and is drawn, whichever way round the claim has it', () => {
     const [at4, at2, missing] = decideClaims(
       ['e1', 'grpo-tokens'],
       [],
@@ -73,10 +73,10 @@ describe('sentences', () => {
     expect(at4).toEqual({
       claim: 'Self-distillation beats GRPO of equal tokens (exact match, at most 4 searches)',
       verdict: 'supported',
-      sentence: 'e1 − grpo-tokens is +0.040 (95 % interval +0.020 to +0.060; above 0 in 2 of 3 seeds).',
+      sentence: 'grpo-tokens − e1 is −0.040 (95 % interval −0.060 to −0.020; below 0 in 2 of 3 seeds).',
     });
     expect(at2!.verdict).toBe('undecided');
-    expect(at2!.sentence).toContain('With one seed the interval is over questions alone');
+    expect(at2!.sentence).toContain('; 1 seed)');
     expect(missing).toMatchObject({ verdict: 'not run' });
   });
 

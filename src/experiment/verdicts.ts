@@ -26,7 +26,7 @@ export function decideClaims(
       if (claim.kind === 'teaches-nothing') return decideNothing(claim, runs);
       const found = findDifference(differences, claim);
       if (found === undefined) return { claim: claim.says, verdict: 'not run', sentence: notRun(claim) };
-      const verdict = found.bySeed.length < 2 ? 'undecided' : decide(claim.kind, found, claim.margin);
+      const verdict = found.claimed.bySeed.length < 2 ? 'undecided' : decide(claim.kind, found.claimed, claim.margin);
       return { claim: claim.says, verdict, sentence: sentenceOf(claim, found, verdict) };
     });
 }
@@ -46,14 +46,18 @@ export function decide(
   return 'undecided';
 }
 
-/** arm − reference; measured the other way round, its signs are turned. */
+/**
+ * The difference as it was measured and is drawn, and as the claim means it: arm − reference, which are the same or each other's
+ * opposite.
+ */
 function findDifference(differences: readonly Difference[], { arm, reference, measure, mode }: Comparison) {
   const of = (a: string, b: string) =>
     differences.find(
       (one) => one.arm === a && one.reference === b && one.measure === measure && modeKey(one.mode) === modeKey(mode),
     );
-  const turned = of(reference, arm);
-  return of(arm, reference) ?? (turned && negate(turned));
+  const [measured, turned] = [of(arm, reference), of(reference, arm)];
+  if (measured !== undefined) return { measured, claimed: measured as Interval };
+  return turned && { measured: turned, claimed: negate(turned) };
 }
 
 function negate({ estimate, low, high, bySeed }: Interval): Interval {
@@ -61,11 +65,15 @@ function negate({ estimate, low, high, bySeed }: Interval): Interval {
   return { estimate: 0 - estimate, low: 0 - high, high: 0 - low, bySeed: values };
 }
 
-function sentenceOf({ kind, arm, reference, measure, margin }: Comparison, found: Interval, verdict: string): string {
+function sentenceOf(
+  { kind, measure, margin }: Comparison,
+  { measured, claimed: found }: { readonly measured: Difference; readonly claimed: Interval },
+  verdict: string,
+): string {
   const decimals = measure === 'exactMatch' ? 3 : 2;
   const text = (value: number) => signed(value, decimals);
-  const seeds = found.bySeed.length;
-  const figures = `${arm} − ${reference} is ${text(found.estimate)} (95 % interval ${text(found.low)} to ${text(found.high)}; ${seedsText(kind, found)}).`;
+  const { arm, reference, estimate, low, high } = measured;
+  const figures = `${arm} − ${reference} is ${text(estimate)} (95 % interval ${text(low)} to ${text(high)}; ${seedsText(measured)}).`;
   const small =
     verdict === 'supported' && kind !== 'not-lower' && Math.max(Math.abs(found.low), Math.abs(found.high)) < margin;
   return [
@@ -73,7 +81,6 @@ function sentenceOf({ kind, arm, reference, measure, margin }: Comparison, found
     ...(small ? [`The whole interval is smaller than ${margin}.`] : []),
     ...(verdict === 'not supported' && withinMargin(kind, found, margin) ? [`It lies within ±${margin}.`] : []),
     ...(kind === 'not-lower' ? [`A loss of up to ${margin} is allowed.`] : []),
-    ...(seeds === 1 ? ['With one seed the interval is over questions alone, and nothing is decided.'] : []),
   ].join(' ');
 }
 
@@ -81,11 +88,11 @@ function withinMargin(kind: Comparison['kind'], { low, high }: Interval, margin:
   return kind !== 'not-lower' && low > -margin && high < margin;
 }
 
-function seedsText(kind: Comparison['kind'], { bySeed }: Interval): string {
+function seedsText({ estimate, bySeed }: Interval): string {
   if (bySeed.length === 1) return '1 seed';
   const below = bySeed.filter(({ value }) => value < 0).length;
   const above = bySeed.filter(({ value }) => value > 0).length;
-  return kind === 'lower'
+  return estimate < 0
     ? `below 0 in ${below} of ${bySeed.length} seeds`
     : `above 0 in ${above} of ${bySeed.length} seeds`;
 }

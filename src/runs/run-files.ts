@@ -1,4 +1,5 @@
 /** The files of a run directory, for reading: by the run itself, the report, and whoever looks at it later. Needs no lock. */
+import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
@@ -28,10 +29,13 @@ export class RunFiles {
     const file = this.file('config.json');
     const { value } = await readSealed(file).catch((error: unknown) => {
       if (!(error instanceof Error && hasCode(error.cause, 'ENOENT', 'ENOTDIR'))) throw error;
-      throw new UserError(`${this.folder}: not a run directory (it has no config.json)`, {
-        hint: 'Give the directory that an earlier run wrote to.',
-        cause: error,
-      });
+      throw new UserError(
+        `${this.folder}: not a run directory (${existsSync(this.folder) ? 'it has no config.json' : 'nothing is there'})`,
+        {
+          hint: 'Give the directory that an earlier run wrote to.',
+          cause: error,
+        },
+      );
     });
     return parseAs(runConfigSchema, value, file, 'Runs of another version are continued with that version.');
   }

@@ -243,7 +243,7 @@ function failure(error: unknown, { baseURL }: OpenAI, { apiKey, silenceSeconds }
   if (error instanceof APIConnectionError)
     return report(
       `no connection (${rootMessage(error)})`,
-      'Is the server running, and is this its address? docs/served-models.md has the commands.',
+      'Is the server running, and is this its address? For example: vllm serve MODEL, llama-server -m FILE, ollama serve.',
     );
   if (error instanceof BrokenReply) {
     const asked = attempt === 0 ? '' : `, and ${attempt} ${attempt === 1 ? 'retry' : 'retries'} did not mend it`;

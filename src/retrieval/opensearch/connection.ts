@@ -92,7 +92,7 @@ export class Connection {
     const status = statusOf(error);
     const hint =
       status === undefined
-        ? 'Is the server running? docs/opensearch.md has the commands that start one.'
+        ? 'Is the server running? For example: docker run -p 127.0.0.1:9200:9200 -e discovery.type=single-node -e DISABLE_SECURITY_PLUGIN=true opensearchproject/opensearch'
         : status === 401 || status === 403
           ? 'Put user and password into the environment: OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD.'
           : "Look at the server's log.";
