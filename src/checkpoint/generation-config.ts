@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { hasCode, UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
+import { isGguf } from './gguf/model.ts';
 
 const schema = z.object({
   do_sample: z.boolean().nullish(),
@@ -16,10 +17,11 @@ const schema = z.object({
 export type SamplingDefaults = z.infer<typeof schema>;
 
 /**
- * The sampling defaults of a model directory; null where it has no generation_config.json.
+ * The sampling defaults of a model; null where it has no generation_config.json, as a GGUF file has none.
  * @throws UserError for a file that cannot be understood
  */
 export async function readSamplingDefaults(folder: string): Promise<SamplingDefaults | null> {
+  if (await isGguf(folder)) return null;
   const file = path.join(folder, 'generation_config.json');
   let json: unknown;
   try {

@@ -1,4 +1,7 @@
-/** A model as Hugging Face transformers keeps it: a folder with config.json, the weights in safetensors, the tokenizer. */
+/**
+ * A model on disk: as Hugging Face transformers keeps it, a folder with config.json, the weights in safetensors and the tokenizer;
+ * or, for reading, all of it in one GGUF file. Whoever reads names the place and need not know which of both it is.
+ */
 import { existsSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,6 +9,7 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { hashFile, readJson, sha256, writeFileAtomic } from '../base/files.ts';
 import { configJson, type ModelConfig, parseConfig } from './config.ts';
+import { isGguf, readGgufConfig, readGgufWeights } from './gguf/model.ts';
 import { checkRepetitions } from './repetitions.ts';
 import {
   isStoredType,
@@ -30,15 +34,15 @@ export interface Model {
 }
 
 /**
- * Reads config.json and the weights, from model.safetensors or from the shards that model.safetensors.index.json names.
- * The tokenizer is read separately (loadTokenizer).
+ * Reads config.json and the weights, from model.safetensors or from the shards that model.safetensors.index.json names; or a
+ * GGUF file. The tokenizer is read separately (loadTokenizer).
  * @throws UserError when a file is missing or damaged, or a tensor is missing, unexpected or of another shape
  */
-export async function readModel(folder: string): Promise<Model> {
-  const config = await readConfig(folder);
+export async function readModel(place: string): Promise<Model> {
+  const config = await readConfig(place);
   const shapes = tensorShapes(config);
   const read = new Map<string, Float32Array>();
-  await readWeights(folder, config, (name) => {
+  await readWeights(place, config, (name) => {
     const data = read.get(name) ?? new Float32Array(sizeOf(shapes.get(name)!));
     read.set(name, data);
     return data;
@@ -47,15 +51,15 @@ export async function readModel(folder: string): Promise<Model> {
   return { config, weights };
 }
 
-/** Reads config.json; see `parseConfig` for what it refuses. */
-export async function readConfig(folder: string): Promise<ModelConfig> {
-  const file = path.join(folder, 'config.json');
-  if (!existsSync(folder)) throw new UserError(`${folder}: no such file or directory`);
+/** Reads config.json, or what a GGUF file says of itself; see `parseConfig` for what is refused. */
+export async function readConfig(place: string): Promise<ModelConfig> {
+  if (await isGguf(place)) return readGgufConfig(place);
+  const file = path.join(place, 'config.json');
   if (!existsSync(file))
     throw new UserError(
-      `${folder}: not a model directory (${existsSync(folder) ? 'it has no config.json' : 'nothing is there'})`,
+      `${place}: not a model directory (${existsSync(place) ? 'it has no config.json' : 'nothing is there'}), and no GGUF file`,
       {
-        hint: 'Give a Hugging Face model directory, or hf:OWNER/NAME for a model of the Hub.',
+        hint: 'Give a Hugging Face model directory, a GGUF file, or hf:OWNER/NAME for a model of the Hub.',
       },
     );
   return parseConfig(await readJson(file), file);
@@ -68,20 +72,21 @@ export async function readConfig(folder: string): Promise<ModelConfig> {
  * @throws UserError as `readModel` does
  */
 export async function readWeights(
-  folder: string,
+  place: string,
   config: ModelConfig,
   target: (name: string) => Float32Array,
 ): Promise<void> {
+  if (await isGguf(place)) return readGgufWeights(place, config, target);
   const files: SafetensorsFile[] = [];
   try {
-    for (const file of await weightFiles(folder)) files.push(await SafetensorsFile.open(file));
+    for (const file of await weightFiles(place)) files.push(await SafetensorsFile.open(file));
     const shapes = new Map<string, readonly number[]>();
     for (const { file, tensors } of files)
       for (const { name, shape } of tensors) {
         if (shapes.has(name)) throw new UserError(`${file}: tensor "${name}" stands in another shard as well`);
         shapes.set(name, shape);
       }
-    checkTensors(config, shapes, folder);
+    checkTensors(config, shapes, place);
     const known = tensorShapes(config);
     for (const { file, tensors } of files)
       for (const { name, dtype } of tensors)
@@ -105,8 +110,9 @@ const indexSchema = z.object({
   ),
 });
 
-/** The safetensors files of a model directory: the single one, or the shards. */
+/** The files that hold the weights: a GGUF file itself; of a model directory the single safetensors file, or the shards. */
 export async function weightFiles(folder: string): Promise<string[]> {
+  if (await isGguf(folder)) return [folder];
   const single = path.join(folder, WEIGHTS);
   if (await exists(single)) return [single];
   const index = path.join(folder, INDEX);
@@ -129,9 +135,11 @@ export async function hashWeights(folder: string): Promise<string> {
   return hashes.length === 1 ? hashes[0]! : sha256(...hashes);
 }
 
-/** Whether a model directory holds weights, or the index of shards. */
+/** Whether a place holds weights, or the index of shards. */
 export async function hasWeights(folder: string): Promise<boolean> {
-  return (await exists(path.join(folder, WEIGHTS))) || (await exists(path.join(folder, INDEX)));
+  return (
+    (await isGguf(folder)) || (await exists(path.join(folder, WEIGHTS))) || (await exists(path.join(folder, INDEX)))
+  );
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, readText } from '../base/files.ts';
+import { isGguf, readGgufTokenizer } from './gguf/model.ts';
 
 /** The texts of a tokenizer's files, e.g. to be written beside trained weights. */
 export interface TokenizerFiles {
@@ -21,8 +22,9 @@ export interface TokenizerFiles {
 /** Published ones have up to 40 MB. */
 const LIMIT = 2 ** 28;
 
-/** Reads the files that `loadTokenizer` would use, as they are. */
+/** Reads the files that `loadTokenizer` would use, as they are; those that a GGUF file stands for are made from it. */
 export async function readTokenizerFiles(place: string): Promise<TokenizerFiles> {
+  if (await isGguf(place)) return readGgufTokenizer(place);
   const file = await tokenizerFile(place);
   return {
     json: await readWhole(file),
@@ -33,7 +35,7 @@ export async function readTokenizerFiles(place: string): Promise<TokenizerFiles>
   };
 }
 
-/** The tokenizer.json that a place stands for: the place itself, or a file in it. */
+/** The tokenizer.json that a place stands for: the place itself, or a file in it; a GGUF file stands for its own. */
 export async function tokenizerFile(place: string): Promise<string> {
   const found = await stat(place).catch((error) => {
     throw fileError(error, place, 'read');

@@ -38,6 +38,12 @@ const addedToken = z.looseObject({
   special: z.boolean().default(false),
 });
 
+const preTokenizerSchema = z.looseObject({
+  type: z.string(),
+  pretokenizers: z.array(z.unknown()).optional(),
+  individual_digits: z.boolean().optional(),
+});
+
 const jsonSchema = z.looseObject({
   model: z.looseObject({ vocab: z.unknown().optional() }),
   decoder: z.looseObject({ type: z.string() }).nullable(),
@@ -48,7 +54,7 @@ type Content = z.infer<typeof jsonSchema>;
 /**
  * Loads a tokenizer.
  * @param place a tokenizer.json, or the folder that holds one; tokenizer_config.json, chat_template.jinja,
- * generation_config.json and config.json are taken from the same folder when they are there
+ * generation_config.json and config.json are taken from the same folder when they are there; or a GGUF file
  * @throws UserError naming the file that is missing or cannot be understood
  */
 export async function loadTokenizer(place: string): Promise<Tokenizer> {
@@ -159,10 +165,22 @@ function checkIds(vocabulary: unknown, source: string): void {
 
 function openLibrary(content: Content, source: string): Library {
   try {
-    return new Library(content, {});
+    return new Library({ ...content, pre_tokenizer: withAllDigits(content.pre_tokenizer) }, {});
   } catch (error) {
     throw new UserError(`${source}: cannot be used as a tokenizer (${messageOf(error)})`, { cause: error });
   }
+}
+
+/** The library's `Digits` knows 0 to 9 only; in the original, all numerals of Unicode ("½", "٣") are digits. */
+function withAllDigits(step: unknown): unknown {
+  const parsed = preTokenizerSchema.safeParse(step);
+  if (!parsed.success) return step;
+  const { type, pretokenizers, individual_digits } = parsed.data;
+  if (type === 'Digits') {
+    const Regex = individual_digits ? '\\p{N}' : '\\p{N}+';
+    return { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false };
+  }
+  return pretokenizers ? { ...parsed.data, pretokenizers: pretokenizers.map(withAllDigits) } : step;
 }
 
 /** See `encode` of tokenizer.types.ts. */
