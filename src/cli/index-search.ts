@@ -1,12 +1,14 @@
 /** `search-e1 index search`: the best passages for a query. */
 import { Command } from 'commander';
 import { openRetriever } from '../retrieval/open-retriever.ts';
+import type { Ties } from '../retrieval/ranking/ties.ts';
 import type { Hit } from '../retrieval/retriever.ts';
-import { trustOption, wholeNumber } from './arguments.ts';
+import { tiesOption, trustOption, wholeNumber } from './arguments.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly k: number;
+  readonly ties: Ties;
   readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
@@ -23,11 +25,12 @@ export function indexSearchCommand(io: Io): Command {
     .argument('<dir>', 'a directory made by `index build`')
     .argument('<query>', 'plain words')
     .option('-k <number>', 'how many passages', wholeNumber(1), 3)
+    .addOption(tiesOption())
     .addOption(trustOption())
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
-    .action(async (folder: string, query: string, { k, trustServer: trust, json }: Options) => {
-      const retriever = await openRetriever(folder, { trust });
+    .action(async (folder: string, query: string, { k, ties, trustServer: trust, json }: Options) => {
+      const retriever = await openRetriever(folder, { trust, ties });
       try {
         const [hits = []] = await retriever.search([query], k);
         io.out.write(json ? `${asJson(query, hits)}\n` : asText(hits, io.out.columns ?? 100));
