@@ -7,6 +7,7 @@
  *   lists K FILE                  writes "position:score ..." of each query, a line each
  *   time K                        searches all queries once: {"queries", "seconds"}
  *   analyze FILE.txt OUT.txt      the terms of each line, separated by blanks
+ *   classes                       the tokenizer's class of each code point, as ranges: "first last class", a line each
  */
 import java.io.*;
 import java.nio.charset.StandardCharsets;
@@ -36,6 +37,7 @@ public class LucenePeer {
         case "lists" -> lists(Integer.parseInt(words[1]), words[2]);
         case "time" -> time(Integer.parseInt(words[1]));
         case "analyze" -> analyze(words[1], words[2]);
+        case "classes" -> classes();
         default -> throw new IllegalArgumentException(line);
       }
     }
@@ -122,5 +124,17 @@ public class LucenePeer {
       for (String line; (line = lines.readLine()) != null; ) out.println(String.join(" ", terms(line)));
     }
     reply("{}");
+  }
+
+  /** From the tokenizer's own table, which is private. */
+  static void classes() throws Exception {
+    java.lang.reflect.Field table = Class.forName("org.apache.lucene.analysis.standard.StandardTokenizerImpl").getDeclaredField("ZZ_CMAP");
+    table.setAccessible(true);
+    char[] of = (char[]) table.get(null);
+    for (int first = 0, p = 1; p <= of.length; p++)
+      if (p == of.length || of[p] != of[first]) {
+        System.out.println(first + " " + (p - 1) + " " + (int) of[first]);
+        first = p;
+      }
   }
 }

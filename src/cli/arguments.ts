@@ -1,6 +1,7 @@
 /** Readers of option values, for commander. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { tieRules } from '../retrieval/ranking/ties.ts';
 import { originOf } from '../retrieval/trust.ts';
 
 /** A whole number of at least `least`, and at most `most`. */
@@ -66,6 +67,16 @@ export function alsoCalled(command: Command, flags: string, attribute: string): 
     const value: unknown = command.getOptionValue(other.attributeName());
     if (value !== undefined) command.setOptionValueWithSource(attribute, value, 'cli');
   });
+}
+
+/** Which of equal scores comes first (retrieval/ranking/ties.ts). */
+export function tiesOption(): Option {
+  return new Option(
+    '--ties <rule>',
+    "equal scores: by position in the corpus, as Lucene's; by id as text, as Pyserini's",
+  )
+    .choices(tieRules)
+    .default('position');
 }
 
 /** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */

@@ -52,7 +52,7 @@ test('question files: gold_ids; other settings at opening', async () => {
 });
 
 test('bad qrels and queries are refused with file and line', async () => {
-  await writeFile(file('bad.tsv'), 'query-id\tcorpus-id\tscore\nq1 d1 2\n');
+  await writeFile(file('bad.tsv'), 'query-id\tcorpus-id\tscore\nq1 d1 two\n');
   const bad = await evaluate('--queries', file('queries.jsonl'), '--qrels', file('bad.tsv'));
   expect([bad.code, bad.err]).toEqual([
     2,
@@ -63,4 +63,41 @@ test('bad qrels and queries are refused with file and line', async () => {
   expect([nameless.code, nameless.err]).toEqual([2, expect.stringContaining('nameless.jsonl:1: _id: expected')]);
   const foreign = await evaluate('--queries', file('queries.jsonl'));
   expect([foreign.code, foreign.err]).toEqual([2, expect.stringContaining('none of 3 queries has a relevant passage')]);
+});
+
+test('judgements that do not fit corpus or queries are counted, and refused when none fits', async () => {
+  await writeFile(file('partly.tsv'), 'q1\td1\t1\nq1\tnowhere\t1\nq9\td3\t1\n');
+  const partly = await evaluate('--queries', file('queries.jsonl'), '--qrels', file('partly.tsv'));
+  expect(partly.out).toContain('note: relevant passages that are not in this index, and count as missed: 1\n');
+  expect(partly.out).toContain('note: judged queries that are not in the file of queries, and do not count: 1\n');
+  expect(partly.out).toMatch(/recall@5 +0\.5000/);
+  await writeFile(file('foreign.tsv'), 'q1\tnowhere\t1\n');
+  const foreign = await evaluate('--queries', file('queries.jsonl'), '--qrels', file('foreign.tsv'));
+  expect([foreign.code, foreign.err]).toEqual([
+    2,
+    expect.stringContaining('foreign.tsv: none of the 1 relevant passages is in this index'),
+  ]);
+});
+
+test('a passage with the id of the query is told of, and left out when that is asked for', async () => {
+  await lines('own.jsonl', [{ _id: 'd2', text: 'oslo harbour' }]);
+  await writeFile(file('own.tsv'), 'd2\td1\t1\n');
+  const arguments_ = ['--queries', file('own.jsonl'), '--qrels', file('own.tsv')];
+  expect((await evaluate(...arguments_)).out).toMatch(
+    /MRR@10 +0\.5000[^]*which BEIR leaves out \(--leave-out-own\): 1\n/,
+  );
+  expect((await evaluate(...arguments_, '--leave-out-own')).out).toMatch(/MRR@10 +1\.0000[^]*which was left out: 1\n/);
+});
+
+test('equal scores by id, as Pyserini has them', async () => {
+  await lines(
+    'ties.jsonl',
+    Array.from({ length: 12 }, (_, i) => ({ id: `${i}`, text: 'mayor noon' })),
+  );
+  const ids = async (...more: string[]) => {
+    const { out } = await capture('index', 'search', file('ties.jsonl'), 'mayor noon', '-k', '5', '--json', ...more);
+    return (JSON.parse(out) as { hits: { id: string }[] }).hits.map(({ id }) => id);
+  };
+  expect(await ids()).toEqual(['0', '1', '2', '3', '4']);
+  expect(await ids('--ties', 'id')).toEqual(['0', '1', '10', '11', '2']);
 });

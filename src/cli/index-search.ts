@@ -2,14 +2,16 @@
 import { Command } from 'commander';
 import { printable } from '../base/text.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
+import type { Ties } from '../retrieval/ranking/ties.ts';
 import type { Hit } from '../retrieval/retriever.ts';
-import { trustOption, wholeNumber } from './arguments.ts';
+import { tiesOption, trustOption, wholeNumber } from './arguments.ts';
 import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
 import { brokenAtWords, jsonText } from './widgets/terminal.ts';
 
 interface Options {
   readonly passages: number;
+  readonly ties: Ties;
   readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
@@ -26,12 +28,13 @@ export function indexSearchCommand(io: Io): Command {
     .argument('<dir>', 'a directory made by `index build`, a corpus file, or the URL of a retrieval server')
     .argument('<query>', 'plain words')
     .option('-k, --passages <number>', 'how many passages', wholeNumber(1), 3)
+    .addOption(tiesOption())
     .addOption(trustOption())
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
-    .action(async (folder: string, query: string, { passages: k, trustServer: trust, json }: Options) => {
+    .action(async (folder: string, query: string, { passages: k, ties, trustServer: trust, json }: Options) => {
       announceOpening(io, folder);
-      const retriever = await openRetriever(folder, { trust });
+      const retriever = await openRetriever(folder, { trust, ties });
       try {
         const [hits = []] = await retriever.search([query], k);
         io.out.write(json ? `${asJson(query, hits)}\n` : asText(hits, Math.min(io.out.columns ?? 100, 100) - 1));

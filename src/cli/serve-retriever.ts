@@ -2,7 +2,8 @@
 import { Command, Option } from 'commander';
 import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
-import { alsoCalled, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import type { Ties } from '../retrieval/ranking/ties.ts';
+import { alsoCalled, repeatable, tiesOption, trustOption, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
@@ -12,6 +13,7 @@ interface Options {
   readonly port: number;
   readonly allowHost: readonly string[];
   readonly longQueries: 'refuse' | 'empty';
+  readonly ties: Ties;
   readonly trustServer: readonly string[];
   readonly passages: number;
   readonly json?: boolean;
@@ -57,6 +59,7 @@ export function serveRetrieverCommand(io: Io): Command {
         .choices(['refuse', 'empty'])
         .default('refuse'),
     )
+    .addOption(tiesOption())
     .addOption(trustOption())
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
@@ -65,9 +68,9 @@ export function serveRetrieverCommand(io: Io): Command {
 }
 
 async function serve(source: string, options: Options, io: Io): Promise<void> {
-  const { host, port, passages: k, allowHost, longQueries, trustServer: trust, json } = options;
+  const { host, port, passages: k, allowHost, longQueries, ties, trustServer: trust, json } = options;
   announceOpening(io, source);
-  const retriever = await openRetriever(source, { trust });
+  const retriever = await openRetriever(source, { trust, ties });
   try {
     const limits = { ...defaultServerOptions.limits, defaultPassages: k, longQueries };
     const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits, names: allowHost });

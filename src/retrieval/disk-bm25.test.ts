@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bm25Index } from './bm25.ts';
+import { loadCorpus } from './corpus.ts';
 import { DiskBm25 } from './disk-bm25.ts';
 import { buildIndex } from './index/build.ts';
 import { loadIndex } from './index/load.ts';
@@ -114,4 +116,21 @@ describe('threads that fail', () => {
     await expect(pool.rank([[]], 1)).rejects.toThrow('no answer for 0 s');
     await pool.close();
   });
+});
+
+const long = path.join(process.env.SEARCH_E1_SHARED ?? '../shared', 'cases/retrieval/long-tokens.jsonl');
+test.skipIf(!existsSync(long))(`Lucene's scores over long words, of ${long} (skipped where it is absent)`, async () => {
+  const index = new Bm25Index(await loadCorpus([long]), { length: 'lucene' });
+  const scores = (query: string) =>
+    index.searchNow(query, 4).map(({ passage, score }) => [passage.id, Math.fround(score)]);
+  // Of Lucene 8.7.
+  expect(scores('virus sequence')).toEqual([
+    ['b', Math.fround(0.45697987)],
+    ['a', Math.fround(0.3754473)],
+    ['d', Math.fround(0.3754473)],
+  ]);
+  expect(scores('data')).toEqual([
+    ['b', Math.fround(0.38940853)],
+    ['c', Math.fround(0.34314215)],
+  ]);
 });

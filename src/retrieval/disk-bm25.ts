@@ -2,11 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { type Analyzer, createAnalyzer } from './analyzer.ts';
 import { type LoadedIndex, loadIndex, type Scoring } from './index/load.ts';
-import { PassageStore } from './index/passage-store.ts';
+import { idsAmong, passageIds } from './index/passage-lines.ts';
+import { PassageStore, type PassageTable } from './index/passage-store.ts';
 import type { QueryTerm } from './ranking/formula.ts';
 import { checkDepth, Ranker } from './ranking/ranker.ts';
 import { cacheKey, ResultCache } from './ranking/result-cache.ts';
 import { SearchPool } from './ranking/search-pool.ts';
+import { idOrder, type Ties } from './ranking/ties.ts';
 import type { Ranked } from './ranking/top.ts';
 import type { Hit, Retriever, RetrieverInfo, RetrieverStatistics } from './retriever.ts';
 import { Turns } from './turns.ts';
@@ -16,6 +18,8 @@ export interface DiskBm25Options extends Scoring {
   readonly workers?: number;
   /** Room for ranked lists; 0 = no cache. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /** Which of equal scores comes first; default: the one that stands first in the corpus. By id, opening reads all passages. */
+  readonly ties?: Ties;
 }
 
 /** Of a smaller index, a turn's queries take no longer than a message to a thread and back. */
@@ -31,28 +35,39 @@ export class DiskBm25 implements Retriever {
   readonly #pool: SearchPool | undefined;
   readonly #cache: ResultCache;
   readonly #store: PassageStore;
+  readonly #table: PassageTable;
   readonly #counts = { queries: 0, cacheHits: 0 };
   #closed = false;
 
   /** @throws UserError when the directory holds no index, or a damaged one */
   static async open(folder: string, options: DiskBm25Options = {}): Promise<DiskBm25> {
-    return new DiskBm25(await loadIndex(folder, options), options);
+    const loaded = await loadIndex(folder, options);
+    const order = options.ties === 'id' ? idOrder(passageIds(loaded.table)) : undefined;
+    return new DiskBm25(loaded, order, options);
   }
 
-  private constructor({ manifest, arrays, impacts, table }: LoadedIndex, options: DiskBm25Options) {
+  private constructor(
+    { manifest, arrays, impacts, table }: LoadedIndex,
+    order: Uint32Array | undefined,
+    options: DiskBm25Options,
+  ) {
     const { k1, b } = impacts;
     const workers = options.workers ?? (arrays.passages < MANY_PASSAGES ? 0 : availableParallelism());
     this.info = {
       kind: 'bm25',
       passages: arrays.passages,
       corpusHash: manifest.corpusHash,
-      settings: { analyzer: manifest.analyzer, k1, b, length: arrays.length, fingerprint: manifest.fingerprint },
+      settings: {
+        ...{ analyzer: manifest.analyzer, k1, b, length: arrays.length, fingerprint: manifest.fingerprint },
+        ...(order && { ties: 'id' }),
+      },
     };
     this.#analyze = createAnalyzer(manifest.analyzer);
-    this.#ranker = new Ranker(arrays, { k1, b }, impacts);
-    this.#pool = workers > 0 ? new SearchPool({ arrays, impacts, settings: { k1, b } }, { workers }) : undefined;
+    this.#ranker = new Ranker(arrays, { k1, b, order }, impacts);
+    this.#pool = workers > 0 ? new SearchPool({ arrays, impacts, settings: { k1, b, order } }, { workers }) : undefined;
     this.#cache = new ResultCache(options.cacheBytes ?? CACHE_BYTES);
     this.#store = new PassageStore(table);
+    this.#table = table;
   }
 
   async search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
@@ -100,6 +115,10 @@ export class DiskBm25 implements Retriever {
     this.#counts.queries += queries.length;
     this.#counts.cacheHits += queries.length - missing.size;
     return keys.map((key) => found.get(key)!);
+  }
+
+  async has(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    return idsAmong(passageIds(this.#table), ids);
   }
 
   statistics(): RetrieverStatistics {

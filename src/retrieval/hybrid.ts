@@ -40,6 +40,12 @@ export class HybridRetriever implements OpenRetriever {
     return queries.map((_, i) => fuse([first![i]!, second![i]!], k));
   }
 
+  /** Of one leg that can tell: both have the same corpus. */
+  async has(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const leg = this.#legs.find((each) => each.has !== undefined);
+    return (await leg?.has?.(ids)) ?? ids;
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#legs.map((leg) => leg.close()));
   }

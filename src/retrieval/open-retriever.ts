@@ -14,8 +14,15 @@ import { HybridRetriever } from './hybrid.ts';
 import { HYBRID_KIND, isUrl, readLegs } from './hybrid-manifest.ts';
 import { OPENSEARCH_KIND } from './opensearch/manifest.ts';
 import { OpenSearchRetriever } from './opensearch/opensearch-retriever.ts';
+import type { Ties } from './ranking/ties.ts';
 import type { OpenRetriever } from './retriever.ts';
 import { requireTrusted, type Trust } from './trust.ts';
+
+/** What the command says beside the one word. */
+export interface OpenOptions extends Trust {
+  /** Of BM25: which of equal scores comes first (ranking/ties.ts). */
+  readonly ties?: Ties | undefined;
+}
 
 /** Hybrids within hybrids that are opened. */
 const DEPTH = 4;
@@ -23,40 +30,52 @@ const DEPTH = 4;
 /**
  * @param spec an index directory of any kind (BM25, dense, hybrid, OpenSearch); a corpus file (JSONL, JSONL.gz or Parquet),
  * ranked by BM25 in memory; the URL of a retrieval server
- * @param trust servers that an index directory may name (trust.ts)
+ * @param options servers that an index directory may name (trust.ts), and how BM25 ranks
  * @throws UserError naming what cannot be opened, and why
  */
-export async function openRetriever(spec: string, trust: Trust = {}): Promise<OpenRetriever> {
-  return openWithin(spec, trust, []);
+export async function openRetriever(spec: string, options: OpenOptions = {}): Promise<OpenRetriever> {
+  return openWithin(spec, options, []);
 }
 
 /** @param above the directories of the hybrids that this is a leg of */
-async function openWithin(spec: string, trust: Trust, above: readonly string[]): Promise<OpenRetriever> {
-  if (isUrl(spec)) return openHttpRetriever(spec);
+async function openWithin(spec: string, options: OpenOptions, above: readonly string[]): Promise<OpenRetriever> {
+  if (isUrl(spec)) {
+    refuseTies(spec, options);
+    return openHttpRetriever(spec);
+  }
   const found = await stat(spec).catch((error) => {
     throw fileError(error, spec, 'read');
   });
-  if (found.isDirectory()) return openDirectory(spec, trust, above);
+  if (found.isDirectory()) return openDirectory(spec, options, above);
   // What a file names is not read from a pipe or a device, which may never end.
   if (above.length > 0 && !found.isFile())
     throw new UserError(`${spec}: is neither a file nor a directory`, {
       hint: 'A leg is an index, a corpus file or a server.',
     });
-  return new Bm25Index(await loadCorpus([spec]), { analyzer: 'english' });
+  const { ties = 'position' } = options;
+  return new Bm25Index(await loadCorpus([spec]), { analyzer: 'english', ties });
 }
 
-async function openDirectory(folder: string, trust: Trust, above: readonly string[]): Promise<OpenRetriever> {
-  switch (await indexKind(folder)) {
+async function openDirectory(folder: string, options: OpenOptions, above: readonly string[]): Promise<OpenRetriever> {
+  const kind = await indexKind(folder);
+  switch (kind) {
     case DENSE_KIND:
-      return DenseRetriever.open(folder, trust);
+      refuseTies(folder, options);
+      return DenseRetriever.open(folder, options);
     case OPENSEARCH_KIND:
-      return OpenSearchRetriever.open(folder, trust);
+      refuseTies(folder, options);
+      return OpenSearchRetriever.open(folder, options);
     case HYBRID_KIND:
-      return openHybridDirectory(folder, trust, above);
+      refuseTies(folder, options);
+      return openHybridDirectory(folder, options, above);
     // Also says what is wrong with a directory that is no index.
     default:
-      return DiskBm25.open(folder);
+      return DiskBm25.open(folder, options.ties === undefined ? {} : { ties: options.ties });
   }
+}
+
+function refuseTies(spec: string, { ties }: OpenOptions): void {
+  if (ties === 'id') throw new UserError(`${spec}: --ties id is for BM25 indexes and corpus files`);
 }
 
 /** What the manifest of a directory says that it is; undefined when there is none to be read. */

@@ -36,6 +36,8 @@ export interface Retriever {
    * Rejects when the signal is aborted or the retriever fails; never returns a partial batch.
    */
   search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]>;
+  /** Those of the ids that the corpus has, blanks around ids aside; of retrievers that can tell. Reads all passages. */
+  has?(ids: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   /** Of retrievers that have a cache. */
   statistics?(): RetrieverStatistics;
 }

@@ -2,7 +2,8 @@
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { isAddress } from '../../base/served-address.ts';
-import { PassageStore } from '../index/passage-store.ts';
+import { idsAmong, passageIds } from '../index/passage-lines.ts';
+import { PassageStore, type PassageTable } from '../index/passage-store.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
 import { requireTrusted, type Trust } from '../trust.ts';
 import { VECTORS_FILE } from './build.ts';
@@ -34,12 +35,14 @@ export class DenseRetriever implements Retriever {
   readonly #embedder: Embedder;
   readonly #index: VectorIndex;
   readonly #passages: PassageStore;
+  readonly #table: PassageTable;
 
-  private constructor(info: RetrieverInfo, embedder: Embedder, index: VectorIndex, passages: PassageStore) {
+  private constructor(info: RetrieverInfo, embedder: Embedder, index: VectorIndex, table: PassageTable) {
     this.info = info;
     this.#embedder = embedder;
     this.#index = index;
-    this.#passages = passages;
+    this.#passages = new PassageStore(table);
+    this.#table = table;
   }
 
   /** @throws UserError when the index is damaged, or the model cannot be opened or is not the one that made the vectors */
@@ -54,7 +57,7 @@ export class DenseRetriever implements Retriever {
         : await openLance(path.join(folder, LANCE_FOLDER), manifest.embedder.dimension, vectors.partitions);
     try {
       const embedder = await openSameEmbedder(folder, manifest, options);
-      return new DenseRetriever(infoOf(manifest), embedder, index, new PassageStore(table));
+      return new DenseRetriever(infoOf(manifest), embedder, index, table);
     } catch (error) {
       await index.close();
       throw error;
@@ -72,6 +75,10 @@ export class DenseRetriever implements Retriever {
       results.push(best.map(({ position, score }) => ({ passage: this.#passages.read(position), score })));
     }
     return results;
+  }
+
+  async has(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    return idsAmong(passageIds(this.#table), ids);
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,9 @@
-/** Queries and the passages known to answer them: BEIR's layout, or question files with `gold_ids`. */
+/** Queries and the passages known to answer them: BEIR's layout, TREC's, or question files with `gold_ids`. */
 import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
-import { readJsonLines, readLines } from '../../base/files.ts';
+import { readJsonLines } from '../../base/files.ts';
 import type { Grades } from './measures.ts';
+import { readQrels } from './qrels.ts';
 
 export interface JudgedQuery {
   readonly id: string;
@@ -11,7 +12,8 @@ export interface JudgedQuery {
   readonly grades: Grades;
 }
 
-const id = z.union([z.string().min(1), z.int().transform(String)]);
+/** Blanks around ids are taken for slips. */
+const id = z.union([z.string().trim().min(1), z.int().transform(String)]);
 /** BEIR's `{_id, text}` or `{id, question}`; further fields are passed over. */
 const queryLine = z.object({
   id: id.nullish(),
@@ -23,16 +25,20 @@ const queryLine = z.object({
 
 const HINT = 'Expected {"_id", "text"} (BEIR) or {"id", "question", "gold_ids"?}, one a line.';
 
+export interface Judged {
+  /** The queries that have at least one relevant passage, in the file's order. */
+  readonly judged: readonly JudgedQuery[];
+  /** Queries without one. */
+  readonly unjudged: number;
+  /** Queries that the judgements name, and the file of queries has not. */
+  readonly unknownQueries: number;
+}
+
 /**
- * The queries that have at least one relevant passage, in the file's order, and the number of those that have none.
- *
- * @param queries JSONL, plain or gzip; @param qrels BEIR's TSV of query, passage and grade, or undefined: the queries' `gold_ids`
+ * @param queries JSONL, plain or gzip; @param qrels a file of judgements (qrels.ts), or undefined: the queries' `gold_ids`
  * @throws UserError naming file, line and field; and when no query has a relevant passage
  */
-export async function readJudgedQueries(
-  queries: string,
-  qrels: string | undefined,
-): Promise<{ judged: JudgedQuery[]; unjudged: number }> {
+export async function readJudgedQueries(queries: string, qrels: string | undefined): Promise<Judged> {
   const grades = qrels === undefined ? undefined : await readQrels(qrels);
   const judged: JudgedQuery[] = [];
   const seen = new Set<string>();
@@ -52,7 +58,8 @@ export async function readJudgedQueries(
           qrels === undefined ? 'Give --qrels, or questions with gold_ids.' : 'Do queries and qrels belong together?',
       },
     );
-  return { judged, unjudged: seen.size - judged.length };
+  const unknownQueries = grades ? [...grades.keys()].filter((id) => !seen.has(id)).length : 0;
+  return { judged, unjudged: seen.size - judged.length, unknownQueries };
 }
 
 function parseQuery(value: unknown, place: string): { id: string; text: string; gold: readonly string[] } {
@@ -66,24 +73,4 @@ function parseQuery(value: unknown, place: string): { id: string; text: string; 
   if (id == null) throw new UserError(`${place}: _id: expected a non-empty string, found nothing`, { hint: HINT });
   if (text == null) throw new UserError(`${place}: text: expected a string, found nothing`, { hint: HINT });
   return { id, text, gold: parsed.data.gold_ids ?? [] };
-}
-
-/** Grades above zero by query; a first line that names the columns is passed over. */
-async function readQrels(file: string): Promise<Map<string, Map<string, number>>> {
-  const grades = new Map<string, Map<string, number>>();
-  for await (const { line, text } of readLines(file)) {
-    if (text.trim() === '' || (line === 1 && /^query-id\t/.test(text))) continue;
-    const [query, passage, grade, ...rest] = text.replace(/\r$/, '').split('\t');
-    if (!query || !passage || rest.length > 0 || !/^-?\d+$/.test(grade ?? ''))
-      throw new UserError(
-        `${file}:${line}: expected query, passage and a whole grade, separated by tabs, found ${JSON.stringify(text.slice(0, 60))}`,
-        {
-          hint: 'BEIR keeps it as qrels/test.tsv, with the columns query-id, corpus-id and score.',
-        },
-      );
-    if (Number(grade) <= 0) continue;
-    const own = grades.get(query) ?? new Map<string, number>();
-    grades.set(query, own.set(passage, Number(grade)));
-  }
-  return grades;
 }

@@ -33,4 +33,38 @@ describe('measures', () => {
     expect(reciprocalRank(['x', 'y', 'd5', 'd1'], grades, 10)).toBeCloseTo(1 / 3, 12);
     expect(reciprocalRank(['x', 'y', 'd5'], grades, 2)).toBe(0);
   });
+
+  // What trec_eval (by pytrec_eval) makes of these runs and judgements: ndcg_cut_10, recall_5, recall_20, recip_rank.
+  test.each<[string, Record<string, number>, number, number, number, number]>([
+    [
+      'd5 d27 d24 d12 d29 d28 d2 d4 d19 d21 d14 d22 d18',
+      { d8: 1, d23: 0, d11: 1, d25: 2, d22: 1, d28: 2, d20: 3, d16: 0, d0: 3, d14: 1, d7: 0, d1: 1, d13: 2 },
+      0.07809036703650632,
+      0.0,
+      0.3,
+      0.16666666666666666,
+    ],
+    [
+      'd6 d17 d21 d20 d29 d5 d22 d25 d12 d9 d0 d11 d13 d24 d4',
+      { d27: 1, d0: 1, d6: 1, d9: 2 },
+      0.44309491688511493,
+      0.25,
+      0.75,
+      1.0,
+    ],
+    [
+      'd5 d15 d28 d22 d29 d1 d8 d0 d11 d12 d26 d17 d13 d21 d20',
+      { d2: 3, d10: 1, d9: 0, d26: 1, d19: 1, d18: 1, d0: 2, d22: 2 },
+      0.22046069372288518,
+      0.14285714285714285,
+      0.42857142857142855,
+      0.25,
+    ],
+  ])('as trec_eval: %s', (run, judged, ndcg10, recall5, recall20, rank) => {
+    const ids = run.split(' ');
+    const own = new Map(Object.entries(judged).filter(([, grade]) => grade > 0));
+    expect(ndcg(ids, own, 10)).toBeCloseTo(ndcg10, 12);
+    expect([recall(ids, own, 5), recall(ids, own, 20)]).toEqual([recall5, recall20]);
+    expect(reciprocalRank(ids, own, 1000)).toBeCloseTo(rank, 12);
+  });
 });

@@ -1,7 +1,9 @@
 /** Reads passages back from the lines that passage-writer.ts writes, a buffer at a time. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { fileError } from '../../base/files.ts';
+import { parsePassageLine } from '../corpus.ts';
 import type { Passage } from '../retriever.ts';
+import type { PassageTable } from './passage-store.ts';
 
 const BUFFER_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
@@ -23,7 +25,7 @@ export function* readPassageLines(file: string, from: number, to: number): Gener
       filled += read;
       at += read;
       const end = buffer.subarray(0, filled).lastIndexOf(NEWLINE) + 1;
-      if (end > 0) yield parseLines(buffer.toString('utf8', 0, end));
+      if (end > 0) yield parseLines(buffer.toString('utf8', 0, end), file);
       buffer.copyWithin(0, end, filled);
       filled -= end;
       // A line that is longer than the buffer.
@@ -34,12 +36,21 @@ export function* readPassageLines(file: string, from: number, to: number): Gener
   }
 }
 
-function parseLines(lines: string): Passage[] {
+/** The ids of all passages, in order. */
+export function* passageIds({ file, ends }: PassageTable): Generator<string> {
+  for (const batch of readPassageLines(file, 0, ends.at(-1)!)) for (const { id } of batch) yield id;
+}
+
+/** Those of `wanted` that are among `ids`, blanks around them aside. */
+export function idsAmong(ids: Iterable<string>, wanted: ReadonlySet<string>): Set<string> {
+  const found = new Set<string>();
+  for (const id of ids) if (wanted.has(id.trim())) found.add(id.trim());
+  return found;
+}
+
+function parseLines(lines: string, file: string): Passage[] {
   return lines
     .slice(0, -1)
     .split('\n')
-    .map((line) => {
-      const [id, title, text] = JSON.parse(line) as [string, string, string];
-      return { id, title, text };
-    });
+    .map((line) => parsePassageLine(line, file));
 }

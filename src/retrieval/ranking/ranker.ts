@@ -11,6 +11,8 @@ export interface RankingSettings {
   readonly k1: number;
   /** Weight of the passage's length, in [0, 1]. */
   readonly b: number;
+  /** Which of equal scores comes first: the rank of each passage; default: its position. See ties.ts. */
+  readonly order?: Uint32Array | undefined;
 }
 
 /** Below this many passages scoring every posting is faster than finding out which ones can be skipped. */
@@ -20,15 +22,17 @@ const FEW_PASSAGES = 20_000;
 export class Ranker {
   readonly #arrays: IndexArrays;
   readonly #formula: Formula;
+  readonly #order: Uint32Array | undefined;
   readonly #search: (terms: readonly QueryTerm[], k: number, top: Top) => void;
 
   /** Without `impacts`, or for few passages, every posting is scored. The impacts have to be those of k1 and b. */
-  constructor(arrays: IndexArrays, { k1, b }: RankingSettings, impacts?: Impacts) {
+  constructor(arrays: IndexArrays, { k1, b, order }: RankingSettings, impacts?: Impacts) {
     if (!(k1 >= 0 && k1 < Number.POSITIVE_INFINITY)) throw new RangeError(`k1 must be at least 0, not ${k1}`);
     if (!(b >= 0 && b <= 1)) throw new RangeError(`b must lie in [0, 1], not ${b}`);
     if (impacts !== undefined && (impacts.k1 !== k1 || impacts.b !== b))
       throw new RangeError(`the impacts are those of k1 ${impacts.k1} and b ${impacts.b}, not of ${k1} and ${b}`);
     this.#arrays = arrays;
+    this.#order = order;
     this.#formula = createFormula(arrays, k1, b);
     if (impacts === undefined || arrays.passages < FEW_PASSAGES) {
       const exhaustive = new Exhaustive(arrays, this.#formula);
@@ -39,10 +43,10 @@ export class Ranker {
     }
   }
 
-  /** The k best passages that share a term with the query, best first, ties by position. @throws RangeError for a bad k */
+  /** The k best passages that share a term with the query, best first. @throws RangeError for a bad k */
   rank(terms: readonly QueryTerm[], k: number): Ranked {
     checkDepth(k);
-    const top = new Top(k);
+    const top = new Top(k, this.#order);
     this.#search(terms, k, top);
     return top.take();
   }

@@ -1,4 +1,4 @@
-/** The k best of the passages offered: higher scores first, equal ones by position in the corpus. */
+/** The k best of the passages offered: higher scores first, equal ones by position in the corpus, or in another order. */
 
 export interface Ranked {
   /** Positions in the corpus, best first. */
@@ -9,12 +9,15 @@ export interface Ranked {
 /** A binary heap whose root is the worst of those kept. */
 export class Top {
   readonly #k: number;
+  readonly #order: Uint32Array | undefined;
   #positions: Uint32Array;
   #scores: Float64Array;
   #size = 0;
 
-  constructor(k: number) {
+  /** @param order the rank of each position among equal scores; default: the position itself */
+  constructor(k: number, order?: Uint32Array) {
     this.#k = k;
+    this.#order = order;
     const room = Math.min(k, 64);
     this.#positions = new Uint32Array(room);
     this.#scores = new Float64Array(room);
@@ -87,7 +90,9 @@ export class Top {
 
   #isWorse(score: number, position: number, than: number): boolean {
     const other = this.#scores[than]!;
-    return score < other || (score === other && position > this.#positions[than]!);
+    if (score !== other) return score < other;
+    const [order, rival] = [this.#order, this.#positions[than]!];
+    return order === undefined ? position > rival : order[position]! > order[rival]!;
   }
 
   #grow(): void {
