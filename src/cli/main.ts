@@ -12,7 +12,9 @@ import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { indexCommand } from './index-group.ts';
 import { Interrupted } from './interrupt.ts';
+import { mcpCommand } from './mcp.ts';
 import { scoreCommand } from './score.ts';
+import { serveCommand } from './serve.ts';
 import { serveRetrieverCommand } from './serve-retriever.ts';
 import { warmupCommand } from './warmup.ts';
 import type { Io } from './widgets/io.ts';
@@ -29,6 +31,7 @@ Examples:
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 index build --corpus FILE --out DIR   a search index over your own passages
   search-e1 ask                             ask the embedded policy, or with --policy any other, and read along
+  search-e1 serve --policy runs/NAME        answer over HTTP, as OpenAI-compatible chat completions; mcp for editors
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
@@ -85,6 +88,8 @@ export function commands(io: Io): Command[] {
     dataCommand(io),
     scoreCommand(io),
     indexCommand(io),
+    serveCommand(io),
+    mcpCommand(io),
     serveRetrieverCommand(io),
   ];
 }
