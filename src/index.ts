@@ -75,7 +75,7 @@ export { parseAddress, type ServedAddress } from './engines/openai/address.ts';
 export { openServedModel, type ServedModelSettings } from './engines/openai/served-model.ts';
 export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
-export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
+export { type Agent, type AgentOptions, type Asked, type AskOptions, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
 export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
@@ -102,14 +102,14 @@ export type { Summary, Verdict } from './experiment/schema.ts';
 export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
-export type * from './policy/text-model.ts';
+export * from './policy/text-model.ts';
 // The agent's language and its loop.
 export { type Stretch, turnsOf } from './protocol/authors.ts';
 export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
 export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
 export type { Template } from './protocol/template.ts';
-export { readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
+export { openTemplate, readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
 // Retrieval.
 export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
 export { loadCorpus, type ReadCorpusOptions, readCorpus } from './retrieval/corpus.ts';
@@ -139,7 +139,13 @@ export type {
 export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
-export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
+export {
+  rollOutText,
+  type TextSegment,
+  type TextSurroundings,
+  type TextTask,
+  type TextTrajectory,
+} from './rollout/text-rollout.ts';
 export {
   isFailure,
   policyTokenCount,
@@ -148,13 +154,24 @@ export {
   type Trajectory,
 } from './rollout/trajectory.ts';
 export { readTrajectories } from './rollout/trajectory-file.ts';
-export type { Deadlines, RolloutLimits } from './rollout/turns.ts';
+export {
+  type Deadlines,
+  defaultDeadlines,
+  defaultLimits,
+  type RolloutEvent,
+  type RolloutLimits,
+} from './rollout/turns.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
 export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';
 export { RunDirectory } from './runs/run-directory.ts';
 export { RunFiles } from './runs/run-files.ts';
 export { renderMarkdown, renderTable } from './runs/table.ts';
+// An agent for others: as OpenAI's chat completions, and as tools of the Model Context Protocol.
+export { chatProtocol } from './serving/chat.ts';
+export { Desk, type DeskOptions } from './serving/desk.ts';
+export { mcpProtocol, mcpServer } from './serving/mcp.ts';
+export { defaultServingOptions, type ServingOptions, serveAgent } from './serving/serve-agent.ts';
 // The embedded world and the warm-up of base policies.
 export { filesSource } from './warmup/files-source.ts';
 export { type Recipe, recipeSchema, worldRecipe } from './warmup/recipe.ts';
