@@ -86,7 +86,7 @@ export {
 export { openServedModel, type ServedModelSettings } from './engines/openai/served-model.ts';
 export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
-export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
+export { type Agent, type AgentOptions, type Asked, type AskOptions, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
 export { type Comparison, compareEvaluations } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
@@ -114,7 +114,7 @@ export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
 export { policyGradientOf, policyGradientTerms } from './policy/policy-gradient.ts';
-export type * from './policy/text-model.ts';
+export * from './policy/text-model.ts';
 // The agent's language and its loop.
 export { type Stretch, turnsOf } from './protocol/authors.ts';
 export { type ExpertView, expertView } from './protocol/expert.ts';
@@ -179,6 +179,11 @@ export { readReportInput, renderReport } from './runs/report.ts';
 export { RunDirectory } from './runs/run-directory.ts';
 export { RunFiles } from './runs/run-files.ts';
 export { renderMarkdown, renderTable } from './runs/table.ts';
+// An agent for others: as OpenAI's chat completions, and as tools of the Model Context Protocol.
+export { chatProtocol } from './serving/chat.ts';
+export { Desk, type DeskOptions } from './serving/desk.ts';
+export { mcpProtocol, mcpServer } from './serving/mcp.ts';
+export { defaultServingOptions, type ServingOptions, serveAgent } from './serving/serve-agent.ts';
 // The embedded world and the warm-up of base policies.
 export { filesSource } from './warmup/files-source.ts';
 export { type Recipe, recipeSchema, worldRecipe } from './warmup/recipe.ts';

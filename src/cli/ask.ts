@@ -5,37 +5,20 @@ import { readLines } from '../base/files.ts';
 import { printable } from '../base/text.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { notesOf } from '../evaluation/reply-notes.ts';
-import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { type AgentCliOptions, addAgentOptions, agentOptions } from './agent-options.ts';
+import { repeatable } from './arguments.ts';
 import { runCommand } from './ask-commands.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
-import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
-import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
 import { jsonText, message } from './widgets/terminal.ts';
 
-interface Options {
-  readonly policy?: string;
-  readonly retriever?: string;
-  readonly trustServer: readonly string[];
-  readonly template?: string;
-  readonly searches?: number;
-  readonly passages?: number;
-  readonly temperature: number;
-  readonly seed: number;
-  readonly turnTokens?: number;
-  readonly contextTokens?: number;
+interface Options extends AgentCliOptions {
   readonly questions: readonly string[];
-  readonly raw?: boolean;
-  readonly tokenizer?: string;
-  readonly apiKeyEnv?: string;
-  readonly threads?: number;
-  readonly offline?: boolean;
   readonly json?: boolean;
 }
 
@@ -50,49 +33,15 @@ Examples:
 
 export function askCommand(io: Io): Command {
   const command = new Command('ask')
-    .argument('[question]', 'what to ask; quote it')
-    .option(
-      '--policy <which>',
-      'run directory, model directory, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
-    )
-    .option(
-      '--retriever <which>',
-      'passages (JSONL), an index directory, or a URL (default: what the policy was trained with)',
-    )
-    .addOption(trustOption())
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
-    .option('--searches <number>', 'searches at most', wholeNumber(0))
-    .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
-    .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
-    .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
-    .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
-    .option(
-      '--context-tokens <number>',
-      'tokens of prompt and response together (default: 4096, or as trained)',
-      wholeNumber(1),
-    )
+    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
+    .argument('[question]', 'what to ask; quote it');
+  return addAgentOptions(command)
     .addOption(repeatable('--questions <file>', 'questions with gold answers: those that stand there are judged'))
-    .option('--raw', 'continue a raw text by /completions, in place of a chat (served models)')
-    .option(
-      '--tokenizer <dir|file>',
-      "in place of the model's own; with --raw, its chat template is put around the prompt",
-    )
-    .option('--api-key-env <name>', 'environment variable with the API key (default: OPENAI_API_KEY)')
-    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
-    .option('--offline', 'take models of the Hub from the cache only')
     .option('--json', 'print one JSON document with the whole trajectory; the rest goes to stderr')
     .addHelpText('after', examples)
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
-      const { searches, passages, turnTokens, contextTokens } = options;
-      announceOpening(io, options.retriever);
-      const agent = await openAgent({
-        ...options,
-        trust: options.trustServer,
-        limits: { searches, passages, turnTokens, contextTokens },
-        locate: (place) => fetchModel(place, options, io),
-        onNote: (text) => io.err.write(`note: ${text}\n`),
-      });
+      const agent = await openAgent({ ...agentOptions(options, io), questions: options.questions });
       try {
         if (question !== undefined) await askOnce(agent, question, options, io);
         else if (process.stdin.isTTY && !options.json) await session(agent, io);
@@ -101,8 +50,6 @@ export function askCommand(io: Io): Command {
         await agent.close();
       }
     });
-  alsoCalled(command, '--model <which>', 'policy');
-  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */

@@ -59,6 +59,14 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
     says: 'Search indexes over your own passages: build, search, evaluate, look inside.',
     load: async (io) => (await import('./index-group.ts')).indexCommand(io),
   },
+  serve: {
+    says: 'Serve a search agent over HTTP, in the shape of OpenAI: chat completions, with searches and citations.',
+    load: async (io) => (await import('./serve.ts')).serveCommand(io),
+  },
+  mcp: {
+    says: 'Serve a search agent by the Model Context Protocol: the tools `ask` and `search`.',
+    load: async (io) => (await import('./mcp.ts')).mcpCommand(io),
+  },
   'serve-retriever': {
     says: 'Serve an index or a corpus over HTTP, in the format that existing trainers speak.',
     load: async (io) => (await import('./serve-retriever.ts')).serveRetrieverCommand(io),
@@ -77,6 +85,7 @@ Examples:
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 index build --corpus FILE --out DIR   a search index over your own passages
   search-e1 ask                             ask the embedded policy, or with --policy any other, and read along
+  search-e1 serve --policy runs/NAME        answer over HTTP, as OpenAI-compatible chat completions; mcp for editors
   search-e1 evaluate --policy runs/NAME     ask a policy the questions of benchmarks, as an agent or by a baseline
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl

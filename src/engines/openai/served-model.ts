@@ -12,11 +12,11 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { heard } from '../../base/heard.ts';
 import type { ServedAddress } from '../../base/served-address.ts';
+import { Slots } from '../../base/slots.ts';
 import type { TextModel, TextModelInfo, TextReply, TextRequest } from '../../policy/text-model.ts';
 import { fewerTokens, isRefusal, type OptionalField, refusedField } from './refusal.ts';
 import { NoReply, replyEvents } from './reply-events.ts';
 import { BrokenReply, readReply } from './reply-stream.ts';
-import { Slots } from './slots.ts';
 
 export interface ServedModelSettings {
   /** Sent as a bearer token; never printed, never recorded. Undefined: none is sent. */

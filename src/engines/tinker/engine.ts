@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
+import { Slots } from '../../base/slots.ts';
 import type {
   AdamWStep,
   CallOptions,
@@ -20,7 +21,6 @@ import type {
   TokenIds,
   TopLogprobs,
 } from '../../policy/policy.ts';
-import { Slots } from '../openai/slots.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { connect } from './connect.ts';
 import { RESTORE_HINT, TinkerFailure } from './failures.ts';

@@ -1,8 +1,8 @@
 /** Sampling and scoring through a sampling session: one snapshot of weights, many requests at a time. */
 import type { StreamKey } from '../../base/random.ts';
 import { uniformAt } from '../../base/random.ts';
+import type { Slots } from '../../base/slots.ts';
 import type { Sample, SampleRequest, TokenIds } from '../../policy/policy.ts';
-import type { Slots } from '../openai/slots.ts';
 import type { Caller } from './calls.ts';
 import type { Profile } from './profiles.ts';
 import { call } from './session.ts';
