@@ -89,6 +89,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const settings = await resolveSettings(settingsSchema, presets[options.preset], {
     file: options.config,
     set: options.set,
+    listing: 'search-e1 evolve --dry-run',
   });
   const asked = options.model ?? BASE_POLICY;
   if (options.download) await fetchModel(asked, options, io);
