@@ -3,10 +3,8 @@
  * its place) into a fresh LoRA adapter (or all weights), merged at the end. Method §1.3-6.
  */
 import { shownToTeacher } from '../algorithms/controls.ts';
-import { divergenceBatch, type PromptedPair } from '../algorithms/distill.ts';
-import { crossEntropyBatch } from '../algorithms/sft.ts';
+import type { PromptedPair } from '../algorithms/distill.ts';
 import { streamKey } from '../base/random.ts';
-import type { CrossEntropyBatch, DivergenceBatch, LossResult } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -14,7 +12,7 @@ import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
 import type { StageOutcome } from './results.ts';
 import { expertIds, optimizerStep, type Run } from './run.ts';
-import type { Settings } from './settings.ts';
+import { prepareTeaching } from './teaching.ts';
 import { batchOfStep, trainStep } from './train-step.ts';
 
 type DistillStage = { readonly name: string; readonly cycle: number; readonly from: string };
@@ -51,17 +49,19 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
   // Teacher: the checkpoint as GRPO left it, adapter off. Student: the same with the adapter on; B = 0, so they start equal.
   await run.journal.restoreKept(stage.from, policy);
   await policy.freeze();
+  const teaching = await prepareTeaching(run, stage.name, pairs);
   if (start.step > 0) await run.journal.restoreLatest(policy);
   else if (distill.adapter)
     await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
 
+  const isDistilled = distill.objective !== 'cross-entropy';
   for (let step = start.step + 1; step <= steps; step++) {
     run.throwIfCancelled();
     const batch = batchOfStep(pairs, step, distill.pairsPerStep, (epoch) =>
       streamKey(seed, stage.name, 'epoch', epoch),
     );
-    const loss = lossOf(batch, distill);
-    const trained = await trainStep(run, stage, step, loss, optimizerStep(distill, step, steps));
+    const taught = await teaching.step(batch);
+    const trained = await trainStep(run, stage, step, taught, optimizerStep(distill, step, steps));
     if ('stopped' in trained)
       return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
     const { result, update } = trained;
@@ -71,25 +71,22 @@ export async function distillRound(run: Run, stage: DistillStage, start: EvolveS
       step,
       steps,
       loss: result.loss,
-      kl: result.metrics.divergence ?? null,
-      clipFraction: result.metrics.clipFraction ?? null,
-      entropy: result.metrics.entropy ?? null,
-      teacherEntropy: result.metrics.teacherEntropy ?? null,
+      ...taught.metrics(result),
       gradientNorm: update.gradientNorm,
       skipped: update.skipped ? 1 : 0,
-      ...(loss.loss !== 'cross-entropy' ? klByClass(run, batch, result) : {}),
+      ...(isDistilled ? klByClass(run, batch, taught.divergences(result)) : {}),
     };
     await run.journal.metric(record);
-    if (step <= perEpoch && loss.loss !== 'cross-entropy')
-      await run.journal.writePairs(`${stage.name}-${String(step).padStart(4, '0')}`, pairRecords(batch, result));
+    if (step <= perEpoch && isDistilled) {
+      const shard = `${stage.name}-${String(step).padStart(4, '0')}`;
+      await run.journal.writePairs(shard, pairRecords(batch, taught.divergences(result)));
+    }
     run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
     if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
   }
   if (distill.adapter) await policy.mergeAdapter();
   return ended({ steps, stoppedBy: 'steps', keptStep: steps });
 }
-
-type DistillSettings = Settings['distill'];
 
 /** The pool's pairs with both prompts; those without anything to show to the teacher are left out. */
 async function promptedPairs(run: Run, stage: DistillStage): Promise<PromptedPair[]> {
@@ -120,19 +117,15 @@ function queryMask(run: Run, trajectory: Trajectory): (0 | 1)[] {
   return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
 }
 
-function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): DivergenceBatch | CrossEntropyBatch {
-  const { objective } = distill;
-  if (objective !== 'cross-entropy') return divergenceBatch(objective, batch, distill);
-  return crossEntropyBatch(
-    batch.map(({ studentPrompt: prompt, student, mask }) => ({ prompt, ids: student.ids, mask })),
-  );
-}
-
 /**
  * Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class,
  * or the engine did not report it token by token.
  */
-function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossResult): Record<string, number | null> {
+function klByClass(
+  run: Run,
+  batch: readonly PromptedPair[],
+  perToken: readonly Float32Array[] | undefined,
+): Record<string, number | null> {
   const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
   for (const [i, { student, mask }] of batch.entries())
     for (const [n, name] of tokenClasses(run.setup.tokenizer, student).entries()) {
@@ -146,7 +139,7 @@ function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossR
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], { perToken }: LossResult): PairRecord[] {
+function pairRecords(batch: readonly PromptedPair[], perToken: readonly Float32Array[] | undefined): PairRecord[] {
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },

@@ -3,6 +3,7 @@
  * vetted on it; presets change them. Units and ranges stand beside each field.
  */
 import { z } from 'zod';
+import { LESSONS } from '../algorithms/soft-targets.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 const count = z.int().min(1);
@@ -92,6 +93,14 @@ const distillSettings = z.strictObject({
    * supervised training on the expert trajectories themselves.
    */
   objective: z.enum(['forward-kl', 'reverse-kl', 'jsd', 'cross-entropy']).default('forward-kl'),
+  /**
+   * How much of the teacher's distribution is taught (algorithms/soft-targets.ts). auto: all of it where the engine can, else
+   * the most that it can.
+   */
+  targets: z.enum(LESSONS).default('auto'),
+  /** The teacher's likeliest tokens, where not all are taught; draws of them, where they are drawn. */
+  topK: count.default(20),
+  draws: count.default(8),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
@@ -241,6 +250,9 @@ const embedded: Settings = {
     expertTokens: 120,
     teacherSees: 'expert',
     objective: 'forward-kl',
+    targets: 'auto',
+    topK: 20,
+    draws: 8,
     tokens: 'all',
     adapter: { rank: 64, alpha: 128 },
     learningRate: 3e-4,

@@ -42,7 +42,9 @@ export async function sftRound(run: Run, stage: SftStage, start: EvolveState): P
     const batch = batchOfStep(responses, step, sft.sequencesPerStep, (epoch) =>
       streamKey(seed, stage.name, 'epoch', epoch),
     );
-    const trained = await trainStep(run, stage, step, crossEntropyBatch(batch), optimizerStep(sft, step, steps));
+    const loss = crossEntropyBatch(batch);
+    const reads = loss.sequences.map(({ ids }) => ids);
+    const trained = await trainStep(run, stage, step, { batch: loss, reads }, optimizerStep(sft, step, steps));
     if ('stopped' in trained)
       return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
     const { result, update } = trained;

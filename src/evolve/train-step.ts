@@ -1,13 +1,6 @@
 /** What a distillation round and a supervised round share: the batch of a step, and the step itself. */
 import { Random, type StreamKey } from '../base/random.ts';
-import {
-  type AdamWStep,
-  type CrossEntropyBatch,
-  type DivergenceBatch,
-  type LossResult,
-  NonFiniteError,
-  type StepResult,
-} from '../policy/policy.ts';
+import { type AdamWStep, type LossBatch, type LossResult, NonFiniteError, type StepResult } from '../policy/policy.ts';
 import type { Run } from './run.ts';
 
 /** The items of one step (from 1): passes over all items, `perStep` at a time, each pass in an order of its own. */
@@ -30,12 +23,13 @@ export async function trainStep(
   run: Run,
   stage: { readonly name: string; readonly from: string },
   step: number,
-  batch: DivergenceBatch | CrossEntropyBatch,
+  /** `reads`: what the engine reads for it, for the count of trained tokens. */
+  { batch, reads }: { readonly batch: LossBatch; readonly reads: readonly { readonly length: number }[] },
   adamW: AdamWStep,
 ): Promise<Trained> {
   const { policy } = run.setup;
   try {
-    const { losses, update } = await run.training(sequencesOf(batch), (watch) => policy.train([batch], adamW, watch));
+    const { losses, update } = await run.training(reads, (watch) => policy.train([batch], adamW, watch));
     return { result: losses[0]!, update };
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
@@ -44,13 +38,4 @@ export async function trainStep(
     await run.journal.restoreKept(stage.from, policy);
     return { stopped: error.message };
   }
-}
-
-/** What the engine reads for a batch, for the count of trained tokens. */
-function sequencesOf(batch: DivergenceBatch | CrossEntropyBatch): { readonly length: number }[] {
-  if (batch.loss === 'cross-entropy') return batch.sequences.map(({ ids }) => ids);
-  return batch.pairs.flatMap(({ teacherPrompt: teacher, studentPrompt: student, ids }) => [
-    { length: teacher.length + ids.length },
-    { length: student.length + ids.length },
-  ]);
 }
