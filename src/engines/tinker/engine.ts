@@ -112,6 +112,8 @@ export class TinkerPolicy implements Policy {
   #initial = true;
   /** Undefined before the first `freeze`; 'present' until a step is taken. */
   #frozen: 'present' | FrozenWeights | undefined;
+  /** Saved weights that the frozen ones are loaded from, and that nobody else needs: deleted when others are frozen. */
+  readonly #frozenAlone = new Set<string>();
   /** After a failed step: nothing but `restore` is meaningful. */
   #broken = false;
 
@@ -187,7 +189,7 @@ export class TinkerPolicy implements Policy {
   freeze(): Promise<void> {
     return this.#turns.change(async () => {
       this.#usable();
-      if (this.#frozen instanceof FrozenWeights) await this.#frozen.release();
+      await this.#releaseFrozen();
       this.#frozen = 'present';
     });
   }
@@ -237,8 +239,11 @@ export class TinkerPolicy implements Policy {
       const handle = await findHandle(folder);
       if (handle === undefined || handle.madeBy !== ownerOf(folder) || (await isShared(folder))) return;
       const frozen = this.#frozen instanceof FrozenWeights ? this.#frozen.source : undefined;
-      // A frozen copy may still have to be loaded from there.
-      if (frozen?.kind === 'saved' && frozen.path === handle.path) return;
+      // The frozen weights may still have to be loaded from there.
+      if (frozen?.kind === 'saved' && frozen.path === handle.path) {
+        this.#frozenAlone.add(handle.path);
+        return;
+      }
       if (this.#savedAs === handle.path) this.#savedAs = undefined;
       await deleteSaved(this.#session, handle.path);
     });
@@ -246,6 +251,8 @@ export class TinkerPolicy implements Policy {
 
   async close(): Promise<void> {
     const { http, context, closed } = this.#parts;
+    if (closed.signal.aborted) return;
+    await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
     await this.#session.close({ unload: context.profile.unload });
     http.close();
@@ -285,10 +292,18 @@ export class TinkerPolicy implements Policy {
     const { frozen } = context.profile;
     if (frozen === 'model') {
       const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`));
+      if (this.#savedAs === undefined) this.#frozenAlone.add(path);
       return new FrozenWeights({ kind: 'saved', path }, session, context);
     }
     const kind = frozen === 'initial' && this.#initial ? 'initial' : 'lost';
     return new FrozenWeights({ kind }, session, context);
+  }
+
+  async #releaseFrozen(): Promise<void> {
+    if (this.#frozen instanceof FrozenWeights) await this.#frozen.release();
+    this.#frozen = undefined;
+    for (const path of this.#frozenAlone) await deleteSaved(this.#session, path);
+    this.#frozenAlone.clear();
   }
 
   /** Where session or model are lost, as after a restart of the server, new ones are made: saved weights may have outlived them. */
