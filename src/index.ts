@@ -7,8 +7,8 @@
  * const settings = presets.smoke;
  * // null: the embedded world and its base policy.
  * const inputs = { questions: null, corpus: null, tokenizer: null, model: null, template: null, evaluate: [], threads: null };
- * const { setup, hashes, close } = await openSetup(inputs, settings);
- * const config = { schema: 1, preset: 'smoke', settings, inputs, hashes, versions: presentVersions() } as const;
+ * const { setup, hashes, engine, close } = await openSetup(inputs, settings);
+ * const config = { schema: 1, preset: 'smoke', settings, inputs, hashes, engine, versions: presentVersions() } as const;
  * const run = await RunDirectory.create('runs/mine', config);
  * const { results } = await evolve(setup, settings, run);
  * console.log(renderTable(results));
@@ -31,6 +31,7 @@ export { acceptedTrajectories, crossEntropyBatch, type Response } from './algori
 export { UserError } from './base/errors.ts';
 export type { Question } from './base/question.ts';
 export { Random, type StreamKey, streamKey, uniformAt } from './base/random.ts';
+export { parseAddress, type ServedAddress } from './base/served-address.ts';
 // Baselines over any text model.
 export { type BaselineName, baselineNames, promptedBaselines } from './baselines/all.ts';
 export type { Attempt } from './baselines/attempt.ts';
@@ -67,8 +68,16 @@ export {
   openPolicyDirectory,
   type PolicySource,
 } from './engines/onnx/engine.ts';
+export {
+  EMBEDDED,
+  type EngineIdentity,
+  type EngineSettings,
+  type OpenedEngine,
+  openEngine,
+  type Pace,
+  probe,
+} from './engines/open-engine.ts';
 // Models that others serve, and checkpoints behind the same contract.
-export { parseAddress, type ServedAddress } from './engines/openai/address.ts';
 export { openServedModel, type ServedModelSettings } from './engines/openai/served-model.ts';
 export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
@@ -99,6 +108,7 @@ export type { Summary, Verdict } from './experiment/schema.ts';
 export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 // The engine's contract, and the embedded engine.
 export * from './policy/policy.ts';
+export { policyGradientOf, policyGradientTerms } from './policy/policy-gradient.ts';
 export type * from './policy/text-model.ts';
 // The agent's language and its loop.
 export { type ExpertView, expertView } from './protocol/expert.ts';

@@ -40,6 +40,18 @@ it('rooms import only from rooms below them', () => {
   expect(wrong).toEqual([]);
 });
 
+it('engines are reached through engines/open-engine.ts alone, but for tests and the public API', () => {
+  const wrong: string[] = [];
+  for (const room of rooms.filter((name) => name !== 'engines'))
+    for (const entry of readdirSync(path.join(source, room), { recursive: true, encoding: 'utf8' })) {
+      if (!entry.endsWith('.ts') || entry.endsWith('.test.ts') || /testing/.test(entry)) continue;
+      for (const [, target] of readFileSync(path.join(source, room, entry), 'utf8').matchAll(/from '(\.[^']+)'/g))
+        if (/\/engines\//.test(target!) && !target!.endsWith('/engines/open-engine.ts'))
+          wrong.push(`${room}/${entry} imports ${target}`);
+    }
+  expect(wrong).toEqual([]);
+});
+
 it('every folder of src is a known room', () => {
   const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(folders.map((f) => f.name).sort()).toEqual([...rooms].sort());

@@ -5,9 +5,10 @@
  */
 import { policyGradientBatch } from '../../src/algorithms/grpo.ts';
 import { streamKey } from '../../src/base/random.ts';
+import { BASE_POLICY } from '../../src/checkpoint/base-policy.ts';
 import { readModel } from '../../src/checkpoint/model-directory.ts';
 import { openPolicy } from '../../src/engines/onnx/engine.ts';
-import { BASE_POLICY, openSetup } from '../../src/evolve/open.ts';
+import { openSetup } from '../../src/evolve/open.ts';
 import { presets } from '../../src/evolve/settings.ts';
 import { sliceQuestions } from '../../src/evolve/setup.ts';
 import { groupTasks, rollOut } from '../../src/rollout/rollouts.ts';

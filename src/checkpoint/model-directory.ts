@@ -4,7 +4,7 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
-import { readJson, writeFileAtomic } from '../base/files.ts';
+import { hashFile, readJson, sha256, writeFileAtomic } from '../base/files.ts';
 import { configJson, type ModelConfig, parseConfig } from './config.ts';
 import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
 import { tensorShapes } from './tensor-shapes.ts';
@@ -90,6 +90,13 @@ export async function weightFiles(folder: string): Promise<string[]> {
     throw new UserError(`${index}: ${issue?.path.join('.')}: ${issue?.message}`);
   }
   return [...new Set(Object.values(parsed.data.weight_map))].sort().map((name) => path.join(folder, name));
+}
+
+/** Stands for the weights in a model's folder: SHA-256 of their file; of several, the SHA-256 of theirs. */
+export async function hashWeights(folder: string): Promise<string> {
+  const hashes: string[] = [];
+  for (const file of await weightFiles(folder)) hashes.push(await hashFile(file));
+  return hashes.length === 1 ? hashes[0]! : sha256(...hashes);
 }
 
 /** Whether a model directory holds weights, or the index of shards. */

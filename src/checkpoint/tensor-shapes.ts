@@ -64,6 +64,11 @@ export function tensorShapes(config: ModelConfig): TensorShapes {
   return shapes;
 }
 
+/** Numbers in a model. */
+export function parameterCount(config: ModelConfig): number {
+  return [...tensorShapes(config).values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}
+
 /**
  * The tensors of a LoRA adapter: A [rank, in] and B [out, rank] of every linear layer of every block, as PEFT names them.
  * The A of q, k and v follow one another: one [3 rank, hidden] matrix.

@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { type Script, scriptedServer } from '../engines/openai/testing/scripted-server.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
 import { capture } from './testing/capture.ts';
 
 let folder: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { COMMIT, startFakeHub } from '../base/testing/hub-server.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { capture } from './testing/capture.ts';
 
 /** What is measured is little. */

@@ -2,16 +2,22 @@
 import os from 'node:os';
 import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
 import type { MissingFiles } from '../checkpoint/hub-model.ts';
 import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
-import { openMadeUpPolicy, openPolicyDirectory } from '../engines/onnx/engine.ts';
-import { type ComputationPlan, planComputation, trainingShards } from '../engines/onnx/memory.ts';
-import { layoutOf } from '../engines/onnx/model/parameters.ts';
+import { parameterCount } from '../checkpoint/tensor-shapes.ts';
+import {
+  type ComputationPlan,
+  openEngine,
+  openMadeUpPolicy,
+  type Pace,
+  planComputation,
+  probe,
+  trainingShards,
+} from '../engines/open-engine.ts';
 import { estimateStages } from '../evolve/estimate.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
-import { type Pace, probe } from '../evolve/probe.ts';
 import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
@@ -99,7 +105,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const pace = fits ? await measure(weights, config, settings, threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
-    model: { place, folder, parameters: layoutOf(config).total, ...config },
+    model: { place, folder, parameters: parameterCount(config), ...config },
     missing,
     samplingDefaults,
     computation: { ...plan, threads: trainingShards(config, threads, plan.tokens) },
@@ -114,15 +120,14 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
 
 /** @param folder of the weights; null = random ones */
 async function measure(folder: string | null, config: ModelConfig, settings: Settings, threads: number): Promise<Pace> {
-  const { concurrency, contextTokens, decodeBits } = settings.rollout;
-  const options = {
-    // Random tokens are sampled to their full length: no text, no stop strings.
-    pieces: new Array<string>(config.vocabulary).fill(''),
-    maxActive: concurrency,
-    decodeBits,
-    threads,
-  };
-  const policy = await (folder === null ? openMadeUpPolicy(config, options) : openPolicyDirectory(folder, options));
+  const { concurrency, contextTokens } = settings.rollout;
+  const { decodeBits } = settings.engine;
+  // Random tokens are sampled to their full length: no text, no stop strings.
+  const pieces = new Array<string>(config.vocabulary).fill('');
+  const policy =
+    folder === null
+      ? await openMadeUpPolicy(config, { pieces, maxActive: concurrency, decodeBits, threads })
+      : (await openEngine(settings.engine, { folder, pieces, concurrency, threads })).policy;
   try {
     return await probe(policy, { concurrency, contextTokens });
   } finally {

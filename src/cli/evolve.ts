@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { estimateRun } from '../evolve/estimate.ts';
 import { evolve } from '../evolve/evolve.ts';
-import { type Inputs, openSetup, type SetupHashes } from '../evolve/open.ts';
+import { type Inputs, openSetup } from '../evolve/open.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
@@ -153,10 +153,10 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, engine, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     const estimate = await estimateRun(setup, plan.settings);
-    const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
+    const record = { preset: plan.preset, inputs: plan.inputs, hashes, engine, settings: plan.settings };
     io.out.write(
       options.json
         ? `${JSON.stringify({ ...record, estimate }, null, 2)}\n`
@@ -168,11 +168,11 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, close, ...made } = await openSetup(plan.inputs, plan.settings, { offline: true });
   try {
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
-    const directory = await openDirectory(plan, hashes, io);
+    const directory = await openDirectory(plan, made, io);
     try {
       const { results, timing } = await runIn(directory, setup, plan, options, io);
       io.out.write(options.json ? jsonText(plan, results, timing) : finalText(plan, results, timing, io));
@@ -184,11 +184,11 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
   }
 }
 
-async function openDirectory(plan: Plan, hashes: SetupHashes, io: Io): Promise<RunDirectory> {
+async function openDirectory(plan: Plan, made: Pick<RunConfig, 'hashes' | 'engine'>, io: Io): Promise<RunDirectory> {
   const { folder, preset, settings, inputs, resumed } = plan;
   if (resumed === undefined)
-    return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, hashes, versions: presentVersions() });
-  checkSameInputs(resumed, hashes, folder);
+    return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, ...made, versions: presentVersions() });
+  checkSameInputs(resumed, made, folder);
   for (const note of versionNotes(resumed)) io.err.write(`note: ${note}\n`);
   return RunDirectory.open(folder);
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { capture } from './testing/capture.ts';
 

@@ -6,8 +6,10 @@ import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
-import { BASE_POLICY, hashWeights, openSetup } from '../evolve/open.ts';
+import { hashWeights } from '../checkpoint/model-directory.ts';
+import { openSetup } from '../evolve/open.ts';
 import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
 import { armOf } from '../experiment/arms.ts';
 import {

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
 import { main } from './main.ts';
 
 let root: string;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
+import { parameterCount } from '../checkpoint/tensor-shapes.ts';
 import { exportAdapter, exportMerged, openExport } from '../runs/export.ts';
 import { fetchModel } from './fetch-model.ts';
 import type { Io } from './widgets/io.ts';
@@ -58,7 +59,7 @@ export function exportCommand(io: Io): Command {
         from: source.folder,
         directory: path.resolve(options.out),
         family: source.config.family,
-        parameters: source.weights.length,
+        parameters: parameterCount(source.config),
         dtype: options.dtype,
         adapter: source.adapter ? { rank: source.adapter.rank, alpha: source.adapter.alpha } : null,
         base: options.adapterOnly ? source.base : null,

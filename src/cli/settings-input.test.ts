@@ -118,6 +118,24 @@ describe('settings', () => {
           ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
           : [prefix + key],
       );
-    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(leaves(preset)));
+    // One is read still where it stood before.
+    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set([...leaves(preset), 'rollout.decodeBits']));
+  });
+
+  it('may stand where they stood in 0.4', async () => {
+    const old = await resolveSettings(settingsSchema, preset, { set: ['rollout.decodeBits=8'] });
+    expect(old).toEqual(await resolveSettings(settingsSchema, preset, { set: ['engine.decodeBits=8'] }));
+    expect(old.engine).toEqual({ kind: 'embedded', decodeBits: 8 });
+    expect(old.rollout).not.toHaveProperty('decodeBits');
+    // As a run of 0.4 recorded them.
+    const { engine: _, ...recorded } = preset;
+    for (const decodeBits of [32, 4] as const)
+      expect(settingsSchema.parse({ ...recorded, rollout: { ...preset.rollout, decodeBits } })).toEqual({
+        ...preset,
+        engine: { kind: 'embedded', decodeBits },
+      });
+    await expect(resolveSettings(settingsSchema, preset, { set: ['engine.kind=abacus'] })).rejects.toThrow(
+      /engine\.kind/,
+    );
   });
 });

@@ -136,28 +136,34 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
 
 /** All dotted paths of a schema, those of objects included. */
 export function knownPaths(schema: z.ZodType, prefix = ''): string[] {
-  const inner = unwrap(schema);
-  if (!(inner instanceof z.ZodObject)) return [];
-  return Object.entries(inner.shape as Record<string, z.ZodType>).flatMap(([key, field]) => [
-    prefix + key,
-    ...knownPaths(field, `${prefix}${key}.`),
-  ]);
+  const paths = shapesOf(schema).flatMap((shape) =>
+    Object.entries(shape).flatMap(([key, field]) => [prefix + key, ...knownPaths(field, `${prefix}${key}.`)]),
+  );
+  return [...new Set(paths)];
 }
 
 /** The schema of a field; undefined when there is no such field. */
 function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undefined {
   let place: z.ZodType | undefined = unwrap(schema);
   for (const key of path) {
-    const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
-    if (!Object.hasOwn(shape, key)) return undefined;
+    const shape = place && shapesOf(place).find((one) => Object.hasOwn(one, key));
+    if (shape === undefined) return undefined;
     place = unwrap(shape[key]!);
   }
   return place;
 }
 
-/** The schema within "or null" and "by default". */
+/** The fields of an object, or of every object that may stand there. */
+function shapesOf(schema: z.ZodType): Record<string, z.ZodType>[] {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodUnion) return (inner.options as z.ZodType[]).flatMap(shapesOf);
+  return inner instanceof z.ZodObject ? [inner.shape as Record<string, z.ZodType>] : [];
+}
+
+/** The schema within "or null", "by default", and before what is made of it. */
 function unwrap(schema: z.ZodType): z.ZodType {
   if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return unwrap(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodPipe) return unwrap(schema.in as z.ZodType);
   return schema;
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
-import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { EMBEDDED, openEngine } from '../engines/open-engine.ts';
 import { builtInTemplates, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
@@ -119,11 +119,10 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
     const manifest = await interruptible('Continue with the same command and --resume.', (signal) =>
       warmUp(recipe, source, out, {
         versions: presentVersions(),
-        openPolicy: (folder) =>
-          openPolicyDirectory(folder, {
-            pieces: source.tokenizer.pieces,
-            ...(threads === undefined ? {} : { threads }),
-          }),
+        openPolicy: async (folder) => {
+          const { pieces } = source.tokenizer;
+          return (await openEngine(EMBEDDED, { folder, pieces, threads })).policy;
+        },
         onEvent: (event) => status.see(event),
         signal,
       }),

@@ -97,7 +97,7 @@ export async function openAgent(options: AgentOptions = {}): Promise<Agent> {
 }
 
 function policyOf({ name, weights, policy }: EnginePolicy): TextModelInfo {
-  return { engine: policy.info.engine, name, weights, deterministic: true };
+  return { engine: policy.info.engine, name, weights, deterministic: policy.capabilities.deterministic };
 }
 
 /** Questions as the embedded world spells them: lower case, a space before "'s" and the last mark. */

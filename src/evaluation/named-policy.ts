@@ -8,16 +8,14 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { apiKeyFor } from '../base/api-key.ts';
 import { UserError } from '../base/errors.ts';
+import { isAddress, parseAddress } from '../base/served-address.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { byCompletions } from '../engines/by-completions.ts';
-import { openPolicyDirectory } from '../engines/onnx/engine.ts';
-import { isAddress, parseAddress } from '../engines/openai/address.ts';
-import { apiKeyFor } from '../engines/openai/api-key.ts';
-import { openServedModel } from '../engines/openai/served-model.ts';
-import { BASE_POLICY, hashWeights } from '../evolve/open.ts';
+import { EMBEDDED, openEngine, openServed } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { TextModel } from '../policy/text-model.ts';
 import { Checkpoints, splitStage } from '../runs/checkpoints.ts';
@@ -27,12 +25,12 @@ import { readManifest } from '../warmup/manifest.ts';
 
 export type NamedPolicy = EnginePolicy | ServedPolicy;
 
-/** On the embedded engine: token ids. */
+/** On an engine of our own: token ids. */
 export interface EnginePolicy {
   readonly kind: 'engine';
   readonly name: string;
-  /** SHA-256 of the weights' file. */
-  readonly weights: string;
+  /** SHA-256 of the weights' file; null where they are not at hand. */
+  readonly weights: string | null;
   readonly policy: Policy;
   readonly tokenizer: Tokenizer;
   /** The run that it comes from. */
@@ -77,8 +75,8 @@ export async function openNamedPolicy(spec: string | undefined, options: NamedPo
     if (tokenizer !== undefined && !raw)
       throw new UserError('--tokenizer: a served chat model uses its own', { hint: 'It goes with --raw.' });
     const chatTemplate = tokenizer === undefined ? undefined : await loadTokenizer(tokenizer);
-    const served = await openServedModel(address, { apiKey: apiKeyFor(address.url, apiKeyEnv), concurrency });
-    const model = raw ? byCompletions(served, chatTemplate) : served;
+    const apiKey = apiKeyFor(address.url, apiKeyEnv);
+    const model = await openServed(address, { apiKey, concurrency, ...(raw && { completions: { chatTemplate } }) });
     return { kind: 'served', model, raw, chatTemplate, close: () => model.close() };
   }
   if (options.raw)
@@ -133,12 +131,8 @@ async function openFolder(
     ofWorld?: boolean;
   },
 ): Promise<EnginePolicy> {
-  const weights = await hashWeights(folder);
   const tokenizer = await loadTokenizer(tokenizerGiven ?? tokenizerFrom);
-  const policy = await openPolicyDirectory(folder, {
-    pieces: tokenizer.pieces,
-    maxActive: concurrency,
-    ...(threads !== undefined && { threads }),
-  });
+  // Measured as it is: whatever a run may have sampled with in training.
+  const { policy, weights } = await openEngine(EMBEDDED, { folder, pieces: tokenizer.pieces, concurrency, threads });
   return { kind: 'engine', name, weights, policy, tokenizer, run, ofWorld, close: () => policy.close() };
 }

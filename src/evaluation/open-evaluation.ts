@@ -4,7 +4,7 @@ import { sha256 } from '../base/files.ts';
 import { type BaselineName, promptedBaselines } from '../baselines/all.ts';
 import { attemptQuestion } from '../baselines/attempt-question.ts';
 import { questionsHash } from '../benchmarks/questions.ts';
-import { textPolicy } from '../engines/text-policy.ts';
+import { textPolicy } from '../engines/open-engine.ts';
 import type { Template } from '../protocol/template.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
@@ -138,7 +138,7 @@ function conditionsOf(
             name: policy.name,
             weights: policy.weights,
             tokenizer: policy.tokenizer.hash,
-            deterministic: true,
+            deterministic: policy.policy.capabilities.deterministic,
           },
     retriever: { kind, passages, corpusHash, settings: { ...settings } },
     prompts: Object.fromEntries(prompts),

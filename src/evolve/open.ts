@@ -1,19 +1,20 @@
 /** Opens what a run works with: the embedded world and its base policy, or the user's own questions, passages and model. */
-import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
-import { hashFile, sha256 } from '../base/files.ts';
+import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
-import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
+import { readConfig } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
-import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { type EngineIdentity, openEngine } from '../engines/open-engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
+import { refuseUnable } from './capabilities.ts';
 import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
 import type { Setup, Suite } from './setup.ts';
@@ -39,16 +40,16 @@ export interface SetupHashes {
   readonly evaluation: string;
   readonly template: string;
   readonly tokenizer: string;
-  readonly weights: string;
+  /** Null where the weights are not at hand: then the engine's identity stands for them. */
+  readonly weights: string | null;
 }
-
-/** The checkpoint that comes with the package. */
-export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.meta.url));
 
 /** What was opened, and how to close all of it. */
 export interface OpenedSetup {
   readonly setup: Setup;
   readonly hashes: SetupHashes;
+  /** The engine of `setup.policy`. */
+  readonly engine: EngineIdentity;
   /** Ends the engine, the retriever and their threads. */
   close(): Promise<void>;
 }
@@ -79,13 +80,14 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
     refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
     const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
-    const policy = await openPolicyDirectory(folder, {
+    const { policy, identity, weights } = await openEngine(settings.engine, {
+      folder,
       pieces: tokenizer.pieces,
-      maxActive: settings.rollout.concurrency,
-      decodeBits: settings.rollout.decodeBits,
-      ...(inputs.threads === null ? {} : { threads: inputs.threads }),
+      concurrency: settings.rollout.concurrency,
+      threads: inputs.threads ?? undefined,
     });
     opened.push(policy);
+    refuseUnable(identity.kind, policy.capabilities, settings);
     if (tokenizer.vocabulary > policy.info.vocabulary)
       throw new UserError(
         `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
@@ -97,9 +99,9 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
       evaluation: questionsHash(data.suites.flatMap((suite) => suite.questions)),
       template: sha256(JSON.stringify(template)),
       tokenizer: tokenizer.hash,
-      weights: await hashWeights(folder),
+      weights,
     };
-    return { setup: { ...data, policy, tokenizer, template }, hashes, close };
+    return { setup: { ...data, policy, tokenizer, template }, hashes, engine: identity, close };
   } catch (error) {
     await close();
     throw error;
@@ -156,11 +158,4 @@ async function openFiles(inputs: Inputs): Promise<Data> {
     trainingQuestions: questions,
     suites,
   };
-}
-
-/** Stands for the weights in a model's folder: SHA-256 of their file; of several, the SHA-256 of theirs. */
-export async function hashWeights(folder: string): Promise<string> {
-  const hashes: string[] = [];
-  for (const file of await weightFiles(folder)) hashes.push(await hashFile(file));
-  return hashes.length === 1 ? hashes[0]! : sha256(...hashes);
 }

@@ -67,8 +67,8 @@ describe('refuseUnfit', () => {
   it('does not offer quantised sampling where it frees next to nothing', () => {
     const small = { ...model, vocabulary: 236, hidden: 128, layers: 4, heads: 4, headSize: 32, intermediate: 384 };
     const options = (config: ModelConfig) => remedies(config, settings).map(({ option }) => option);
-    expect(options(model)).toContain('rollout.decodeBits=8');
-    expect(options(small)).not.toContain('rollout.decodeBits=8');
+    expect(options(model)).toContain('engine.decodeBits=8');
+    expect(options(small)).not.toContain('engine.decodeBits=8');
     expect(options(small)).toContain('rollout.concurrency=16');
   });
 });

@@ -4,7 +4,7 @@ import os from 'node:os';
 import { gigabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/onnx/memory.ts';
+import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/open-engine.ts';
 import type { Settings } from './settings.ts';
 
 export interface StageMemory {
@@ -29,12 +29,12 @@ export function memoryOfRun(
   settings: Settings,
   threads = os.availableParallelism(),
 ): StageMemory[] {
-  const { rollout, grpo, distill, method } = settings;
+  const { engine, rollout, grpo, distill, method } = settings;
   const context = Math.min(rollout.contextTokens, config.contextLength);
   const sampling = samplingMemory(config, {
     sequences: rollout.concurrency,
     sequenceTokens: context,
-    bits: rollout.decodeBits,
+    bits: engine.decodeBits,
     threads,
   });
   const stage = (name: string, adapter: { readonly rank: number } | null, frozen: boolean, tokens: number) => {
@@ -78,8 +78,8 @@ export function remedies(config: ModelConfig, settings: Settings, threads = os.a
       change: (s) => ({ ...s, rollout: { ...s.rollout, concurrency: Math.min(16, s.rollout.concurrency) } }),
     },
     {
-      option: 'rollout.decodeBits=8',
-      change: (s) => ({ ...s, rollout: { ...s.rollout, decodeBits: s.rollout.decodeBits === 4 ? 4 : 8 } }),
+      option: 'engine.decodeBits=8',
+      change: (s) => ({ ...s, engine: { ...s.engine, decodeBits: s.engine.decodeBits === 4 ? 4 : 8 } }),
     },
     {
       option: 'distill.adapter={"rank":16,"alpha":32}',

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LESSONS } from '../algorithms/soft-targets.ts';
+import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 const count = z.int().min(1);
@@ -42,8 +43,8 @@ const rolloutSettings = z.strictObject({
   contextTokens: count,
   /** Rollouts kept open at once. */
   concurrency: count,
-  /** Bits of a weight in sampling. 8 and 4 are for large models: faster and smaller, and not quite the policy itself. */
-  decodeBits: z.literal([32, 8, 4]).default(32),
+  /** Where `engine.decodeBits` stood before 0.5. */
+  decodeBits: z.literal([32, 8, 4]).exactOptional(),
   /** Deadline of one search and of one sampled turn, in seconds. */
   searchSeconds: positive,
   sampleSeconds: positive,
@@ -167,7 +168,7 @@ const adamW = {
 /** Runs recorded before these settings existed trained without them. */
 const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
 
-export const settingsSchema = z.strictObject({
+const fields = z.strictObject({
   /** Everything random follows from it. */
   seed: natural,
   /** How the policy is trained: the paper's method, or a baseline of its table (plan.ts). */
@@ -192,6 +193,7 @@ export const settingsSchema = z.strictObject({
   trainingQuestions: natural,
   /** Weights are checkpointed every so many training steps, and at the end of stages and pool shards. */
   checkpointEvery: count,
+  engine: engineSettingsSchema.default(EMBEDDED),
   rollout: rolloutSettings,
   grpo: grpoSettings,
   pool: poolSettings,
@@ -201,6 +203,13 @@ export const settingsSchema = z.strictObject({
   evaluation: evaluationSettings,
   guards: guardSettings,
 });
+
+/** Settings of before 0.5 are read too: what has moved since is put in its place. */
+export const settingsSchema = fields.transform(({ rollout: { decodeBits, ...rollout }, engine, ...rest }) => ({
+  ...rest,
+  engine: decodeBits === undefined ? engine : { ...engine, decodeBits },
+  rollout,
+}));
 
 export type Settings = z.infer<typeof settingsSchema>;
 export type RolloutSettings = Settings['rollout'];
@@ -214,6 +223,7 @@ const embedded: Settings = {
   world: { seed: 2605, trainingQuestions: 1500, hops: [1, 2, 3], size: 1 },
   trainingQuestions: 0,
   checkpointEvery: 1,
+  engine: EMBEDDED,
   rollout: {
     searches: 4,
     invalidTurns: 2,
@@ -223,7 +233,6 @@ const embedded: Settings = {
     observationTokens: 120,
     contextTokens: 448,
     concurrency: 96,
-    decodeBits: 32,
     searchSeconds: 30,
     sampleSeconds: 300,
   },
@@ -288,7 +297,6 @@ const paper: Settings = {
     observationTokens: 500,
     contextTokens: 4096,
     concurrency: 256,
-    decodeBits: 32,
   },
   grpo: {
     ...embedded.grpo,

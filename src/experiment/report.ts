@@ -1,9 +1,9 @@
 /** report.html of an experiment: verdicts, tables, differences, curves, the law, example pairs. One file, no script, no network. */
 import path from 'node:path';
 import { writeFileAtomic } from '../base/files.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import type { Decoder } from '../runs/report/decode.ts';
 import { type Html, html } from '../runs/report/html.ts';

@@ -54,13 +54,20 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
   const settings = begun?.settings ?? task.settings;
   // A run keeps the threads that it began with, and so do its forks: training on other threads may differ in the last bits.
   const inputs: Inputs = begun?.inputs ?? { ...embedded, model: options.model, threads: options.threads };
-  const { setup, hashes, close } = await openSetup(inputs, settings);
+  const { setup, close, ...made } = await openSetup(inputs, settings);
   try {
-    if (begun) checkSameInputs(begun, hashes, folder);
+    if (begun) checkSameInputs(begun, made, folder);
     const { preset } = options;
     const directory = begun
       ? await RunDirectory.open(folder)
-      : await RunDirectory.create(folder, { schema: 1, preset, settings, inputs, hashes, versions: presentVersions() });
+      : await RunDirectory.create(folder, {
+          schema: 1,
+          preset,
+          settings,
+          inputs,
+          ...made,
+          versions: presentVersions(),
+        });
     try {
       const before = task.arm ? undefined : planStages(settings)[task.end]!.name;
       const share = shareOf(task, settings);

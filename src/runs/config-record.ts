@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { type EngineIdentity, engineDifference, engineIdentitySchema, FIRST_ENGINE } from '../engines/open-engine.ts';
 import type { Inputs, SetupHashes } from '../evolve/open.ts';
 import { settingsSchema } from '../evolve/settings.ts';
 
@@ -25,7 +26,7 @@ const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
   evaluation: hash,
   template: hash,
   tokenizer: hash,
-  weights: hash,
+  weights: hash.nullable(),
 });
 
 export const versionsSchema = z.strictObject({
@@ -40,6 +41,7 @@ export const runConfigSchema = z.strictObject({
   settings: settingsSchema,
   inputs: inputsSchema,
   hashes: hashesSchema,
+  engine: engineIdentitySchema.default(FIRST_ENGINE),
   versions: versionsSchema,
 });
 
@@ -64,17 +66,26 @@ export function presentVersions(): RunConfig['versions'] {
 }
 
 /** Refuses to continue a run on other data: throws a UserError that names what has changed. */
-export function checkSameInputs(config: RunConfig, found: SetupHashes, folder: string): void {
+export function checkSameInputs(
+  config: RunConfig,
+  { hashes: found, engine }: { readonly hashes: SetupHashes; readonly engine: EngineIdentity },
+  folder: string,
+): void {
+  const difference = engineDifference(config.engine, engine);
+  if (difference !== undefined)
+    throw new UserError(`${folder}: ${difference}`, { hint: 'Continue it on the engine that it began with.' });
   for (const name of Object.keys(found) as (keyof SetupHashes)[]) {
     if (config.hashes[name] === found[name]) continue;
     const source = name === 'weights' ? config.inputs.model : name === 'evaluation' ? null : config.inputs[name];
     throw new UserError(
       `${folder}: ${name}${source === null ? '' : ` (${source})`} changed since the run began: ` +
-        `${config.hashes[name].slice(0, 12)}… was recorded, ${found[name].slice(0, 12)}… was found`,
+        `${shortened(config.hashes[name])} was recorded, ${shortened(found[name])} was found`,
       { hint: 'Bring back what the run began with, or start a new run with --out.' },
     );
   }
 }
+
+const shortened = (hash: string | null) => (hash === null ? 'none' : `${hash.slice(0, 12)}…`);
 
 /** One line for each version that differs from the recorded one: results may then differ in the last bits. */
 export function versionNotes(config: Pick<RunConfig, 'versions'>, present = presentVersions()): string[] {

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { streamKey } from '../base/random.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { layoutOf, type ModelConfig, viewOf } from '../engines/onnx/model/parameters.ts';
 import { freshAdapter } from '../engines/onnx/training/adapter.ts';
 import { largestDifference, randomWeights, referenceMerge } from '../engines/onnx/training/reference.testing.ts';
 import { writeSnapshot } from '../engines/onnx/training/snapshot.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
 import { exportAdapter, exportMerged, openExport } from './export.ts';
 import { smallConfig } from './testing/run-fixture.ts';
 

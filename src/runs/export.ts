@@ -3,30 +3,23 @@
  * the adapter alone in PEFT's format.
  */
 import { stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { type Adapter, readAdapter, writeAdapter } from '../checkpoint/adapter-directory.ts';
-import type { ModelConfig } from '../checkpoint/config.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
-import { readConfig, readWeights, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
+import { type Model, readModel, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
 import type { StoredType } from '../checkpoint/safetensors.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer.ts';
-import { adapterLayoutOf, layoutOf, viewOf } from '../engines/onnx/model/parameters.ts';
-import { AdapterMerge, type AdapterState } from '../engines/onnx/training/adapter.ts';
-import { named, readSnapshotModel } from '../engines/onnx/training/snapshot.ts';
-import { BASE_POLICY } from '../evolve/open.ts';
+import { isSaved, mergedWeights, readSavedModel } from '../engines/open-engine.ts';
 import { Checkpoints, splitStage } from './checkpoints.ts';
 import { RunFiles } from './run-files.ts';
 
-/** A model ready to be written. */
-export interface ExportSource {
+/** A model ready to be written; `weights` without the adapter. */
+export interface ExportSource extends Model {
   /** Where it lies: for a run the checkpoint of the stage. */
   readonly folder: string;
-  readonly config: ModelConfig;
-  /** Flat, as `layoutOf(config)` says; without the adapter. */
-  readonly weights: Float32Array;
-  readonly adapter?: AdapterState;
+  readonly adapter?: Adapter;
   /** What the weights without the adapter are, when they are a model that can be named. */
   readonly base: { readonly name: string; readonly revision?: string };
   readonly tokenizer?: TokenizerFiles;
@@ -40,22 +33,18 @@ export interface ExportSource {
 export async function openExport(place: string, adapter?: string, hub: HubOptions = {}): Promise<ExportSource> {
   const { folder: located, place: name } = await locateModel(place, hub);
   const folder = await checkpointOf(located);
-  if (await exists(path.join(folder, 'engine.json'))) {
+  if (isSaved(folder)) {
     if (adapter !== undefined) throw new UserError(`--adapter: ${folder} is a checkpoint, which keeps its own`);
-    const model = await readSnapshotModel(folder);
+    const model = await readSavedModel(folder);
     const tokenizer = await tokenizerOfRun(folder, hub);
     return { folder, ...model, base: { name: path.resolve(folder) }, ...(tokenizer && { tokenizer }) };
   }
-  const config = await readConfig(folder);
-  const layout = layoutOf(config);
-  const weights = new Float32Array(layout.total);
-  await readWeights(folder, config, (tensor) => viewOf(layout, weights, tensor));
+  const model = await readModel(folder);
   const tokenizer = (await exists(path.join(folder, 'tokenizer.json'))) ? await readTokenizerFiles(folder) : undefined;
   return {
     folder,
-    config,
-    weights,
-    ...(adapter !== undefined && { adapter: flatAdapter(config, await readAdapter(adapter, config)) }),
+    ...model,
+    ...(adapter !== undefined && { adapter: await readAdapter(adapter, model.config) }),
     base: baseOf(folder, name),
     ...(tokenizer && { tokenizer }),
   };
@@ -63,39 +52,19 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
 
 /** Writes the model, the adapter added to its weights by the engine's own arithmetic. */
 export async function exportMerged(source: ExportSource, folder: string, options: WriteOptions): Promise<void> {
-  const { config, tokenizer } = source;
-  const weights = named(layoutOf(config), await mergedWeights(source));
+  const { config, tokenizer, adapter } = source;
+  const weights = adapter ? await mergedWeights(source, adapter) : source.weights;
   await writeModel(folder, { config, weights, ...(tokenizer && { tokenizer }) }, options);
-}
-
-async function mergedWeights({ config, weights, adapter }: ExportSource): Promise<Float32Array> {
-  if (!adapter) return weights;
-  const merge = new AdapterMerge(config, availableParallelism());
-  try {
-    const merged = new Float32Array(weights.length);
-    await merge.add(weights, adapter, merged);
-    return merged;
-  } finally {
-    await merge.close();
-  }
 }
 
 /** Writes the adapter alone. Throws a UserError when there is none. */
 export async function exportAdapter(source: ExportSource, folder: string, dtype: StoredType): Promise<void> {
-  const { config, adapter, base } = source;
+  const { adapter, base } = source;
   if (!adapter)
     throw new UserError(`${source.folder}: has no adapter`, {
       hint: 'Distillation merges its adapter at the end of each round; leave out --adapter-only to export the whole model.',
     });
-  const { rank, alpha, values } = adapter;
-  await writeAdapter(folder, { rank, alpha, weights: named(adapterLayoutOf(config, rank), values) }, base, dtype);
-}
-
-function flatAdapter(config: ModelConfig, { rank, alpha, weights }: Adapter): AdapterState {
-  const layout = adapterLayoutOf(config, rank);
-  const values = new Float32Array(layout.total);
-  for (const { name, offset } of layout.entries) values.set(weights.get(name)!.data, offset);
-  return { rank, alpha, values };
+  await writeAdapter(folder, adapter, base, dtype);
 }
 
 function baseOf(folder: string, place: string): ExportSource['base'] {

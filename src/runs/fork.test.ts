@@ -54,8 +54,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function sit(name: string, before?: string): Promise<void> {
   const fresh = !(await readdir(folder)).includes(name);
   const known = fresh ? settings : (await new RunFiles(at(name)).config()).settings;
-  const { setup, hashes, close } = await openSetup(inputs, known);
-  const config = { schema: 1 as const, preset: 'toy', settings, inputs, hashes, versions: presentVersions() };
+  const { setup, hashes, engine, close } = await openSetup(inputs, known);
+  const config = { schema: 1 as const, preset: 'toy', settings, inputs, hashes, engine, versions: presentVersions() };
   const run = fresh ? await RunDirectory.create(at(name), config) : await RunDirectory.open(at(name));
   try {
     await evolve(setup, known, run, before === undefined ? {} : { before });

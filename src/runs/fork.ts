@@ -71,12 +71,13 @@ function decisive(
   settings: Settings,
   past: readonly { readonly kind: string; readonly cycle?: number }[],
 ): Record<string, unknown> {
-  const { seed, world, trainingQuestions, rollout, evaluation, guards, gate, grpo, pool, distill, sft } = settings;
+  const { seed, world, trainingQuestions, engine, rollout, evaluation, guards } = settings;
+  const { gate, grpo, pool, distill, sft } = settings;
   const ran = (kind: string) => past.filter((stage) => stage.kind === kind).length;
   const { steps, ...grpoRest } = grpo;
   const stepsOf = (cycle: number) => steps[Math.min(cycle, steps.length) - 1];
   return {
-    ...{ seed, world, trainingQuestions, rollout, evaluation, 'gate.questions': gate.questions },
+    ...{ seed, world, trainingQuestions, engine, rollout, evaluation, 'gate.questions': gate.questions },
     'guards.heldOutQuestions': guards.heldOutQuestions,
     ...(ran('grpo') > 0 ? { grpo: grpoRest, guards } : {}),
     ...Object.fromEntries(

@@ -222,9 +222,13 @@ describe('a run directory', () => {
 describe('the record of a configuration', () => {
   it('refuses to continue on other data, by name', () => {
     const config = smallConfig();
-    checkSameInputs(config, config.hashes, 'runs/x');
+    checkSameInputs(config, config, 'runs/x');
+    const elsewhere = { ...config, engine: { kind: 'abacus' as 'embedded', capabilities: null } };
+    expect(() => checkSameInputs(config, elsewhere, 'runs/x')).toThrow('runs/x: the engine was embedded, it is abacus');
     const withFile = { ...config, inputs: { ...config.inputs, corpus: '/data/wiki.jsonl' } };
-    expect(() => checkSameInputs(withFile, { ...config.hashes, corpus: 'f'.repeat(64) }, 'runs/x')).toThrow(
+    expect(() =>
+      checkSameInputs(withFile, { ...config, hashes: { ...config.hashes, corpus: 'f'.repeat(64) } }, 'runs/x'),
+    ).toThrow(
       'runs/x: corpus (/data/wiki.jsonl) changed since the run began: 222222222222… was recorded, ffffffffffff… was found',
     );
   });

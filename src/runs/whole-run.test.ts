@@ -49,9 +49,17 @@ async function sit(
   wrap: (journal: Journal) => Journal = (j) => j,
   onEvent?: (e: EvolveEvent) => void,
 ): Promise<Results> {
-  const { setup, hashes } = await openSetup(inputs, toy);
+  const { setup, hashes, engine } = await openSetup(inputs, toy);
   const place = path.join(folder, name);
-  const config = { schema: 1 as const, preset: 'toy', settings: toy, inputs, hashes, versions: presentVersions() };
+  const config = {
+    schema: 1 as const,
+    preset: 'toy',
+    settings: toy,
+    inputs,
+    hashes,
+    engine,
+    versions: presentVersions(),
+  };
   const fresh = !(await readdir(folder)).includes(name);
   const directory = fresh ? await RunDirectory.create(place, config) : await RunDirectory.open(place);
   try {

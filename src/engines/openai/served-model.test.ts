@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../base/errors.ts';
+import { parseAddress } from '../../base/served-address.ts';
 import type { TextRequest } from '../../policy/text-model.ts';
-import { parseAddress } from './address.ts';
 import { openServedModel, type ServedModelSettings } from './served-model.ts';
 import { type Reply, type Script, type ScriptedServerOptions, scriptedServer } from './testing/scripted-server.ts';
 

@@ -9,8 +9,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
+import type { ServedAddress } from '../../base/served-address.ts';
 import type { TextModel, TextModelInfo, TextReply, TextRequest } from '../../policy/text-model.ts';
-import type { ServedAddress } from './address.ts';
 import { BrokenReply, readReply } from './reply-stream.ts';
 import { Slots } from './slots.ts';
 

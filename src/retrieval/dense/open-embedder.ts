@@ -1,6 +1,7 @@
 /** Opens an embedder by the one word that a user gives for it: a model's folder, or http://HOST:PORT/v1#MODEL. */
-import { isAddress, parseAddress } from '../../engines/openai/address.ts';
-import { apiKeyFor } from '../../engines/openai/api-key.ts';
+
+import { apiKeyFor } from '../../base/api-key.ts';
+import { isAddress, parseAddress } from '../../base/served-address.ts';
 import { openE5Embedder } from './e5-embedder.ts';
 import type { Embedder, EmbedderInfo } from './embedder.ts';
 import { openServedEmbedder } from './served-embedder.ts';

@@ -6,7 +6,7 @@
 import OpenAI, { APIError } from 'openai';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
-import type { ServedAddress } from '../../engines/openai/address.ts';
+import type { ServedAddress } from '../../base/served-address.ts';
 import { type Embedder, type EmbedderInfo, normalizeRows, type TextRole } from './embedder.ts';
 
 export interface ServedEmbedderSettings {

@@ -181,6 +181,7 @@ export function smallConfig(): RunConfig {
       tokenizer: hash('5'),
       weights: hash('6'),
     },
+    engine: { kind: 'embedded', capabilities: null },
     versions: presentVersions(),
   };
 }

@@ -22,7 +22,7 @@ import type { Moments } from './adamw.ts';
 import type { TrainerState } from './training.ts';
 
 const FILES = { weights: 'model.safetensors', adapter: 'adapter.safetensors', optimizer: 'optimizer.safetensors' };
-const ENGINE = 'engine.json';
+export const ENGINE_FILE = 'engine.json';
 
 const engineSchema = z.strictObject({
   schema: z.literal(1),
@@ -54,7 +54,7 @@ export async function writeSnapshot(folder: string, config: ModelConfig, state: 
   await writeFileAtomic(path.join(folder, 'config.json'), json(configJson(config)));
   const { rank, alpha } = adapter ?? {};
   const engine = { schema: 1, steps: moments.steps, adapter: adapter ? { rank, alpha } : null, files };
-  await writeFileAtomic(path.join(folder, ENGINE), json(engine));
+  await writeFileAtomic(path.join(folder, ENGINE_FILE), json(engine));
 }
 
 /**
@@ -96,7 +96,7 @@ export async function readSnapshotModel(folder: string): Promise<SnapshotModel> 
 type EngineFile = z.infer<typeof engineSchema>;
 
 async function readEngineFile(folder: string): Promise<EngineFile> {
-  const file = path.join(folder, ENGINE);
+  const file = path.join(folder, ENGINE_FILE);
   const parsed = engineSchema.safeParse(await readJson(file));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -128,7 +128,7 @@ async function readFlat(
   const opened = await SafetensorsFile.open(file);
   try {
     if ((await hashFile(file)) !== files[name])
-      throw new UserError(`${file}: is not the file that ${path.join(folder, ENGINE)} was written with`, {
+      throw new UserError(`${file}: is not the file that ${path.join(folder, ENGINE_FILE)} was written with`, {
         hint: 'The writing was cut short or the file was changed. Use another checkpoint.',
       });
     const shapes = new Map(opened.tensors.map((tensor) => [tensor.name, tensor.shape]));

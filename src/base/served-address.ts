@@ -1,5 +1,5 @@
 /** Where a model is served: a base URL and, behind "#", the model's name, as in http://127.0.0.1:8000/v1#qwen2.5-3b */
-import { UserError } from '../../base/errors.ts';
+import { UserError } from './errors.ts';
 
 export interface ServedAddress {
   /** Base URL without a slash at its end, e.g. http://127.0.0.1:8000/v1 */

@@ -1,5 +1,5 @@
 /** The API key of a served model: from the environment only, and sent nowhere that the user would not expect. */
-import { UserError } from '../../base/errors.ts';
+import { UserError } from './errors.ts';
 
 const usual = 'OPENAI_API_KEY';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isAddress, parseAddress } from './address.ts';
 import { apiKeyFor } from './api-key.ts';
+import { isAddress, parseAddress } from './served-address.ts';
 
 describe('the address of a served model', () => {
   it.each([
