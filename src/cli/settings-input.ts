@@ -40,6 +40,7 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   const settings = structuredClone(preset) as Record<string, unknown>;
   for (const layer of layers) {
     refuseUnknown(schema, layer);
+    beginOtherKind(schema, settings, layer);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
@@ -87,6 +88,15 @@ function assign(settings: Record<string, unknown>, { path, value }: Layer): void
     place = place[key] as Record<string, unknown>;
   }
   place[path.at(-1)!] = value;
+}
+
+/** A group of several kinds, such as `engine`: what was set of one kind is no part of another. */
+function beginOtherKind(schema: z.ZodType, settings: Record<string, unknown>, { path, value }: Layer): void {
+  const parent = path.slice(0, -1);
+  const group = parent.length === 0 ? undefined : schemaAt(schema, parent);
+  if (!(group instanceof z.ZodDiscriminatedUnion) || group.def.discriminator !== path.at(-1)) return;
+  const present = valueAt(settings, parent);
+  if (isRecord(present) && present[path.at(-1)!] !== value) assign(settings, { source: '', path: parent, value: {} });
 }
 
 function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { LESSONS } from '../algorithms/soft-targets.ts';
-import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
+import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 const count = z.int().min(1);
@@ -207,16 +207,18 @@ const fields = z.strictObject({
 /** Settings of before 0.5 are read too: what has moved since is put in its place. */
 export const settingsSchema = fields.transform(({ rollout: { decodeBits, ...rollout }, engine, ...rest }) => ({
   ...rest,
-  engine: decodeBits === undefined ? engine : { ...engine, decodeBits },
+  engine: decodeBits === undefined ? engine : { ...EMBEDDED, decodeBits },
   rollout,
 }));
 
 export type Settings = z.infer<typeof settingsSchema>;
+/** Of a run whose engine computes on this machine. */
+export type LocalSettings = Settings & { readonly engine: LocalEngine };
 export type RolloutSettings = Settings['rollout'];
 export type PresetName = 'default' | 'smoke' | 'paper';
 
 /** The embedded world and its tiny policy: see docs/method.md for why clip and teacher temperature differ from the paper. */
-const embedded: Settings = {
+const embedded: LocalSettings = {
   seed: 1,
   method: 'search-e1',
   cycles: 2,
@@ -274,7 +276,7 @@ const embedded: Settings = {
 };
 
 /** Toy size: every part of the default runs, in under a minute; its figures mean nothing. */
-const smoke: Settings = {
+const smoke: LocalSettings = {
   ...embedded,
   cycles: 1,
   grpo: { ...embedded.grpo, steps: [3], questionsPerStep: 8 },
@@ -287,7 +289,7 @@ const smoke: Settings = {
 };
 
 /** The paper's settings and, where it is silent, those of the works it builds on (docs/method.md names each source). */
-const paper: Settings = {
+const paper: LocalSettings = {
   ...embedded,
   rollout: {
     ...embedded.rollout,
@@ -326,4 +328,4 @@ const paper: Settings = {
   guards: { ...embedded.guards, heldOutQuestions: 256, every: 25 },
 };
 
-export const presets: Readonly<Record<PresetName, Settings>> = { default: embedded, smoke, paper };
+export const presets: Readonly<Record<PresetName, LocalSettings>> = { default: embedded, smoke, paper };

@@ -28,7 +28,8 @@ import { FrozenWeights } from './frozen-weights.ts';
 import { findHandle, type Handle, isShared, ownerOf, readHandle, writeHandle } from './handles.ts';
 import { Http } from './http.ts';
 import { type Patience, usualPatience } from './patience.ts';
-import { type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
+import { isApproximate, samplerGapOf } from './probe.ts';
+import { type Profile, type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
 import { deleteSaved, type RemoteContext, RemoteWeights } from './remote-weights.ts';
 import { Session } from './session.ts';
 import { Turnstile } from './turnstile.ts';
@@ -81,7 +82,16 @@ export async function openTinkerPolicy(source: TinkerSource): Promise<TinkerPoli
   };
   try {
     const present = await RemoteWeights.create(session, context);
-    return new TinkerPolicy(source.profile, { http, session, context, present, closed, onNote });
+    const gap = await samplerGapOf(present, context.vocabulary, url);
+    const exact: Profile = isApproximate(gap) ? { ...profile, sampler: 'approximate' } : profile;
+    return new TinkerPolicy(source.profile, {
+      http,
+      session,
+      context: { ...context, profile: exact },
+      present,
+      closed,
+      onNote,
+    });
   } catch (error) {
     await session.close({ unload: profile.unload });
     http.close();
@@ -125,6 +135,27 @@ export class TinkerPolicy implements Policy {
     this.#present = present;
     this.info = { engine: 'tinker', vocabulary: context.vocabulary, contextLength: context.contextLength };
     this.capabilities = capabilitiesOf(context.profile, context.lora !== null, context.vocabulary);
+  }
+
+  /** The server's names of session and model, for the record. */
+  get ids(): { readonly session: string; readonly model: string } {
+    return { session: this.#session.id, model: this.#present.model.id };
+  }
+
+  /** Below the contract: for probes of the server. `create` makes further models, `release` gives them back. */
+  get parts(): {
+    readonly weights: RemoteWeights;
+    readonly profile: Profile;
+    readonly create: () => Promise<RemoteWeights>;
+    readonly release: (weights: RemoteWeights) => Promise<void>;
+  } {
+    const { context } = this.#parts;
+    return {
+      weights: this.#usable(),
+      profile: context.profile,
+      create: () => RemoteWeights.create(this.#session, context),
+      release: (weights) => this.#session.unload(weights.model.id),
+    };
   }
 
   /** Requests for samples that were sent again; their tokens may be others than those that were lost. */
