@@ -168,7 +168,10 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, engine, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const { setup, hashes, engine, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    onNote: (text) => io.err.write(`note: ${text}\n`),
+  });
   try {
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, engine, settings: plan.settings };
@@ -183,13 +186,17 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, close, ...made } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  const notes = { print: (text: string) => void io.err.write(`note: ${text}\n`) };
+  const { setup, close, ...made } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    onNote: (text) => notes.print(text),
+  });
   try {
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, made, io);
     try {
-      const { results, timing } = await runIn(directory, setup, plan, options, io);
+      const { results, timing } = await runIn(directory, setup, plan, options, io, notes);
       io.out.write(options.json ? jsonText(plan, results, timing) : finalText(plan, results, timing, io));
     } finally {
       await directory.close();
@@ -214,8 +221,10 @@ async function runIn(
   plan: Plan,
   options: Options,
   io: Io,
+  notes: { print: (text: string) => void },
 ): Promise<{ results: Results; timing: Timing }> {
   const area = new LiveArea(io.err, options.json !== true);
+  notes.print = (text) => area.print(`note: ${text}`);
   const meter = meterTokens(setup.policy);
   const status = new EvolveStatus(area, meter.tokens);
   area.print(`run directory ${plan.folder}`);

@@ -43,6 +43,7 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   const settings = structuredClone(preset) as Record<string, unknown>;
   for (const layer of layers) {
     refuseUnknown(schema, layer, hint);
+    beginOtherKind(schema, settings, layer);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
@@ -59,13 +60,13 @@ function flatten(
 ): Layer[] {
   return Object.entries(value).flatMap(([key, inner]) => {
     const own = [...path, key];
-    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || isWhole(schemaAt(schema, own));
+    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || hasKinds(schemaAt(schema, own));
     return isLeaf ? [{ source, path: own, value: inner }] : flatten(schema, inner, source, own);
   });
 }
 
-/** Of several forms: what is given as an object replaces the object that was there, and the form is not changed by itself. */
-function isWhole(schema: z.ZodType | undefined): schema is z.ZodDiscriminatedUnion {
+/** Of such a group an object that is given replaces the one that was there. */
+function hasKinds(schema: z.ZodType | undefined): schema is z.ZodDiscriminatedUnion {
   return schema instanceof z.ZodDiscriminatedUnion;
 }
 
@@ -102,14 +103,18 @@ function assign(settings: Record<string, unknown>, { path, value }: Layer): void
   place[path.at(-1)!] = value;
 }
 
-function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string | undefined): void {
+/** A group of several kinds, such as `engine`: what was set of one kind is no part of another. */
+function beginOtherKind(schema: z.ZodType, settings: Record<string, unknown>, { path, value }: Layer): void {
   const parent = path.slice(0, -1);
-  const forms = schemaAt(schema, parent);
-  if (isWhole(forms) && path.at(-1) === forms.def.discriminator)
-    throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
-      hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
-    });
+  const group = parent.length === 0 ? undefined : schemaAt(schema, parent);
+  if (!hasKinds(group) || group.def.discriminator !== path.at(-1)) return;
+  const present = valueAt(settings, parent);
+  if (isRecord(present) && present[path.at(-1)!] !== value) assign(settings, { source: '', path: parent, value: {} });
+}
+
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string | undefined): void {
   if (schemaAt(schema, path) !== undefined) return;
+  const parent = path.slice(0, -1);
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
     throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
       hint: `For example: --set ${parent.join('.')}=[10,20]`,

@@ -2,19 +2,20 @@
 import { UserError } from '../base/errors.ts';
 import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { streamKey } from '../base/random.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
-import { type EngineIdentity, openEngine } from '../engines/open-engine.ts';
+import { type EngineIdentity, isLocal, openEngine } from '../engines/open-engine.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
-import { refuseUnable } from './capabilities.ts';
+import { refuseUnable, shortcomings } from './capabilities.ts';
 import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
 import type { Setup, Suite } from './setup.ts';
@@ -54,8 +55,17 @@ export interface OpenedSetup {
   close(): Promise<void>;
 }
 
+export interface OpenOptions extends HubOptions {
+  /** Told what a person should know while the engine is open. */
+  readonly onNote?: (text: string) => void;
+}
+
 /** Opens everything that a run works with. A model on the Hub is downloaded unless the cache has it. */
-export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOptions = {}): Promise<OpenedSetup> {
+export async function openSetup(
+  inputs: Inputs,
+  settings: Settings,
+  { onNote, ...hub }: OpenOptions = {},
+): Promise<OpenedSetup> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
       `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and something to search go together`,
@@ -64,7 +74,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
       },
     );
   const embedded = inputs.questions === null;
-  if (!embedded && inputs.model === null)
+  if (!embedded && inputs.model === null && isLocal(settings.engine))
     throw new UserError('--model is missing: the base policy of the embedded world cannot read other text', {
       hint: 'Give a Hugging Face directory or hf:OWNER/NAME (Qwen2, Qwen3, Llama), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
     });
@@ -77,20 +87,22 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     const data = embedded ? openWorld(settings) : await openFiles(inputs);
     opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
-    refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
-    const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
+    const { folder, tokenizerAt } = await beginning(inputs, settings, hub);
+    const tokenizer = await loadTokenizer(tokenizerAt);
     const { policy, identity, weights } = await openEngine(settings.engine, {
       folder,
       pieces: tokenizer.pieces,
       concurrency: settings.rollout.concurrency,
       threads: inputs.threads ?? undefined,
+      seed: streamKey(settings.seed, 'engine')[0] >>> 1,
+      onNote,
     });
     opened.push(policy);
-    refuseUnable(identity.kind, policy.capabilities, settings);
+    refuseUnable(identity.kind, policy, settings);
+    for (const note of shortcomings(identity.kind, policy.capabilities, settings)) onNote?.(note);
     if (tokenizer.vocabulary > policy.info.vocabulary)
       throw new UserError(
-        `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
+        `${tokenizerAt}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
         { hint: 'Use the tokenizer that the model was trained with.' },
       );
     const hashes: SetupHashes = {
@@ -106,6 +118,29 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     await close();
     throw error;
   }
+}
+
+/** Where the policy begins, null on a server, and where its tokenizer is. */
+async function beginning(
+  inputs: Inputs,
+  { engine, ...settings }: Settings,
+  hub: HubOptions,
+): Promise<{ readonly folder: string | null; readonly tokenizerAt: string }> {
+  if (isLocal(engine)) {
+    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    const threads = inputs.threads === null ? {} : { threads: inputs.threads };
+    refuseUnfit(await readConfig(folder), { ...settings, engine }, threads);
+    return { folder, tokenizerAt: inputs.tokenizer ?? folder };
+  }
+  if (inputs.model !== null)
+    throw new UserError(`--model: the server at ${engine.url} has its own, engine.baseModel names it`, {
+      hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
+    });
+  if (inputs.tokenizer === null)
+    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
+      hint: "Give the model's directory, or its tokenizer.json.",
+    });
+  return { folder: null, tokenizerAt: inputs.tokenizer };
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };
