@@ -10,6 +10,7 @@ import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
 import { parameterCount } from '../checkpoint/tensor-shapes.ts';
 import {
   type ComputationPlan,
+  isLocal,
   openEngine,
   openMadeUpPolicy,
   type Pace,
@@ -19,9 +20,10 @@ import {
 } from '../engines/open-engine.ts';
 import { estimateStages } from '../evolve/estimate.ts';
 import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
-import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { type LocalSettings, type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
+import { diagnoseServer, serverText } from './doctor-server.ts';
 import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
 import type { Io } from './widgets/io.ts';
@@ -35,6 +37,8 @@ interface Options {
   readonly config?: string;
   readonly set: readonly string[];
   readonly threads?: number;
+  readonly engine?: string;
+  readonly tokenizer?: string;
   readonly json?: boolean;
 }
 
@@ -65,6 +69,8 @@ Examples:
   search-e1 doctor --model path/to/Qwen2.5-0.5B           memory, speed and time; config.json alone will do
   search-e1 doctor --model hf:Qwen/Qwen2.5-0.5B --preset paper     before anything large is downloaded
   search-e1 doctor --model base --set rollout.contextTokens=2048 --json
+  search-e1 doctor --engine http://127.0.0.1:8000 --tokenizer Qwen2.5-3B-Instruct --set engine.profile=verl \\
+    --set engine.baseModel=Qwen/Qwen2.5-3B-Instruct --set engine.loraRank=null      what a training server can do
 `;
 
 export function doctorCommand(io: Io): Command {
@@ -76,19 +82,28 @@ export function doctorCommand(io: Io): Command {
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048; may be repeated'))
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .option('--engine <url>', 'examine a training server: what of the method it can do (docs/distributed.md)')
+    .option('--tokenizer <file>', "the tokenizer of the server's model: its directory, or tokenizer.json")
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      const diagnosis = await diagnose(options, io);
+      const server = options.engine === undefined ? [] : ['engine.kind=tinker', `engine.url=${options.engine}`];
+      const settings = await resolveSettings(settingsSchema, presets[options.preset], {
+        file: options.config,
+        set: [...server, ...options.set],
+      });
+      const { engine } = settings;
+      if (!isLocal(engine)) {
+        const found = await diagnoseServer(settings, options.tokenizer, io);
+        io.out.write(options.json ? `${JSON.stringify(found, null, 2)}\n` : serverText(found));
+        return;
+      }
+      const diagnosis = await diagnose({ ...settings, engine }, options, io);
       io.out.write(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis));
     });
 }
 
-async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
-  const settings = await resolveSettings(settingsSchema, presets[options.preset], {
-    file: options.config,
-    set: options.set,
-  });
+async function diagnose(settings: LocalSettings, options: Options, io: Io): Promise<Diagnosis> {
   const asked = options.model ?? BASE_POLICY;
   if (options.download) await fetchModel(asked, options, io);
   const { folder, place, missing } = await lookUpModel(asked, options);
@@ -118,7 +133,12 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
 }
 
 /** @param folder of the weights; null = random ones */
-async function measure(folder: string | null, config: ModelConfig, settings: Settings, threads: number): Promise<Pace> {
+async function measure(
+  folder: string | null,
+  config: ModelConfig,
+  settings: LocalSettings,
+  threads: number,
+): Promise<Pace> {
   const { concurrency, contextTokens } = settings.rollout;
   const { decodeBits } = settings.engine;
   // Random tokens are sampled to their full length: no text, no stop strings.

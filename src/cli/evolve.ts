@@ -162,6 +162,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
   const { setup, hashes, engine, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
+    onNote: (text) => io.err.write(message(`note: ${text}`, io.err)),
   });
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
@@ -179,9 +180,12 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
   announceOpening(io, plan.inputs.corpus);
+  // Printed by whoever has the terminal: once the run is under way, the live status.
+  const told = { print: (text: string) => void io.err.write(message(text, io.err)) };
   const { setup, notes, close, ...made } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
+    onNote: (text) => told.print(`note: ${text}`),
   });
   try {
     for (const note of [...notes, ...setup.tokenizer.notes]) io.err.write(message(`note: ${note}`, io.err));
@@ -189,7 +193,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, made, io);
     try {
-      const { results, timing } = await runIn(directory, setup, plan, options, io);
+      const { results, timing } = await runIn(directory, setup, plan, options, io, told);
       const learned = !(await neverRight(directory, results));
       if (options.json) io.out.write(jsonText(plan, results, timing));
       else io.out.write(fitting(finalText(plan, results, timing, learned, options.details === true, io), io.out));
@@ -219,8 +223,10 @@ async function runIn(
   plan: Plan,
   options: Options,
   io: Io,
+  told: { print: (text: string) => void },
 ): Promise<{ results: Results; timing: Timing }> {
   const area = new LiveArea(io.err, options.json !== true);
+  told.print = (text) => area.print(text);
   const meter = meterTokens(setup.policy);
   const status = new EvolveStatus(area, meter.tokens);
   area.print(`run directory ${plan.folder}`);

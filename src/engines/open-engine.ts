@@ -11,6 +11,7 @@ import type { TextModel } from '../policy/text-model.ts';
 import { byCompletions } from './by-completions.ts';
 import { openPolicyDirectory } from './onnx/engine.ts';
 import { openServedModel } from './openai/served-model.ts';
+import { openTinker, tinkerIdentity, tinkerSettings } from './tinker/settings.ts';
 
 // ---------------------------------------------------------------------------------------------------------- settings
 
@@ -22,10 +23,21 @@ const embeddedSettings = z.strictObject({
 });
 
 /** The settings' group `engine`. */
-export const engineSettingsSchema = z.discriminatedUnion('kind', [embeddedSettings]);
+export const engineSettingsSchema = z.discriminatedUnion('kind', [embeddedSettings, tinkerSettings]);
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;
+export type LocalEngine = z.infer<typeof embeddedSettings>;
 
-export const EMBEDDED: EngineSettings = { kind: 'embedded', decodeBits: 32 };
+export const EMBEDDED: LocalEngine = { kind: 'embedded', decodeBits: 32 };
+
+/** Whether the engine computes on this machine, with weights from a folder, rather than on a server that has its own. */
+export function isLocal(settings: EngineSettings): settings is LocalEngine {
+  return settings.kind === 'embedded';
+}
+
+/** The engine with which a policy is measured as it is, whatever it may have sampled with in training. */
+export function measuring(settings: EngineSettings): EngineSettings {
+  return isLocal(settings) ? EMBEDDED : settings;
+}
 
 // ---------------------------------------------------------------------------------------------------------- identity
 
@@ -55,6 +67,7 @@ export const engineIdentitySchema = z.discriminatedUnion('kind', [
     /** Null in runs that were begun before they were recorded. */
     capabilities: capabilitiesSchema.nullable(),
   }),
+  z.strictObject({ kind: z.literal('tinker'), ...tinkerIdentity, capabilities: capabilitiesSchema }),
 ]);
 export type EngineIdentity = z.infer<typeof engineIdentitySchema>;
 
@@ -63,20 +76,32 @@ export const FIRST_ENGINE: EngineIdentity = { kind: 'embedded', capabilities: nu
 
 /** In what the two differ that has to stay the same for a run to be continued; undefined when in nothing. */
 export function engineDifference(had: EngineIdentity, found: EngineIdentity): string | undefined {
-  return had.kind === found.kind ? undefined : `the engine was ${had.kind}, it is ${found.kind}`;
+  if (had.kind !== found.kind) return `the engine was ${had.kind}, it is ${found.kind}`;
+  if (had.kind !== 'tinker' || found.kind !== 'tinker') return undefined;
+  // Address, session and model are others after a restart; the rest decides what is computed.
+  for (const part of ['profile', 'baseModel', 'loraRank'] as const)
+    if (had[part] !== found[part]) return `engine.${part} was ${had[part]}, it is ${found[part]}`;
+  return undefined;
 }
 
 // ----------------------------------------------------------------------------------------------------------- engines
 
 export interface EngineRequest {
-  /** A model directory: where the policy begins. A folder that the engine saved is one too. */
-  readonly folder: string;
+  /**
+   * Where the policy begins: a model directory, or a folder that an engine of these settings saved. Null on a server: its own
+   * base model.
+   */
+  readonly folder: string | null;
   /** The text of each token: `Tokenizer.pieces`. */
   readonly pieces: readonly string[];
   /** Sequences sampled at a time, at least 1. Default 96. */
   readonly concurrency?: number | undefined;
   /** Default: as many as the machine runs at a time. */
   readonly threads?: number | undefined;
+  /** For what the engine itself draws at its beginning, 31 bits. Default 0. */
+  readonly seed?: number | undefined;
+  /** Told what a person should know while the engine is open. */
+  readonly onNote?: ((text: string) => void) | undefined;
 }
 
 export interface OpenedEngine {
@@ -88,14 +113,22 @@ export interface OpenedEngine {
 }
 
 /** @throws UserError naming what cannot be opened, and why */
-export async function openEngine(
-  { decodeBits }: EngineSettings,
-  { folder, pieces, concurrency, threads }: EngineRequest,
-): Promise<OpenedEngine> {
+export async function openEngine(settings: EngineSettings, request: EngineRequest): Promise<OpenedEngine> {
+  const { folder, pieces, concurrency, threads, seed = 0, onNote } = request;
+  if (!isLocal(settings)) {
+    const { policy, identity } = await openTinker(settings, { pieces, seed, onNote });
+    if (folder !== null)
+      await policy.restore(folder, { optimizer: 'fresh' }).catch(async (error: unknown) => {
+        await policy.close();
+        throw error;
+      });
+    return { policy, identity: { kind: 'tinker', ...identity, capabilities: policy.capabilities }, weights: null };
+  }
+  if (folder === null) throw new RangeError('the embedded engine begins with a model directory');
   const weights = await hashWeights(folder);
   const policy = await openPolicyDirectory(folder, {
     pieces,
-    decodeBits,
+    decodeBits: settings.decodeBits,
     ...(concurrency !== undefined && { maxActive: concurrency }),
     ...(threads !== undefined && { threads }),
   });
@@ -135,3 +168,8 @@ export async function openServed(address: ServedAddress, options: ServedOptions)
 }
 
 export { textPolicy } from './text-policy.ts';
+
+// ------------------------------------------------------------------------------------------------------- for `doctor`
+
+/** What a training server can do, asked of it. */
+export { type Examination, examineServer } from './tinker/examine.ts';

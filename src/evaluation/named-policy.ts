@@ -15,7 +15,7 @@ import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { EMBEDDED, openEngine, openServed } from '../engines/open-engine.ts';
+import { EMBEDDED, measuring, openEngine, openServed } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { TextModel } from '../policy/text-model.ts';
 import { Checkpoints, splitStage } from '../runs/checkpoints.ts';
@@ -136,7 +136,8 @@ async function openFolder(
   const tokenizer = await loadTokenizer(tokenizerGiven ?? tokenizerFrom);
   for (const note of tokenizer.notes) onNote?.(note);
   // Measured as it is: whatever a run may have sampled with in training.
-  const { policy, weights } = await openEngine(EMBEDDED, { folder, pieces: tokenizer.pieces, concurrency, threads });
+  const engine = run === null ? EMBEDDED : measuring(run.settings.engine);
+  const { policy, weights } = await openEngine(engine, { folder, pieces: tokenizer.pieces, concurrency, threads });
   if (tokenizer.vocabulary > policy.info.vocabulary) {
     await policy.close();
     throw tooManyIds(tokenizer, tokenizerGiven ?? tokenizerFrom, policy.info.vocabulary, folder);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Capabilities } from '../policy/policy.ts';
-import { refuseUnable } from './capabilities.ts';
+import { refuseUnable, shortcomings } from './capabilities.ts';
 import { presets, type Settings } from './settings.ts';
 
 const everything: Capabilities = {
@@ -17,8 +17,9 @@ const everything: Capabilities = {
   checkpoints: 'files',
 };
 const { smoke } = presets;
+const info = { engine: 'abacus', vocabulary: 236, contextLength: 512 };
 const check = (can: Partial<Capabilities>, settings: Settings = smoke) =>
-  refuseUnable('abacus', { ...everything, ...can }, settings);
+  refuseUnable('abacus', { capabilities: { ...everything, ...can }, info }, settings);
 
 it('lets an engine that can do everything do it', () => {
   expect(() => check({})).not.toThrow();
@@ -27,10 +28,28 @@ it('lets an engine that can do everything do it', () => {
 it.each([
   [{ frozen: 'none' }, /^grpo\.klCoefficient: the engine "abacus" cannot keep/],
   [{ adapter: 'never' }, /^distill\.adapter: the engine "abacus" cannot attach/],
-  [{ divergences: [] }, /^distill\.objective: the engine "abacus" does not compute forward-kl/],
-  [{ pointwiseClip: false }, /^distill\.clip: /],
-] as const)('refuses what it cannot do: %j', (can, message) => {
-  expect(() => check(can)).toThrow(message);
+  [{ frozen: 'initial' }, /^grpo\.klCoefficient: the engine "abacus" can keep the weights that it was opened with/, 2],
+  [{ divergences: [] }, /^distill\.clip=1 needs the student's probabilities/],
+  [{ pointwiseClip: false }, /^distill\.clip=1 cuts single entries/],
+] as const)('refuses what it cannot do: %j', (can, message, cycles?: number) => {
+  expect(() => check(can, { ...smoke, cycles: cycles ?? 1 })).toThrow(message);
+});
+
+it('asks for no teacher that is kept where the tables of all pairs come before the first step', () => {
+  const distill = { ...smoke.distill, clip: null, adapter: null };
+  const settings = { ...smoke, cycles: 1, distill, grpo: { ...smoke.grpo, klCoefficient: 0 } };
+  expect(() => check({ frozen: 'none', adapter: 'never', divergences: [] }, settings)).not.toThrow();
+});
+
+it('says in what an engine departs from the settings without a reason to refuse them', () => {
+  const server: Capabilities = {
+    ...everything,
+    adapter: 'always',
+    sampler: 'approximate',
+    optimizer: { fresh: false, clip: false, betasPerStep: false, gradientNorm: false },
+  };
+  expect(shortcomings('abacus', everything, smoke)).toEqual([]);
+  expect(shortcomings('abacus', server, smoke)).toHaveLength(5);
 });
 
 it('refuses nothing that the settings do not ask for', () => {

@@ -3,10 +3,10 @@
  * its place) into a fresh LoRA adapter (or all weights), merged at the end. Method §1.3-6.
  */
 import { shownToTeacher } from '../algorithms/controls.ts';
-import { divergenceBatch, type PromptedPair } from '../algorithms/distill.ts';
+import type { PromptedPair } from '../algorithms/distill.ts';
 import { crossEntropyBatch, type Response } from '../algorithms/sft.ts';
 import { type StreamKey, streamKey } from '../base/random.ts';
-import type { Divergence, LossResult } from '../policy/policy.ts';
+import type { Divergence } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -18,6 +18,7 @@ import { expertIds, type Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { bestName, pairShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
+import { lossFigures, type TaughtStep, teachingOf } from './teaching.ts';
 import {
   heldOutRollouts,
   type Round,
@@ -88,6 +89,7 @@ export async function distillRound(run: Run, stage: Stage, start: EvolveState): 
     freezes: needsTeacher(distill),
     adapter: distill.adapter && { ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') },
     keep: distill.keep,
+    atStart: lessons.atStart,
     prepare: lessons.prepare,
   });
 }
@@ -105,6 +107,7 @@ const passesOf = ({ epochs, pairsPerStep: perStep, maxSteps }: DistillSettings):
 interface Lessons {
   readonly mined: number;
   readonly count: number;
+  readonly atStart?: Round['atStart'];
   readonly prepare: Round['prepare'];
 }
 
@@ -116,20 +119,25 @@ async function pairs(run: Run, stage: Stage, objective: Divergence): Promise<Les
   const longest = ({ teacherPrompt, student }: PromptedPair) => teacherPrompt.length + student.ids.length;
   const fit = thatFit(run, stage.name, 'pairs', mined, longest, 'lower distill.expertTokens');
   const firstPass = stepsPerEpoch(fit.length, passesOf(distill));
+  const teaching = teachingOf(run, stage.name, objective, fit);
   const prepare = (step: number): TrainingStep => {
     const batch = itemsOfStep(fit, step, passesOf(distill), orderOf(run, stage));
+    let taught: TaughtStep;
     return {
-      read: batch.flatMap(({ teacherPrompt, studentPrompt, student: { ids } }) =>
-        [teacherPrompt, studentPrompt].map((prompt) => ({ length: prompt.length + ids.length })),
-      ),
-      batches: () => [divergenceBatch(objective, batch, distill)],
+      read: teaching.reads(batch),
+      async batches(watch) {
+        taught = await teaching.step(batch, watch);
+        return [taught.batch];
+      },
       async record([result]) {
-        if (step <= firstPass) await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, result!));
-        return { metrics: { ...lossFigures(result!), ...klByClass(run, batch, result!) } };
+        const divergences = taught.divergences(result!);
+        if (step <= firstPass)
+          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, divergences));
+        return { metrics: { ...taught.metrics(result!), ...klByClass(run, batch, divergences) } };
       },
     };
   };
-  return { mined: mined.length, count: fit.length, prepare };
+  return { mined: mined.length, count: fit.length, atStart: teaching.atStart, prepare };
 }
 
 /** L = −Σ_n m_n log π(y_n | x, y_<n) / Σ_n m_n over the expert trajectories under the ordinary prompt (algorithms/sft.ts). */
@@ -186,21 +194,15 @@ function lossMask(run: Run, trajectory: Trajectory): readonly (0 | 1)[] {
   return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
 }
 
-function lossFigures({ loss, metrics }: LossResult): Record<string, number | null> {
-  return {
-    loss,
-    kl: metrics.divergence ?? null,
-    clipFraction: metrics.clipFraction ?? null,
-    entropy: metrics.entropy ?? null,
-    teacherEntropy: metrics.teacherEntropy ?? null,
-  };
-}
-
 /**
  * Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class,
  * or the engine did not report it token by token.
  */
-function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossResult): Record<string, number | null> {
+function klByClass(
+  run: Run,
+  batch: readonly PromptedPair[],
+  perToken: readonly Float32Array[] | undefined,
+): Record<string, number | null> {
   const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
   for (const [i, { student, mask }] of batch.entries())
     for (const [n, name] of tokenClasses(run.setup.tokenizer, student).entries()) {
@@ -214,7 +216,7 @@ function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossR
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], { perToken }: LossResult): PairRecord[] {
+function pairRecords(batch: readonly PromptedPair[], perToken: readonly Float32Array[] | undefined): PairRecord[] {
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },

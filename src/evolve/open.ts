@@ -2,6 +2,7 @@
 import { UserError } from '../base/errors.ts';
 import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { streamKey } from '../base/random.ts';
 import { emptyAnswersNote, trainableQuestions } from '../benchmarks/empty-answers.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
@@ -9,7 +10,7 @@ import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { type EngineIdentity, openEngine } from '../engines/open-engine.ts';
+import { type EngineIdentity, isLocal, openEngine } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Template } from '../protocol/template.ts';
 import { openTemplate } from '../protocol/templates.ts';
@@ -20,7 +21,7 @@ import type { Trust } from '../retrieval/trust.ts';
 import { keepAskable } from '../rollout/room.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
-import { refuseUnable } from './capabilities.ts';
+import { refuseUnable, shortcomings } from './capabilities.ts';
 import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
 import type { Setup, Suite } from './setup.ts';
@@ -62,11 +63,17 @@ export interface OpenedSetup {
   close(): Promise<void>;
 }
 
-/** Opens everything that a run works with; `named`: what only this command can say, and no record of it. A model on the Hub is downloaded unless the cache has it. */
+/** What only this command can say, and no record of it. */
+export interface OpenOptions extends HubOptions, Trust {
+  /** Told what a person should know while the engine is open. */
+  readonly onNote?: (text: string) => void;
+}
+
+/** Opens everything that a run works with. A model on the Hub is downloaded unless the cache has it. */
 export async function openSetup(
   inputs: Inputs,
   settings: Settings,
-  named: HubOptions & Trust = {},
+  { onNote, ...named }: OpenOptions = {},
 ): Promise<OpenedSetup> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
@@ -76,7 +83,7 @@ export async function openSetup(
       },
     );
   const embedded = inputs.questions === null;
-  if (!embedded && inputs.model === null)
+  if (!embedded && inputs.model === null && isLocal(settings.engine))
     throw new UserError('--model is missing: the base policy of the embedded world cannot read other text', {
       hint: 'Give a Hugging Face directory or hf:OWNER/NAME (Qwen2, Qwen3, Llama), e.g. one made by `search-e1 warmup --questions … --corpus … --tokenizer … --out DIR`.',
     });
@@ -89,19 +96,21 @@ export async function openSetup(
     const data = embedded ? openWorld(settings) : await openFiles(inputs, named);
     opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, named);
-    refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
-    const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
+    const { folder, tokenizerAt } = await beginning(inputs, settings, named);
+    const tokenizer = await loadTokenizer(tokenizerAt);
     const { policy, identity, weights } = await openEngine(settings.engine, {
       folder,
       pieces: tokenizer.pieces,
       concurrency: settings.rollout.concurrency,
       threads: inputs.threads ?? undefined,
+      seed: streamKey(settings.seed, 'engine')[0] >>> 1,
+      onNote,
     });
     opened.push(policy);
-    refuseUnable(identity.kind, policy.capabilities, settings);
+    refuseUnable(identity.kind, policy, settings);
+    for (const note of shortcomings(identity.kind, policy.capabilities, settings)) onNote?.(note);
     if (tokenizer.vocabulary > policy.info.vocabulary)
-      throw tooManyIds(tokenizer, inputs.tokenizer ?? folder, policy.info.vocabulary, folder);
+      throw tooManyIds(tokenizer, tokenizerAt, policy.info.vocabulary, folder ?? identity.kind);
     const hashes: SetupHashes = {
       questions: questionsHash(data.trainingQuestions),
       corpus: data.retriever.info.corpusHash,
@@ -165,6 +174,29 @@ function askableOf(
     },
     notes: [training, ...suites].flatMap(({ note }) => note ?? []),
   };
+}
+
+/** Where the policy begins, null on a server, and where its tokenizer is. */
+async function beginning(
+  inputs: Inputs,
+  { engine, ...settings }: Settings,
+  hub: HubOptions,
+): Promise<{ readonly folder: string | null; readonly tokenizerAt: string }> {
+  if (isLocal(engine)) {
+    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    const threads = inputs.threads === null ? {} : { threads: inputs.threads };
+    refuseUnfit(await readConfig(folder), { ...settings, engine }, threads);
+    return { folder, tokenizerAt: inputs.tokenizer ?? folder };
+  }
+  if (inputs.model !== null)
+    throw new UserError(`--model: the server at ${engine.url} has its own, engine.baseModel names it`, {
+      hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
+    });
+  if (inputs.tokenizer === null)
+    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
+      hint: "Give the model's directory, or its tokenizer.json.",
+    });
+  return { folder: null, tokenizerAt: inputs.tokenizer };
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };

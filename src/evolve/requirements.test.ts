@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { memoryOfRun, peakOf, refuseUnfit, remedies } from './requirements.ts';
-import { presets, type Settings } from './settings.ts';
+import { type LocalSettings, presets } from './settings.ts';
 
 const model: ModelConfig = {
   family: 'qwen2',
@@ -18,11 +18,11 @@ const model: ModelConfig = {
   tiedHead: true,
   contextLength: 32_768,
 };
-const settings: Settings = {
+const settings: LocalSettings = {
   ...presets.paper,
   distill: { ...presets.paper.distill, adapter: null },
 };
-const stagesOf = (changed: Settings) => memoryOfRun(model, changed).map(({ stage }) => stage);
+const stagesOf = (changed: LocalSettings) => memoryOfRun(model, changed).map(({ stage }) => stage);
 
 describe('memoryOfRun', () => {
   it('has the stages of the method', () => {
@@ -32,7 +32,7 @@ describe('memoryOfRun', () => {
   });
 
   it('keeps no frozen copy where nothing asks for one', () => {
-    const frozen = (changed: Settings) =>
+    const frozen = (changed: LocalSettings) =>
       memoryOfRun(model, changed)[0]!.parts.some(({ name }) => name === 'frozen copy');
     expect(frozen({ ...settings, method: 'grpo' })).toBe(true);
     expect(frozen({ ...settings, method: 'grpo', grpo: { ...settings.grpo, klCoefficient: 0 } })).toBe(false);

@@ -5,7 +5,7 @@ import { gigabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/open-engine.ts';
-import type { Settings } from './settings.ts';
+import type { LocalSettings } from './settings.ts';
 import { trainingLoads } from './stages.ts';
 
 export interface StageMemory {
@@ -27,7 +27,7 @@ const PROCESS_BYTES = 300e6;
 /** The training stages that differ in memory. Each holds weights and sampler too. */
 export function memoryOfRun(
   config: ModelConfig,
-  settings: Settings,
+  settings: LocalSettings,
   threads = os.availableParallelism(),
 ): StageMemory[] {
   const { engine, rollout } = settings;
@@ -58,8 +58,8 @@ export function peakOf(stages: readonly StageMemory[]): StageMemory {
 const WORTHWHILE = 0.01;
 
 /** Changes that lower the peak noticeably, those of least harm first; together with all before it in the list. */
-export function remedies(config: ModelConfig, settings: Settings, threads = os.availableParallelism()): Remedy[] {
-  const steps: { option: string; change: (s: Settings) => Settings }[] = [
+export function remedies(config: ModelConfig, settings: LocalSettings, threads = os.availableParallelism()): Remedy[] {
+  const steps: { option: string; change: (s: LocalSettings) => LocalSettings }[] = [
     {
       option: 'rollout.concurrency=16',
       change: (s) => ({ ...s, rollout: { ...s.rollout, concurrency: Math.min(16, s.rollout.concurrency) } }),
@@ -96,7 +96,7 @@ export function remedies(config: ModelConfig, settings: Settings, threads = os.a
 /** @throws UserError when the run's peak exceeds `available` bytes, with the settings that would make it fit */
 export function refuseUnfit(
   config: ModelConfig,
-  settings: Settings,
+  settings: LocalSettings,
   { threads = os.availableParallelism(), available = process.availableMemory() } = {},
 ): void {
   const peak = peakOf(memoryOfRun(config, settings, threads));

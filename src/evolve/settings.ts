@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import type { AdvantageForm } from '../algorithms/advantages.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
-import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
+import { LESSONS } from '../algorithms/soft-targets.ts';
+import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 // Nobody means more than these; a slip of the keyboard must not fill memory with plans and tasks.
@@ -120,6 +121,14 @@ const distillSettings = z.strictObject({
    * supervised training on the expert trajectories themselves.
    */
   objective: z.enum(['forward-kl', 'reverse-kl', 'jsd', 'cross-entropy']).default('forward-kl'),
+  /**
+   * How much of the teacher's distribution is taught (algorithms/soft-targets.ts). auto: all of it where the engine can, else
+   * the most that it can.
+   */
+  targets: z.enum(LESSONS).default('auto'),
+  /** The teacher's likeliest tokens, where not all are taught; draws of them, where they are drawn. */
+  topK: count.default(20),
+  draws: count.default(8),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
   /**
@@ -240,16 +249,18 @@ export function ofCycle<T>(list: readonly T[], cycle: number): T {
 /** Settings of before 0.5 are read too: what has moved since is put in its place. */
 export const settingsSchema = fields.transform(({ rollout: { decodeBits, ...rollout }, engine, ...rest }) => ({
   ...rest,
-  engine: decodeBits === undefined ? engine : { ...engine, decodeBits },
+  engine: decodeBits === undefined ? engine : { ...EMBEDDED, decodeBits },
   rollout,
 }));
 
 export type Settings = z.infer<typeof settingsSchema>;
+/** Of a run whose engine computes on this machine. */
+export type LocalSettings = Settings & { readonly engine: LocalEngine };
 export type RolloutSettings = Settings['rollout'];
 export type PresetName = 'default' | 'smoke' | 'paper';
 
 /** The embedded world and its tiny policy: see docs/method.md for why clip and teacher temperature differ from the paper. */
-const embedded: Settings = {
+const embedded: LocalSettings = {
   seed: 1,
   method: 'search-e1',
   cycles: 2,
@@ -294,6 +305,9 @@ const embedded: Settings = {
     expertTokens: 120,
     teacherSees: 'expert',
     objective: 'forward-kl',
+    targets: 'auto',
+    topK: 20,
+    draws: 8,
     tokens: 'all',
     keep: 'last',
     adapter: { rank: 64, alpha: 128 },
@@ -307,7 +321,7 @@ const embedded: Settings = {
 };
 
 /** Toy size: every part of the default runs, in under a minute; its figures mean nothing. */
-const smoke: Settings = {
+const smoke: LocalSettings = {
   ...embedded,
   cycles: 1,
   grpo: { ...embedded.grpo, steps: [3], questionsPerStep: 8 },
@@ -320,7 +334,7 @@ const smoke: Settings = {
 };
 
 /** The paper's settings and, where it is silent, those of the works it builds on (docs/method.md names each source). */
-const paper: Settings = {
+const paper: LocalSettings = {
   ...embedded,
   rollout: {
     ...embedded.rollout,
@@ -359,4 +373,4 @@ const paper: Settings = {
   guards: { ...embedded.guards, heldOutQuestions: 256, every: 25 },
 };
 
-export const presets: Readonly<Record<PresetName, Settings>> = { default: embedded, smoke, paper };
+export const presets: Readonly<Record<PresetName, LocalSettings>> = { default: embedded, smoke, paper };

@@ -119,8 +119,8 @@ export function trainingLoads(settings: Settings): (TrainingLoad & { readonly fr
 /** The settings, by name, that decide what a run does in these first stages of its plan. */
 export function decisive(settings: Settings, stages: readonly Stage[]): Record<string, unknown> {
   const { seed, world, trainingQuestions, engine, gate, guards } = settings;
-  // Which questions there are, and how they are cut into slices (setup.ts); and what computes.
-  const slices = {
+  // What computes; which questions there are, and how they are cut into slices (setup.ts).
+  const always = {
     seed,
     world,
     trainingQuestions,
@@ -128,7 +128,7 @@ export function decisive(settings: Settings, stages: readonly Stage[]): Record<s
     'gate.questions': gate.questions,
     'guards.heldOutQuestions': guards.heldOutQuestions,
   };
-  return Object.assign(slices, ...stages.map((stage) => kindOf(stage).decides(settings, stage)));
+  return Object.assign(always, ...stages.map((stage) => kindOf(stage).decides(settings, stage)));
 }
 
 // --------------------------------------------------------------------------------------------------------------- names

@@ -36,6 +36,8 @@ export interface Round {
   readonly adapter: AdapterConfig | null;
   /** The weights that it leaves: the last, or those that answered most held-out questions right, the later ones of equals. */
   readonly keep: 'last' | 'best';
+  /** Called while its start is present and frozen: before any step, and before what was trained since is brought back. */
+  readonly atStart?: (() => Promise<void>) | undefined;
   /** Prepares a step, from 1. */
   readonly prepare: (step: number) => Promise<TrainingStep> | TrainingStep;
 }
@@ -51,7 +53,7 @@ export interface TrainingStep {
 }
 
 export interface Figures {
-  readonly metrics: Readonly<Record<string, number | null>>;
+  readonly metrics: Readonly<Record<string, number | string | null>>;
   /** Watched for signs of collapse. */
   readonly health?: Health;
 }
@@ -121,6 +123,7 @@ async function begin(run: Run, stage: Stage, start: EvolveState, round: Round): 
   const isFresh = start.step === 0 && start.best === null;
   if (isFresh || round.freezes) await run.journal.restoreKept(stage.from, policy);
   if (round.freezes) await policy.freeze();
+  await round.atStart?.();
   if (!isFresh) {
     await run.journal.restoreLatest(policy);
     return start;

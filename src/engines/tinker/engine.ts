@@ -28,7 +28,8 @@ import { FrozenWeights } from './frozen-weights.ts';
 import { findHandle, type Handle, isShared, ownerOf, readHandle, writeHandle } from './handles.ts';
 import { Http } from './http.ts';
 import { type Patience, usualPatience } from './patience.ts';
-import { type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
+import { isApproximate, samplerGapOf } from './probe.ts';
+import { type Profile, type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
 import { deleteSaved, type RemoteContext, RemoteWeights } from './remote-weights.ts';
 import { Session } from './session.ts';
 import { Turnstile } from './turnstile.ts';
@@ -81,7 +82,16 @@ export async function openTinkerPolicy(source: TinkerSource): Promise<TinkerPoli
   };
   try {
     const present = await RemoteWeights.create(session, context);
-    return new TinkerPolicy(source.profile, { http, session, context, present, closed, onNote });
+    const gap = await samplerGapOf(present, context.vocabulary, url);
+    const exact: Profile = isApproximate(gap) ? { ...profile, sampler: 'approximate' } : profile;
+    return new TinkerPolicy(source.profile, {
+      http,
+      session,
+      context: { ...context, profile: exact },
+      present,
+      closed,
+      onNote,
+    });
   } catch (error) {
     await session.close({ unload: profile.unload });
     http.close();
@@ -112,6 +122,8 @@ export class TinkerPolicy implements Policy {
   #initial = true;
   /** Undefined before the first `freeze`; 'present' until a step is taken. */
   #frozen: 'present' | FrozenWeights | undefined;
+  /** Saved weights that the frozen ones are loaded from, and that nobody else needs: deleted when others are frozen. */
+  readonly #frozenAlone = new Set<string>();
   /** After a failed step: nothing but `restore` is meaningful. */
   #broken = false;
 
@@ -123,6 +135,27 @@ export class TinkerPolicy implements Policy {
     this.#present = present;
     this.info = { engine: 'tinker', vocabulary: context.vocabulary, contextLength: context.contextLength };
     this.capabilities = capabilitiesOf(context.profile, context.lora !== null, context.vocabulary);
+  }
+
+  /** The server's names of session and model, for the record. */
+  get ids(): { readonly session: string; readonly model: string } {
+    return { session: this.#session.id, model: this.#present.model.id };
+  }
+
+  /** Below the contract: for probes of the server. `create` makes further models, `release` gives them back. */
+  get parts(): {
+    readonly weights: RemoteWeights;
+    readonly profile: Profile;
+    readonly create: () => Promise<RemoteWeights>;
+    readonly release: (weights: RemoteWeights) => Promise<void>;
+  } {
+    const { context } = this.#parts;
+    return {
+      weights: this.#usable(),
+      profile: context.profile,
+      create: () => RemoteWeights.create(this.#session, context),
+      release: (weights) => this.#session.unload(weights.model.id),
+    };
   }
 
   /** Requests for samples that were sent again; their tokens may be others than those that were lost. */
@@ -187,7 +220,7 @@ export class TinkerPolicy implements Policy {
   freeze(): Promise<void> {
     return this.#turns.change(async () => {
       this.#usable();
-      if (this.#frozen instanceof FrozenWeights) await this.#frozen.release();
+      await this.#releaseFrozen();
       this.#frozen = 'present';
     });
   }
@@ -237,8 +270,11 @@ export class TinkerPolicy implements Policy {
       const handle = await findHandle(folder);
       if (handle === undefined || handle.madeBy !== ownerOf(folder) || (await isShared(folder))) return;
       const frozen = this.#frozen instanceof FrozenWeights ? this.#frozen.source : undefined;
-      // A frozen copy may still have to be loaded from there.
-      if (frozen?.kind === 'saved' && frozen.path === handle.path) return;
+      // The frozen weights may still have to be loaded from there.
+      if (frozen?.kind === 'saved' && frozen.path === handle.path) {
+        this.#frozenAlone.add(handle.path);
+        return;
+      }
       if (this.#savedAs === handle.path) this.#savedAs = undefined;
       await deleteSaved(this.#session, handle.path);
     });
@@ -246,6 +282,8 @@ export class TinkerPolicy implements Policy {
 
   async close(): Promise<void> {
     const { http, context, closed } = this.#parts;
+    if (closed.signal.aborted) return;
+    await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
     await this.#session.close({ unload: context.profile.unload });
     http.close();
@@ -285,10 +323,18 @@ export class TinkerPolicy implements Policy {
     const { frozen } = context.profile;
     if (frozen === 'model') {
       const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`));
+      if (this.#savedAs === undefined) this.#frozenAlone.add(path);
       return new FrozenWeights({ kind: 'saved', path }, session, context);
     }
     const kind = frozen === 'initial' && this.#initial ? 'initial' : 'lost';
     return new FrozenWeights({ kind }, session, context);
+  }
+
+  async #releaseFrozen(): Promise<void> {
+    if (this.#frozen instanceof FrozenWeights) await this.#frozen.release();
+    this.#frozen = undefined;
+    for (const path of this.#frozenAlone) await deleteSaved(this.#session, path);
+    this.#frozenAlone.clear();
   }
 
   /** Where session or model are lost, as after a restart of the server, new ones are made: saved weights may have outlived them. */

@@ -1,0 +1,113 @@
+/** `search-e1 doctor --engine URL`: what a training server can do of the method, before a run rests on it. */
+import { type Lesson, lessonFor } from '../algorithms/soft-targets.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { type Examination, examineServer, isLocal } from '../engines/open-engine.ts';
+import { refuseUnable, shortcomings } from '../evolve/capabilities.ts';
+import type { Settings } from '../evolve/settings.ts';
+import type { Io } from './widgets/io.ts';
+
+export interface ServerDiagnosis extends Omit<Examination, 'profile'> {
+  readonly profile: string;
+  /** How a distillation round with these settings would teach; the reason where it could not. */
+  readonly lesson: Lesson | { readonly refused: string };
+  /** Why a run with these settings would be refused; null: it would not. */
+  readonly refused: string | null;
+  readonly notes: readonly string[];
+}
+
+export async function diagnoseServer(
+  settings: Settings,
+  tokenizerAt: string | undefined,
+  io: Io,
+): Promise<ServerDiagnosis> {
+  const { engine } = settings;
+  if (isLocal(engine)) throw new RangeError('a training server was expected');
+  if (tokenizerAt === undefined)
+    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
+      hint: "Give the model's directory, or its tokenizer.json.",
+    });
+  const { pieces } = await loadTokenizer(tokenizerAt);
+  const found = await examineServer(engine, pieces, (text) => io.err.write(`note: ${text}\n`));
+  const { capabilities, vocabulary } = found;
+  const info = { engine: 'tinker', vocabulary, contextLength: engine.context };
+  return {
+    ...found,
+    profile: engine.profile,
+    lesson: attempt(
+      () => lessonFor(settings.distill, capabilities, vocabulary),
+      (refused) => ({ refused }),
+    ),
+    refused: attempt(
+      () => {
+        refuseUnable('tinker', { capabilities, info }, settings);
+        return null;
+      },
+      (reason) => reason,
+    ),
+    notes: shortcomings('tinker', capabilities, settings),
+  };
+}
+
+function attempt<T, U>(work: () => T, otherwise: (reason: string) => U): T | U {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return otherwise(`${messageOf(error)}${error.hint === undefined ? '' : `. ${error.hint}`}`);
+  }
+}
+
+const LESSONS: Readonly<Record<Lesson['kind'], string>> = {
+  distribution: 'the whole distribution, inside the engine',
+  'top-k': "the teacher's likeliest tokens",
+  tail: "the teacher's likeliest tokens, and all others as one",
+  draws: "draws of the teacher's likeliest tokens",
+  sampled: "the student's own tokens, judged by the teacher: much noise",
+};
+
+export function serverText(diagnosis: ServerDiagnosis): string {
+  const { url, profile, capabilities: can, samplerGap, training, lesson, refused, notes } = diagnosis;
+  const yes = (is: boolean) => (is ? 'yes' : 'no');
+  const rows = [
+    ['Server', `${url}, as ${profile}`],
+    ['GRPO with clip and k3', 'yes: forward, then one importance_sampling at ratio 1'],
+    [
+      'KL anchor',
+      { any: 'any round', initial: 'the weights that the server was started with', none: 'no' }[can.frozen],
+    ],
+    [
+      'Distillation',
+      'refused' in lesson ? lesson.refused : `${LESSONS[lesson.kind]}${'k' in lesson ? ` (${lesson.k})` : ''}`,
+    ],
+    ['Sampler', `${can.sampler}: ${samplerGap.toExponential(1)} nats off the trainer's log-probabilities`],
+    [
+      'Adapter',
+      can.adapter === 'always' ? 'LoRA from the first step on, in every stage' : 'none: all weights are trained',
+    ],
+    ['Fresh optimiser a stage', yes(can.optimizer.fresh)],
+    ['Gradient clip, betas a step', `${yes(can.optimizer.clip)}, ${yes(can.optimizer.betasPerStep)}`],
+    ['Gradient norm reported', yes(can.optimizer.gradientNorm)],
+    ['Checkpoints', 'on the server; a run keeps their names'],
+    ...(training === null
+      ? [['Training', 'not tried: the server holds one model at a time']]
+      : [
+          [
+            'Two half batches',
+            `${training.halves.toExponential(1)} nats off one (a step moves ${training.moved.toExponential(1)})`,
+          ],
+          ...(training.tables === null
+            ? []
+            : [['Tables of soft targets', `${training.tables.toExponential(1)} nats off single ones`]]),
+        ]),
+  ] as const;
+  const lines = rows.map(([name, value]) => `${name!.padEnd(29)}${value}`);
+  lines.push(
+    '',
+    refused === null
+      ? 'A run with these settings would be taken.'
+      : `A run with these settings would be refused: ${refused}`,
+  );
+  for (const note of notes) lines.push(`  ${note}`);
+  return `${lines.join('\n')}\n`;
+}
