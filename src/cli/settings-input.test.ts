@@ -118,8 +118,27 @@ describe('settings', () => {
           ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
           : [prefix + key],
       );
+    const ofEngines = (name: string) => name.startsWith('engine.');
+    const known = knownPaths(settingsSchema);
     // One is read still where it stood before.
-    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set([...leaves(preset), 'rollout.decodeBits']));
+    expect(new Set(known.filter((name) => !ofEngines(name)))).toEqual(
+      new Set([...leaves(preset).filter((name) => !ofEngines(name)), 'rollout.decodeBits']),
+    );
+    // Of engines, those of every kind.
+    for (const name of ['engine.kind', 'engine.decodeBits', 'engine.url', 'engine.overrides.clip'])
+      expect(known).toContain(name);
+  });
+
+  it('of a group of several kinds are those of the kind that is set', async () => {
+    const set = ['url=http://127.0.0.1:1', 'profile=verl', 'baseModel=a/b', 'loraRank=null'].map(
+      (one) => `engine.${one}`,
+    );
+    const { engine } = await resolve({ set: ['engine.kind=tinker', ...set] });
+    expect(engine).toMatchObject({ kind: 'tinker', profile: 'verl', loraRank: null, concurrency: 256 });
+    expect(engine).not.toHaveProperty('decodeBits');
+    await expect(resolve({ set })).rejects.toThrow('engine.url');
+    await expect(resolve({ set: ['engine.kind=tinker'] })).rejects.toThrow(/engine\.url: .*found nothing/);
+    await expect(resolve({ set: ['engine.kind=tinkr'] })).rejects.toThrow(/engine\.kind/);
   });
 
   it('may stand where they stood in 0.4', async () => {
