@@ -17,15 +17,19 @@
  */
 
 // The algorithms, as pure functions.
+export { type AdvantageForm, advantagesOf } from './algorithms/advantages.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
+  type Advantage,
   groupAdvantages,
   policyGradientBatch,
+  type RolledOutStep,
   type Weighted,
   weighGroups,
   zeroVarianceShare,
 } from './algorithms/grpo.ts';
 export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pairs.ts';
+export { type RewardPart, rewardOf } from './algorithms/reward.ts';
 export { acceptedTrajectories, crossEntropyBatch, type Response } from './algorithms/sft.ts';
 // Ground: errors, questions, random streams.
 export { UserError } from './base/errors.ts';
@@ -83,11 +87,11 @@ export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
 export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
-export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
+export { type Comparison, compareEvaluations } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
 export { readEvaluation } from './evaluation/evaluation-directory.ts';
 export { publishedRows } from './evaluation/published.ts';
-export type { EvaluationResults } from './evaluation/results.ts';
+export type { EvaluationResults, NamedEvaluation } from './evaluation/results.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';
@@ -111,6 +115,7 @@ export * from './policy/policy.ts';
 export { policyGradientOf, policyGradientTerms } from './policy/policy-gradient.ts';
 export type * from './policy/text-model.ts';
 // The agent's language and its loop.
+export { type Stretch, turnsOf } from './protocol/authors.ts';
 export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
 export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
@@ -142,6 +147,7 @@ export type {
   RetrieverInfo,
   RetrieverStatistics,
 } from './retrieval/retriever.ts';
+export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
 export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';

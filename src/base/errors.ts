@@ -6,10 +6,13 @@ export class UserError extends Error {
   override readonly name = 'UserError';
   /** What to do about it, printed on a line of its own. */
   readonly hint: string | undefined;
+  /** Once it is mended, work that is saved goes on from where it stopped. How is the command's to say (cli/interrupt.ts). */
+  readonly continues: boolean;
 
-  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(message: string, options: { hint?: string; cause?: unknown; continues?: boolean } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.hint = options.hint;
+    this.continues = options.continues ?? false;
   }
 }
 

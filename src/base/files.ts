@@ -20,7 +20,14 @@ export function fileError(error: unknown, file: string, doing: 'read' | 'write')
     });
   if (hasCode(error, 'ENOSPC', 'EDQUOT'))
     return new UserError(`${file}: the disk is full`, {
-      hint: 'Free some space, then continue with --resume; what was finished is kept.',
+      hint: 'Free some space.',
+      continues: true,
+      cause: error,
+    });
+  if (hasCode(error, 'EMFILE', 'ENFILE'))
+    return new UserError(`${file}: cannot ${doing}, too many files are open`, {
+      hint: 'Raise the limit of open files (ulimit -n).',
+      continues: true,
       cause: error,
     });
   return error instanceof Error ? error : new Error(String(error));

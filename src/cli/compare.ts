@@ -3,9 +3,10 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { type Comparison, compareEvaluations, type NamedEvaluation } from '../evaluation/compare.ts';
+import { type Comparison, compareEvaluations } from '../evaluation/compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from '../evaluation/comparison-tables.ts';
 import { readEvaluation } from '../evaluation/evaluation-directory.ts';
+import type { NamedEvaluation } from '../evaluation/results.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {

@@ -92,6 +92,7 @@ export function doctorCommand(io: Io): Command {
       const settings = await resolveSettings(settingsSchema, presets[options.preset], {
         file: options.config,
         set: [...server, ...options.set],
+        listing: 'search-e1 evolve --dry-run',
       });
       const { engine } = settings;
       if (!isLocal(engine)) {

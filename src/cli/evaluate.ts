@@ -7,10 +7,12 @@ import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
+import { resultsOf } from '../evaluation/measure.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
-import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
+import type { EvaluationResults } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
+import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
 import { decimal, repeatable, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -44,12 +46,9 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** A score with a larger share of failed questions is no score of the policy. */
-const MOST_FAILED = 0.01;
-
 const examples = `
-Scores are over all questions asked. A question whose server or search failed is recorded as failed, counts as 0, and is asked again
-when the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
+A question whose server or search failed was not measured: it is recorded as failed, left out of every figure, and asked again when
+the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
 
 Examples:
   search-e1 evaluate                                               the embedded base on the embedded world
@@ -216,10 +215,10 @@ function refuseManyFailures(folder: string, results: EvaluationResults, director
   const suites = results.rows.flatMap((row) => row.suites);
   const asked = suites.reduce((sum, { questions }) => sum + questions, 0);
   const failed = suites.reduce((sum, { failures }) => sum + failures, 0);
-  if (failed <= MOST_FAILED * asked) return;
+  if (failed <= MOST_FAILED_OF_MEASURED * asked) return;
   const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
   const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
-  throw new UserError(`${folder}: ${failed} of ${asked} questions failed and count as 0${example}`, {
+  throw new UserError(`${folder}: ${failed} of ${asked} questions failed${example}`, {
     hint: 'Give the same command again: only those are asked again.',
   });
 }

@@ -15,7 +15,7 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { refuseBesideResume, repeatable, wholeNumber } from './arguments.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
@@ -108,11 +108,26 @@ export function evolveCommand(io: Io): Command {
     });
 }
 
+/** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */
+function refuseBesideResume(command: Command, allowed: readonly string[]): void {
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (name === 'resume' || allowed.includes(name) || command.getOptionValueSource(name) !== 'cli') continue;
+    throw new UserError(
+      `${option.long} cannot be given with --resume: a run goes on with the settings that it began with`,
+      {
+        hint: 'Leave it out, or start a new run.',
+      },
+    );
+  }
+}
+
 async function planNew(options: Options): Promise<Plan> {
   const settings = await resolveSettings(settingsSchema, presets[options.preset], {
     file: options.config,
     set: options.set,
     seed: options.seed,
+    listing: 'search-e1 evolve --dry-run',
   });
   const folder = options.out ?? path.join('runs', `${timestamp()}-${options.preset}-seed${settings.seed}`);
   if (!options.dryRun) await RunDirectory.refuseUsed(folder);

@@ -101,6 +101,7 @@ async function define(
   const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
     part: file.settings && { source, value: file.settings },
     set: options.set,
+    listing: 'search-e1 experiment … --dry-run',
   });
   const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');
@@ -174,8 +175,12 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   try {
     summary = await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
-        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
-        ...{ signal, onEvent: (event) => status.see(event) },
+        folder: options.out,
+        jobs: options.jobs,
+        threads: os.availableParallelism(),
+        base,
+        signal,
+        onEvent: (event) => status.see(event),
       }),
     );
   } finally {

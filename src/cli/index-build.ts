@@ -9,7 +9,14 @@ import type { LengthForm } from '../retrieval/index/arrays.ts';
 import { type BuildEvent, buildIndex, partialFolder } from '../retrieval/index/build.ts';
 import type { Manifest } from '../retrieval/index/manifest.ts';
 import { byteSize, decimal, wholeNumber } from './arguments.ts';
-import { buildOther, locked, type OtherOptions, otherOptions } from './index-build-other.ts';
+import {
+  buildOther,
+  type Kind,
+  kinds,
+  locked,
+  type OtherOptions,
+  otherOptions,
+} from './index-build-dense-hybrid-opensearch.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
@@ -90,9 +97,6 @@ function refuseForeignOptions(command: Command, kind: Kind): void {
       hint: 'search-e1 index build --help has examples.',
     });
 }
-
-const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
-export type Kind = (typeof kinds)[number];
 
 const required: Record<Kind, readonly string[]> = {
   bm25: ['corpus'],

@@ -46,21 +46,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     .description('Search agents that teach themselves: GRPO and self-distillation, from question to results table.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', examples);
-  const commands = [
-    evolveCommand(io),
-    experimentCommand(io),
-    doctorCommand(io),
-    warmupCommand(io),
-    exportCommand(io),
-    askCommand(io),
-    evaluateCommand(io),
-    compareCommand(io),
-    dataCommand(io),
-    scoreCommand(io),
-    indexCommand(io),
-    serveRetrieverCommand(io),
-  ];
-  for (const command of commands) program.addCommand(command);
+  for (const command of commands(io)) program.addCommand(command);
   for (const command of withSubcommands(program))
     command
       .exitOverride()
@@ -83,6 +69,24 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return report(io, text, 'This should not have happened; please report it with the lines above.', 1);
   }
+}
+
+/** All commands, in the order of the help. */
+export function commands(io: Io): Command[] {
+  return [
+    evolveCommand(io),
+    experimentCommand(io),
+    doctorCommand(io),
+    warmupCommand(io),
+    exportCommand(io),
+    askCommand(io),
+    evaluateCommand(io),
+    compareCommand(io),
+    dataCommand(io),
+    scoreCommand(io),
+    indexCommand(io),
+    serveRetrieverCommand(io),
+  ];
 }
 
 function withSubcommands(command: Command): Command[] {

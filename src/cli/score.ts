@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJsonLines } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
-import { type Mean, type Score, type ScoreSummary, scorePrediction, summarizeScores } from '../benchmarks/score.ts';
-import { pairedBootstrap } from '../benchmarks/statistics.ts';
+import { type Score, type ScoreSummary, scorePrediction, summarizeScores } from '../benchmarks/score.ts';
+import { type Estimate, pairedBootstrap } from '../benchmarks/statistics.ts';
+import { estimateText } from '../runs/table.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
@@ -98,7 +99,7 @@ function keepUnique(byId: Map<string, number>, id: string | undefined, em: numbe
 interface Comparison {
   /** Questions that both files have. */
   readonly questions: number;
-  /** Mean exact match of this file minus the other's, with the bootstrap's 95 % interval. */
+  /** Estimate exact match of this file minus the other's, with the bootstrap's 95 % interval. */
   readonly difference: number;
   readonly low: number;
   readonly high: number;
@@ -129,13 +130,9 @@ function summaryText({ suites, micro, macro, note }: ScoreSummary): string {
   return [...lines, ...(note === null ? [] : [note]), ''].join('\n');
 }
 
-function row(name: string, questions: number | undefined, em: Mean, f1: Mean, subEm: Mean): string {
+function row(name: string, questions: number | undefined, em: Estimate, f1: Estimate, subEm: Estimate): string {
   const count = questions === undefined ? '' : `  n ${questions.toLocaleString('en')}`;
-  return `${name}: exact match ${figure(em)}  F1 ${figure(f1)}  substring ${figure(subEm)}${count}`;
-}
-
-function figure({ mean, standardError }: Mean): string {
-  return mean.toFixed(3) + (standardError === null ? '' : ` ±${standardError.toFixed(3)}`);
+  return `${name}: exact match ${estimateText(em, 3)}  F1 ${estimateText(f1, 3)}  substring ${estimateText(subEm, 3)}${count}`;
 }
 
 function comparisonText({ questions, difference, low, high }: Comparison): string {

@@ -22,6 +22,8 @@ export interface SettingsInput {
   /** `a.b=c`, later ones win. */
   readonly set?: readonly string[] | undefined;
   readonly seed?: number | undefined;
+  /** The command that prints all settings, for messages. */
+  readonly listing?: string;
 }
 
 /** Preset < file < --set < --seed. Throws a UserError for unknown keys and for values that the schema refuses. */
@@ -31,30 +33,41 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
     const value = await readJson(input.file);
     if (!isRecord(value))
       throw new UserError(`${input.file}: an object with settings was expected, found ${show(value)}`);
-    layers.push(...flatten(value, input.file));
+    layers.push(...flatten(schema, value, input.file));
   }
-  if (input.part !== undefined) layers.push(...flatten(input.part.value, input.part.source));
+  if (input.part !== undefined) layers.push(...flatten(schema, input.part.value, input.part.source));
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
+  const hint = input.listing && `\`${input.listing}\` prints all settings with their values.`;
   const settings = structuredClone(preset) as Record<string, unknown>;
   for (const layer of layers) {
-    refuseUnknown(schema, layer);
+    refuseUnknown(schema, layer, hint);
     beginOtherKind(schema, settings, layer);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
-  throw refusal(schema, parsed.error.issues, layers, settings);
+  throw new UserError(refusal(schema, parsed.error.issues, layers, settings), hint === undefined ? {} : { hint });
 }
 
-/** An object's leaves, each with its path; lists are leaves. */
-function flatten(value: Record<string, unknown>, source: string, path: readonly string[] = []): Layer[] {
-  return Object.entries(value).flatMap(([key, inner]) =>
-    isRecord(inner) && Object.keys(inner).length > 0
-      ? flatten(inner, source, [...path, key])
-      : [{ source, path: [...path, key], value: inner }],
-  );
+/** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
+function flatten(
+  schema: z.ZodType,
+  value: Record<string, unknown>,
+  source: string,
+  path: readonly string[] = [],
+): Layer[] {
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const own = [...path, key];
+    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || hasKinds(schemaAt(schema, own));
+    return isLeaf ? [{ source, path: own, value: inner }] : flatten(schema, inner, source, own);
+  });
+}
+
+/** Of such a group an object that is given replaces the one that was there. */
+function hasKinds(schema: z.ZodType | undefined): schema is z.ZodDiscriminatedUnion {
+  return schema instanceof z.ZodDiscriminatedUnion;
 }
 
 /** "a.b=c": the value is JSON, or a plain word; where a list belongs, "x,y" will do. */
@@ -94,29 +107,24 @@ function assign(settings: Record<string, unknown>, { path, value }: Layer): void
 function beginOtherKind(schema: z.ZodType, settings: Record<string, unknown>, { path, value }: Layer): void {
   const parent = path.slice(0, -1);
   const group = parent.length === 0 ? undefined : schemaAt(schema, parent);
-  if (!(group instanceof z.ZodDiscriminatedUnion) || group.def.discriminator !== path.at(-1)) return;
+  if (!hasKinds(group) || group.def.discriminator !== path.at(-1)) return;
   const present = valueAt(settings, parent);
   if (isRecord(present) && present[path.at(-1)!] !== value) assign(settings, { source: '', path: parent, value: {} });
 }
 
-function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string | undefined): void {
   if (schemaAt(schema, path) !== undefined) return;
   const parent = path.slice(0, -1);
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
     throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
       hint: `For example: --set ${parent.join('.')}=[10,20]`,
     });
-  throw unknownSetting(schema, source, path.join('.'));
+  throw new UserError(unknownSetting(schema, source, path.join('.')), hint === undefined ? {} : { hint });
 }
 
-function unknownSetting(schema: z.ZodType, source: string, name: string): UserError {
+function unknownSetting(schema: z.ZodType, source: string, name: string): string {
   const nearest = nearestPath(name, knownPaths(schema));
-  return new UserError(
-    `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`,
-    {
-      hint: '`--dry-run` prints all settings with their values.',
-    },
-  );
+  return `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`;
 }
 
 function refusal(
@@ -124,20 +132,19 @@ function refusal(
   issues: readonly z.core.$ZodIssue[],
   layers: readonly Layer[],
   settings: unknown,
-): UserError {
+): string {
   const faults = issues.map((issue) => {
     const path = issue.path.map(String);
     const name = path.join('.');
     // The last layer that touched the field, or something in or around it.
     const layer = layers.findLast((one) => one.path.every((key, i) => path[i] === undefined || path[i] === key));
     const source = layer?.source ?? 'settings';
-    if (issue.code === 'unrecognized_keys')
-      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
+    if (issue.code === 'unrecognized_keys') return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.'));
     // The library names the type that it found; the value says more.
     const expected = issue.message.replace(/, received \w+$/, '');
     return `${source}: ${name}: ${expected}, found ${show(valueAt(settings, path))}`;
   });
-  return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
+  return faults.join('\n');
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {

@@ -66,6 +66,7 @@ export function warmupCommand(io: Io): Command {
         file: options.config,
         set: options.set,
         seed: options.seed,
+        listing: 'search-e1 warmup --dry-run',
       });
       if (options.dryRun) {
         io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);

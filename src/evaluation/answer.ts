@@ -49,8 +49,8 @@ export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'su
 }
 
 /**
- * Scores an attempt. No answer scores 0, a failed attempt too: it stands as a failure beside the score and is asked again
- * when the evaluation is continued.
+ * Scores an attempt. No answer scores 0. A failed attempt has no score (0 stands in its place): it is in no figure, and is asked
+ * again when the evaluation is continued.
  */
 export function scoreAttempt(
   attempt: Attempt,

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { BaselineName } from '../baselines/all.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
-import { compareEvaluations, type NamedEvaluation } from './compare.ts';
+import { compareEvaluations } from './compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from './comparison-tables.ts';
 import type { Conditions } from './conditions.ts';
+import { resultsOf } from './measure.ts';
 import { publishedRows } from './published.ts';
-import { type EvaluationSuite, resultsOf } from './results.ts';
+import type { EvaluationSuite, NamedEvaluation } from './results.ts';
 import { resultsTable } from './results-table.ts';
 import { answersOf, makeAnswer, makeConditions, makeSuites } from './testing/fixtures.ts';
 

@@ -4,22 +4,15 @@
  */
 import { streamKey } from '../base/random.ts';
 import { baselineTitle } from '../baselines/all.ts';
-import { type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
+import { type Estimate, type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
-import { answerKey, type ScoredAnswer } from './answer.ts';
+import { answerKey } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
 import { publishedRows } from './published.ts';
-import type { EvaluationResults, MeanFigure, ResultRow } from './results.ts';
+import type { NamedEvaluation, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
-
-/** A finished evaluation under the name that the tables give it. */
-export interface NamedEvaluation {
-  readonly name: string;
-  readonly results: EvaluationResults;
-  readonly answers: ReadonlyMap<string, ScoredAnswer>;
-}
 
 /** One of our rows: a baseline of an evaluation. */
 export interface ComparedRow {
@@ -27,7 +20,7 @@ export interface ComparedRow {
   readonly evaluation: string;
   readonly row: ResultRow;
   /** A question was under way, mean of suites. */
-  readonly seconds: MeanFigure | null;
+  readonly seconds: Estimate | null;
 }
 
 export interface PublishedCells {
@@ -113,7 +106,7 @@ function publishedCells(suites: readonly string[]): PublishedCells[] {
 }
 
 /** The macro mean of exact match, when the row has every suite of the comparison: means over different suites cannot be compared. */
-export function macroOf({ row }: ComparedRow, suites: readonly string[]): MeanFigure | null {
+export function macroOf({ row }: ComparedRow, suites: readonly string[]): Estimate | null {
   return suites.every((suite) => suiteOf(row, suite)) ? row.macro.exactMatch : null;
 }
 

@@ -3,9 +3,9 @@ import { packageVersion } from '../runs/config-record.ts';
 import { html } from '../runs/report/html.ts';
 import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
-import { blockAsMarkdown, blockAsText, indented, type TableBlock } from '../runs/table.ts';
+import { blockAsMarkdown, blockAsText, estimateText, indented, NOTHING, type TableBlock } from '../runs/table.ts';
 import { type Comparison, macroOf } from './compare.ts';
-import { behaviour, behaviourNotes, cell, NOTHING, score, signed, suiteOf, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, score, signed, suiteOf, total } from './figures-text.ts';
 
 /** Long names would widen every column. */
 function short(suite: string): string {
@@ -26,7 +26,7 @@ function scoreTable(comparison: Comparison): TableBlock {
   const { suites, rows, published } = comparison;
   const failures = rows.flatMap(({ label, row }) => {
     const count = total(row, 'failures');
-    return count === 0 ? [] : [`${label}: ${count} questions failed and count as 0.`];
+    return count === 0 ? [] : [`${label}: ${count} questions failed and are left out.`];
   });
   return {
     title: 'Exact match ± standard error',
@@ -58,8 +58,8 @@ function behaviourTable(rows: Comparison['rows']): TableBlock {
     rows: rows.map((compared) => ({
       label: compared.label,
       cells: [
-        ...behaviour.map(({ figure, decimals }) => cell(compared.row.macro[figure], decimals)),
-        cell(compared.seconds, 2),
+        ...behaviour.map(({ figure, decimals }) => estimateText(compared.row.macro[figure], decimals)),
+        estimateText(compared.seconds, 2),
         String(total(compared.row, 'unanswered')),
         String(total(compared.row, 'failures')),
       ],

@@ -8,6 +8,7 @@ import { textPolicy } from '../engines/open-engine.ts';
 import type { Template } from '../protocol/template.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
+import { engineFailure } from '../rollout/complete-rollouts.ts';
 import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import type { World } from '../world/generate.ts';
@@ -96,7 +97,7 @@ function solver(
           seed,
         })
       : solveByRollout({ ...named, retriever, template, limits, deadlines, temperature }, seed);
-  return (task, signal) =>
+  const solve: Solver = (task, signal) =>
     task.baseline === 'agent'
       ? agent(task, signal)
       : attemptQuestion(promptedBaselines[task.baseline], task.question, {
@@ -108,6 +109,16 @@ function solver(
           seed,
           signal,
         });
+  return named.kind === 'served' ? solve : stoppedByItsEngine(solve);
+}
+
+/** A server may fail at one question and not at the next; when our own engine fails, something is wrong with it. */
+export function stoppedByItsEngine(solve: Solver): Solver {
+  return async (task, signal) => {
+    const attempt = await solve(task, signal);
+    if (attempt.stop === 'sample-failed') throw engineFailure(task.suite, task.question.id, attempt.failure);
+    return attempt;
+  };
 }
 
 function conditionsOf(

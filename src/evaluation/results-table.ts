@@ -1,8 +1,8 @@
 /** One evaluation as a table: suites down, baselines across. */
 import { baselineTitle } from '../baselines/all.ts';
-import type { TableBlock } from '../runs/table.ts';
+import { estimateText, type TableBlock } from '../runs/table.ts';
 import type { ScoredAnswer } from './answer.ts';
-import { behaviour, behaviourNotes, cell, suiteOf, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, suiteOf, total } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
 import type { EvaluationResults } from './results.ts';
 import { weightNote } from './warnings.ts';
@@ -22,17 +22,17 @@ export function resultsTable(
     rows: [
       ...conditions.suites.map(({ name }) => ({
         label: name,
-        cells: rows.map((row) => cell(suiteOf(row, name)?.exactMatch, 3)),
+        cells: rows.map((row) => estimateText(suiteOf(row, name)?.exactMatch, 3)),
         rule: false,
       })),
-      { label: 'mean of suites', cells: rows.map((row) => cell(row.macro.exactMatch, 3)), rule: true },
-      { label: 'mean of questions', cells: rows.map((row) => cell(row.micro.exactMatch, 3)), rule: false },
+      { label: 'mean of suites', cells: rows.map((row) => estimateText(row.macro.exactMatch, 3)), rule: true },
+      { label: 'mean of questions', cells: rows.map((row) => estimateText(row.micro.exactMatch, 3)), rule: false },
       ...behaviour.map(({ label, figure, decimals }, i) => ({
         label,
-        cells: rows.map((row) => cell(row.macro[figure], decimals)),
+        cells: rows.map((row) => estimateText(row.macro[figure], decimals)),
         rule: i === 0,
       })),
-      { label: 'seconds', cells: rows.map((row) => cell(secondsOf(row, answers), 2)), rule: false },
+      { label: 'seconds', cells: rows.map((row) => estimateText(secondsOf(row, answers), 2)), rule: false },
       { label: 'no answer', cells: rows.map((row) => String(total(row, 'unanswered'))), rule: false },
       { label: 'failed', cells: rows.map((row) => String(total(row, 'failures'))), rule: false },
     ],

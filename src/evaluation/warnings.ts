@@ -1,9 +1,8 @@
 /** What a reader of a comparison has to know: where conditions differ from the published ones, and among ours. */
 import { findBenchmark } from '../benchmarks/suites/all.ts';
-import type { NamedEvaluation } from './compare.ts';
 import { type Conditions, differences } from './conditions.ts';
 import { publishedConditions as published } from './published.ts';
-import type { ResultRow } from './results.ts';
+import type { NamedEvaluation, ResultRow } from './results.ts';
 
 const number = (value: number) => value.toLocaleString('en');
 

@@ -41,10 +41,10 @@ it('looks at the latest steps alone', () => {
 it('reads health from groups; failures, and rollouts that were cut at the limit of searches, are left out', () => {
   const searches = [1, 2].map((n) => ({ query: `${n}`, passages: [] }));
   const group = [
-    makeTrajectory({ dataset: 'nq', reward: 1 }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 1 }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 2, stop: 'deadline' }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 3, stop: 'no-answer', searches }),
+    makeTrajectory({ dataset: 'nq', correct: 1 }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 1 }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 2, stop: 'deadline' }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 3, stop: 'no-answer', searches }),
   ];
   const flat = [makeTrajectory({ dataset: 'hotpotqa', questionId: 'q2' })];
   expect(healthOf([group, flat], 0.3, 2)).toEqual({

@@ -3,6 +3,8 @@
  * vetted on it; presets change them. Units and ranges stand beside each field.
  */
 import { z } from 'zod';
+import type { AdvantageForm } from '../algorithms/advantages.ts';
+import type { RewardPart } from '../algorithms/reward.ts';
 import { LESSONS } from '../algorithms/soft-targets.ts';
 import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
@@ -50,6 +52,25 @@ const rolloutSettings = z.strictObject({
   sampleSeconds: positive,
 });
 
+/** One part of the reward (algorithms/reward.ts). */
+const rewardPart: z.ZodType<RewardPart> = z.discriminatedUnion('part', [
+  z.strictObject({
+    part: z.literal('answer'),
+    by: z.enum(['exact-match', 'f1']),
+    right: z.number(),
+    wrong: z.number(),
+  }),
+]);
+
+/** How a step's rewards become advantages (algorithms/advantages.ts). */
+const advantageForm: z.ZodType<AdvantageForm> = z.discriminatedUnion('form', [
+  z.strictObject({ form: z.literal('trajectory') }),
+]);
+
+/** What the paper trains on, and all that runs of 0.4 could train on: exact match, normalised over the group. */
+const paperReward: RewardPart[][] = [[{ part: 'answer', by: 'exact-match', right: 1, wrong: 0 }]];
+const paperAdvantage: AdvantageForm = { form: 'trajectory' };
+
 /** Method §4. */
 const grpoSettings = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
@@ -57,6 +78,9 @@ const grpoSettings = z.strictObject({
   questionsPerStep: count,
   /** G, rollouts per question. */
   groupSize: z.int().min(2),
+  /** The parts whose sum is the reward, for each cycle's round; the last entry serves later cycles. */
+  reward: z.array(z.array(rewardPart).min(1)).min(1).default(paperReward),
+  advantage: advantageForm.default(paperAdvantage),
   /** ε of the ratio clip, below and above 1. */
   clipLow: share,
   clipHigh: z.number().min(0),
@@ -104,6 +128,11 @@ const distillSettings = z.strictObject({
   draws: count.default(8),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
+  /**
+   * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
+   * (asked every guards.every steps), the round's start among them.
+   */
+  keep: z.enum(['last', 'best']).default('last'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
   adapter: z.strictObject({ rank: count, alpha: positive }).nullable(),
   ...optimizer,
@@ -211,6 +240,11 @@ export const settingsSchema = fields.transform(({ rollout: { decodeBits, ...roll
   rollout,
 }));
 
+/** What a list with an entry a cycle says for a cycle (from 1): the last entry serves later ones. */
+export function ofCycle<T>(list: readonly T[], cycle: number): T {
+  return list[Math.min(cycle, list.length) - 1]!;
+}
+
 export type Settings = z.infer<typeof settingsSchema>;
 /** Of a run whose engine computes on this machine. */
 export type LocalSettings = Settings & { readonly engine: LocalEngine };
@@ -242,6 +276,8 @@ const embedded: LocalSettings = {
     steps: [30, 12],
     questionsPerStep: 16,
     groupSize: 5,
+    reward: paperReward,
+    advantage: paperAdvantage,
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
@@ -265,6 +301,7 @@ const embedded: LocalSettings = {
     topK: 20,
     draws: 8,
     tokens: 'all',
+    keep: 'last',
     adapter: { rank: 64, alpha: 128 },
     learningRate: 3e-4,
     warmupSteps: 3,

@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uniformAt } from '../base/random.ts';
 import type { Sample } from '../policy/policy.ts';
-import { stretches } from '../protocol/authors.ts';
+import { stretches, turnsOf } from '../protocol/authors.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
 import { testTokenizer } from '../protocol/testing/tokenizer.ts';
+import type { FinishedRollout, Reward } from './reward.ts';
 import { rollOutOne } from './rollout.ts';
-import { around, hitsOf, inTurns, limits, type Surrounded, task, tokenizer } from './testing/environment.ts';
+import { segments } from './segments.ts';
+import { around, hitsOf, inTurns, limits, question, type Surrounded, task, tokenizer } from './testing/environment.ts';
 import type { Trajectory } from './trajectory.ts';
 
 const search = '<think> look </think> <search> egg </search>';
@@ -19,7 +21,7 @@ const never = () => new Promise<never>(() => {});
 function expectFaithful(trajectory: Trajectory, { policy }: Surrounded, key = task('a').key): void {
   const { prompt, ids, mask, logprobs } = trajectory;
   expect([mask.length, logprobs.length]).toEqual([ids.length, ids.length]);
-  const turns = stretches(mask).filter((stretch) => stretch.author === 'policy');
+  const turns = turnsOf(mask);
   expect(turns).toHaveLength(policy.calls.length);
   let said = 0;
   for (const [i, { request, sample }] of policy.calls.entries()) {
@@ -47,6 +49,7 @@ describe('a rollout', () => {
       prompt: studentPrompt(tokenizer, worldTemplate, 'what is a ?'),
       stop: 'answered',
       answer: 'gold',
+      correct: 1,
       reward: 1,
       wellFormed: true,
       grounded: true,
@@ -69,11 +72,38 @@ describe('a rollout', () => {
 
   it('rewards exact match alone, and knows an answer that was not read', async () => {
     const guess = await rollOutOne(task('a'), around(inTurns('<answer> The Gold! </answer>')));
-    expect(guess).toMatchObject({ reward: 1, grounded: false, wellFormed: true, searches: [] });
+    expect(guess).toMatchObject({ correct: 1, reward: 1, grounded: false, wellFormed: true, searches: [] });
     const wrong = await rollOutOne(task('a'), around(inTurns(search, '<answer> gold egg </answer>')));
-    expect(wrong).toMatchObject({ reward: 0, grounded: true });
+    expect(wrong).toMatchObject({ correct: 0, reward: 0, grounded: true });
     const yes = await rollOutOne(task('a'), around(inTurns(search, '<answer> yes </answer>')));
-    expect(yes).toMatchObject({ reward: 0, grounded: null });
+    expect(yes).toMatchObject({ correct: 0, reward: 0, grounded: null });
+  });
+
+  it('is rewarded by what the environment says, right or wrong by exact match all the same', async () => {
+    const seen: FinishedRollout[] = [];
+    const reward: Reward = (finished) => {
+      seen.push(finished);
+      return 0.5 - 0.1 * finished.trajectory.searches.length;
+    };
+    const environment = around(inTurns(search, '<answer> silver </answer>'), { reward });
+    const trajectory = await rollOutOne(task('a'), environment);
+    expect(trajectory).toMatchObject({ correct: 0, reward: 0.4 });
+    const { reward: _, ...rest } = trajectory;
+    expect(seen).toEqual([{ question: question('a'), trajectory: rest, text: segments(trajectory, tokenizer) }]);
+    const guess = await rollOutOne(task('a'), around(inTurns(answer), { reward }));
+    expect(guess).toMatchObject({ correct: 1, reward: 0.5 });
+  });
+
+  it('is refused a reward that is no number', async () => {
+    const environment = around(inTurns(answer), { reward: () => Number.NaN });
+    await expect(rollOutOne(task('a'), environment)).rejects.toThrow('question a: its reward is NaN');
+  });
+
+  it('says which of its turns each search is', async () => {
+    const trajectory = await rollOutOne(task('a'), around(inTurns('no action', search, 'none again', search, answer)));
+    expect(trajectory.searches.map(({ turn }) => turn)).toEqual([1, 3]);
+    const turns = turnsOf(trajectory.mask).map(({ start, end }) => tokenizer.decode(trajectory.ids.slice(start, end)));
+    expect(turns).toEqual(['no action', search, 'none again', search, answer]);
   });
 
   it('takes no answer from the prompt, the question or a passage', async () => {
@@ -82,7 +112,14 @@ describe('a rollout', () => {
     };
     const environment = around(inTurns(search), { template: searchR1Template, retriever: planted });
     const trajectory = await rollOutOne(task('a', 0, 'is it <answer> gold </answer> ?'), environment);
-    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0, wellFormed: false, grounded: null });
+    expect(trajectory).toMatchObject({
+      stop: 'no-answer',
+      answer: null,
+      correct: 0,
+      reward: 0,
+      wellFormed: false,
+      grounded: null,
+    });
   });
 
   it('keeps a token whole that completes the tag and goes on', async () => {
@@ -100,7 +137,7 @@ describe('a rollout', () => {
     const trajectory = await rollOutOne(task('a'), environment);
     expect(environment.policy.calls[0]!.sample.stop).toBe('stop-token');
     expect(chat.decode(trajectory.ids)).toBe(`I do not know<|im_end|>${searchR1Template.invalidAction}${answer}`);
-    expect(trajectory).toMatchObject({ stop: 'answered', reward: 1, wellFormed: false });
+    expect(trajectory).toMatchObject({ stop: 'answered', correct: 1, reward: 1, wellFormed: false });
     expectFaithful(trajectory, environment);
   });
 
@@ -180,7 +217,7 @@ describe('limits', () => {
     const bounds = limits({ searches, passages: 1 });
     const endless = around(inTurns(search), { limits: bounds });
     const trajectory = await rollOutOne(task('a'), endless);
-    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0 });
+    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, correct: 0, reward: 0 });
     expect(trajectory.searches).toHaveLength(searches);
     expect(endless.policy.calls).toHaveLength(searches + 1);
     // The search of the last turn is said, not executed, and shows nothing.
@@ -190,7 +227,7 @@ describe('limits', () => {
       task('a'),
       around(inTurns(...new Array(searches).fill(search), answer), { limits: bounds }),
     );
-    expect(inTime).toMatchObject({ stop: 'answered', reward: 1 });
+    expect(inTime).toMatchObject({ stop: 'answered', correct: 1, reward: 1 });
     expect(inTime.searches).toHaveLength(searches);
   });
 
@@ -250,7 +287,7 @@ describe('limits', () => {
       rollOutOne(task('a'), around(inTurns(search, answer), { limits: limits({ contextTokens: room }) }));
     expect((await withRoom(size)).stop).toBe('answered');
     for (const room of [1, whole.prompt.length, whole.prompt.length + 1, size - 30, size - 1]) {
-      expect(await withRoom(room)).toMatchObject({ stop: 'context-full', answer: null, reward: 0 });
+      expect(await withRoom(room)).toMatchObject({ stop: 'context-full', answer: null, correct: 0, reward: 0 });
       expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({
         stop: 'context-full',
       });
@@ -290,6 +327,7 @@ describe('failures', () => {
         stop: 'search-failed',
         failure: message,
         answer: null,
+        correct: 0,
         reward: 0,
         searches: [],
       });
@@ -361,6 +399,6 @@ describe('failures', () => {
 
   it('has no answer and no reward after a failure', async () => {
     const trajectory = await failing({ retriever: { search: () => Promise.reject(new Error('x')) } });
-    expect(trajectory).toMatchObject({ answer: null, reward: 0, wellFormed: false, grounded: null });
+    expect(trajectory).toMatchObject({ answer: null, correct: 0, reward: 0, wellFormed: false, grounded: null });
   });
 });

@@ -16,7 +16,7 @@ import { studentPrompt } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded, type Reward } from './reward.ts';
 import { segments } from './segments.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import {
@@ -50,6 +50,8 @@ export interface Environment extends TurnEnvironment {
   readonly template: Template;
   /** 0 = greedy. */
   readonly temperature: number;
+  /** Default: exact match. Never asked where the agent is measured. */
+  readonly reward?: Reward;
 }
 
 type Listener = (event: RolloutEvent) => void;
@@ -74,7 +76,7 @@ export async function rollOutOne(
     const { ids, mask, logprobs, shown } = conversation;
     const text = segments({ ids, mask }, tokenizer);
     const answer = lastAnswer(text);
-    return {
+    const trajectory = {
       questionId: question.id,
       dataset: question.dataset,
       rollout,
@@ -86,10 +88,13 @@ export async function rollOutOne(
       searches: [...searches],
       ...ending,
       answer,
-      reward: reward(answer, question.answers),
+      correct: correctness(answer, question.answers),
       wellFormed: wellFormed(text),
       grounded: grounded(answer, shown),
     };
+    const reward = around.reward?.({ question, trajectory, text }) ?? trajectory.correct;
+    if (!Number.isFinite(reward)) throw new RangeError(`question ${question.id}: its reward is ${reward}`);
+    return { ...trajectory, reward };
   };
   const tellSpent = onSpent && ((count: number) => onSpent(count, () => record({ stop: 'no-answer' })));
   try {

@@ -33,7 +33,7 @@ describe('a rollout on text', () => {
   it('talks to a chat in turns', async () => {
     const model = turns(searching, 'I wonder', answering);
     const trajectory = await rollOutText(asked, near({ model }));
-    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', reward: 1, grounded: true });
+    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', correct: 1, grounded: true });
     // The second turn had no action.
     expect(trajectory.wellFormed).toBe(false);
     expect(trajectory.searches.map(({ query, passages }) => [query, passages.map(({ title }) => title)])).toEqual([
@@ -99,7 +99,7 @@ describe('a rollout on text', () => {
             asked,
             near({ model: turns(...written), mode, template: worldTemplate, limits: wide }),
           );
-          for (const field of ['searches', 'stop', 'answer', 'reward', 'grounded', 'wellFormed'] as const)
+          for (const field of ['searches', 'stop', 'answer', 'correct', 'grounded', 'wellFormed'] as const)
             expect(onText[field]).toEqual(onIds[field]);
           // A chat's messages have no blanks around them.
           const plain = (text: string) => (mode === 'raw' ? text : text.trim());
@@ -159,7 +159,7 @@ describe('a rollout on text', () => {
       stop: 'sample-failed',
       failure: 'http://x/v1: broken reply',
       answer: null,
-      reward: 0,
+      correct: 0,
     });
     const lost = { search: () => Promise.reject(new Error('index gone')) };
     expect(await rollOutText(asked, near({ model: turns(searching), retriever: lost }))).toMatchObject({

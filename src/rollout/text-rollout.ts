@@ -18,7 +18,7 @@ import { studentMessage } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded } from './reward.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import { type Conversation, type RolloutEvent, type TurnEnvironment, takeTurns } from './turns.ts';
 
@@ -57,7 +57,7 @@ export interface TextTrajectory
     | 'stop'
     | 'failure'
     | 'answer'
-    | 'reward'
+    | 'correct'
     | 'wellFormed'
     | 'grounded'
   > {
@@ -102,7 +102,7 @@ export async function rollOutText(
     searches,
     ...ending,
     answer,
-    reward: reward(answer, question.answers),
+    correct: correctness(answer, question.answers),
     wellFormed: wellFormed(segments),
     grounded: grounded(answer, shown),
     promptTokens,

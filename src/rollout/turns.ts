@@ -97,7 +97,7 @@ export async function takeTurns(
 ): Promise<Ending> {
   let invalidTurns = 0;
 
-  for (;;) {
+  for (let turn = 0; ; turn++) {
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
     const tokens = Math.min(limits.turnTokens, conversation.responseLeft, conversation.contextLeft);
     const written = await withDeadline(deadlines.sample, signal, (waiting) => conversation.write(tokens, waiting));
@@ -128,6 +128,7 @@ export async function takeTurns(
     if (hits === undefined) return { stop: 'search-failed', failure: 'the retriever returned no list for the query' };
     const search: SearchRecord = {
       query: action.query,
+      turn,
       passages: hits.map(({ passage, score }) => ({ id: passage.id, title: passage.title, score })),
     };
     searches.push(search);

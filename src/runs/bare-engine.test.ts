@@ -123,7 +123,7 @@ describe('a run on a bare engine', () => {
     expect(pools[0]!.pairs).toBeGreaterThan(4);
     const sampled = measurements
       .filter(({ mode }) => mode.decoding === 'sampled')
-      .map(({ mean }) => mean.exactMatch.mean);
+      .map(({ mean }) => mean.exactMatch!.mean);
     expect(sampled[1]).toBeGreaterThan(sampled[0]! + 0.1);
   });
 

@@ -5,7 +5,8 @@ import type { EvolveState, MetricRecord, PairRecord } from '../evolve/journal.ts
 import type { Results } from '../evolve/results.ts';
 
 const natural = z.int().min(0);
-const estimate = z.strictObject({ mean: z.number(), standardError: z.number() });
+/** Null: nothing was measured, or too little to know the spread. */
+const estimate = z.strictObject({ mean: z.number(), standardError: z.number().nullable() }).nullable();
 
 const meanMeasurement = z.strictObject({
   exactMatch: estimate,
@@ -13,7 +14,7 @@ const meanMeasurement = z.strictObject({
   searches: estimate,
   policyTokens: estimate,
   wellFormed: estimate,
-  grounded: estimate.nullable(),
+  grounded: estimate,
 });
 
 const suiteMeasurement = z.strictObject({

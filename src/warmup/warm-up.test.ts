@@ -140,6 +140,29 @@ describe('a warm-up', () => {
     expect(await weightsHash('bare')).toBe(await weightsHash('whole'));
   });
 
+  it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
+    const place = path.join(folder, 'unmeasured');
+    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...unmeasured(tiny), measure });
+    const around = { openPolicy, versions: { test: '1' } };
+    const broken = measuring(() => Promise.reject(new Error('stopped by SIGINT')));
+    await expect(warmUp(tiny, broken, place, around)).rejects.toThrow('stopped by SIGINT');
+    await expect(readFile(path.join(place, 'manifest.json'))).rejects.toThrow('ENOENT');
+    await readFile(path.join(place, 'progress', 'state.json'));
+
+    const events: WarmUpEvent[] = [];
+    const onEvent = (event: WarmUpEvent) => events.push(event);
+    const manifest = await warmUp(
+      tiny,
+      measuring(async () => ({ good: 1 })),
+      place,
+      { ...around, onEvent },
+    );
+    expect(manifest).toMatchObject({ steps: 9, measured: { good: 1 } });
+    // Nothing was trained again.
+    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring']);
+    expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
+  });
+
   it('refuses the progress of other settings', async () => {
     await expect(run(tiny, 'other', { abortAt: 1 }).result).rejects.toThrow('stopped by the test');
     await expect(run({ ...tiny, seed: 2 }, 'other').result).rejects.toThrow(/other settings or other data/);

@@ -2,17 +2,25 @@
  * One model on the server: its requests are numbered from 1 without gaps and posted one after the other, while their results
  * are waited for later, so that forward_backward and optim_step are under way together.
  */
-import type { CallClass, Pending } from './calls.ts';
+import type { CallClass, Caller, Pending } from './calls.ts';
 import { TinkerFailure } from './failures.ts';
-import type { Session } from './session.ts';
+
+/** What of its session a model needs. */
+interface Owner {
+  readonly caller: Caller;
+  /** @throws when the session has ended */
+  check(): void;
+  /** The number of the next sampler of the session. */
+  nextSampler(): number;
+}
 
 export class TrainedModel {
   readonly id: string;
-  readonly session: Session;
+  readonly session: Owner;
   #sent = 0;
   #order: Promise<unknown> = Promise.resolve();
 
-  constructor(session: Session, id: string) {
+  constructor(session: Owner, id: string) {
     this.session = session;
     this.id = id;
   }

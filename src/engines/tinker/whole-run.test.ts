@@ -172,7 +172,7 @@ describe.each([
     ]);
     const sampled = whole.measurements
       .filter(({ mode }) => mode.decoding === 'sampled')
-      .map(({ mean }) => mean.exactMatch.mean);
+      .map(({ mean }) => mean.exactMatch!.mean);
     expect(sampled[1]).toBeGreaterThan(sampled[0]! + 0.1);
     const taught = (await metricsOf(profile)).filter(({ stage }) => stage === 'e1-1');
     expect(taught.length).toBeGreaterThan(0);

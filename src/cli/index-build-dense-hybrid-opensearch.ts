@@ -17,10 +17,12 @@ import { openHybrid, openRetriever } from '../retrieval/open-retriever.ts';
 import { Connection } from '../retrieval/opensearch/connection.ts';
 import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
 import { acquireLock } from '../runs/lock.ts';
-import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+
+export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
+export type Kind = (typeof kinds)[number];
 
 /** Options of these kinds; `index-build.ts` sees to it that those are there which a kind needs. */
 export interface OtherOptions {
