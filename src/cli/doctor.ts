@@ -2,6 +2,7 @@
 import os from 'node:os';
 import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { printable } from '../base/text.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
 import type { MissingFiles } from '../checkpoint/hub-model.ts';
@@ -20,6 +21,7 @@ import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
 import type { Io } from './widgets/io.ts';
 import { clock } from './widgets/live-area.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly model?: string;
@@ -74,7 +76,9 @@ export function doctorCommand(io: Io): Command {
     .addHelpText('after', examples)
     .action(async (options: Options) => {
       const diagnosis = await diagnose(options, io);
-      io.out.write(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis));
+      io.out.write(
+        options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : fitting(printable(diagnosisText(diagnosis)), io.out),
+      );
     });
 }
 
@@ -94,7 +98,7 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const fits = peakOf(memory).bytes <= available;
   // Of a download that was broken off, parts may be there.
   const weights = missing === null && (await hasWeights(folder)) ? folder : null;
-  if (fits) io.err.write('measuring speed on random tokens …\n');
+  if (fits) io.err.write(message('measuring speed on random tokens …', io.err));
   const pace = fits ? await measure(weights, config, settings, threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
@@ -180,10 +184,10 @@ function diagnosisText(diagnosis: Diagnosis): string {
       `Speed, measured on random tokens with ${diagnosis.measuredOn}${missing ? ' (--download fetches its own)' : ''}`,
       `  sampling  ${rate(pace.sampledPerSecond)}, scoring ${rate(pace.scoredPerSecond)}, training ${rate(pace.trainedPerSecond)}`,
       '',
-      'Time at most (every rollout as long as the settings allow; searches not counted)',
+      'Time at most (every rollout as long as the settings allow, which few are; searches not counted)',
       ...atMost.stages.map(({ name, seconds }) => `  ${name.padEnd(26)}${clock(seconds).padStart(9)}`),
       `  ${'all'.padEnd(26)}${clock(atMost.seconds).padStart(9)}`,
-      'For your questions and passages, `search-e1 evolve … --dry-run` samples real rollouts.',
+      'What to expect for your questions and passages: search-e1 evolve … --dry-run samples real rollouts.',
     );
   }
   return `${lines.join('\n')}\n`;

@@ -4,14 +4,16 @@ import type { RunEstimate } from '../evolve/estimate.ts';
 import type { Timing } from '../evolve/results.ts';
 import { clock } from './widgets/live-area.ts';
 
-export function estimateText(estimate: RunEstimate): string {
+/** @param mostMemory bytes that the run takes where every rollout is as long as the settings allow, as `doctor` counts them */
+export function estimateText(estimate: RunEstimate, mostMemory: number): string {
   const stages = estimate.stages.map(({ name, seconds }) => `  ${name.padEnd(20)}${clock(seconds).padStart(8)}`);
   return [
-    'Estimate, from a sample on this machine (minutes:seconds)',
+    'Estimate, from real rollouts on this machine (minutes:seconds)',
     ...stages,
     `  ${'all'.padEnd(20)}${clock(estimate.seconds).padStart(8)}`,
     `  ${estimate.rolloutsPerSecond.toFixed(1)} rollouts/s, ${estimate.trainedPerSecond.toFixed(1)} trained trajectories/s`,
-    `  memory of the process ${byteSize(estimate.peakMemory)}, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`,
+    `  memory ${byteSize(estimate.peakMemory)} in this sample, at most ${byteSize(mostMemory)}; checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`,
+    '  ("search-e1 doctor" says what it takes at most: every rollout as long as the settings allow)',
     '',
   ].join('\n');
 }
