@@ -86,7 +86,15 @@ export class EvolveStatus {
         joined('  ', bar(fraction, 32), percent, left, `${gone} gone`),
         joined('  ', ...numbers),
       ],
-      plain: joined(', ', `[${gone}] stage ${index + 1}/${stages} ${name}`, step, part, percent, left, ...numbers),
+      plain: joined(
+        ', ',
+        `[${gone}] stage ${index + 1}/${stages} ${name}${saysOf(name)}`,
+        step,
+        part,
+        percent,
+        left,
+        ...numbers,
+      ),
       milestone: name,
     });
   }
@@ -102,10 +110,26 @@ export class EvolveStatus {
   }
 }
 
-/** "evaluate-grpo-1" as a person says it: "evaluate GRPO 1". */
+/** What a kind of stage does, for those who have read no manual. */
+const doing: Readonly<Record<string, string>> = {
+  grpo: 'reinforcement learning',
+  pool: 'looking for trajectories to distil',
+  gate: 'is there anything to distil?',
+  e1: 'self-distillation',
+  sft: 'supervised training',
+  rejection: 'supervised training',
+};
+
+/** "evaluate-grpo-1" as a person says it: "evaluate GRPO 1"; "pool-1" with what is done there. */
 function stageTitle(stage: string): string {
   const [, evaluated] = /^evaluate-(.+)$/.exec(stage) ?? [];
-  return evaluated === undefined ? stageLabel(stage) : `evaluate ${stageLabel(evaluated)}`;
+  if (evaluated !== undefined) return `evaluate ${stageLabel(evaluated)}`;
+  return stageLabel(stage) + saysOf(stage);
+}
+
+function saysOf(stage: string): string {
+  const says = doing[stage.split('-')[0]!];
+  return says === undefined ? '' : ` (${says})`;
 }
 
 function figureTexts(metrics: MetricRecord | undefined): string[] {
