@@ -34,7 +34,7 @@ describe('search-e1 doctor', () => {
     await copyFile(path.join(BASE_POLICY, 'config.json'), path.join(model, 'config.json'));
     await writeFile(path.join(model, 'generation_config.json'), '{"do_sample": true, "top_p": 0.8, "eos_token_id": 1}');
     const { code, out, err } = await capture('doctor', '--model', model, '--preset', 'smoke', ...brief);
-    expect([code, err]).toEqual([0, 'measuring speed on random tokens …\n']);
+    expect([code, err]).toEqual([0, 'measuring speed on random tokens ...\n']);
     expect(out).toContain('not used: do_sample true, top_p 0.8 (generation_config.json)');
     expect(out).toMatch(/Memory, GRPO\n {2}weights/);
     expect(out).toMatch(
@@ -59,7 +59,7 @@ describe('search-e1 doctor', () => {
       capture('doctor', '--model', 'hf:own/model', '--preset', 'smoke', ...brief, ...more);
     try {
       const before = await doctor();
-      expect([before.code, before.err]).toEqual([0, 'measuring speed on random tokens …\n']);
+      expect([before.code, before.err]).toEqual([0, 'measuring speed on random tokens ...\n']);
       // config.json alone was fetched.
       expect(hub.requests).toHaveLength(1);
       expect(before.out).toContain(`Model     hf:own/model@${COMMIT}: qwen2, 0.8 million parameters`);

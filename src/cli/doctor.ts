@@ -2,6 +2,7 @@
 import os from 'node:os';
 import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { printable } from '../base/text.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readSamplingDefaults, type SamplingDefaults } from '../checkpoint/generation-config.ts';
@@ -28,6 +29,7 @@ import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
 import type { Io } from './widgets/io.ts';
 import { clock } from './widgets/live-area.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly model?: string;
@@ -95,11 +97,15 @@ export function doctorCommand(io: Io): Command {
       const { engine } = settings;
       if (!isLocal(engine)) {
         const found = await diagnoseServer(settings, options.tokenizer, io);
-        io.out.write(options.json ? `${JSON.stringify(found, null, 2)}\n` : serverText(found));
+        io.out.write(
+          options.json ? `${JSON.stringify(found, null, 2)}\n` : fitting(printable(serverText(found)), io.out),
+        );
         return;
       }
       const diagnosis = await diagnose({ ...settings, engine }, options, io);
-      io.out.write(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis));
+      io.out.write(
+        options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : fitting(printable(diagnosisText(diagnosis)), io.out),
+      );
     });
 }
 
@@ -115,7 +121,7 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
   const fits = peakOf(memory).bytes <= available;
   // Of a download that was broken off, parts may be there.
   const weights = missing === null && (await hasWeights(folder)) ? folder : null;
-  if (fits) io.err.write('measuring speed on random tokens …\n');
+  if (fits) io.err.write(message('measuring speed on random tokens …', io.err));
   const pace = fits ? await measure(weights, config, settings, threads) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
@@ -205,10 +211,10 @@ function diagnosisText(diagnosis: Diagnosis): string {
       `Speed, measured on random tokens with ${diagnosis.measuredOn}${missing ? ' (--download fetches its own)' : ''}`,
       `  sampling  ${rate(pace.sampledPerSecond)}, scoring ${rate(pace.scoredPerSecond)}, training ${rate(pace.trainedPerSecond)}`,
       '',
-      'Time at most (every rollout as long as the settings allow; searches not counted)',
+      'Time at most (every rollout as long as the settings allow, which few are; searches not counted)',
       ...atMost.stages.map(({ name, seconds }) => `  ${name.padEnd(26)}${clock(seconds).padStart(9)}`),
       `  ${'all'.padEnd(26)}${clock(atMost.seconds).padStart(9)}`,
-      'For your questions and passages, `search-e1 evolve … --dry-run` samples real rollouts.',
+      'What to expect for your questions and passages: search-e1 evolve … --dry-run samples real rollouts.',
     );
   }
   return `${lines.join('\n')}\n`;

@@ -6,15 +6,16 @@ import { clock } from './widgets/live-area.ts';
 
 export const NO_ESTIMATE = 'No estimate: this engine cannot train on a sample without changing the policy.\n';
 
-export function estimateText(estimate: RunEstimate | null): string {
+/** @param mostMemory bytes that the run takes where every rollout is as long as the settings allow, as `doctor` counts them; null on a server */
+export function estimateText(estimate: RunEstimate | null, mostMemory: number | null): string {
   if (estimate === null) return NO_ESTIMATE;
   const stages = estimate.stages.map(({ name, seconds }) => `  ${name.padEnd(20)}${clock(seconds).padStart(8)}`);
   return [
-    'Estimate, from a sample on this machine (minutes:seconds)',
+    'Estimate, from real rollouts on this machine (minutes:seconds)',
     ...stages,
     `  ${'all'.padEnd(20)}${clock(estimate.seconds).padStart(8)}`,
     `  ${estimate.rolloutsPerSecond.toFixed(1)} rollouts/s, ${estimate.trainedPerSecond.toFixed(1)} trained trajectories/s`,
-    `  memory of the process ${byteSize(estimate.peakMemory)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`}`,
+    `  memory ${byteSize(estimate.peakMemory)} in this sample${mostMemory === null ? '' : `, at most ${byteSize(mostMemory)} (every rollout as long as the settings allow)`}${estimate.diskForCheckpoints === null ? '' : `, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`}`,
     '',
   ].join('\n');
 }

@@ -3,9 +3,14 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { BASE_POLICY } from '../checkpoint/base-policy.ts';
+import { locateModel } from '../checkpoint/hub-model.ts';
+import { readConfig } from '../checkpoint/model-directory.ts';
+import { isLocal } from '../engines/open-engine.ts';
 import { estimateRun } from '../evolve/estimate.ts';
 import { evolve } from '../evolve/evolve.ts';
 import { type Inputs, openSetup } from '../evolve/open.ts';
+import { memoryOfRun, peakOf } from '../evolve/requirements.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
@@ -171,11 +176,19 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
     io.out.write(
       options.json
         ? `${JSON.stringify({ ...record, estimate }, null, 2)}\n`
-        : `${JSON.stringify(record, null, 2)}\n\n${estimateText(estimate)}`,
+        : `${JSON.stringify(record, null, 2)}\n\n${fitting(estimateText(estimate, await mostMemory(plan)), io.out)}`,
     );
   } finally {
     await close();
   }
+}
+
+/** The peak of the run in bytes, as `doctor` counts it; null where a server computes. */
+async function mostMemory({ inputs: { model, threads }, settings }: Plan): Promise<number | null> {
+  const { engine } = settings;
+  if (!isLocal(engine)) return null;
+  const { folder } = await locateModel(model ?? BASE_POLICY, { offline: true });
+  return peakOf(memoryOfRun(await readConfig(folder), { ...settings, engine }, threads ?? undefined)).bytes;
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {

@@ -1,6 +1,8 @@
 /** The pool: the frozen policy rolls out on its own training questions, and pairs are mined from its groups. Method §1.2-3. */
+
 import type { GroupedPair } from '../algorithms/controls.ts';
 import { findExpert, minePair } from '../algorithms/pairs.ts';
+import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import { type Trajectory, valid } from '../rollout/trajectory.ts';
@@ -92,7 +94,10 @@ export async function readPool(run: Run, cycle: number): Promise<Trajectory[][]>
   for (let shard = 0; shard * POOL_SHARD < poolQuestions(run).length; shard++) {
     const name = poolShard(poolName(cycle), shard);
     const trajectories = await run.journal.readTrajectories(name);
-    if (trajectories === undefined) throw new Error(`the pool's shard ${name} is missing from the run directory`);
+    if (trajectories === undefined)
+      throw new UserError(`trajectories/${name}.jsonl.gz is missing from the run directory`, {
+        hint: 'The round of self-distillation is made from it: bring the file back, or start a new run.',
+      });
     for (const trajectory of trajectories) {
       const group = groups.get(trajectory.questionId);
       if (group) group.push(trajectory);

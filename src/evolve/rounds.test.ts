@@ -1,6 +1,7 @@
 /** The rounds of a cycle over a policy without an engine: what they decide, keep and refuse. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { findExpert, minePair } from '../algorithms/pairs.ts';
+import { UserError } from '../base/errors.ts';
 import { tokenizer } from '../rollout/testing/environment.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { distillRound } from './distill-round.ts';
@@ -147,6 +148,14 @@ describe('a distillation round', () => {
     const toy = toyRun(options);
     return { toy, state: { ...(await rollOutPool(toy.run, { name: 'pool-1', cycle: 1 }, start)), step: 0 } };
   };
+
+  it('says which file of the pool is gone', async () => {
+    const { toy, state } = await pooled({ says });
+    vi.spyOn(toy.run.journal, 'readTrajectories').mockResolvedValue(undefined);
+    const ended = distillRound(toy.run, distill, state);
+    await expect(ended).rejects.toThrow('trajectories/pool-1-0000.jsonl.gz is missing');
+    await expect(ended).rejects.toBeInstanceOf(UserError);
+  });
 
   it('trains an adapter on the pool’s pairs and merges it', async () => {
     const { toy, state } = await pooled({ says });

@@ -89,7 +89,10 @@ function notesOf(measured: readonly StageMeasurement[]): string[] {
     ),
   );
   const failures = all.reduce((sum, suite) => sum + suite.failures, 0);
-  const notes = [`Questions a suite: ${sizes.join(', ')}. In the mean and below it each suite weighs the same.`];
+  const notes = [
+    `Questions a suite: ${sizes.join(', ')}. In the mean and below it each suite weighs the same.`,
+    'Policy tokens: written by the policy. Well formed: every turn thinks, then searches or answers. Grounded: of the answers but yes and no, those that stand in a passage that was shown.',
+  ];
   if (failures > 0) notes.push(`${failures} rollouts failed for outside reasons and are left out.`);
   return notes;
 }

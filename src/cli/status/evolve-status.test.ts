@@ -30,7 +30,7 @@ it('tells stage, step, time left, figures and pace', () => {
   status.draw();
   expect(take()).toBe('');
   status.see({ kind: 'stage', stage: 'grpo-1', index: 1, stages: 13 });
-  expect(take()).toBe('[0:00] stage 2/13 grpo-1, 0 %\n');
+  expect(take()).toBe('[0:00] stage 2/13 grpo-1 (reinforcement learning), 0 %\n');
 
   clock.seconds = 12;
   clock.tokens = 12_000;
@@ -50,7 +50,7 @@ it('tells stage, step, time left, figures and pace', () => {
   };
   status.see({ kind: 'step', stage: 'grpo-1', step: 3, steps: 30, metrics });
   expect(take()).toBe(
-    '[0:23] stage 2/13 grpo-1, step 3 of 30, 25 %, 1:35 left, ' +
+    '[0:23] stage 2/13 grpo-1 (reinforcement learning), step 3 of 30, 25 %, 1:35 left, ' +
       'reward 0.50, searches 2.25, entropy 0.432, loss -0.0010\n',
   );
   clock.seconds = 33;

@@ -1,5 +1,6 @@
 /** The live status of a run: stage, step, time left, and the latest figures. Driven by the events of evolve/. */
 import type { EvolveEvent, MetricRecord } from '../../evolve/journal.ts';
+import { type Stage, stageNamed } from '../../evolve/stages.ts';
 import { stageLabel } from '../../runs/table.ts';
 import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
 
@@ -72,7 +73,7 @@ export class EvolveStatus {
   draw(): void {
     const { name, index, stages } = this.#stage;
     if (stages === 0) return;
-    const title = `stage ${index + 1} of ${stages}  ${stageLabel(name)}`;
+    const title = `stage ${index + 1} of ${stages}  ${stageTitle(name)}`;
     const step = this.#step.steps === 0 ? '' : `step ${this.#step.step} of ${this.#step.steps}`;
     const part = this.#part.total === 0 ? '' : `${this.#part.name} ${this.#part.done} of ${this.#part.total}`;
     const { fraction, secondsLeft } = this.#progress;
@@ -86,7 +87,15 @@ export class EvolveStatus {
         joined('  ', bar(fraction, 32), percent, left, `${gone} gone`),
         joined('  ', ...numbers),
       ],
-      plain: joined(', ', `[${gone}] stage ${index + 1}/${stages} ${name}`, step, part, percent, left, ...numbers),
+      plain: joined(
+        ', ',
+        `[${gone}] stage ${index + 1}/${stages} ${name}${saysOf(name)}`,
+        step,
+        part,
+        percent,
+        left,
+        ...numbers,
+      ),
       milestone: name,
     });
   }
@@ -100,6 +109,26 @@ export class EvolveStatus {
     if (time - first.time < 1) return '';
     return `${Math.round((tokens - first.tokens) / (time - first.time)).toLocaleString('en')} tokens/s`;
   }
+}
+
+/** What a kind of stage does, for those who have read no manual. */
+const doing: Readonly<Record<Stage['kind'], string>> = {
+  evaluate: 'asking the questions of the suites',
+  grpo: 'reinforcement learning',
+  pool: 'looking for trajectories to distil',
+  gate: 'is there anything to distil?',
+  distill: 'self-distillation',
+  sft: 'supervised training',
+};
+
+/** "GRPO 1 (reinforcement learning)". */
+function stageTitle(stage: string): string {
+  return `${stageLabel(stage)}${saysOf(stage)}`;
+}
+
+function saysOf(stage: string): string {
+  const named = stageNamed(stage);
+  return named === undefined ? '' : ` (${doing[named.kind]})`;
 }
 
 function figureTexts(metrics: MetricRecord | undefined): string[] {

@@ -18,6 +18,7 @@ class Terminal {
     this.written += text;
     // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what this is about.
     for (const [token] of text.matchAll(/\u001b\[\??\d+[A-Za-z]|\n|[^\u001b\n]/gu)) {
+      if (token === '\r') continue;
       if (token === '\n') this.row += 1;
       else if (token === '\u001b[1A') this.row -= 1;
       else if (token === '\u001b[2K') this.lines[this.row] = '';
@@ -97,6 +98,16 @@ describe('the live area', () => {
     time = 1;
     area.show(view('b'));
     expect(terminal.screen).toBe('one b\ntwo b');
+  });
+
+  it('removes the echo of a key that was pressed below it', () => {
+    const terminal = new Terminal();
+    const area = new LiveArea(terminal, true, () => 0, {});
+    area.show(view('a'));
+    terminal.write('^C');
+    area.finish();
+    terminal.write('stopped\n');
+    expect(terminal.screen).toBe('stopped');
   });
 
   it('passes on nothing that steers the terminal', () => {

@@ -25,6 +25,8 @@ export interface LiveView {
 
 const REDRAW_SECONDS = 0.1;
 const PLAIN_SECONDS = 10;
+/** The line below the area, where the terminal may have echoed a key such as ^C. */
+const CLEAR = '\r\u001b[2K';
 const UP_AND_CLEAR = '\u001b[1A\u001b[2K';
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -97,7 +99,7 @@ export class LiveArea {
   /** A terminal that became narrower has broken the lines that were drawn: each takes as many rows as it needs now. */
   #erase(): string {
     const rows = this.#drawn.map((columns) => Math.max(1, Math.ceil(columns / (this.#width + 1))));
-    return UP_AND_CLEAR.repeat(rows.reduce((sum, count) => sum + count, 0));
+    return CLEAR + UP_AND_CLEAR.repeat(rows.reduce((sum, count) => sum + count, 0));
   }
 }
 

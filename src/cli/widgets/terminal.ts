@@ -18,7 +18,7 @@ export function isRich(output: LiveOutput, environment: Environment = process.en
 
 /** Signs of ours and what stands for each in ASCII; a column stays as wide as it was. */
 const signs: readonly (readonly [RegExp, string])[] = [
-  [/ ±/g, '+-'],
+  [/ ±(?=\S)/g, '+-'],
   [/±/g, '+-'],
   [/[–−]/g, '-'],
   [/—/g, '--'],
