@@ -10,6 +10,7 @@ import { evaluateCommand } from './evaluate.ts';
 import { evolveCommand } from './evolve.ts';
 import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
+import { importCommand } from './import.ts';
 import { indexCommand } from './index-group.ts';
 import { Interrupted } from './interrupt.ts';
 import { scoreCommand } from './score.ts';
@@ -26,6 +27,7 @@ Examples:
   search-e1 doctor --model DIR              what a run will take, and whether it fits
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
+  search-e1 import FILE.gguf --out model    a GGUF file as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 index build --corpus FILE --out DIR   a search index over your own passages
   search-e1 ask                             ask the embedded policy, or with --policy any other, and read along
@@ -52,6 +54,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     doctorCommand(io),
     warmupCommand(io),
     exportCommand(io),
+    importCommand(io),
     askCommand(io),
     evaluateCommand(io),
     compareCommand(io),

@@ -1,6 +1,6 @@
 /**
- * What a run, a checkpoint or a model directory holds, written as Hugging Face's libraries keep it: the merged model, or
- * the adapter alone in PEFT's format.
+ * What a run, a checkpoint, a model directory or a GGUF file holds, written as Hugging Face's libraries keep it, the merged model
+ * or the adapter alone in PEFT's format; or as a GGUF file.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -8,6 +8,9 @@ import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { type Adapter, readAdapter, writeAdapter } from '../checkpoint/adapter-directory.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
+import { writeGguf } from '../checkpoint/gguf/export.ts';
+import { isGguf } from '../checkpoint/gguf/model.ts';
+import type { WrittenType } from '../checkpoint/gguf/write.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, readWeights, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
 import type { StoredType } from '../checkpoint/safetensors.ts';
@@ -35,7 +38,7 @@ export interface ExportSource {
 }
 
 /**
- * Opens a run directory (`RUN` or `RUN#STAGE`), a checkpoint's folder, a Hugging Face model directory or `hf:…`.
+ * Opens a run directory (`RUN` or `RUN#STAGE`), a checkpoint's folder, a Hugging Face model directory, a GGUF file or `hf:…`.
  * @param adapter a PEFT folder, to be put on a model that brings none
  * @throws UserError for anything else, and for what the readers of these refuse
  */
@@ -56,7 +59,8 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
     weights ??= new Float32Array(layout.total);
     return viewOf(layout, weights, tensor);
   });
-  const tokenizer = (await exists(path.join(folder, 'tokenizer.json'))) ? await readTokenizerFiles(folder) : undefined;
+  const hasTokenizer = (await isGguf(folder)) || (await exists(path.join(folder, 'tokenizer.json')));
+  const tokenizer = hasTokenizer ? await readTokenizerFiles(folder) : undefined;
   // Beside a tokenizer it comes with that.
   const generation = tokenizer ? undefined : await readGeneration(folder);
   return {
@@ -76,6 +80,17 @@ export async function exportMerged(source: ExportSource, folder: string, options
   const weights = named(layoutOf(config), await mergedWeights(source));
   const beside = { ...(tokenizer && { tokenizer }), ...(generation !== undefined && { generation }) };
   await writeModel(folder, { config, weights, ...beside }, options);
+}
+
+/** Writes the same as one GGUF file. @throws UserError where `writeGguf` does, and without a tokenizer */
+export async function exportGguf(source: ExportSource, file: string, type: WrittenType): Promise<void> {
+  const { config, tokenizer, folder } = source;
+  if (!tokenizer)
+    throw new UserError(`${folder}: has no tokenizer, which a GGUF file has to hold`, {
+      hint: 'Put its tokenizer.json and tokenizer_config.json beside the weights.',
+    });
+  const weights = named(layoutOf(config), await mergedWeights(source));
+  await writeGguf(file, { config, weights, tokenizer, name: path.basename(path.resolve(folder)) }, type);
 }
 
 async function mergedWeights({ config, weights, adapter }: ExportSource): Promise<Float32Array> {
