@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { COMMIT, type FakeFile, type FakeHub, startFakeHub } from '../base/testing/hub-server.ts';
-import { type DownloadProgress, locateModel } from './hub-model.ts';
+import { type DownloadProgress, describeModel, locateModel } from './hub-model.ts';
 
 const weights = Buffer.from(Array.from({ length: 400_000 }, (_, i) => (i * 17) % 251));
 const text = (content: string): FakeFile => ({ content: Buffer.from(content), lfs: false });
@@ -28,6 +28,8 @@ beforeEach(async () => {
       ['own/bare/config.json', text('{}')],
       ['own/bare/tokenizer.json', text('{}')],
       ['own/bare/pytorch_model.bin', { content: weights, lfs: true }],
+      ['own/gguf/q8.gguf', { content: weights, lfs: true }],
+      ['own/gguf/deep/q4.GGUF', { content: weights.subarray(3), lfs: true }],
     ]),
   );
   vi.stubEnv('HF_ENDPOINT', hub.url);
@@ -99,7 +101,31 @@ describe('locateModel', () => {
     await expect(locateModel('hf:own/model')).rejects.toThrow(/not in the cache .*, or not complete/);
   });
 
+  it('brings one GGUF file, from the top of a repository or a folder in it', async () => {
+    for (const [file, content] of [
+      ['q8.gguf', weights],
+      ['deep/q4.GGUF', weights.subarray(3)],
+    ] as const) {
+      await expect(locateModel(`hf:own/gguf/${file}`, { offline: true })).rejects.toThrow(/is not in the cache/);
+      await expect(describeModel(`hf:own/gguf/${file}`)).rejects.toThrow(
+        /only the file itself says what it is \(0\.4 MB\)/,
+      );
+      const found = await locateModel(`hf:own/gguf/${file}@main`);
+      expect(found.place).toBe(`hf:own/gguf/${file}@${COMMIT}`);
+      expect(await readFile(found.folder)).toEqual(content);
+      expect(path.basename(found.folder)).toBe(path.basename(file));
+      expect(await locateModel(found.place, { offline: true })).toEqual(found);
+      expect(await locateModel(`hf:own/gguf/${file}`, { offline: true })).toEqual(found);
+      expect(await describeModel(`hf:own/gguf/${file}`)).toEqual({ ...found, missing: null });
+    }
+    await expect(locateModel('hf:own/gguf/none.gguf')).rejects.toThrow(/none\.gguf: no such file/);
+    const error = await locateModel('hf:own/gguf').catch((thrown: UserError) => thrown);
+    expect((error as UserError).hint).toMatch(/hf:OWNER\/NAME\/q8\.gguf/);
+  });
+
   it.each([
+    ['hf:own/gguf/../x.gguf', /expected hf:OWNER\/NAME/],
+    ['hf:own/gguf/x.bin', /expected hf:OWNER\/NAME/],
     ['hf:model', /hf:model: expected hf:OWNER\/NAME/],
     ['hf:own/model@', /expected hf:OWNER\/NAME/],
     ['hf:../model', /expected hf:OWNER\/NAME/],

@@ -1,6 +1,7 @@
 /**
- * Models by name: `hf:owner/name`, `hf:owner/name@revision` (a branch, tag or commit). Downloaded because the user wrote
- * such a name and for no other reason, into Hugging Face's own cache, in its layout, which Python's libraries share:
+ * Models by name: `hf:owner/name`, `hf:owner/name@revision` (a branch, tag or commit), or one GGUF file of a repository,
+ * `hf:owner/name/file.gguf` with or without a revision. Downloaded because the user wrote such a name and for no other reason,
+ * into Hugging Face's own cache, in its layout, which Python's libraries share:
  *
  *     $HF_HOME/hub/models--owner--name/refs/main                       the commit
  *                                      snapshots/<commit>/config.json  a link to
@@ -10,10 +11,10 @@
 import { copyFile, readFile, rm, stat, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { getHFHubCachePath, getRepoFolderName } from '@huggingface/hub';
-import { gigabytes } from '../base/bytes.ts';
+import { byteSize, gigabytes } from '../base/bytes.ts';
 import { hasCode, UserError } from '../base/errors.ts';
 import { makeFolder, writeFileAtomic } from '../base/files.ts';
-import { downloadHubFile, type HubFileInfo, hubModelFiles } from '../base/hub-file.ts';
+import { downloadHubFile, type HubFileInfo, hubFileInfo, hubModelFiles } from '../base/hub-file.ts';
 import { weightFiles } from './model-directory.ts';
 
 export interface HubOptions {
@@ -31,7 +32,7 @@ export interface DownloadProgress {
 }
 
 export interface LocatedModel {
-  /** A Hugging Face model directory. */
+  /** A Hugging Face model directory, or a GGUF file: what `readConfig`, `readWeights` and `loadTokenizer` take. */
   readonly folder: string;
   /** The place as given; a name is given with its commit, so that it stands for the same weights for ever. */
   readonly place: string;
@@ -48,9 +49,11 @@ const FILES = [
 ];
 const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
 const COMMIT = /^[0-9a-f]{40}$/;
+/** owner/name, a GGUF file in it, a revision. */
+const NAME = /^hf:(\w[\w.-]*\/\w[\w.-]*)(?:\/(\w[\w./-]*\.gguf))?(?:@(\w[\w./-]*))?$/i;
 
 /**
- * The folder of a model: `place` itself, or for `hf:…` its snapshot in the cache, downloaded if need be. When the Hub
+ * Where a model lies: `place` itself, or for `hf:…` its snapshot or file in the cache, downloaded if need be. When the Hub
  * cannot be reached, a complete snapshot of an earlier time serves.
  * @throws UserError for a name that is none, a repository without the files needed, and what hub-file.ts refuses
  */
@@ -86,8 +89,16 @@ export async function describeModel(
   const { located, source } = await findModel(place, options);
   if (source === null) return { ...located, missing: null };
   const { storage, files } = source;
-  await download(source, new Map([...files].filter(([file]) => DESCRIPTION.includes(file))), options);
   const bytes = await missingBytes(storage, files);
+  // It describes itself, in its first megabytes.
+  if (source.gguf !== undefined && bytes > 0)
+    throw new UserError(
+      `${place}: is not in the cache, and only the file itself says what it is (${byteSize(bytes)})`,
+      {
+        hint: 'Fetch it with --download.',
+      },
+    );
+  await download(source, new Map([...files].filter(([file]) => DESCRIPTION.includes(file))), options);
   if (bytes === 0) return { ...(await locateModel(place, options)), missing: null };
   return { ...located, missing: { bytes, free: await freeBytes(storage), cache: getHFHubCachePath() } };
 }
@@ -101,6 +112,8 @@ interface Source {
   /** The repository's folder in the cache. */
   readonly storage: string;
   readonly files: ReadonlyMap<string, HubFileInfo>;
+  /** The one file that is asked for, where it is a GGUF file. */
+  readonly gguf: string | undefined;
 }
 
 /** `source`: null where the cache alone is to serve, and holds a complete snapshot. */
@@ -108,17 +121,22 @@ async function findModel(
   place: string,
   options: HubOptions,
 ): Promise<{ readonly located: LocatedModel; readonly source: Source | null }> {
-  const [, name, revision = 'main'] = /^hf:(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(place) ?? [];
-  // A revision becomes a part of a path.
-  if (name === undefined || revision.includes('..'))
-    throw new UserError(`${place}: expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION`, {
+  const [, name, gguf, revision = 'main'] = NAME.exec(place) ?? [];
+  // A revision and a file become parts of a path.
+  if (name === undefined || `${gguf}/${revision}`.includes('..'))
+    throw new UserError(`${place}: expected hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME/FILE.gguf`, {
       hint: 'For example: hf:Qwen/Qwen2.5-0.5B',
     });
   const storage = path.join(getHFHubCachePath(), getRepoFolderName({ type: 'model', name }));
-  const located = (commit: string) => ({ folder: snapshotOf(storage, commit), place: `hf:${name}@${commit}` });
+  const inside = gguf === undefined ? '' : `/${gguf}`;
+  const located = (commit: string) => ({
+    folder: path.join(snapshotOf(storage, commit), inside),
+    place: `hf:${name}${inside}@${commit}`,
+  });
+  const cached = () => cachedCommit(storage, revision, gguf);
 
   if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '')) {
-    const commit = await cachedCommit(storage, revision);
+    const commit = await cached();
     if (commit !== undefined) return { located: located(commit), source: null };
     throw new UserError(`${place}: is not in the cache (${storage}), or not complete`, {
       hint: 'Run once without --offline and HF_HUB_OFFLINE to download it.',
@@ -129,13 +147,28 @@ async function findModel(
     listed = await hubModelFiles(name, revision, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
-    const commit = isRefusal(error) ? undefined : await cachedCommit(storage, revision);
+    const commit = isRefusal(error) ? undefined : await cached();
     if (commit === undefined) throw error;
     return { located: located(commit), source: null };
   }
   const { commit } = listed;
-  const files = neededFiles(listed.files, place);
-  return { located: located(commit), source: { name, revision, commit, storage, files } };
+  const files =
+    gguf === undefined
+      ? neededFiles(listed.files, place)
+      : await ggufFile(name, commit, gguf, listed.files, options.signal);
+  return { located: located(commit), source: { name, revision, commit, storage, files, gguf } };
+}
+
+/** The list holds the top of the repository only. */
+async function ggufFile(
+  name: string,
+  commit: string,
+  file: string,
+  listed: ReadonlyMap<string, HubFileInfo>,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, HubFileInfo>> {
+  const place = { type: 'model', repository: name, revision: commit, path: file } as const;
+  return new Map([[file, listed.get(file) ?? (await hubFileInfo(place, signal))]]);
 }
 
 function snapshotOf(storage: string, commit: string): string {
@@ -151,10 +184,13 @@ function neededFiles(files: ReadonlyMap<string, HubFileInfo>, place: string): Ma
     const info = files.get(name);
     if (info) needed.set(name, info);
   }
-  for (const name of ['config.json', 'tokenizer.json'])
-    if (!needed.has(name)) throw new UserError(`${place}: the repository has no ${name}`);
-  if (weights.length === 0)
-    throw new UserError(`${place}: the repository has no weights in safetensors (model.safetensors or shards of it)`);
+  const ggufs = [...files.keys()].filter((name) => /\.gguf$/i.test(name));
+  const refused = (what: string) =>
+    new UserError(`${place}: the repository has no ${what}`, {
+      ...(ggufs.length > 0 && { hint: `It has GGUF files, which are named one by one: hf:OWNER/NAME/${ggufs[0]}` }),
+    });
+  for (const name of ['config.json', 'tokenizer.json']) if (!needed.has(name)) throw refused(name);
+  if (weights.length === 0) throw refused('weights in safetensors (model.safetensors or shards of it)');
   return needed;
 }
 
@@ -176,6 +212,7 @@ async function download(
       const source = { type: 'model', repository: name, revision: commit, path: file } as const;
       await downloadHubFile(source, info, blob, { onProgress, ...(signal && { signal }) });
     }
+    await makeFolder(path.dirname(path.join(snapshot, file)));
     await link(blob, path.join(snapshot, file));
     before += info.bytes;
   }
@@ -212,13 +249,14 @@ async function link(blob: string, file: string): Promise<void> {
   });
 }
 
-/** The commit of a revision whose snapshot is complete in the cache. */
-async function cachedCommit(storage: string, revision: string): Promise<string | undefined> {
+/** The commit of a revision whose snapshot, or whose GGUF file, is complete in the cache. */
+async function cachedCommit(storage: string, revision: string, gguf: string | undefined): Promise<string | undefined> {
   const commit = COMMIT.test(revision)
     ? revision
     : await readFile(path.join(storage, 'refs', revision), 'utf8').catch(() => undefined);
   if (commit === undefined || !COMMIT.test(commit)) return undefined;
   const folder = snapshotOf(storage, commit);
+  if (gguf !== undefined) return (await exists(path.join(folder, gguf))) ? commit : undefined;
   // Blobs stand under their names only when complete, and weights are linked last.
   const weights = await weightFiles(folder).catch(() => []);
   const needed = [...weights, ...['config.json', 'tokenizer.json'].map((name) => path.join(folder, name))];

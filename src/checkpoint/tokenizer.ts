@@ -124,6 +124,11 @@ export function tokenizerFromJson(
   };
 }
 
+/** The chat template that `Tokenizer.chat` uses, as its text; undefined where there is none. */
+export function chatTemplateOf(files: Omit<TokenizerFiles, 'json'>): string | undefined {
+  return templateOf(files.chatTemplate, parseOthers(files, 'tokenizer.json').config, 'tokenizer.json')?.text;
+}
+
 /** What to throw for a tokenizer that writes ids which the model does not know. */
 export function tooManyIds(tokenizer: Tokenizer, place: string, rows: number, model: string): UserError {
   return new UserError(`${place}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${model} only ${rows}`, {

@@ -32,8 +32,12 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
     load: async (io) => (await import('./warmup.ts')).warmupCommand(io),
   },
   export: {
-    says: 'Write a trained policy as a Hugging Face directory: weights, configuration, tokenizer.',
+    says: 'Write a trained policy as a Hugging Face directory (weights, configuration, tokenizer) or as a GGUF file.',
     load: async (io) => (await import('./export.ts')).exportCommand(io),
+  },
+  import: {
+    says: 'Write a GGUF file as a Hugging Face directory: weights in full precision, configuration, tokenizer.',
+    load: async (io) => (await import('./import.ts')).importCommand(io),
   },
   ask: {
     says: 'Ask a search agent: see it think, search and answer. Without a question: a session.',
@@ -82,6 +86,7 @@ Examples:
   search-e1 doctor --model DIR              what a run will take, and whether it fits
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
+  search-e1 import FILE.gguf --out model    a GGUF file as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again
   search-e1 index build --corpus FILE --out DIR   a search index over your own passages
   search-e1 ask                             ask the embedded policy, or with --policy any other, and read along

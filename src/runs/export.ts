@@ -1,12 +1,15 @@
 /**
- * What a run, a checkpoint or a model directory holds, written as Hugging Face's libraries keep it: the merged model, or
- * the adapter alone in PEFT's format.
+ * What a run, a checkpoint, a model directory or a GGUF file holds, written as Hugging Face's libraries keep it, the merged model
+ * or the adapter alone in PEFT's format; or as a GGUF file.
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { type Adapter, readAdapter, writeAdapter } from '../checkpoint/adapter-directory.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
+import { writeGguf } from '../checkpoint/gguf/export.ts';
+import { isGguf } from '../checkpoint/gguf/model.ts';
+import type { WrittenType } from '../checkpoint/gguf/write.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { type Model, readModel, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
 import type { StoredType } from '../checkpoint/safetensors.ts';
@@ -28,7 +31,7 @@ export interface ExportSource extends Model {
 }
 
 /**
- * Opens a run directory (`RUN` or `RUN#STAGE`), a checkpoint's folder, a Hugging Face model directory or `hf:…`.
+ * Opens a run directory (`RUN` or `RUN#STAGE`), a checkpoint's folder, a Hugging Face model directory, a GGUF file or `hf:…`.
  * @param adapter a PEFT folder, to be put on a model that brings none
  * @throws UserError for anything else, and for what the readers of these refuse
  */
@@ -47,7 +50,8 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
     return { folder, ...model, base: { name: path.resolve(folder) }, ...(tokenizer && { tokenizer }) };
   }
   const model = await readModel(folder);
-  const tokenizer = (await exists(path.join(folder, 'tokenizer.json'))) ? await readTokenizerFiles(folder) : undefined;
+  const hasTokenizer = (await isGguf(folder)) || (await exists(path.join(folder, 'tokenizer.json')));
+  const tokenizer = hasTokenizer ? await readTokenizerFiles(folder) : undefined;
   // Beside a tokenizer it comes with that.
   const generation = tokenizer ? undefined : await readGeneration(folder);
   return {
@@ -66,6 +70,17 @@ export async function exportMerged(source: ExportSource, folder: string, options
   const weights = adapter ? await mergedWeights(source, adapter) : source.weights;
   const beside = { ...(tokenizer && { tokenizer }), ...(generation !== undefined && { generation }) };
   await writeModel(folder, { config, weights, ...beside }, options);
+}
+
+/** Writes the same as one GGUF file. @throws UserError where `writeGguf` does, and without a tokenizer */
+export async function exportGguf(source: ExportSource, file: string, type: WrittenType): Promise<void> {
+  const { config, tokenizer, folder, adapter } = source;
+  if (!tokenizer)
+    throw new UserError(`${folder}: has no tokenizer, which a GGUF file has to hold`, {
+      hint: 'Put its tokenizer.json and tokenizer_config.json beside the weights.',
+    });
+  const weights = adapter ? await mergedWeights(source, adapter) : source.weights;
+  await writeGguf(file, { config, weights, tokenizer, name: path.basename(path.resolve(folder)) }, type);
 }
 
 /** Writes the adapter alone. Throws a UserError when there is none. */
