@@ -17,8 +17,10 @@
  */
 
 // The algorithms, as pure functions.
+export { type AdvantageForm, advantagesOf, type RolledOutStep } from './algorithms/advantages.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
+  type Advantage,
   groupAdvantages,
   policyGradientBatch,
   type Weighted,
@@ -26,6 +28,7 @@ export {
   zeroVarianceShare,
 } from './algorithms/grpo.ts';
 export { differenceOf, findExpert, minePair, type Pair } from './algorithms/pairs.ts';
+export { type RewardPart, rewardOf } from './algorithms/reward.ts';
 export { acceptedTrajectories, crossEntropyBatch, type Response } from './algorithms/sft.ts';
 // Ground: errors, questions, random streams.
 export { UserError } from './base/errors.ts';
@@ -46,7 +49,7 @@ export { type Score, type ScoreSummary, scorePrediction, summarizeScores } from 
 export { benchmarks } from './benchmarks/suites/all.ts';
 // Checkpoints and tokenizers in Hugging Face's form.
 export { type Adapter, readAdapter, writeAdapter } from './checkpoint/adapter-directory.ts';
-export type { ModelConfig, RopeScaling } from './checkpoint/config.ts';
+export type { ModelConfig, RopeScaling, SpecialTokens } from './checkpoint/config.ts';
 export { FAMILIES, type Family } from './checkpoint/families.ts';
 export {
   type DownloadProgress,
@@ -60,6 +63,7 @@ export { type Model, type ModelFiles, readModel, type WriteOptions, writeModel }
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
 export { loadTokenizer } from './checkpoint/tokenizer.ts';
 export type { Tokenizer } from './checkpoint/tokenizer.types.ts';
+export type { TokenizerFiles } from './checkpoint/tokenizer-files.ts';
 export {
   type EngineOptions,
   OnnxPolicy,
@@ -74,11 +78,11 @@ export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
 export { type Agent, type AgentOptions, type Asked, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
-export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
+export { type Comparison, compareEvaluations } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
 export { readEvaluation } from './evaluation/evaluation-directory.ts';
 export { publishedRows } from './evaluation/published.ts';
-export type { EvaluationResults } from './evaluation/results.ts';
+export type { EvaluationResults, NamedEvaluation } from './evaluation/results.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';
@@ -101,11 +105,12 @@ export { readSummary, summarizeExperiment } from './experiment/summary.ts';
 export * from './policy/policy.ts';
 export type * from './policy/text-model.ts';
 // The agent's language and its loop.
+export { type Stretch, turnsOf } from './protocol/authors.ts';
 export { type ExpertView, expertView } from './protocol/expert.ts';
 export { lastAnswer, parseTurn, wellFormed } from './protocol/parser.ts';
 export { studentPrompt, teacherPrompt } from './protocol/prompts.ts';
 export type { Template } from './protocol/template.ts';
-export { readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
+export { openTemplate, readTemplate, searchR1Template, worldTemplate } from './protocol/templates.ts';
 // Retrieval.
 export { Bm25Index, type Bm25Settings } from './retrieval/bm25.ts';
 export { loadCorpus, type ReadCorpusOptions, readCorpus } from './retrieval/corpus.ts';
@@ -132,9 +137,16 @@ export type {
   RetrieverInfo,
   RetrieverStatistics,
 } from './retrieval/retriever.ts';
+export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
-export { rollOutText, type TextSegment, type TextSurroundings, type TextTrajectory } from './rollout/text-rollout.ts';
+export {
+  rollOutText,
+  type TextSegment,
+  type TextSurroundings,
+  type TextTask,
+  type TextTrajectory,
+} from './rollout/text-rollout.ts';
 export {
   isFailure,
   policyTokenCount,
@@ -143,7 +155,13 @@ export {
   type Trajectory,
 } from './rollout/trajectory.ts';
 export { readTrajectories } from './rollout/trajectory-file.ts';
-export type { Deadlines, RolloutLimits } from './rollout/turns.ts';
+export {
+  type Deadlines,
+  defaultDeadlines,
+  defaultLimits,
+  type RolloutEvent,
+  type RolloutLimits,
+} from './rollout/turns.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
 export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';

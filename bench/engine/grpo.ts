@@ -69,15 +69,15 @@ async function withoutTools(threads: number): Promise<Row> {
       'frozen',
     );
     const scored = performance.now();
-    await policy.accumulate({
-      loss: 'policy-gradient',
+    const batch = {
+      loss: 'policy-gradient' as const,
       sequences: sequences.map((sequence, n) => ({ ...sequence, referenceLogprobs: reference[n]! })),
       clipLow: 0.2,
       clipHigh: 0.2,
       klCoefficient: 0.001,
       denominator: QUESTIONS * GROUP * NEW,
-    });
-    await policy.step(adamW);
+    };
+    await policy.train([batch], adamW);
     const updated = performance.now();
     parts.sampling.push((sampled - started) / 1000);
     parts.reference.push((scored - sampled) / 1000);
@@ -133,8 +133,7 @@ async function withSearches(threads: number): Promise<Row> {
     const sequences = done.map(({ prompt, ids }) => [...prompt, ...ids]);
     const reference = await setup.policy.logprobs(sequences, 'frozen');
     const weighted = done.map((trajectory, n) => ({ trajectory, advantage: n % grpo.groupSize === 0 ? 2 : -0.5 }));
-    await setup.policy.accumulate(policyGradientBatch(weighted, reference, grpo));
-    await setup.policy.step({ ...adamW, learningRate: 1e-6 });
+    await setup.policy.train([policyGradientBatch(weighted, reference, grpo)], { ...adamW, learningRate: 1e-6 });
     parts.sampling.push((rolled - started - retrieval) / 1000);
     parts.retrieval.push(retrieval / 1000);
     parts.training.push((performance.now() - rolled) / 1000);

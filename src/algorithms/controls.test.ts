@@ -5,8 +5,8 @@ import { makeTrajectory } from './trajectory.testing.ts';
 
 /** A group of five: the expert, the student (wrong), a second right one, a second wrong one, a failure. */
 function groupedPair(questionId: string): GroupedPair {
-  const make = (rollout: number, reward: 0 | 1, stop: 'answered' | 'search-failed' = 'answered') =>
-    makeTrajectory({ questionId, rollout, reward, stop });
+  const make = (rollout: number, correct: 0 | 1, stop: 'answered' | 'search-failed' = 'answered') =>
+    makeTrajectory({ questionId, rollout, correct, stop });
   const group = [make(0, 1), make(1, 0), make(2, 1), make(3, 0), make(4, 1, 'search-failed')];
   return { expert: group[0]!, student: group[1]!, group };
 }

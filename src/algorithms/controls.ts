@@ -4,7 +4,7 @@
  * correct sibling does, efficiency is not the point; if an ordinary rollout does, privilege is not.
  */
 import { Random, type StreamKey } from '../base/random.ts';
-import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { Pair } from './pairs.ts';
 
 /**
@@ -38,7 +38,7 @@ function shownFor(
   key: (questionId: string) => StreamKey,
 ): Trajectory | null | undefined {
   const { expert, student, group } = pair;
-  const siblings = group.filter((t) => t !== student && !isFailure(t.stop));
+  const siblings = valid(group).filter((t) => t !== student);
   const anyOf = (choices: readonly Trajectory[]) =>
     choices.length === 0 ? undefined : choices[new Random(key(student.questionId)).below(choices.length)];
   switch (sees) {
@@ -49,7 +49,7 @@ function shownFor(
     case 'other-question':
       return next === pair ? undefined : next.expert;
     case 'random-correct':
-      return anyOf(siblings.filter((t) => t.reward === 1));
+      return anyOf(siblings.filter((t) => t.correct === 1));
     case 'any-sibling':
       return anyOf(siblings);
   }

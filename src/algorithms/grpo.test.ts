@@ -26,6 +26,13 @@ describe('groupAdvantages', () => {
     expect(groupAdvantages([])).toEqual([]);
   });
 
+  it('is exactly zero for equal rewards that floating point cannot average', () => {
+    // (0.1 + 0.1 + 0.1) / 3 is not 0.1.
+    for (const n of [2, 3, 5, 7, 10])
+      for (const r of [0.1, 0.3, 1 / 3, -0.7, 1e-9, 123.456])
+        expect(groupAdvantages(new Array(n).fill(r))).toEqual(new Array(n).fill(0));
+  });
+
   it('has mean 0, and does not change when a constant is added', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -8, max: 8 }), { minLength: 2, maxLength: 9 }), (rewards) => {
@@ -41,8 +48,8 @@ describe('groupAdvantages', () => {
 });
 
 describe('policyGradientBatch', () => {
-  const right = makeTrajectory({ ids: [5, 6, 7], mask: [1, 0, 1], logprobs: [-0.5, 0, -2], reward: 1 });
-  const wrong = makeTrajectory({ ids: [5, 9], mask: [1, 1], logprobs: [-0.5, -1], reward: 0, rollout: 1 });
+  const right = makeTrajectory({ ids: [5, 6, 7], mask: [1, 0, 1], logprobs: [-0.5, 0, -2], correct: 1 });
+  const wrong = makeTrajectory({ ids: [5, 9], mask: [1, 1], logprobs: [-0.5, -1], correct: 0, rollout: 1 });
 
   it('writes streams aligned with prompt and response', () => {
     const batch = policyGradientBatch(weighGroups([[right, wrong]]), undefined, { ...clip, klCoefficient: 0 });
@@ -54,6 +61,35 @@ describe('policyGradientBatch', () => {
     expect(first!.advantages[3]).toBeCloseTo(Math.SQRT1_2, 5);
     expect(batch.sequences[1]!.advantages[4]).toBeCloseTo(-Math.SQRT1_2, 5);
     expect(batch.denominator).toBe(4);
+  });
+
+  it('takes an advantage for each token, and refuses too few of them', () => {
+    const settings = { ...clip, klCoefficient: 0 };
+    const each = Float32Array.of(0.5, 9, -0.25);
+    const batch = policyGradientBatch([{ trajectory: right, advantage: each }], undefined, settings);
+    expect([...batch.sequences[0]!.advantages]).toEqual([0, 0, 0, 0.5, 9, -0.25]);
+    // The environment's token stays out by the mask, not by its advantage.
+    expect([...batch.sequences[0]!.mask]).toEqual([0, 0, 0, 1, 0, 1]);
+    const short = [{ trajectory: right, advantage: each.subarray(1) }];
+    expect(() => policyGradientBatch(short, undefined, settings)).toThrow('2 advantages for the 3 tokens');
+  });
+
+  it('gives a number the same streams as that number for each token', () => {
+    const settings = { ...clip, klCoefficient: 0 };
+    const one = policyGradientBatch([{ trajectory: right, advantage: -0.7 }], undefined, settings);
+    const each = new Float32Array(right.ids.length).fill(-0.7);
+    expect(policyGradientBatch([{ trajectory: right, advantage: each }], undefined, settings)).toEqual(one);
+  });
+
+  it('trains on the reward, whatever is correct', () => {
+    const shaped = [
+      makeTrajectory({ correct: 1, reward: 0.2 }),
+      makeTrajectory({ correct: 1, reward: 0.8, rollout: 1 }),
+    ];
+    const [low, high] = weighGroups([shaped]).map(({ advantage }) => advantage as number);
+    expect(low).toBeCloseTo(-Math.SQRT1_2, 4);
+    expect(high).toBeCloseTo(Math.SQRT1_2, 4);
+    expect(zeroVarianceShare([shaped])).toBe(0);
   });
 
   it('counts zero-variance groups in the denominator and keeps them for KL and entropy', () => {
@@ -69,7 +105,7 @@ describe('policyGradientBatch', () => {
   });
 
   it('leaves failures out of group, batch and denominator', () => {
-    const failed = makeTrajectory({ reward: 0, stop: 'search-failed', rollout: 2 });
+    const failed = makeTrajectory({ correct: 0, stop: 'search-failed', rollout: 2 });
     const weighted = weighGroups([[right, failed, makeTrajectory({ rollout: 3 })]]);
     expect(weighted.map((w) => w.advantage)).toEqual([0, 0]);
     expect(policyGradientBatch(weighted, undefined, { ...clip, klCoefficient: 0 }).denominator).toBe(2 + 4);

@@ -1,42 +1,49 @@
 /**
  * Group-relative policy optimisation (Shao et al. 2024, arXiv 2402.03300), as the paper uses it: exact match as the only
- * reward, one group-normalised advantage shared by all tokens that the policy wrote, mean over all tokens of the batch.
+ * reward (others: reward.ts), one group-normalised advantage shared by all tokens that the policy wrote (other forms:
+ * advantages.ts), mean over all tokens of the batch. The objective itself is the engine's (policy/policy.ts, `PolicyGradientBatch`).
  *
  * Trajectories in, per-token streams out. Departure from Search-R1: groups are keyed by question, failures of the
  * environment are left out, and the denominator counts the tokens of zero-variance groups too.
  */
+import { mean, standardDeviation } from '../benchmarks/statistics.ts';
 import type { PolicyGradientBatch, PolicyGradientSequence } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
-/** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); all zero for fewer than two rewards. */
+/** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); exactly zero for equal rewards, and for fewer than two. */
 export function groupAdvantages(rewards: readonly number[]): number[] {
-  const n = rewards.length;
-  if (n < 2) return rewards.map(() => 0);
-  const mean = rewards.reduce((sum, r) => sum + r, 0) / n;
-  const deviation = Math.sqrt(rewards.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (n - 1));
-  return rewards.map((r) => (r - mean) / (deviation + 1e-6));
+  if (rewards.length < 2 || isFlat(rewards)) return rewards.map(() => 0);
+  const [center, deviation] = [mean(rewards), standardDeviation(rewards)];
+  return rewards.map((r) => (r - center) / (deviation + 1e-6));
 }
+
+/** All equal. Their mean may differ from them in the last bit, and their deviation from 0. */
+function isFlat(rewards: readonly number[]): boolean {
+  return rewards.every((r) => r === rewards[0]);
+}
+
+/** One number for the whole response, or one for each of its tokens: over `ids`, read where the policy wrote. */
+export type Advantage = number | Float32Array;
 
 /** What the policy gradient sees of one trajectory. */
 export interface Weighted {
   readonly trajectory: Trajectory;
-  readonly advantage: number;
+  readonly advantage: Advantage;
 }
 
 /** The trajectories of each question's group with their advantages; failures are left out of group and batch. */
 export function weighGroups(groups: readonly (readonly Trajectory[])[]): Weighted[] {
   return groups.flatMap((group) => {
-    const valid = group.filter((t) => !isFailure(t.stop));
-    const advantages = groupAdvantages(valid.map((t) => t.reward));
-    return valid.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
+    const siblings = valid(group);
+    const advantages = groupAdvantages(siblings.map((t) => t.reward));
+    return siblings.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
   });
 }
 
 /** Share of groups whose rewards are all equal: they carry no policy gradient. */
 export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): number {
   const flat = groups.filter((group) => {
-    const rewards = group.filter((t) => !isFailure(t.stop)).map((t) => t.reward);
-    return rewards.every((r) => r === rewards[0]);
+    return isFlat(valid(group).map((t) => t.reward));
   });
   return groups.length === 0 ? 0 : flat.length / groups.length;
 }
@@ -69,7 +76,7 @@ export function policyGradientBatch(
 
 function streams(
   trajectory: Trajectory,
-  advantage: number,
+  advantage: Advantage,
   reference: Float32Array | undefined,
 ): PolicyGradientSequence {
   const { prompt, ids, mask, logprobs } = trajectory;
@@ -81,7 +88,12 @@ function streams(
     oldLogprobs: new Float32Array(length),
   };
   sequence.mask.set(mask, prompt.length);
-  sequence.advantages.fill(advantage, prompt.length);
+  if (typeof advantage === 'number') sequence.advantages.fill(advantage, prompt.length);
+  else {
+    if (advantage.length !== ids.length)
+      throw new RangeError(`${advantage.length} advantages for the ${ids.length} tokens of a response`);
+    sequence.advantages.set(advantage, prompt.length);
+  }
   sequence.oldLogprobs.set(logprobs, prompt.length);
   return reference === undefined ? sequence : { ...sequence, referenceLogprobs: reference };
 }

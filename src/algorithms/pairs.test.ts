@@ -9,8 +9,8 @@ describe('minePair', () => {
   it('takes the correct trajectory with the fewest searches as expert and a wrong sibling as student', () => {
     const wasteful = makeTrajectory({ rollout: 0, queries: [...two, 'again'] });
     const efficient = makeTrajectory({ rollout: 1, queries: two });
-    const near = makeTrajectory({ rollout: 2, queries: ['film author', 'author mayor'], reward: 0 });
-    const far = makeTrajectory({ rollout: 3, queries: ['x', 'y', 'z', 'w'], reward: 0 });
+    const near = makeTrajectory({ rollout: 2, queries: ['film author', 'author mayor'], correct: 0 });
+    const far = makeTrajectory({ rollout: 3, queries: ['x', 'y', 'z', 'w'], correct: 0 });
     expect(minePair([wasteful, efficient, near, far])).toEqual({ expert: efficient, student: far });
   });
 
@@ -22,7 +22,10 @@ describe('minePair', () => {
   });
 
   it('gives no pair without a correct trajectory, or without one that differs', () => {
-    expect(minePair([makeTrajectory({ reward: 0 }), makeTrajectory({ reward: 0, rollout: 1 })])).toBeUndefined();
+    expect(minePair([makeTrajectory({ correct: 0 }), makeTrajectory({ correct: 0, rollout: 1 })])).toBeUndefined();
+    // Nothing is right, however much it is worth.
+    const worth = (rollout: number) => makeTrajectory({ correct: 0, reward: 1, rollout, queries: [`${rollout}`] });
+    expect(minePair([worth(0), worth(1)])).toBeUndefined();
     expect(minePair([makeTrajectory(), makeTrajectory({ rollout: 1 })])).toBeUndefined();
     expect(minePair([])).toBeUndefined();
   });
@@ -38,7 +41,7 @@ describe('minePair', () => {
     const malformed = makeTrajectory({ rollout: 0, queries: [], wellFormed: false });
     const guess = makeTrajectory({ rollout: 1, queries: [] });
     const good = makeTrajectory({ rollout: 2 });
-    const failed = makeTrajectory({ rollout: 3, stop: 'deadline', reward: 0 });
+    const failed = makeTrajectory({ rollout: 3, stop: 'deadline', correct: 0 });
     expect(findExpert([malformed, guess, good])).toBe(guess);
     expect(findExpert([malformed, guess, good], 1)).toBe(good);
     expect(minePair([good, failed])).toBeUndefined();

@@ -5,7 +5,7 @@
  * Expert: correct, well formed, fewest searches; then fewest policy tokens, then lowest index.
  * Student: the wrong sibling most different from the expert, else the correct sibling most different from it.
  */
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
 export interface Pair {
   readonly expert: Trajectory;
@@ -14,12 +14,12 @@ export interface Pair {
 
 /** The pair of one question's group; undefined when nothing is correct, or nothing differs from the expert. */
 export function minePair(group: readonly Trajectory[], minExpertSearches = 0): Pair | undefined {
-  const valid = group.filter((t) => !isFailure(t.stop));
-  const expert = findExpert(valid, minExpertSearches);
+  const siblings = valid(group);
+  const expert = findExpert(siblings, minExpertSearches);
   if (expert === undefined) return undefined;
 
-  const wrong = valid.filter((t) => t.reward === 0);
-  const candidates = wrong.length > 0 ? wrong : valid.filter((t) => t !== expert);
+  const wrong = siblings.filter((t) => t.correct === 0);
+  const candidates = wrong.length > 0 ? wrong : siblings.filter((t) => t !== expert);
   let best: { trajectory: Trajectory; difference: Difference } | undefined;
   for (const trajectory of candidates) {
     const difference = differenceOf(trajectory, expert);
@@ -31,8 +31,8 @@ export function minePair(group: readonly Trajectory[], minExpertSearches = 0): P
 
 /** The most efficient correct, well-formed trajectory; also what the gate shows as expert. */
 export function findExpert(group: readonly Trajectory[], minExpertSearches = 0): Trajectory | undefined {
-  return group
-    .filter((t) => !isFailure(t.stop) && t.reward === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
+  return valid(group)
+    .filter((t) => t.correct === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
     .sort(
       (a, b) =>
         a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout,

@@ -22,10 +22,10 @@ it('weighs what the policy wrote, and nothing else', () => {
 });
 
 it('accepts correct and well-formed trajectories of every group', () => {
-  const right = makeTrajectory({ reward: 1, wellFormed: true });
+  const right = makeTrajectory({ correct: 1, wellFormed: true });
   const groups = [
-    [right, makeTrajectory({ reward: 0 }), makeTrajectory({ reward: 1, wellFormed: false })],
-    [makeTrajectory({ reward: 1, wellFormed: true, stop: 'search-failed' })],
+    [right, makeTrajectory({ correct: 0 }), makeTrajectory({ correct: 1, wellFormed: false })],
+    [makeTrajectory({ correct: 1, wellFormed: true, stop: 'search-failed' })],
     [right],
   ];
   expect(acceptedTrajectories(groups)).toEqual([right, right]);

@@ -5,7 +5,7 @@
  *   L = −Σ_n m_n log π(y_n | x, y_<n) / Σ_n m_n         m = 1 on tokens that the policy wrote (or should have written), else 0
  */
 import type { CrossEntropyBatch } from '../policy/policy.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
 /** A prompt and the response to learn: a trajectory, or a demonstration put together like one. */
 export type Response = Pick<Trajectory, 'prompt' | 'ids' | 'mask'>;
@@ -25,9 +25,9 @@ export function crossEntropyBatch(responses: readonly Response[]): CrossEntropyB
 }
 
 /**
- * Rejection sampling: of each question's group the correct trajectories, in order (failures of the environment have no
- * reward). Well-formed ones only: what is learned here is imitated to the letter.
+ * Rejection sampling: of each question's group the correct trajectories, in order (failures of the environment
+ * are none). Well-formed ones only: what is learned here is imitated to the letter.
  */
 export function acceptedTrajectories(groups: readonly (readonly Trajectory[])[]): Trajectory[] {
-  return groups.flat().filter((t) => !isFailure(t.stop) && t.reward === 1 && t.wellFormed);
+  return valid(groups.flat()).filter((t) => t.correct === 1 && t.wellFormed);
 }

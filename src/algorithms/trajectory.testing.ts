@@ -1,4 +1,4 @@
-/** Trajectories for tests: only what a test says differs from a plain correct one. */
+/** Trajectories for tests: only what a test says differs from a plain correct one. The reward is exact match unless it is given. */
 import type { Trajectory } from '../rollout/trajectory.ts';
 
 export function makeTrajectory(part: Partial<Trajectory> & { queries?: readonly string[] } = {}): Trajectory {
@@ -14,7 +14,8 @@ export function makeTrajectory(part: Partial<Trajectory> & { queries?: readonly 
     searches: queries.map((query) => ({ query, passages: [] })),
     stop: 'answered',
     answer: 'x',
-    reward: 1,
+    correct: 1,
+    reward: fields.correct ?? 1,
     wellFormed: true,
     grounded: true,
     ...fields,

@@ -20,26 +20,28 @@ import {
 import { HEAD_BYTES, unpacked } from './unpack.ts';
 
 /** What a system's refusals mean, by code; the rest is told in the system's words. */
-const meanings: Readonly<Record<string, { readonly text: string; readonly hint?: string }>> = {
-  ENOENT: { text: 'no such file or directory' },
-  EISDIR: { text: 'is a directory, a file was expected' },
-  ENOTDIR: { text: 'a part of this path is not a directory' },
-  EEXIST: { text: 'a part of this path is not a directory' },
-  ENOSPC: { text: 'the disk is full', hint: 'Free some space and run the command again; what was finished is kept.' },
-  EDQUOT: {
-    text: 'the disk quota is used up',
-    hint: 'Free some space and run the command again; what was finished is kept.',
-  },
-  EFBIG: {
-    text: 'the file may not grow further',
-    hint: 'A limit of the shell (ulimit -f) or of the file system; raise it, or choose another place.',
-  },
-  ENAMETOOLONG: { text: 'the name is too long for this file system' },
-  ERR_INVALID_ARG_VALUE: { text: 'is no name of a file (it holds a character that none may have)' },
-  EMFILE: { text: 'too many files are open', hint: 'Raise the limit, for example with: ulimit -n 4096' },
-  ENFILE: { text: 'too many files are open on this machine', hint: 'End other programs, and run the command again.' },
-  ELOOP: { text: 'symbolic links lead in a circle' },
-};
+const meanings: Readonly<Record<string, { readonly text: string; readonly hint?: string; readonly continues?: true }>> =
+  {
+    ENOENT: { text: 'no such file or directory' },
+    EISDIR: { text: 'is a directory, a file was expected' },
+    ENOTDIR: { text: 'a part of this path is not a directory' },
+    EEXIST: { text: 'a part of this path is not a directory' },
+    ENOSPC: { text: 'the disk is full', hint: 'Free some space.', continues: true },
+    EDQUOT: { text: 'the disk quota is used up', hint: 'Free some space.', continues: true },
+    EFBIG: {
+      text: 'the file may not grow further',
+      hint: 'A limit of the shell (ulimit -f) or of the file system; raise it, or choose another place.',
+    },
+    ENAMETOOLONG: { text: 'the name is too long for this file system' },
+    ERR_INVALID_ARG_VALUE: { text: 'is no name of a file (it holds a character that none may have)' },
+    EMFILE: {
+      text: 'too many files are open',
+      hint: 'Raise the limit, for example with: ulimit -n 4096',
+      continues: true,
+    },
+    ENFILE: { text: 'too many files are open on this machine', hint: 'End other programs.', continues: true },
+    ELOOP: { text: 'symbolic links lead in a circle' },
+  };
 const PERMISSION = 'Check the permissions or choose another place.';
 
 /** Turns a system error into one that says what to do; anything else passes through. */
@@ -51,6 +53,7 @@ export function fileError(error: unknown, file: string, doing: 'read' | 'write')
   if (meaning !== undefined)
     return new UserError(`${name}: ${meaning.text}`, {
       ...(meaning.hint === undefined ? {} : { hint: meaning.hint }),
+      ...(meaning.continues === undefined ? {} : { continues: meaning.continues }),
       cause: error,
     });
   // Whatever else the system refuses: EACCES, EPERM, EROFS, EIO, ENXIO, ESTALE …

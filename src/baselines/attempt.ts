@@ -18,6 +18,10 @@ export interface Attempt {
   /** Tokens over all calls, as counted by the model; null when it does not say. */
   readonly promptTokens: number | null;
   readonly newTokens: number | null;
+  /** Calls of which the server gave the thinking alone; absent when there were none. */
+  readonly reasoningOnly?: number;
+  /** Fields of requests that the server refuses; see `TextReply`. */
+  readonly leftOut?: readonly string[];
   /** Whether the response keeps to the form that its prompt asks for; null where none is asked for. */
   readonly wellFormed: boolean | null;
 }

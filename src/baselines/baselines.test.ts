@@ -1,5 +1,6 @@
 /** Each baseline over a scripted model: what it asks, what it searches, what it takes for the answer. */
 import { describe, expect, it } from 'vitest';
+import { PromptTooLong } from '../policy/text-model.ts';
 import { findsAll, question } from '../rollout/testing/environment.ts';
 import { defaultDeadlines, defaultLimits } from '../rollout/turns.ts';
 import { promptedBaselines } from './all.ts';
@@ -236,6 +237,30 @@ describe('every baseline', () => {
       ...full,
       complete: async () => ({ text: '', finish: 'length', promptTokens: null, newTokens: null }),
     };
-    expect(await ask('rag', model as FakeModel)).toMatchObject({ answer: null, stop: 'context-full' });
+    expect(await ask('rag', model as FakeModel)).toMatchObject({ answer: null, stop: 'prompt-too-long' });
+    const words = 'the prompt of 9 tokens leaves no room in a context of 8';
+    const refusing = fakeModel(() => Promise.reject(new PromptTooLong(words)));
+    expect(await ask('direct', refusing)).toMatchObject({ stop: 'prompt-too-long', failure: words });
+    // What it has gathered itself is no failure of the question.
+    let calls = 0;
+    const later = fakeModel(() =>
+      calls++ === 0 ? 'Thought: hm\nAction: Search[egg]' : Promise.reject(new PromptTooLong(words)),
+    );
+    const gathered = await ask('react', later);
+    expect(calls).toBe(2);
+    expect(gathered).toMatchObject({ answer: null, stop: 'context-full' });
+    expect(gathered).not.toHaveProperty('failure');
+  });
+
+  it('counts replies of thinking alone, and says what a server was not asked for', async () => {
+    const full = fakeModel(() => '');
+    const reply = { text: '', reasoning: 'deep', finish: 'length', promptTokens: 1, newTokens: 1, leftOut: ['seed'] };
+    const model = { ...full, complete: async () => reply } as unknown as FakeModel;
+    expect(await ask('direct', model)).toMatchObject({
+      answer: null,
+      stop: 'no-answer',
+      reasoningOnly: 1,
+      leftOut: ['seed'],
+    });
   });
 });

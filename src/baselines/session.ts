@@ -2,9 +2,9 @@
  * Where a baseline works: it asks the model and searches here. The session keeps the limits and deadlines, derives a seed for
  * each call, and writes everything down. What fails outside of the model's words ends the attempt (`AttemptEnded`).
  */
-import { messageOf } from '../base/errors.ts';
+import { adviceOf } from '../base/errors.ts';
 import { streamKey } from '../base/random.ts';
-import type { ChatMessage, TextModel } from '../policy/text-model.ts';
+import { type ChatMessage, PromptTooLong, type TextModel } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import type { Hit, Passage, Retriever } from '../retrieval/retriever.ts';
 import { type Outcome, withDeadline } from '../rollout/deadline.ts';
@@ -50,7 +50,9 @@ export class BaselineSession {
   readonly #key: string;
   readonly #searches: { query: string; hits: readonly Hit[] }[] = [];
   readonly #transcript: Segment[] = [];
+  readonly #leftOut = new Set<string>();
   #calls = 0;
+  #reasoningOnly = 0;
   #promptTokens: number | null = 0;
   #newTokens: number | null = 0;
   /** What the model has been told in this attempt; only what is new to it goes on record again. */
@@ -89,10 +91,16 @@ export class BaselineSession {
         waiting,
       ),
     );
+    // What the baseline has gathered may fill the context; a first prompt that does not fit has measured nothing.
+    const full = this.#calls === 1 ? 'prompt-too-long' : 'context-full';
+    if (asked.kind === 'failed' && asked.error instanceof PromptTooLong)
+      throw new AttemptEnded(full, adviceOf(asked.error));
     if (asked.kind !== 'done') throw ended(asked, 'sample-failed', 'the model', deadlines.sample);
-    const { text, finish, promptTokens, newTokens } = asked.value;
-    if (text === '' && finish === 'length')
-      throw new AttemptEnded('context-full', 'the prompt leaves no room for a reply');
+    const { text, reasoning, finish, promptTokens, newTokens, leftOut = [] } = asked.value;
+    for (const field of leftOut) this.#leftOut.add(field);
+    if (text === '' && finish === 'length' && reasoning === undefined)
+      throw new AttemptEnded(full, 'the prompt leaves no room for a reply');
+    if (text.trim() === '' && reasoning !== undefined) this.#reasoningOnly += 1;
     this.#promptTokens = sum(this.#promptTokens, promptTokens);
     this.#newTokens = sum(this.#newTokens, newTokens);
     this.#transcript.push({ author: 'policy', text });
@@ -122,6 +130,8 @@ export class BaselineSession {
       calls: this.#calls,
       promptTokens: this.#promptTokens,
       newTokens: this.#newTokens,
+      ...(this.#reasoningOnly > 0 && { reasoningOnly: this.#reasoningOnly }),
+      ...(this.#leftOut.size > 0 && { leftOut: [...this.#leftOut].sort() }),
     };
   }
 
@@ -143,7 +153,7 @@ function ended(
 ): AttemptEnded {
   switch (outcome.kind) {
     case 'failed':
-      return new AttemptEnded(stop, messageOf(outcome.error));
+      return new AttemptEnded(stop, adviceOf(outcome.error));
     case 'deadline':
       return new AttemptEnded('deadline', `no answer from ${what} within ${seconds} s`);
     case 'cancelled':

@@ -1,6 +1,6 @@
 /** Scores of one prediction and their means: per suite, macro (over suites) and micro (over questions). */
 import { exactMatch, f1, substringMatch } from './exact-match.ts';
-import { type Interval, mean, standardError, wilsonInterval } from './statistics.ts';
+import { type Estimate, estimate, type Interval, macroMean, wilsonInterval } from './statistics.ts';
 
 /** Field names as other tools write them. */
 export interface Score {
@@ -21,19 +21,13 @@ export function scorePrediction(prediction: string | null, answers: readonly str
   };
 }
 
-export interface Mean {
-  readonly mean: number;
-  /** Null of fewer than two questions. */
-  readonly standardError: number | null;
-}
-
 export interface SuiteSummary {
   readonly suite: string;
   readonly questions: number;
   /** With Wilson's 95 % interval. */
-  readonly em: Mean & Interval;
-  readonly f1: Mean;
-  readonly sub_em: Mean;
+  readonly em: Estimate & Interval;
+  readonly f1: Estimate;
+  readonly sub_em: Estimate;
 }
 
 export interface ScoreSummary {
@@ -41,7 +35,7 @@ export interface ScoreSummary {
   /** Every question counts the same. */
   readonly micro: Omit<SuiteSummary, 'suite'>;
   /** Every suite counts the same, as in the paper's table. */
-  readonly macro: { readonly em: Mean; readonly f1: Mean; readonly sub_em: Mean };
+  readonly macro: { readonly em: Estimate; readonly f1: Estimate; readonly sub_em: Estimate };
   /** Said when a small suite weighs much more in the macro mean than in the micro mean. */
   readonly note: string | null;
 }
@@ -53,35 +47,24 @@ export function summarizeScores(suites: ReadonlyMap<string, readonly Score[]>): 
     suites: summaries,
     micro: summarize([...suites.values()].flat()),
     macro: {
-      em: macroMean(summaries.map(({ em }) => em)),
-      f1: macroMean(summaries.map((summary) => summary.f1)),
-      sub_em: macroMean(summaries.map((summary) => summary.sub_em)),
+      em: macroMean(summaries.map(({ em }) => em))!,
+      f1: macroMean(summaries.map((summary) => summary.f1))!,
+      sub_em: macroMean(summaries.map((summary) => summary.sub_em))!,
     },
     note: weightNote(summaries),
   };
 }
 
+/** Of at least one score. */
 function summarize(scores: readonly Score[]): Omit<SuiteSummary, 'suite'> {
   const em = scores.map((score) => score.em);
   const matches = em.filter((match) => match === 1).length;
   return {
     questions: scores.length,
-    em: { ...meanOf(em), ...wilsonInterval(matches, scores.length) },
-    f1: meanOf(scores.map((score) => score.f1)),
-    sub_em: meanOf(scores.map((score) => score.sub_em)),
+    em: { ...estimate(em)!, ...wilsonInterval(matches, scores.length) },
+    f1: estimate(scores.map((score) => score.f1))!,
+    sub_em: estimate(scores.map((score) => score.sub_em))!,
   };
-}
-
-/** The mean with its standard error; at least one value. */
-export function meanOf(values: readonly number[]): Mean {
-  return { mean: mean(values), standardError: values.length < 2 ? null : standardError(values) };
-}
-
-/** mean = Σ m_s / S,  standard error = √(Σ e_s²) / S  over S suites with independent questions. */
-export function macroMean(means: readonly Mean[]): Mean {
-  const squares = means.map(({ standardError: error }) => (error === null ? Number.NaN : error ** 2));
-  const error = Math.sqrt(squares.reduce((sum, square) => sum + square, 0)) / means.length;
-  return { mean: mean(means.map((each) => each.mean)), standardError: Number.isNaN(error) ? null : error };
 }
 
 /** A suite is worth a remark when a question of it weighs this many times as much in the macro mean as in the micro mean. */

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Random, streamKey } from '../base/random.ts';
-import { mean, pairedBootstrap, standardError, wilsonInterval } from './statistics.ts';
+import {
+  estimate,
+  macroMean,
+  mean,
+  meanOf,
+  pairedBootstrap,
+  standardDeviation,
+  standardError,
+  wilsonInterval,
+} from './statistics.ts';
 
 describe('mean and standard error', () => {
   test('by hand', () => {
@@ -16,6 +25,36 @@ describe('mean and standard error', () => {
     const p = 58 / 125;
     expect(mean(scores)).toBe(p);
     expect(standardError(scores)).toBeCloseTo(Math.sqrt((p * (1 - p)) / 124), 12);
+  });
+
+  test('an estimate is null of nothing, and has no error of one value', () => {
+    expect(estimate([])).toBeNull();
+    expect(estimate([0.5])).toEqual({ mean: 0.5, standardError: null });
+    // By hand: deviations −¼ and ¼, √(⅛ / 2).
+    expect(estimate([0.5, 1])).toEqual({ mean: 0.75, standardError: 0.25 });
+    expect(standardDeviation([0.5, 1])).toBeCloseTo(Math.sqrt(1 / 8), 12);
+    expect(meanOf([], Number)).toBeNull();
+    expect(meanOf(['1', '2'], Number)).toBe(1.5);
+  });
+
+  test('the macro mean weighs suites equally, whatever their size, and leaves out those without an estimate', () => {
+    const combined = macroMean([{ mean: 0.2, standardError: 0.03 }, null, { mean: 0.6, standardError: 0.04 }]);
+    expect(combined?.mean).toBeCloseTo(0.4, 12);
+    expect(combined?.standardError).toBeCloseTo(0.05 / 2, 12);
+    expect(macroMean([estimate([1]), { mean: 0, standardError: 0.1 }])).toEqual({ mean: 0.5, standardError: null });
+    expect(macroMean([null])).toBeNull();
+  });
+
+  test('the error of the macro mean is that of the mean of independent means', () => {
+    // The variance of a mean of independent things is the sum of their variances over S²: simulated, not derived.
+    const random = new Random(streamKey('macro'));
+    const draw = () =>
+      macroMean([30, 8].map((n) => estimate(Array.from({ length: n }, () => (random.uniform() < 0.3 ? 1 : 0)))))!;
+    const draws = Array.from({ length: 4000 }, draw);
+    const spread = standardDeviation(draws.map((one) => one.mean));
+    const claimed = mean(draws.map((one) => one.standardError!));
+    expect(claimed / spread).toBeGreaterThan(0.93);
+    expect(claimed / spread).toBeLessThan(1.05);
   });
 
   test('undefined where there is nothing to say', () => {

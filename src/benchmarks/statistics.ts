@@ -1,4 +1,9 @@
-/** How sure a measured mean is. */
+/**
+ * Means, and how sure they are: the one place where they are defined.
+ *
+ * What failed was not measured: whoever takes a mean leaves failures out beforehand (`valid` in rollout/trajectory.ts) and says how
+ * many there were. What was never measured is null, never 0.
+ */
 import { Random, type StreamKey } from '../base/random.ts';
 
 /** Two-sided 95 % of the standard normal distribution. */
@@ -11,13 +16,55 @@ export function mean(values: readonly number[]): number {
   return sum / values.length;
 }
 
-/** Standard error of the mean, √(Σ (x − mean)² / (n − 1) / n); NaN of fewer than two values. */
-export function standardError(values: readonly number[]): number {
-  const n = values.length;
+/** The sample's variance, Σ (x − mean)² / (n − 1); NaN of fewer than two values. */
+function variance(values: readonly number[]): number {
   const center = mean(values);
   let squares = 0;
   for (const value of values) squares += (value - center) ** 2;
-  return n < 2 ? Number.NaN : Math.sqrt(squares / (n - 1) / n);
+  return values.length < 2 ? Number.NaN : squares / (values.length - 1);
+}
+
+/** The sample's standard deviation, √(Σ (x − mean)² / (n − 1)); NaN of fewer than two values. */
+export function standardDeviation(values: readonly number[]): number {
+  return Math.sqrt(variance(values));
+}
+
+/** Standard error of the mean, √(Σ (x − mean)² / (n − 1) / n); NaN of fewer than two values. */
+export function standardError(values: readonly number[]): number {
+  return Math.sqrt(variance(values) / values.length);
+}
+
+/** A measured mean. */
+export interface Estimate {
+  readonly mean: number;
+  /** Null of fewer than two values, which say nothing about their spread. */
+  readonly standardError: number | null;
+}
+
+/** The mean of the values with its standard error; null of none. */
+export function estimate(values: readonly number[]): Estimate | null {
+  if (values.length === 0) return null;
+  return { mean: mean(values), standardError: values.length < 2 ? null : standardError(values) };
+}
+
+/**
+ * The macro mean, in which every suite counts the same: m̄ = Σ m_s / S with standard error √(Σ e_s²) / S over S suites of independent
+ * questions. Suites without an estimate are left out; null of none, and without a standard error when one of them has none.
+ */
+export function macroMean(suites: readonly (Estimate | null)[]): Estimate | null {
+  const there = suites.filter((each) => each !== null);
+  if (there.length === 0) return null;
+  const errors = there.map((each) => each.standardError).filter((error) => error !== null);
+  const squares = errors.reduce((sum, error) => sum + error ** 2, 0);
+  return {
+    mean: mean(there.map((each) => each.mean)),
+    standardError: errors.length < there.length ? null : Math.sqrt(squares) / there.length,
+  };
+}
+
+/** The mean of a value over items; null of none. */
+export function meanOf<T>(items: readonly T[], value: (item: T) => number): number | null {
+  return items.length === 0 ? null : mean(items.map(value));
 }
 
 export interface Interval {

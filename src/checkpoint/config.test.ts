@@ -43,6 +43,7 @@ const EXPECTED = {
   rmsEpsilon: 1e-6,
   tiedHead: true,
   contextLength: 32768,
+  specialTokens: { bos: 151643, eos: [151643] },
 };
 
 /** Qwen/Qwen3-0.6B's config.json, as published. */
@@ -189,8 +190,57 @@ describe('parseConfig', () => {
     ['biases of its MLP', { model_type: 'llama', mlp_bias: true }, /mlp_bias: true .*expected false/],
     ['biases of Qwen3', { model_type: 'qwen3', attention_bias: true }, /attention_bias: true .*expected false/],
     ['partial positions', { rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor: 0\.5/],
-    ['a sliding window', { use_sliding_window: true }, /use_sliding_window/],
-    ['layers with a window', { layer_types: ['full_attention', 'sliding_attention'] }, /layer_types.*sliding/],
+    [
+      'a sliding window of the last layers',
+      { use_sliding_window: true, sliding_window: 4096, max_window_layers: 35 },
+      /use_sliding_window: true .*4096.*32768.*35.*36/,
+    ],
+    [
+      'layers without number for the window',
+      { use_sliding_window: true, sliding_window: 4096, max_window_layers: null },
+      /\(28\)/,
+    ],
+    ['rope keys that are not understood', { rope_theta_2: 4 }, /config\.json: rope_theta_2: 4 is not supported/],
+    ['positions by another key', { rotary_emb_base: 1e6 }, /rotary_emb_base: 1000000/],
+    ['positions that are none', { position_embedding_type: 'alibi' }, /position_embedding_type: "alibi"/],
+    ['partial positions of the whole file', { partial_rotary_factor: 0.25 }, /partial_rotary_factor: 0\.25/],
+    ['a factor without a type', { rope_scaling: { factor: 4 } }, /rope_scaling\.factor: 4 .*rope_scaling\.rope_type/],
+    ['a factor of the default type', { rope_scaling: { rope_type: 'default', factor: 4 } }, /rope_scaling\.factor: 4/],
+    [
+      'a key of another type',
+      { rope_scaling: { type: 'linear', factor: 4, beta_fast: 32 } },
+      /rope_scaling\.beta_fast: 32/,
+    ],
+    ['two types', { rope_scaling: { type: 'linear', rope_type: 'llama3', factor: 4 } }, /rope_scaling\.type: "linear"/],
+    ['two bases', { rope_parameters: { rope_theta: 5 } }, /rope_parameters\.rope_theta: 5 .*rope_theta \(1000000\)/],
+    [
+      'two scalings',
+      { rope_parameters: { rope_type: 'default' }, rope_scaling: { type: 'linear', factor: 4 } },
+      /rope_scaling: an object .*rope_parameters/,
+    ],
+    [
+      'scalings by kind of layer',
+      { rope_parameters: { full_attention: { rope_theta: 5 } } },
+      /rope_parameters\.full_attention/,
+    ],
+    [
+      'a factor in words',
+      { rope_scaling: { type: 'linear', factor: '4' } },
+      /rope_scaling\.factor: expected .*found "4"/,
+    ],
+    ['a scaling in words', { rope_scaling: 'linear' }, /rope_scaling: expected an object, found "linear"/],
+    ['a thousand million layers', { num_hidden_layers: 1e9 }, /num_hidden_layers: /],
+    ['a vocabulary of 2^53 - 1', { vocab_size: 2 ** 53 - 1 }, /vocab_size: /],
+    [
+      'tables of positions that fill memory',
+      { max_position_embeddings: 2 ** 22 },
+      /max_position_embeddings: 4194304 .*at most 2097152/,
+    ],
+    [
+      'layers with a window',
+      { sliding_window: 4096, layer_types: ['full_attention', 'sliding_attention'] },
+      /layer_types.*sliding/,
+    ],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act: "gelu".*"silu"/],
     ['quantized weights', { quantization_config: { bits: 4 } }, /quantization_config/],
     ['groups that do not divide', { num_key_value_heads: 3 }, /num_key_value_heads: 3 .*divisor.*16/],
@@ -220,6 +270,47 @@ describe('parseConfig', () => {
   });
 });
 
+describe('parseConfig', () => {
+  it('accepts a sliding window where every layer attends to all', () => {
+    for (const windows of [
+      { use_sliding_window: true, sliding_window: 4096, max_window_layers: 36 },
+      { use_sliding_window: true, sliding_window: 32768, max_window_layers: 0 },
+      { use_sliding_window: true, sliding_window: null, max_window_layers: 0 },
+      { use_sliding_window: true, sliding_window: 4096, layer_types: new Array(36).fill('full_attention') },
+      { use_sliding_window: true, sliding_window: 32768, layer_types: new Array(36).fill('sliding_attention') },
+    ])
+      expect(parseConfig({ ...QWEN_3B, ...windows }, 'c')).toEqual(EXPECTED);
+  });
+
+  it('says what was found however deep it is nested', () => {
+    const deep = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+    for (const field of ['quantization_config', 'rope_scaling', 'rope_parameters', 'rotary', 'hidden_act', 'head_dim'])
+      expect(() => parseConfig({ ...QWEN_3B, [field]: deep }, 'c')).toThrow(UserError);
+    const long = 'x'.repeat(1e6);
+    for (const field of ['model_type', 'hidden_act', 'rope_scaling'])
+      expect(() => parseConfig({ ...QWEN_3B, [field]: long }, 'c')).toThrow(/^.{1,300}$/s);
+  });
+
+  it('keeps the special tokens, negative ids of old files apart', () => {
+    const ids = (json: object) =>
+      parseConfig({ ...without('bos_token_id'), eos_token_id: null, ...json }, 'c').specialTokens;
+    expect(ids({})).toBeUndefined();
+    expect(ids({ pad_token_id: -1, eos_token_id: [2, 3] })).toEqual({ eos: [2, 3] });
+    expect(ids({ pad_token_id: 0, bos_token_id: 1, eos_token_id: 2 })).toEqual({ pad: 0, bos: 1, eos: [2] });
+    for (const eos of [[2, 3], 2])
+      expect(configJson(parseConfig({ ...QWEN_3B, eos_token_id: eos }, 'c')).eos_token_id).toEqual(eos);
+  });
+
+  it('takes the original context of Llama 3 from either place', () => {
+    const { original_max_position_embeddings: original, ...rest } = LLAMA.rope_scaling;
+    const outside = { ...LLAMA, rope_scaling: rest, original_max_position_embeddings: original };
+    expect(parseConfig(outside, 'c')).toEqual(parseConfig(LLAMA, 'c'));
+    expect(() => parseConfig({ ...LLAMA, original_max_position_embeddings: 4096 }, 'c')).toThrow(
+      /original_max_position_embeddings: 4096 .*8192/,
+    );
+  });
+});
+
 describe('configJson', () => {
   it('is read back as it was', () => {
     const config = { ...parseConfig(QWEN_3B, 'config.json'), headSize: 96, tiedHead: false };
@@ -230,8 +321,7 @@ describe('configJson', () => {
     const says = (json: Record<string, unknown>) =>
       Object.fromEntries(
         Object.entries(json).filter(
-          ([name, value]) =>
-            value !== null && !/token_id|initializer|window|use_cache|mrope|pretraining|version/.test(name),
+          ([name, value]) => value !== null && !/initializer|window|use_cache|mrope|pretraining|version/.test(name),
         ),
       );
     for (const json of [QWEN_3B, QWEN3, LLAMA])

@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { shown } from '../base/text.ts';
 import { FAMILIES, type Family } from './families.ts';
+import { parseRope, type RopeScaling, ropeJson } from './rope.ts';
+
+export type { RopeScaling } from './rope.ts';
 
 /** The shape of a model; every field is final, defaults of the format already applied. */
 export interface ModelConfig {
@@ -25,57 +28,61 @@ export interface ModelConfig {
   readonly tiedHead: boolean;
   /** Longest sequence in tokens. */
   readonly contextLength: number;
+  /** As config.json names them; absent: it names none. */
+  readonly specialTokens?: SpecialTokens;
 }
 
-/** Linear (position interpolation, Chen et al. 2023): θ_i / factor. Llama 3: see `rotaryFrequencies`. */
-export type RopeScaling =
-  | { readonly type: 'linear'; readonly factor: number }
-  | {
-      readonly type: 'llama3';
-      readonly factor: number;
-      readonly lowFrequencyFactor: number;
-      /** Larger than lowFrequencyFactor. */
-      readonly highFrequencyFactor: number;
-      /** Context length before scaling, in tokens. */
-      readonly originalContextLength: number;
-    };
+/** Ids that say where texts begin and end. They decide nothing here, and are written back as they were read. */
+export interface SpecialTokens {
+  readonly bos?: number;
+  /** Never empty. */
+  readonly eos?: readonly number[];
+  readonly pad?: number;
+}
+
+/**
+ * The most that is believed of a count, far beyond any published model: one that a damaged or hostile file makes larger would
+ * only fill memory before the weights show that it is wrong.
+ */
+export const LIMITS = {
+  vocabulary: 2 ** 22,
+  hidden: 2 ** 16,
+  layers: 1024,
+  heads: 1024,
+  headSize: 2 ** 12,
+  intermediate: 2 ** 18,
+  contextLength: 2 ** 22,
+  /** contextLength x headSize: the engine keeps tables of cosines and sines of so many values. */
+  positions: 2 ** 28,
+} as const;
 
 const count = z.int().positive();
-const positive = z.number().positive();
-
-/** Rotary parameters stand in `rope_parameters` (transformers 5) or `rope_scaling` (4; `type` in its oldest form). */
-const rotary = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: positive.optional(),
-  partial_rotary_factor: z.number().optional(),
-  factor: positive.optional(),
-  low_freq_factor: positive.optional(),
-  high_freq_factor: positive.optional(),
-  original_max_position_embeddings: count.optional(),
-});
+const upTo = (limit: number) => count.max(limit);
+const tokenId = z.int().max(LIMITS.vocabulary);
 
 const schema = z.looseObject({
-  vocab_size: count,
-  hidden_size: count,
-  num_hidden_layers: count,
-  num_attention_heads: count,
-  num_key_value_heads: count.nullish(),
-  head_dim: count.nullish(),
-  intermediate_size: count,
-  rope_theta: positive.optional(),
-  rope_parameters: rotary.nullish(),
-  rope_scaling: rotary.nullish(),
+  vocab_size: upTo(LIMITS.vocabulary),
+  hidden_size: upTo(LIMITS.hidden),
+  num_hidden_layers: upTo(LIMITS.layers),
+  num_attention_heads: upTo(LIMITS.heads),
+  num_key_value_heads: upTo(LIMITS.heads).nullish(),
+  head_dim: upTo(LIMITS.headSize).nullish(),
+  intermediate_size: upTo(LIMITS.intermediate),
   // The defaults of transformers' configuration classes, which leave a field out when it has its default.
-  rms_norm_eps: positive.default(1e-6),
+  rms_norm_eps: z.number().positive().default(1e-6),
   tie_word_embeddings: z.boolean().default(false),
-  max_position_embeddings: count.optional(),
+  max_position_embeddings: upTo(LIMITS.contextLength).optional(),
   hidden_act: z.string().default('silu'),
   attention_bias: z.boolean().nullish(),
   mlp_bias: z.boolean().nullish(),
   use_sliding_window: z.boolean().nullish(),
+  sliding_window: count.nullish(),
+  max_window_layers: z.int().nonnegative().nullish(),
   layer_types: z.array(z.string()).nullish(),
   quantization_config: z.unknown().optional(),
+  bos_token_id: tokenId.nullish(),
+  eos_token_id: z.union([tokenId, z.array(tokenId).max(1000)]).nullish(),
+  pad_token_id: tokenId.nullish(),
 });
 
 /** Defaults that differ between transformers' classes; Llama 1 and 2 do not name their rope_theta. */
@@ -89,14 +96,14 @@ const FAMILY_DEFAULTS: Record<Family, { contextLength: number; headSize?: number
  * Reads the parsed content of a config.json.
  * @param file named in errors
  * @throws UserError for a family that is not in `FAMILIES`, for a missing or impossible field, and for what the engines
- * do not compute: rotary positions that are partial or scaled in other ways than `RopeScaling`, sliding windows, biases
+ * do not compute: rotary positions in any other form than rope.ts knows, sliding windows that leave something out, biases
  * that the family does not have, other activations than SiLU, quantized weights.
  */
 export function parseConfig(json: unknown, file: string): ModelConfig {
   const family = familyOf(json, file);
   const parsed = schema.safeParse(json);
   if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    const issues = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     throw new UserError(`${file}: ${issues.join('; ')}`);
   }
   const fields = parsed.data;
@@ -107,17 +114,13 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   // Qwen2 knows neither field and always has biases on q, k and v.
   if (family !== 'qwen2')
     for (const field of ['attention_bias', 'mlp_bias'] as const) if (fields[field]) refuse(field, true, 'false');
-  if (fields.use_sliding_window) refuse('use_sliding_window', true, 'false');
-  const window = fields.layer_types?.find((type) => type !== 'full_attention');
-  if (window !== undefined) refuse('layer_types', window, '"full_attention" in every layer');
   if (fields.quantization_config)
     refuse('quantization_config', fields.quantization_config, 'weights in full precision');
 
   const defaults = FAMILY_DEFAULTS[family];
-  const ropeTheta = fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? defaults.ropeTheta;
-  if (ropeTheta === undefined)
-    throw new UserError(`${file}: rope_theta (or rope_parameters.rope_theta): expected a positive number, found none`);
-  const ropeScaling = ropeScalingOf(fields, file, refuse);
+  const contextLength = fields.max_position_embeddings ?? defaults.contextLength;
+  refuseWindows(fields, contextLength, refuse);
+  const rope = parseRope(fields, file, defaults.ropeTheta);
   const heads = fields.num_attention_heads;
   const keyValueHeads = fields.num_key_value_heads ?? heads;
   if (heads % keyValueHeads !== 0)
@@ -129,6 +132,12 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
       fields.head_dim ?? fields.hidden_size,
       `an even number of dimensions for each of ${heads} heads`,
     );
+  if (contextLength * headSize > LIMITS.positions)
+    refuse(
+      'max_position_embeddings',
+      contextLength,
+      `at most ${Math.floor(LIMITS.positions / headSize)} with such heads`,
+    );
 
   return {
     family,
@@ -139,12 +148,49 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
     keyValueHeads,
     headSize,
     intermediate: fields.intermediate_size,
-    ropeTheta,
-    ...(ropeScaling && { ropeScaling }),
+    ropeTheta: rope.theta,
+    ...(rope.scaling && { ropeScaling: rope.scaling }),
     rmsEpsilon: fields.rms_norm_eps,
     tiedHead: fields.tie_word_embeddings,
-    contextLength: fields.max_position_embeddings ?? defaults.contextLength,
+    contextLength,
+    ...specialTokensOf(fields),
   };
+}
+
+type Refuse = (field: string, found: unknown, expected: string) => never;
+type Fields = z.infer<typeof schema>;
+
+/** A window is accepted where it windows nothing: no layer has one, or it holds the longest sequence. */
+function refuseWindows(fields: Fields, contextLength: number, refuse: Refuse): void {
+  const { layer_types: types, sliding_window: window, num_hidden_layers: layers } = fields;
+  if (window !== undefined && window !== null && window >= contextLength) {
+    const strange = types?.find((type) => type !== 'full_attention' && type !== 'sliding_attention');
+    if (strange !== undefined) refuse('layer_types', strange, '"full_attention" in every layer');
+    return;
+  }
+  const windowed = types?.find((type) => type !== 'full_attention');
+  if (windowed !== undefined) refuse('layer_types', windowed, '"full_attention" in every layer');
+  // Without layer_types, layers from max_window_layers on have the window (28 is the default of transformers).
+  const from = fields.max_window_layers ?? 28;
+  if (!types && fields.use_sliding_window && typeof window === 'number' && from < layers)
+    refuse(
+      'use_sliding_window',
+      true,
+      `false, or a sliding_window (${window}) of at least max_position_embeddings (${contextLength}), or max_window_layers (${from}) of at least num_hidden_layers (${layers})`,
+    );
+}
+
+/** Negative ids, as some old files have them, stand for none. */
+function specialTokensOf(fields: Fields): { specialTokens?: SpecialTokens } {
+  const id = (value: number | null | undefined) => (typeof value === 'number' && value >= 0 ? value : undefined);
+  const [bos, pad] = [id(fields.bos_token_id), id(fields.pad_token_id)];
+  const eos = [fields.eos_token_id ?? []].flat().filter((each) => each >= 0);
+  const specialTokens: SpecialTokens = {
+    ...(bos !== undefined && { bos }),
+    ...(eos.length > 0 && { eos }),
+    ...(pad !== undefined && { pad }),
+  };
+  return Object.keys(specialTokens).length === 0 ? {} : { specialTokens };
 }
 
 function familyOf(json: unknown, file: string): Family {
@@ -155,41 +201,10 @@ function familyOf(json: unknown, file: string): Family {
     });
   const { model_type } = parsed.data;
   if (!Object.hasOwn(FAMILIES, model_type))
-    throw new UserError(`${file}: model_type: "${model_type}" is not supported`, {
+    throw new UserError(`${file}: model_type: ${shown(model_type)} is not supported`, {
       hint: `The supported families are ${Object.keys(FAMILIES).join(', ')}.`,
     });
   return model_type as Family;
-}
-
-type Refuse = (field: string, found: unknown, expected: string) => never;
-
-function ropeScalingOf(fields: z.infer<typeof schema>, file: string, refuse: Refuse): RopeScaling | undefined {
-  for (const field of ['rope_parameters', 'rope_scaling'] as const) {
-    const rope = fields[field];
-    if (!rope) continue;
-    const share = rope.partial_rotary_factor ?? 1;
-    if (share !== 1) refuse(`${field}.partial_rotary_factor`, share, '1');
-    const need = (name: 'factor' | 'low_freq_factor' | 'high_freq_factor' | 'original_max_position_embeddings') => {
-      const value = rope[name];
-      if (value === undefined) throw new UserError(`${file}: ${field}.${name}: expected a positive number, found none`);
-      return value;
-    };
-    const type = rope.rope_type ?? rope.type ?? 'default';
-    if (type === 'linear') return { type, factor: need('factor') };
-    if (type === 'llama3') {
-      const [low, high] = [need('low_freq_factor'), need('high_freq_factor')];
-      if (high <= low) refuse(`${field}.high_freq_factor`, high, `more than low_freq_factor (${low})`);
-      return {
-        type,
-        factor: need('factor'),
-        lowFrequencyFactor: low,
-        highFrequencyFactor: high,
-        originalContextLength: need('original_max_position_embeddings'),
-      };
-    }
-    if (type !== 'default') refuse(`${field}.rope_type`, type, '"default", "linear" or "llama3"');
-  }
-  return undefined;
 }
 
 /**
@@ -197,8 +212,7 @@ function ropeScalingOf(fields: z.infer<typeof schema>, file: string, refuse: Ref
  * @param dtype the type of number that the weights are kept in
  */
 export function configJson(config: ModelConfig, dtype = 'float32'): Record<string, unknown> {
-  const { family, ropeTheta, ropeScaling } = config;
-  const scaling = ropeScaling && scalingJson(ropeScaling);
+  const { family, ropeTheta: theta, ropeScaling: scaling, specialTokens } = config;
   return {
     architectures: [FAMILIES[family].architecture],
     model_type: family,
@@ -211,27 +225,22 @@ export function configJson(config: ModelConfig, dtype = 'float32'): Record<strin
     intermediate_size: config.intermediate,
     hidden_act: 'silu',
     rms_norm_eps: config.rmsEpsilon,
-    rope_theta: ropeTheta,
-    ...(scaling && { rope_scaling: scaling }),
-    rope_parameters: { rope_theta: ropeTheta, ...(scaling ?? { rope_type: 'default' }) },
+    ...ropeJson({ theta, ...(scaling && { scaling }) }),
     max_position_embeddings: config.contextLength,
     tie_word_embeddings: config.tiedHead,
     ...(family === 'llama' ? { mlp_bias: false } : { use_sliding_window: false }),
     ...(family !== 'qwen2' && { attention_bias: false }),
     attention_dropout: 0,
+    ...(specialTokens?.bos !== undefined && { bos_token_id: specialTokens.bos }),
+    ...(specialTokens?.eos && { eos_token_id: oneOrMany(specialTokens.eos) }),
+    ...(specialTokens?.pad !== undefined && { pad_token_id: specialTokens.pad }),
     torch_dtype: dtype,
     // The form that this file follows; without it, transformers 5 warns of a tokenizer defect that other families have.
     transformers_version: '4.57.0',
   };
 }
 
-function scalingJson(scaling: RopeScaling): Record<string, unknown> {
-  if (scaling.type === 'linear') return { rope_type: 'linear', factor: scaling.factor };
-  return {
-    rope_type: 'llama3',
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFrequencyFactor,
-    high_freq_factor: scaling.highFrequencyFactor,
-    original_max_position_embeddings: scaling.originalContextLength,
-  };
+/** As transformers writes end tokens: a single one without a list. */
+export function oneOrMany(ids: readonly number[]): number | readonly number[] {
+  return ids.length === 1 ? ids[0]! : ids;
 }

@@ -67,6 +67,18 @@ export function tiesOption(): Option {
     .default('position');
 }
 
+/** Another name under which an option is known elsewhere, taken too but not listed: `--model` for `--policy`. */
+export function alsoCalled(command: Command, flags: string, attribute: string): Command {
+  const named = command.options.find((option) => option.attributeName() === attribute)!;
+  const other = new Option(flags).hideHelp();
+  if (named.parseArg) other.argParser(named.parseArg);
+  command.addOption(other);
+  return command.hook('preAction', () => {
+    const value: unknown = command.getOptionValue(other.attributeName());
+    if (value !== undefined) command.setOptionValueWithSource(attribute, value, 'cli');
+  });
+}
+
 /** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */
 export function refuseBesideResume(command: Command, allowed: readonly string[]): void {
   for (const option of command.options) {

@@ -4,14 +4,14 @@ import type { Io } from './widgets/io.ts';
 
 const PROMPT = '> ';
 
-/** Asks for lines until Ctrl-D. Ctrl-C clears the line; while an answer is written it is `answer`'s to handle. */
-export async function askInTurns(io: Io, answer: (question: string) => Promise<void>): Promise<void> {
+/** Asks for lines until Ctrl-D, or until `answer` says 'exit'. Ctrl-C clears the line; while an answer is written it is `answer`'s to handle. */
+export async function askInTurns(io: Io, answer: (line: string) => Promise<'exit' | undefined>): Promise<void> {
   let history: string[] = [];
   for (;;) {
     const { line, typed } = await readLine(io, history);
     if (line === undefined) return;
     history = typed;
-    if (line.trim() !== '') await answer(line.trim());
+    if (line.trim() !== '' && (await answer(line.trim())) === 'exit') return;
   }
 }
 

@@ -1,9 +1,10 @@
 /** What a person sees of a question being worked on: thinking, searches with the titles they found, the answer. */
+
+import { type PartKind, TagReader } from '../protocol/tag-reader.ts';
 import type { StopReason } from '../rollout/trajectory.ts';
 import type { RolloutEvent } from '../rollout/turns.ts';
 import type { LiveOutput } from './widgets/live-area.ts';
 import { Paragraphs, type Style } from './widgets/paragraph.ts';
-import { type PartKind, TagReader } from './widgets/tag-reader.ts';
 
 const labels: Record<PartKind, { readonly label: string; readonly style: Style }> = {
   think: { label: 'think', style: 'dim' },
@@ -20,6 +21,11 @@ export interface AskEnding {
   /** Null where the model does not count. */
   readonly tokens: number | null;
   readonly seconds: number;
+  /** Null where no gold answers are known. */
+  readonly gold?: readonly string[] | null;
+  readonly exactMatch?: 0 | 1 | null;
+  /** What a reader has to know beside. */
+  readonly notes?: readonly string[];
 }
 
 export class AskView {
@@ -57,11 +63,19 @@ export class AskView {
   }
 
   /** The last lines. A failure is the caller's to report. */
-  finish({ answer, stop, searches, tokens, seconds }: AskEnding): void {
+  finish({ answer, stop, searches, tokens, seconds, gold, exactMatch, notes = [] }: AskEnding): void {
     this.#endTurn();
     if (answer === null) {
       this.#paragraphs.begin('answer', 'yellow');
       this.#paragraphs.add(`none (${reasons[stop]})`);
+    }
+    if (gold != null && exactMatch != null) {
+      this.#paragraphs.begin(exactMatch === 1 ? 'right' : 'wrong', exactMatch === 1 ? 'green' : 'yellow');
+      this.#paragraphs.add(`gold: ${gold.join(' | ')}`);
+    }
+    for (const note of notes) {
+      this.#paragraphs.begin('note', 'yellow');
+      this.#paragraphs.add(note);
     }
     const counted = [
       `${searches} ${searches === 1 ? 'search' : 'searches'}`,
@@ -101,6 +115,7 @@ const reasons: Record<StopReason, string> = {
   'no-answer': 'the last turn ended without one',
   'response-full': 'the limit of tokens was reached',
   'context-full': 'the context is full',
+  'prompt-too-long': 'the question is too long',
   'search-failed': 'the search failed',
   'sample-failed': 'the model failed',
   deadline: 'it took too long',

@@ -66,6 +66,37 @@ describe('search-e1 ask', () => {
     expect(timeless(again.out)).toBe(timeless(first.err));
   });
 
+  it('judges an answer where gold answers are known: of the world, and of files', async () => {
+    const world = await capture('ask', "what is person firo fuzir 's birthplace ?");
+    expect(world.out).toMatch(/answer {3}zavan zezul\nright {4}gold: zavan zezul\n/);
+    const questions = path.join(folder, 'questions.jsonl');
+    await writeFile(questions, '{"id":"1","question":"who wrote Faust?","answers":["Goethe","J. W. Goethe"]}\n');
+    const right = await askServed(reader, '--questions', questions);
+    expect(right.out).toMatch(/answer {3}Goethe\nright {4}gold: Goethe \| J\. W\. Goethe\n/);
+    const wrong = await askServed(() => '<answer> Schiller </answer>', '--questions', questions, '--json');
+    expect(JSON.parse(wrong.out)).toMatchObject({
+      answer: 'Schiller',
+      gold: ['Goethe', 'J. W. Goethe'],
+      exactMatch: 0,
+    });
+    expect(wrong.err).toContain('wrong    gold: Goethe | J. W. Goethe\n');
+    const unknown = await askServed(reader, '--json');
+    expect(JSON.parse(unknown.out)).toMatchObject({ gold: null, exactMatch: null });
+    expect((await capture('ask', 'why?', '--questions', path.join(folder, 'none.jsonl'))).code).toBe(2);
+  });
+
+  it('says what the server said, what to do about it, and what the model did not say', async () => {
+    const absent = await askServed(() => ({ fault: 'status', status: 404, message: 'no such model' }));
+    expect(absent.err).toMatch(
+      /^search-e1: http.*: 404 no such model\nIs this the base URL .*\/models lists what is served\.\n$/,
+    );
+    const thinking = await askServed(() => ({ reasoning: 'Goethe, I think', text: '' }));
+    expect(thinking.out).toContain("note     3 replies held the model's thinking alone");
+    const long = await askServed(reader, '--context-tokens', '40');
+    expect(long.code).toBe(2);
+    expect(long.err).toMatch(/the prompt of \d+ tokens leaves no room for a turn in a context of 40\n/);
+  });
+
   it('says which words the embedded policy does not have, and what can be asked', async () => {
     const { code, out, err } = await capture('ask', 'Who wrote Hamlet?');
     expect([code, out]).toEqual([2, '']);

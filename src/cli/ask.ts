@@ -1,18 +1,23 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { readLines } from '../base/files.ts';
+import { printable } from '../base/text.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
+import { notesOf } from '../evaluation/reply-notes.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import type { World } from '../world/generate.ts';
 import { evaluationQuestions } from '../world/suites.ts';
-import { decimal, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { runCommand } from './ask-commands.ts';
 import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
+import { jsonText, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
@@ -24,6 +29,8 @@ interface Options {
   readonly temperature: number;
   readonly seed: number;
   readonly turnTokens?: number;
+  readonly contextTokens?: number;
+  readonly questions: readonly string[];
   readonly raw?: boolean;
   readonly tokenizer?: string;
   readonly apiKeyEnv?: string;
@@ -42,8 +49,7 @@ Examples:
 `;
 
 export function askCommand(io: Io): Command {
-  return new Command('ask')
-    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
+  const command = new Command('ask')
     .argument('[question]', 'what to ask; quote it')
     .option(
       '--policy <which>',
@@ -60,6 +66,12 @@ export function askCommand(io: Io): Command {
     .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
     .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
+    .option(
+      '--context-tokens <number>',
+      'tokens of prompt and response together (default: 4096, or as trained)',
+      wholeNumber(1),
+    )
+    .addOption(repeatable('--questions <file>', 'questions with gold answers: those that stand there are judged'))
     .option('--raw', 'continue a raw text by /completions, in place of a chat (served models)')
     .option(
       '--tokenizer <dir|file>',
@@ -72,12 +84,14 @@ export function askCommand(io: Io): Command {
     .addHelpText('after', examples)
     .action(async (question: string | undefined, options: Options) => {
       if (question !== undefined && question.trim() === '') throw new UserError('the question is empty');
-      const { searches, passages, turnTokens } = options;
+      const { searches, passages, turnTokens, contextTokens } = options;
+      announceOpening(io, options.retriever);
       const agent = await openAgent({
         ...options,
         trust: options.trustServer,
-        limits: { searches, passages, turnTokens },
+        limits: { searches, passages, turnTokens, contextTokens },
         locate: (place) => fetchModel(place, options, io),
+        onNote: (text) => io.err.write(`note: ${text}\n`),
       });
       try {
         if (question !== undefined) await askOnce(agent, question, options, io);
@@ -87,13 +101,20 @@ export function askCommand(io: Io): Command {
         await agent.close();
       }
     });
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 /** @throws UserError when model or retriever fail, Interrupted when the user stops it */
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked }, null, 2)}\n`);
+  if (options.json) io.out.write(`${jsonText(documentOf(agent, asked), 2)}\n`);
+}
+
+/** What `--json` prints of a question. The passages' texts stand where the policy was shown them. */
+function documentOf(agent: Agent, { found: _, ...asked }: Asked) {
+  return { schema: 1, ...agent.about, ...asked };
 }
 
 /** Asks and shows. The view is finished in any case. */
@@ -102,19 +123,20 @@ async function answered(agent: Agent, question: string, view: AskView): Promise<
   const asked = await interruptible(
     'Nothing is lost: ask again.',
     async (signal) => {
-      const trajectory = await agent.ask(question, signal, (event) => view.see(event));
+      const trajectory = await agent.ask(question, { signal, onEvent: (event) => view.see(event) });
       if (signal.aborted) view.stop();
       signal.throwIfAborted();
       return trajectory;
     },
     'stopped',
   );
-  const { answer, stop, searches, newTokens: tokens, seconds } = asked;
+  const { answer, stop, searches, newTokens: tokens, seconds, gold, exactMatch } = asked;
   if (isFailure(stop)) {
     view.stop();
     throw new UserError(asked.failure ?? stop);
   }
-  view.finish({ answer, stop, searches: searches.length, tokens, seconds });
+  const notes = notesOf(asked.reasoningOnly, asked.leftOut);
+  view.finish({ answer, stop, searches: searches.length, tokens, seconds, gold, exactMatch, notes });
   return asked;
 }
 
@@ -129,19 +151,19 @@ function refuseUnknownWords(agent: Agent, world: World, question: string): void 
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   let [questions, failures] = [0, 0];
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const question = line.trim();
-    if (question === '') continue;
+  for await (const entry of readLines('-')) {
+    if (entry.isBlank) continue;
     questions += 1;
-    const view = new AskView(options.json ? io.err : io.out);
-    (options.json ? io.err : io.out).write(`${question}\n`);
     try {
+      const question = entry.text.trim();
+      const view = new AskView(options.json ? io.err : io.out);
+      (options.json ? io.err : io.out).write(`${printable(question)}\n`);
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify({ schema: 1, ...agent.about, ...asked })}\n`);
+      if (options.json) io.out.write(`${jsonText(documentOf(agent, asked))}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
-      io.err.write(`search-e1: ${error.message}\n`);
+      io.err.write(message(`search-e1: ${error.message}`, io.err));
     }
   }
   if (questions === 0)
@@ -159,17 +181,22 @@ async function session(agent: Agent, io: Io): Promise<void> {
   );
   if (agent.world !== undefined)
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
-  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
+  io.out.write('/help lists what else can be typed. Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
+  let last: Asked | undefined;
   await askInTurns(io, async (question) => {
+    const done = runCommand(question, last, io);
+    if (done === 'exit') return 'exit';
+    if (done) return undefined;
     try {
-      await answered(agent, question, new AskView(io.out));
+      last = await answered(agent, question, new AskView(io.out));
     } catch (error) {
       if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
       else if (error instanceof UserError)
-        io.out.write(`${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+        io.out.write(message(`${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}`, io.out));
       else throw error;
     }
     io.out.write('\n');
+    return undefined;
   });
 }
 

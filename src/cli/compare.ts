@@ -1,34 +1,55 @@
 /** `search-e1 compare`: evaluations side by side, with the published rows, as text, Markdown, HTML or JSON. */
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { type Comparison, compareEvaluations, type NamedEvaluation } from '../evaluation/compare.ts';
+import { printable } from '../base/text.ts';
+import { type Comparison, compareEvaluations } from '../evaluation/compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from '../evaluation/comparison-tables.ts';
 import { readEvaluation } from '../evaluation/evaluation-directory.ts';
+import { type PublishedModel, publishedModels } from '../evaluation/published.ts';
+import type { NamedEvaluation } from '../evaluation/results.ts';
 import type { Io } from './widgets/io.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly out?: string;
-  readonly published: boolean;
+  readonly published: readonly PublishedModel[] | false;
   readonly json?: boolean;
 }
 
 const examples = `
-The first directory's first row is what the others are compared with, question by question, where the questions are the same.
+The first directory's first row is what the others are compared with, question by question, over the questions that both
+asked: the same id, question and gold answers. How many these are stands below the table.
 Published rows are the papers' own numbers; what differs from their conditions is said below the tables.
 
 Examples:
   search-e1 compare evaluations/e1 evaluations/search-r1
   search-e1 compare evaluations/* --out table.html
+  search-e1 compare evaluations/e1 --published 3B,7B
   search-e1 compare evaluations/e1 --json | jq .warnings
 `;
 
+const SIZES = publishedModels.map((model) => model.replace('Qwen2.5-', ''));
+
+/** Models of sizes such as "3B,7B". */
+function modelsOf(sizes: string): PublishedModel[] {
+  return sizes.split(',').map((size) => {
+    const model = publishedModels[SIZES.findIndex((known) => known.toLowerCase() === size.trim().toLowerCase())];
+    if (model === undefined) throw new InvalidArgumentError(`Expected sizes out of ${SIZES.join(', ')}.`);
+    return model;
+  });
+}
+
 export function compareCommand(io: Io): Command {
   return new Command('compare')
-    .description('Put finished evaluations side by side, and beside the published figures.')
     .argument('<dir...>', 'directories that `search-e1 evaluate` wrote to')
     .option('--out <file>', 'write the table to FILE.md, FILE.html or FILE.json as well')
+    .addOption(
+      new Option('--published <sizes>', `published rows of Qwen2.5 of these sizes: ${SIZES.join(', ')}`)
+        .default(['Qwen2.5-3B'], '3B')
+        .argParser(modelsOf),
+    )
     .option('--no-published', 'leave the published rows out')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
@@ -40,11 +61,11 @@ async function compare(folders: readonly string[], { out, published, json }: Opt
   const evaluations: NamedEvaluation[] = [];
   for (const [i, folder] of folders.entries())
     evaluations.push({ name: nameOf(folders, i), ...(await readEvaluation(folder)) });
-  const comparison = compareEvaluations(evaluations, published);
+  const comparison = compareEvaluations(evaluations, published || []);
   if (out !== undefined && render !== undefined) await writeFileAtomic(out, render(comparison));
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
-  io.out.write(json ? asJson(comparison) : comparisonText(comparison, width));
-  if (out !== undefined) io.err.write(`written to ${out}\n`);
+  io.out.write(json ? asJson(comparison) : fitting(printable(comparisonText(comparison, width)), io.out));
+  if (out !== undefined) io.err.write(message(`written to ${out}`, io.err));
 }
 
 /** The last part of the path; more of it when two directories would be called the same. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { titleReader } from '../baselines/testing/title-reader.ts';
 import { type Reply, type Script, scriptedServer } from '../engines/openai/testing/scripted-server.ts';
+import type { Answer } from '../evaluation/answer.ts';
 import type { EvaluationResults } from '../evaluation/results.ts';
 import { capture } from './testing/capture.ts';
 
@@ -127,12 +128,12 @@ describe('faults of the server', () => {
     const ill = (asked: { prompt: string }) => asked.prompt.includes('what is two fox');
     const broken = await run('ill', (asked) => (ill(asked) ? { fault: 'content-type' } : titleReader(asked)));
     expect(broken.code).toBe(2);
-    expect(broken.err).toMatch(/1 of 16 questions failed and count as 0.*text\/html/);
+    expect(broken.err).toMatch(/1 of 16 questions failed.*text\/html/);
     expect(broken.err).toContain('Give the same command again');
     const before = JSON.parse(await resultsOf('ill')) as EvaluationResults;
     expect(before.rows[0]!.suites.map(({ failures, exactMatch }) => [failures, exactMatch!.mean])).toEqual([
       [0, 1],
-      [1, 7 / 8],
+      [1, 1],
     ]);
     let asked = 0;
     const mended = await run('ill', (each) => {
@@ -143,6 +144,83 @@ describe('faults of the server', () => {
     expect(asked).toBe(1);
     const after = JSON.parse(await resultsOf('ill')) as EvaluationResults;
     expect(after.rows[0]!.micro.exactMatch!.mean).toBe(1);
+  });
+});
+
+describe('what a server says', () => {
+  const run = async (name: string, script: Script, ...more: string[]) => {
+    const server = await scriptedServer(script);
+    try {
+      const args = ['--policy', `${server.url}#scripted`, '--limit', '4', '--out', out(name), ...more];
+      return await capture('evaluate', ...files, ...args);
+    } finally {
+      await server.close();
+    }
+  };
+  const recorded = async (name: string) =>
+    (await readFile(path.join(out(name), 'answers.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Answer);
+
+  it('of a prompt that is too long is a failure in its words for the agent and for baselines, never a score', async () => {
+    const words = "This model's maximum context length is 600 tokens and your request has 550 input tokens";
+    const { code, err } = await run(
+      'refused',
+      () => ({ fault: 'status', status: 400, message: words }),
+      ...['--baseline', 'agent,rag'],
+    );
+    expect(code).toBe(2);
+    expect(err).toMatch(/16 of 16 questions failed, such as .*maximum context length is 600/);
+    const { rows } = JSON.parse(await resultsOf('refused')) as EvaluationResults;
+    expect(rows.flatMap(({ suites }) => suites.map(({ failures, exactMatch }) => [failures, exactMatch]))).toEqual(
+      Array.from({ length: 4 }, () => [4, null]),
+    );
+    const answers = await recorded('refused');
+    for (const { stop, failure } of answers) {
+      expect(stop).toBe('sample-failed');
+      expect(failure).toContain(words);
+      expect(failure).toContain('--context-tokens');
+    }
+  });
+
+  it('of an optional field is recorded, and said', async () => {
+    const { code, out: printed } = await run(
+      'seedless',
+      (asked) => ('seed' in asked.body ? { fault: 'status', status: 400, message: 'seed?' } : titleReader(asked)),
+      ...['--baseline', 'rag'],
+    );
+    expect(code).toBe(0);
+    expect(printed).toContain('The server refuses seed, and was asked without.');
+    expect((await recorded('seedless')).every(({ leftOut }) => leftOut?.join() === 'seed')).toBe(true);
+  });
+
+  it('is thinking alone: such replies are counted, and said', async () => {
+    const { code, out: printed } = await run(
+      'thinking',
+      () => ({ reasoning: 'It is the hen.', text: '' }),
+      '--baseline',
+      'rag',
+    );
+    expect(code).toBe(0);
+    expect(printed).toContain("8 replies held the model's thinking alone");
+    expect((await recorded('thinking')).map(({ reasoningOnly }) => reasoningOnly)).toEqual(Array(8).fill(1));
+  });
+
+  it('stands beside question and gold answers on record, and wrong answers are shown with them', async () => {
+    const { out: printed } = await run('wrong', () => 'tin foil', '--baseline', 'direct', '--seed', '3');
+    const answers = await recorded('wrong');
+    for (const { id, question, gold, prediction } of answers) {
+      const thing = things[Number(/\d+/.exec(id)![0])]!;
+      expect({ question, gold, prediction }).toEqual({
+        question: `what is ${id.replace(/\d+/, '')} ${thing}`,
+        gold: [thing],
+        prediction: 'tin foil',
+      });
+    }
+    expect(printed).toMatch(
+      /Wrong answers of Direct.*, for example \(all are in answers\.jsonl\):\n {2}one: what is one (\w+)\n {4}gold: \1 · answered: tin foil\n {2}two: /,
+    );
   });
 });
 

@@ -2,23 +2,30 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { heard } from '../base/heard.ts';
+import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
+import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
+import { wrongAnswers } from '../evaluation/examples.ts';
+import { resultsOf } from '../evaluation/measure.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
-import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
+import type { EvaluationResults } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
+import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
+import { fitting, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
@@ -35,6 +42,7 @@ interface Options {
   readonly searches?: number;
   readonly passages?: number;
   readonly turnTokens?: number;
+  readonly contextTokens?: number;
   readonly raw?: boolean;
   readonly tokenizer?: string;
   readonly concurrency: number;
@@ -45,12 +53,9 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** A score with a larger share of failed questions is no score of the policy. */
-const MOST_FAILED = 0.01;
-
 const examples = `
-Scores are over all questions asked. A question whose server or search failed is recorded as failed, counts as 0, and is asked again
-when the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
+A question whose server or search failed was not measured: it is recorded as failed, left out of every figure, and asked again when
+the same command is given again, as is everything that an interruption left open. Exit code 2 when more than 1 in 100 failed.
 
 Examples:
   search-e1 evaluate                                               the embedded base on the embedded world
@@ -62,8 +67,7 @@ Examples:
 `;
 
 export function evaluateCommand(io: Io): Command {
-  return new Command('evaluate')
-    .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
+  const command = new Command('evaluate')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
@@ -85,6 +89,11 @@ export function evaluateCommand(io: Io): Command {
     .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
     .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
     .option('--turn-tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
+    .option(
+      '--context-tokens <number>',
+      'tokens of prompt and response together (default: 4096, or as trained)',
+      wholeNumber(1),
+    )
     .option('--raw', 'ask a served model by /completions: one text that is continued, in place of a chat')
     .option(
       '--tokenizer <dir|file>',
@@ -98,12 +107,15 @@ export function evaluateCommand(io: Io): Command {
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((options: Options) => evaluate(options, io));
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 async function evaluate(options: Options, io: Io): Promise<void> {
   const baselines = baselinesOf(options.baseline);
   // Shows the download; what opens the model then finds it in the cache.
   if (options.policy?.startsWith('hf:')) await fetchModel(options.policy, options, io);
+  announceOpening(io, options.retriever);
   const opened = await openEvaluation({
     ...options,
     policy: options.policy,
@@ -114,20 +126,26 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     searches: options.searches,
     passages: options.passages,
     turnTokens: options.turnTokens,
+    contextTokens: options.contextTokens,
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
+    onNote: (text) => io.err.write(`note: ${text}\n`),
     baselines,
     suites: options.suites === undefined ? [] : options.suites.split(',').map((name) => name.trim()),
     files: options.questions.map(questionFile),
   });
   try {
-    const name = opened.conditions.model.name.replace(/[^\w.#-]+/g, '-');
-    const folder = options.out ?? path.join('evaluations', name);
+    const folder = options.out ?? path.join('evaluations', folderName(opened.conditions.model.name));
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
-      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, io));
+      const notes = opened.suites.flatMap((suite) => emptyAnswersNote(suite.name, suite.questions) ?? []);
+      io.out.write(
+        options.json
+          ? jsonText(folder, results, notes)
+          : fitting(finalText(directory, results, opened.suites, notes, io), io.out),
+      );
       refuseManyFailures(folder, results, directory);
     } finally {
       await directory.close();
@@ -173,6 +191,12 @@ async function run(
   }
 }
 
+/** A name of others as one folder's: never the folder above, hidden, empty, or longer than file systems allow. */
+export function folderName(name: string): string {
+  const plain = name.replace(/[^\w.#-]+/g, '-').replace(/^[.-]+/, '');
+  return plain.slice(0, 100) || 'policy';
+}
+
 function baselinesOf(text: string): BaselineName[] {
   const names = text === 'all' ? baselineNames : text.split(',').map((name) => name.trim());
   const chosen = [...new Set(names)].map((name) => {
@@ -201,28 +225,57 @@ function versionNotes(recorded: Readonly<Record<string, string>>, present: Reado
     .map((name) => `begun with ${name} ${recorded[name]}, this is ${present[name]}: answers may differ`);
 }
 
-function finalText({ folder, answers }: EvaluationDirectory, results: EvaluationResults, io: Io): string {
+function finalText(
+  { folder, answers }: EvaluationDirectory,
+  results: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
+  notes: readonly string[],
+  io: Io,
+): string {
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
+  const table = resultsTable(results, answers);
   return (
-    `${blockAsText(resultsTable(results, answers), width)}\n${path.join(folder, 'results.json')}\n` +
-    `Beside the published rows: search-e1 compare ${folder}\n`
+    `${blockAsText({ ...table, notes: [...table.notes, ...notes.map((note) => `Note: ${note}.`)] }, width)}\n` +
+    examplesText(results, suites, answers) +
+    `Every question with its gold answers and what was said: ${path.join(folder, 'answers.jsonl')}\n` +
+    `Beside the published rows: ${shellCommand('search-e1', 'compare', folder)}\n`
   );
 }
 
-function jsonText(folder: string, results: EvaluationResults): string {
+/** Wrong answers of the last row, whose baseline is the one most looked at. */
+function examplesText(
+  { rows }: EvaluationResults,
+  suites: OpenedEvaluation['suites'],
+  answers: EvaluationDirectory['answers'],
+): string {
+  const { baseline } = rows.at(-1)!;
+  const wrong = wrongAnswers(baseline, suites, answers);
+  if (wrong.length === 0) return '';
+  const lines = wrong.map(
+    ({ suite, question, gold, prediction }) =>
+      `  ${suite}: ${heard(question)}\n    gold: ${heard(gold.join(' | '))} · answered: ${prediction === null ? 'nothing' : heard(prediction)}\n`,
+  );
+  return `Wrong answers of ${baselineTitle(baseline)}, for example (all are in answers.jsonl):\n${lines.join('')}\n`;
+}
+
+function jsonText(folder: string, results: EvaluationResults, notes: readonly string[]): string {
   const at = (name: string) => path.resolve(folder, name);
   const files = { directory: path.resolve(folder), answers: at('answers.jsonl'), results: at('results.json') };
-  return `${JSON.stringify({ files, results }, null, 2)}\n`;
+  return `${JSON.stringify({ files, notes, results }, null, 2)}\n`;
 }
 
 function refuseManyFailures(folder: string, results: EvaluationResults, directory: EvaluationDirectory): void {
   const suites = results.rows.flatMap((row) => row.suites);
   const asked = suites.reduce((sum, { questions }) => sum + questions, 0);
   const failed = suites.reduce((sum, { failures }) => sum + failures, 0);
-  if (failed <= MOST_FAILED * asked) return;
+  if (failed <= MOST_FAILED_OF_MEASURED * asked) return;
   const first = [...directory.answers.values()].find(({ failure }) => failure !== undefined);
-  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${first.failure}`;
-  throw new UserError(`${folder}: ${failed} of ${asked} questions failed and count as 0${example}`, {
-    hint: 'Give the same command again: only those are asked again.',
+  const words = first?.failure?.replaceAll('\n', ' ');
+  const example = first === undefined ? '' : `, such as ${answerKey(first)}: ${words}`;
+  throw new UserError(`${folder}: ${failed} of ${asked} questions failed${example}`, {
+    hint:
+      first?.stop === 'prompt-too-long'
+        ? 'Allow a longer context with --context-tokens and another --out, or leave these questions out.'
+        : 'Give the same command again: only those are asked again.',
   });
 }

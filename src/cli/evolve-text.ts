@@ -4,14 +4,17 @@ import type { RunEstimate } from '../evolve/estimate.ts';
 import type { Timing } from '../evolve/results.ts';
 import { clock } from './widgets/live-area.ts';
 
-export function estimateText(estimate: RunEstimate): string {
+export const NO_ESTIMATE = 'No estimate: this engine cannot train on a sample without changing the policy.\n';
+
+export function estimateText(estimate: RunEstimate | null): string {
+  if (estimate === null) return NO_ESTIMATE;
   const stages = estimate.stages.map(({ name, seconds }) => `  ${name.padEnd(20)}${clock(seconds).padStart(8)}`);
   return [
     'Estimate, from a sample on this machine (minutes:seconds)',
     ...stages,
     `  ${'all'.padEnd(20)}${clock(estimate.seconds).padStart(8)}`,
     `  ${estimate.rolloutsPerSecond.toFixed(1)} rollouts/s, ${estimate.trainedPerSecond.toFixed(1)} trained trajectories/s`,
-    `  memory of the process ${byteSize(estimate.peakMemory)}, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`,
+    `  memory of the process ${byteSize(estimate.peakMemory)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints on disk ${byteSize(estimate.diskForCheckpoints)}`}`,
     '',
   ].join('\n');
 }

@@ -16,14 +16,17 @@ import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
 import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
+import { fitting, message, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly preset: PresetName;
@@ -33,6 +36,7 @@ interface Options {
   readonly out?: string;
   readonly resume?: string;
   readonly json?: boolean;
+  readonly details?: boolean;
   readonly dryRun?: boolean;
   readonly questions?: string;
   readonly corpus?: string;
@@ -70,9 +74,6 @@ Examples:
 export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
   return command
-    .description(
-      'Train a search agent: cycles of GRPO and self-distillation, every stage evaluated, a table at the end.',
-    )
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
@@ -80,6 +81,7 @@ export function evolveCommand(io: Io): Command {
     .option('--out <dir>', 'run directory (default: runs/<date>-<preset>-seed<seed>)')
     .option('--resume <dir>', 'continue the run in this directory')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
     .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
     .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
@@ -101,7 +103,8 @@ export function evolveCommand(io: Io): Command {
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun', 'offline', 'trustServer']);
+      if (options.resume !== undefined)
+        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer']);
       const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
@@ -155,11 +158,13 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, {
+  announceOpening(io, plan.inputs.corpus);
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
   });
   try {
+    for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
     io.out.write(
@@ -173,17 +178,24 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, {
+  announceOpening(io, plan.inputs.corpus);
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
   });
   try {
+    for (const note of [...notes, ...setup.tokenizer.notes]) io.err.write(message(`note: ${note}`, io.err));
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, hashes, io);
     try {
       const { results, timing } = await runIn(directory, setup, plan, options, io);
-      io.out.write(options.json ? jsonText(plan, results, timing) : finalText(plan, results, timing, io));
+      const learned = !(await neverRight(directory, results));
+      if (options.json) io.out.write(jsonText(plan, results, timing));
+      else io.out.write(fitting(finalText(plan, results, timing, learned, options.details === true, io), io.out));
+      if (learned) return;
+      const { message, hint } = nothingLearned(results);
+      throw new UserError(`${plan.folder}: ${message}`, { hint });
     } finally {
       await directory.close();
     }
@@ -197,7 +209,7 @@ async function openDirectory(plan: Plan, hashes: SetupHashes, io: Io): Promise<R
   if (resumed === undefined)
     return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, hashes, versions: presentVersions() });
   checkSameInputs(resumed, hashes, folder);
-  for (const note of versionNotes(resumed)) io.err.write(`note: ${note}\n`);
+  for (const note of versionNotes(resumed)) io.err.write(message(`note: ${note}`, io.err));
   return RunDirectory.open(folder);
 }
 
@@ -214,7 +226,8 @@ async function runIn(
   area.print(`run directory ${plan.folder}`);
   const ticking = setInterval(() => status.draw(), 1000);
   try {
-    const ended = await interruptible(`Continue with: search-e1 evolve --resume ${plan.folder}`, (signal) =>
+    const hint = `Continue with: ${shellCommand('search-e1', 'evolve', '--resume', plan.folder)}`;
+    const ended = await interruptible(hint, (signal) =>
       evolve({ ...setup, policy: meter.policy }, plan.settings, directory, {
         onEvent: (event) => status.see(event),
         signal,
@@ -229,9 +242,21 @@ async function runIn(
   }
 }
 
-function finalText(plan: Plan, results: Results, timing: Timing, io: Io): string {
-  const width = Math.min(100, Math.max(60, io.out.columns ?? 100));
-  return `${renderTable(results, width)}\n${timingText(timing)}Report: ${path.join(plan.folder, 'report.html')}\n`;
+/** True when no rollout of the run, in training or evaluation, was right. */
+async function neverRight(directory: RunDirectory, results: Results): Promise<boolean> {
+  if (results.measurements.some(({ suites }) => suites.some(({ exactMatch }) => (exactMatch?.mean ?? 0) > 0)))
+    return false;
+  if (results.outcomes.length === 0 || results.pools.some(({ exactMatch }) => exactMatch > 0)) return false;
+  // Of supervised training on gold answers there are no rollouts.
+  const metrics = await directory.files.metrics();
+  const scores = metrics.flatMap(({ exactMatch }) => (typeof exactMatch === 'number' ? [exactMatch] : []));
+  return scores.every((score) => score === 0) && (scores.length > 0 || results.pools.length > 0);
+}
+
+function finalText(plan: Plan, results: Results, timing: Timing, learned: boolean, details: boolean, io: Io): string {
+  const width = Math.min(100, Math.max(60, (io.out.columns ?? 81) - 1));
+  const summary = summaryText(results, timing, plan.folder, width, learned);
+  return details ? `${renderTable(results, width)}\n${timingText(timing)}\n${summary}` : summary;
 }
 
 function jsonText(plan: Plan, results: Results, timing: Timing): string {

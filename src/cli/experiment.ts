@@ -18,6 +18,7 @@ import {
   type ExperimentFile,
   experimentSettings,
   fileSchema,
+  MOST,
   type Seed,
   seedsOf,
 } from '../experiment/definition.ts';
@@ -29,6 +30,7 @@ import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
+import { NO_ESTIMATE } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -63,12 +65,13 @@ Examples:
 
 export function experimentCommand(io: Io): Command {
   return new Command('experiment')
-    .description(
-      'Put the method to the test: arms that differ in one thing, over several seeds, from shared first rounds.',
-    )
     .argument('<experiment>', `${Object.keys(builtIn).join(', ')}, or a JSON file`)
     .requiredOption('--out <dir>', 'directory of the experiment')
-    .option('--seeds <number>', `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`, wholeNumber(1))
+    .option(
+      '--seeds <number>',
+      `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`,
+      wholeNumber(1, MOST),
+    )
     .option('--jobs <number>', 'runs at the same time, which share the cores', wholeNumber(1), 1)
     .addOption(new Option('--preset <name>', 'settings to start from (default: default)').choices(Object.keys(presets)))
     .addOption(
@@ -98,6 +101,7 @@ async function define(
   const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
     part: file.settings && { source, value: file.settings },
     set: options.set,
+    listedBy: '`search-e1 settings`',
   });
   const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');
@@ -135,6 +139,10 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
     io.out.write(`${JSON.stringify({ ...definition, estimate }, null, 2)}\n`);
     return;
   }
+  if (estimate === null) {
+    io.out.write(NO_ESTIMATE);
+    return;
+  }
   const firstSeed = estimate.tasks.filter((_, i) => tasks[i]!.seed === tasks[0]!.seed);
   const says = new Map(definition.arms.map((arm) => [armFolder(definition.seeds[0]!, arm), armOf(arm).says]));
   io.out.write(
@@ -150,7 +158,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
         ({ folder, seconds }) =>
           `  ${folder.padEnd(26)}${clock(seconds).padStart(7)}  ${says.get(folder) ?? 'shared by the arms'}`,
       ),
-      `All seeds: ${clock(estimate.seconds)}, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`,
+      `All seeds: ${clock(estimate.seconds)}${estimate.diskForCheckpoints === null ? '' : `, checkpoints ${byteSize(estimate.diskForCheckpoints)} on disk`}`,
       '',
     ].join('\n'),
   );
@@ -167,8 +175,12 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   try {
     summary = await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
-        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
-        ...{ signal, onEvent: (event) => status.see(event) },
+        folder: options.out,
+        jobs: options.jobs,
+        threads: os.availableParallelism(),
+        base,
+        signal,
+        onEvent: (event) => status.see(event),
       }),
     );
   } finally {

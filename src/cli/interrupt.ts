@@ -1,4 +1,5 @@
 /** Ctrl-C and termination: the first one asks the work to stop with everything saved, the second one ends the process at once. */
+import { UserError } from '../base/errors.ts';
 
 /** The work was stopped by a signal; the command exits with 128 + the signal's number, as shells expect. */
 export class Interrupted extends Error {
@@ -17,7 +18,10 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const SAME_KEY_MILLISECONDS = 500;
 
-/** Runs `work` with a signal that Ctrl-C aborts. When it rejects after that, throws `Interrupted` with message and hint. */
+/**
+ * Runs `work` with a signal that Ctrl-C aborts. When it rejects after that, throws `Interrupted` with message and hint.
+ * @param hint how the work is continued; errors after which it can be say so too
+ */
 export async function interruptible<T>(
   hint: string,
   work: (signal: AbortSignal) => Promise<T>,
@@ -42,12 +46,20 @@ export async function interruptible<T>(
     return await work(controller.signal);
   } catch (error) {
     // An error that the stop did not cause is still an error.
-    if (exitCode === undefined || (error !== controller.signal.reason && !isCancellation(error))) throw error;
+    if (exitCode === undefined || (error !== controller.signal.reason && !isCancellation(error)))
+      throw withWayOn(error, hint);
     throw new Interrupted(message, exitCode, hint);
   } finally {
     process.off('SIGINT', listener);
     process.off('SIGTERM', listener);
   }
+}
+
+/** What to mend, and then how to go on. */
+function withWayOn(error: unknown, wayOn: string): unknown {
+  if (!(error instanceof UserError) || !error.continues) return error;
+  const hint = [error.hint, wayOn].filter((part) => part !== undefined && part !== '').join(' ');
+  return new UserError(error.message, { hint, cause: error, continues: true });
 }
 
 function isCancellation(error: unknown): boolean {

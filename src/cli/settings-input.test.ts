@@ -79,7 +79,7 @@ describe('settings', () => {
     await expect(resolve({ set: ['zebra=4'] })).rejects.toThrow(/unknown setting zebra$/);
     await expect(resolve({ set: ['__proto__.polluted=1'] })).rejects.toThrow('unknown setting __proto__.polluted');
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-    await expect(resolve({ set: ['grpo.steps.0=4'] })).rejects.toThrow('grpo.steps is a list');
+    await expect(resolve({ set: ['grpo.steps.x=4'] })).rejects.toThrow('grpo.steps is a list');
     await expect(resolve({ set: ['grpo.groupSize.x=4'] })).rejects.toThrow('unknown setting');
   });
 
@@ -111,6 +111,43 @@ describe('settings', () => {
     ).rejects.toThrow(/unknown setting phases\.0\.articels/);
   });
 
+  it('are taken as a whole where there are several forms, and refused part by part', async () => {
+    const advantage = { form: 'trajectory' };
+    expect((await resolve({ file: await file({ grpo: { groupSize: 3, advantage } }) })).grpo).toMatchObject({
+      groupSize: 3,
+      advantage,
+    });
+    expect((await resolve({ set: [`grpo.advantage=${JSON.stringify(advantage)}`] })).grpo.advantage).toEqual(advantage);
+    await expect(resolve({ set: ['grpo.advantage.form=trajectory'] })).rejects.toThrow(
+      'grpo.advantage is set as a whole',
+    );
+    await expect(resolve({ set: ['grpo.advantage={"form":"trunk"}'] })).rejects.toThrow(/grpo\.advantage\.form/);
+    await expect(resolve({ set: ['grpo.reward=[[{"part":"answer","by":"luck"}]]'] })).rejects.toThrow(
+      /grpo\.reward\.0\.0\.by/,
+    );
+  });
+
+  it('set an entry of a list', async () => {
+    expect((await resolve({ set: ['grpo.steps.1=4'] })).grpo.steps).toEqual([30, 4]);
+    await expect(resolve({ set: ['grpo.steps.2=4'] })).rejects.toThrow('grpo.steps has no entry 2, only 0 to 1');
+    const recipe = await resolveSettings(recipeSchema, worldRecipe, {
+      set: ['phases.3.steps=7', 'phases.3.imitation=0'],
+    });
+    expect(recipe.phases[3]).toEqual({ kind: 'demonstrations', steps: 7, imitation: 0 });
+    expect(recipe.phases.toSpliced(3, 1)).toEqual(worldRecipe.phases.toSpliced(3, 1));
+    await expect(resolveSettings(recipeSchema, worldRecipe, { set: ['phases.0.imitation=1'] })).rejects.toThrow(
+      'phases.0.imitation',
+    );
+    await expect(resolveSettings(recipeSchema, worldRecipe, { set: ['phases.0.speed=1'] })).rejects.toThrow('unknown');
+  });
+
+  it.each(['cycles', 'grpo.groupSize', 'pool.rollouts', 'evaluation.samples', 'distill.epochs', 'rollout.searches'])(
+    'refuse more of %s than memory has room for plans',
+    async (name) => {
+      await expect(resolve({ set: [`${name}=1e9`] })).rejects.toThrow(`${name}: Too big`);
+    },
+  );
+
   it('know every field of the schema', () => {
     const leaves = (value: object, prefix = ''): string[] =>
       Object.entries(value).flatMap(([key, inner]) =>
@@ -118,6 +155,8 @@ describe('settings', () => {
           ? [prefix + key, ...leaves(inner, `${prefix}${key}.`)]
           : [prefix + key],
       );
-    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(leaves(preset)));
+    // Of several forms, hence set as a whole.
+    const known = leaves({ ...preset, grpo: { ...preset.grpo, advantage: null } });
+    expect(new Set(knownPaths(settingsSchema))).toEqual(new Set(known));
   });
 });

@@ -20,9 +20,11 @@ export interface SettingsInput {
   readonly file?: string | undefined;
   /** The same, read already; `source` names it in messages. */
   readonly part?: { readonly source: string; readonly value: Record<string, unknown> } | undefined;
-  /** `a.b=c`, later ones win. */
+  /** `a.b=c`, or `a.0=c` for an entry of a list; later ones win. */
   readonly set?: readonly string[] | undefined;
   readonly seed?: number | undefined;
+  /** Where all settings are listed, for the hints of errors. */
+  readonly listedBy?: string | undefined;
 }
 
 /** Preset < file < --set < --seed. Throws a UserError for unknown keys and for values that the schema refuses. */
@@ -32,29 +34,40 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
     const value = await readJson(input.file);
     if (!isRecord(value))
       throw new UserError(`${input.file}: an object with settings was expected, found ${shown(value)}`);
-    layers.push(...flatten(value, input.file));
+    layers.push(...flatten(schema, value, input.file));
   }
-  if (input.part !== undefined) layers.push(...flatten(input.part.value, input.part.source));
+  if (input.part !== undefined) layers.push(...flatten(schema, input.part.value, input.part.source));
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
   const settings = structuredClone(preset) as Record<string, unknown>;
+  const listed = `${input.listedBy ?? '`search-e1 settings`'} lists all settings.`;
   for (const layer of layers) {
-    refuseUnknown(schema, layer);
+    refuseUnknown(schema, layer, listed);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
-  throw refusal(schema, parsed.error.issues, layers, settings);
+  throw refusal(schema, parsed.error.issues, layers, settings, listed);
 }
 
-/** An object's leaves, each with its path; lists are leaves. */
-function flatten(value: Record<string, unknown>, source: string, path: readonly string[] = []): Layer[] {
-  return Object.entries(value).flatMap(([key, inner]) =>
-    isRecord(inner) && Object.keys(inner).length > 0
-      ? flatten(inner, source, [...path, key])
-      : [{ source, path: [...path, key], value: inner }],
-  );
+/** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
+function flatten(
+  schema: z.ZodType,
+  value: Record<string, unknown>,
+  source: string,
+  path: readonly string[] = [],
+): Layer[] {
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const own = [...path, key];
+    const isLeaf = !isRecord(inner) || Object.keys(inner).length === 0 || isWhole(schemaAt(schema, own));
+    return isLeaf ? [{ source, path: own, value: inner }] : flatten(schema, inner, source, own);
+  });
+}
+
+/** Whether a field's parts cannot be set one by one, since they depend on one another. */
+function isWhole(schema: z.ZodType | undefined): boolean {
+  return schema instanceof z.ZodDiscriminatedUnion;
 }
 
 /** "a.b=c": the value is JSON, or a plain word; where a list belongs, "x,y" will do. */
@@ -81,32 +94,44 @@ function parseWord(word: string): unknown {
   }
 }
 
-function assign(settings: Record<string, unknown>, { path, value }: Layer): void {
+function assign(settings: Record<string, unknown>, { source, path, value }: Layer): void {
   let place = settings;
-  for (const key of path.slice(0, -1)) {
-    if (!isRecord(place[key])) place[key] = {};
+  for (const [i, key] of path.entries()) {
+    if (Array.isArray(place) && !(Number(key) < place.length))
+      throw new UserError(
+        `${source}: ${path.slice(0, i).join('.')} has no entry ${key}, only 0 to ${place.length - 1}`,
+        {
+          hint: 'Entries count from 0; set the whole list to make it longer.',
+        },
+      );
+    if (i === path.length - 1) place[key] = value;
+    else if (!isRecord(place[key]) && !Array.isArray(place[key])) place[key] = {};
     place = place[key] as Record<string, unknown>;
   }
-  place[path.at(-1)!] = value;
 }
 
-function refuseUnknown(schema: z.ZodType, { source, path }: Layer): void {
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer, listed: string): void {
   if (schemaAt(schema, path) !== undefined) return;
   const parent = path.slice(0, -1);
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
-    throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
-      hint: `For example: --set ${parent.join('.')}=[10,20]`,
+    throw new UserError(
+      `${source}: ${parent.join('.')} is a list: its entries are ${parent.join('.')}.0, ${parent.join('.')}.1, …`,
+      {
+        hint: `Or set it as a whole, for example: --set ${parent.join('.')}=[10,20]`,
+      },
+    );
+  if (isWhole(schemaAt(schema, parent)))
+    throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
+      hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
     });
-  throw unknownSetting(schema, source, path.join('.'));
+  throw unknownSetting(schema, source, path.join('.'), listed);
 }
 
-function unknownSetting(schema: z.ZodType, source: string, name: string): UserError {
+function unknownSetting(schema: z.ZodType, source: string, name: string, listed: string): UserError {
   const nearest = nearestPath(name, knownPaths(schema));
   return new UserError(
     `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`,
-    {
-      hint: '`--dry-run` prints all settings with their values.',
-    },
+    { hint: listed },
   );
 }
 
@@ -115,6 +140,7 @@ function refusal(
   issues: readonly z.core.$ZodIssue[],
   layers: readonly Layer[],
   settings: unknown,
+  listed: string,
 ): UserError {
   const faults = issues.map((issue) => {
     const path = issue.path.map(String);
@@ -123,12 +149,12 @@ function refusal(
     const layer = layers.findLast((one) => one.path.every((key, i) => path[i] === undefined || path[i] === key));
     const source = layer?.source ?? 'settings';
     if (issue.code === 'unrecognized_keys')
-      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.')).message;
+      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.'), listed).message;
     // The library names the type that it found; the value says more.
     const expected = issue.message.replace(/, received \w+$/, '');
     return `${source}: ${name}: ${expected}, found ${shown(valueAt(settings, path))}`;
   });
-  return new UserError(faults.join('\n'), { hint: '`--dry-run` prints all settings with their values.' });
+  return new UserError(faults.join('\n'), { hint: listed });
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {
@@ -149,11 +175,19 @@ export function knownPaths(schema: z.ZodType, prefix = ''): string[] {
 function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undefined {
   let place: z.ZodType | undefined = unwrap(schema);
   for (const key of path) {
-    const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
-    if (!Object.hasOwn(shape, key)) return undefined;
-    place = unwrap(shape[key]!);
+    place = place && entryAt(place, key);
+    if (place === undefined) return undefined;
+    place = unwrap(place);
   }
   return place;
+}
+
+function entryAt(place: z.ZodType, key: string): z.ZodType | undefined {
+  if (place instanceof z.ZodArray) return /^\d+$/.test(key) ? (place.element as z.ZodType) : undefined;
+  // Of several forms, one that has the field; whether it fits the others is for the check of the whole.
+  const forms = place instanceof z.ZodUnion ? (place.options as readonly z.ZodType[]) : [place];
+  const form = forms.find((one) => one instanceof z.ZodObject && Object.hasOwn(one.shape, key));
+  return form instanceof z.ZodObject ? (form.shape as Record<string, z.ZodType>)[key] : undefined;
 }
 
 /** The schema within "or null" and "by default". */

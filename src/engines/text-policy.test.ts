@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TextRequest } from '../policy/text-model.ts';
+import { PromptTooLong, type TextRequest } from '../policy/text-model.ts';
 import { testTokenizer } from '../protocol/testing/tokenizer.ts';
 import { fakePolicy, type Script } from '../rollout/testing/fake-policy.ts';
 import { textPolicy } from './text-policy.ts';
@@ -54,7 +54,9 @@ describe('a policy as a text model', () => {
     const limited = model(() => 'abcdefgh');
     expect(await limited.model.complete({ ...request, maxTokens: 3 })).toMatchObject({ text: 'abc', finish: 'length' });
     const full = model(() => 'abcdefgh', { contextLength: 5 });
-    expect(await full.model.complete(request)).toMatchObject({ text: '', finish: 'length', newTokens: 0 });
+    const refused = full.model.complete(request);
+    await expect(refused).rejects.toThrow(PromptTooLong);
+    await expect(refused).rejects.toThrow('the prompt of 5 tokens leaves no room in a context of 5');
   });
 
   it('puts messages into the chat template, or one below the other without one', async () => {

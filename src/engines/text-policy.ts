@@ -1,11 +1,12 @@
-/** A policy of the embedded engine behind the contract of text models, so that it can be asked whatever a served model is. */
+/** A policy that is sampled by ids behind the contract of text models, so that it can be asked whatever a served model is. */
 import { randomUUID } from 'node:crypto';
 import { streamKey } from '../base/random.ts';
+import { encodeFromStart, encodeMarked, foreign } from '../checkpoint/foreign.ts';
+import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import type { Policy, SampleRequest } from '../policy/policy.ts';
-import type { TextModel, TextReply, TextRequest } from '../policy/text-model.ts';
+import type { SampleRequest, Sampler } from '../policy/policy.ts';
+import { PromptTooLong, type TextModel, type TextReply, type TextRequest } from '../policy/text-model.ts';
 import { asOneText } from './by-completions.ts';
-import { sampleInSlices, textTeller } from './slices.ts';
 import { endOfStop } from './stop-strings.ts';
 
 /**
@@ -14,26 +15,26 @@ import { endOfStop } from './stop-strings.ts';
  * @param about for the record: the directory's name and the hash of its weights
  */
 export function textPolicy(
-  policy: Pick<Policy, 'info' | 'sample' | 'release'>,
+  policy: Sampler,
   tokenizer: Tokenizer,
-  about: { readonly name: string; readonly weights: string },
+  about: { readonly name: string; readonly weights: string | null },
 ): TextModel {
   return {
-    info: { engine: policy.info.engine, ...about, deterministic: true },
+    info: { engine: policy.info.engine, ...about, deterministic: policy.capabilities.deterministic },
     complete: (request, signal) => complete(policy, tokenizer, request, signal),
     close: async () => {},
   };
 }
 
 async function complete(
-  policy: Pick<Policy, 'sample' | 'release'>,
+  policy: Sampler,
   tokenizer: Tokenizer,
   { prompt, maxTokens, temperature, topP = 1, stop, seed, onText }: TextRequest,
   signal: AbortSignal | undefined,
 ): Promise<TextReply> {
   const session = randomUUID();
   const request: SampleRequest = {
-    prompt: tokenizer.encode(asOneText(prompt, tokenizer)),
+    prompt: promptIds(tokenizer, prompt),
     maxTokens,
     temperature,
     topP,
@@ -48,12 +49,19 @@ async function complete(
     return text.slice(0, endOfStop(text, stop) ?? text.length);
   };
   try {
-    const sample =
-      onText === undefined
-        ? await policy.sample(request, signal)
-        : await sampleInSlices(policy, request, tokenizer, textTeller({ decode }, onText), signal);
+    const tell = onText && textTeller({ decode }, onText);
+    const sample = await policy.sample(request, {
+      ...(signal && { signal }),
+      ...(tell && { onTokens: (ids) => tell(ids, false) }),
+    });
+    if (sample.stop === 'context' && sample.ids.length === 0)
+      throw new PromptTooLong(
+        `the prompt of ${request.prompt.length} tokens leaves no room in a context of ${policy.info.contextLength}`,
+      );
+    const read = readTokens(sample);
+    tell?.(read, true);
     return {
-      text: decode(sample.stop === 'stop-token' ? sample.ids.slice(0, -1) : sample.ids),
+      text: decode(read),
       finish: sample.stop === 'stop' || sample.stop === 'stop-token' ? 'stop' : 'length',
       promptTokens: request.prompt.length,
       newTokens: sample.ids.length,
@@ -61,4 +69,14 @@ async function complete(
   } finally {
     policy.release(session);
   }
+}
+
+/** Messages to the model hold questions and passages; what it said itself goes back as it was. */
+function promptIds(tokenizer: Tokenizer, prompt: TextRequest['prompt']): number[] {
+  if (typeof prompt === 'string') return encodeFromStart(tokenizer, prompt);
+  const marked = prompt.map((message) =>
+    message.role === 'assistant' ? message : { ...message, content: foreign(message.content) },
+  );
+  const chat = tokenizer.chat(marked);
+  return chat === undefined ? encodeFromStart(tokenizer, asOneText(marked, undefined)) : encodeMarked(tokenizer, chat);
 }

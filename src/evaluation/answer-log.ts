@@ -9,15 +9,14 @@ import { hasCode } from '../base/errors.ts';
 import { fileError, readJsonLines } from '../base/files.ts';
 import { isFailure } from '../rollout/trajectory.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { type Answer, answerKey, answerSchema, type ScoredAnswer } from './answer.ts';
+import { type Answer, answerKey, answerSchema, type ScoredAnswer, scoredOf } from './answer.ts';
 
 /** The answers of a log, by `answerKey`. Empty when there is no such file. Throws a UserError that names file and line. */
 export async function readAnswers(file: string): Promise<Map<string, ScoredAnswer>> {
   const answers = new Map<string, ScoredAnswer>();
   if (!(await exists(file))) return answers;
   for await (const { line, value } of readJsonLines(file)) {
-    const { schema: _, transcript: __, ...answer } = parseAs(answerSchema, value, `${file}:${line}`);
-    keep(answers, answer);
+    keep(answers, scoredOf(parseAs(answerSchema, value, `${file}:${line}`)));
   }
   return answers;
 }
@@ -61,7 +60,9 @@ export class AnswerLog {
   /** Resolves once the line is on the disk. What arrives while one write is under way shares the next. */
   append(answer: Answer): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: `${JSON.stringify(answer)}\n`, resolve, reject });
+      // A server may cut a reply in the middle of a character; what is written has to be read again.
+      const whole = JSON.stringify(answer, (_, value) => (typeof value === 'string' ? value.toWellFormed() : value));
+      this.#waiting.push({ line: `${whole}\n`, resolve, reject });
       if (!this.#writing) void this.#write();
     });
   }

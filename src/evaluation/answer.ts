@@ -1,5 +1,6 @@
 /** The record of one question: what was answered, how it was found, what it scores. A line of answers.jsonl. */
 import { z } from 'zod';
+import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
 import { baselineNames } from '../baselines/all.ts';
 import type { Attempt } from '../baselines/attempt.ts';
@@ -15,6 +16,9 @@ export const answerSchema = z.strictObject({
   baseline: z.enum(baselineNames),
   suite: z.string(),
   id: z.string(),
+  /** Absent in logs of before 0.5. */
+  question: z.string().optional(),
+  gold: z.array(z.string()).optional(),
   prediction: z.string().nullable(),
   stop: z.enum(stopReasons),
   failure: z.string().optional(),
@@ -33,6 +37,10 @@ export const answerSchema = z.strictObject({
   calls: natural,
   promptTokens: natural.nullable(),
   newTokens: natural.nullable(),
+  /** Replies in which the server gave the model's thinking alone. */
+  reasoningOnly: natural.optional(),
+  /** Fields of requests that the server refuses and was asked without. */
+  leftOut: z.array(z.string()).optional(),
   wellFormed: z.boolean().nullable(),
   seconds: z.number().min(0),
   transcript: z.array(z.strictObject({ author: z.enum(['policy', 'environment']), text: z.string() })),
@@ -41,7 +49,16 @@ export const answerSchema = z.strictObject({
 export type Answer = z.infer<typeof answerSchema>;
 
 /** What is kept in memory of an answer. */
-export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript'>;
+export interface ScoredAnswer extends Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'> {
+  /** Stands for question and gold answers: the same only where these are. Absent of old logs, which do not hold them. */
+  readonly asked?: string;
+}
+
+export function scoredOf({ schema: _, transcript: __, question, gold, ...scored }: Answer): ScoredAnswer {
+  return question === undefined || gold === undefined
+    ? scored
+    : { ...scored, asked: sha256(JSON.stringify([question, gold])).slice(0, 16) };
+}
 
 /** Names one question of one baseline. */
 export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'suite' | 'id'>): string {
@@ -49,8 +66,8 @@ export function answerKey({ baseline, suite, id }: Pick<Answer, 'baseline' | 'su
 }
 
 /**
- * Scores an attempt. No answer scores 0, a failed attempt too: it stands as a failure beside the score and is asked again
- * when the evaluation is continued.
+ * Scores an attempt. No answer scores 0. A failed attempt has no score (0 stands in its place): it is in no figure, and is asked
+ * again when the evaluation is continued.
  */
 export function scoreAttempt(
   attempt: Attempt,
@@ -58,6 +75,7 @@ export function scoreAttempt(
   place: Pick<Answer, 'baseline' | 'suite' | 'seconds'>,
 ): Answer {
   const { answer, stop, failure, searches, calls, promptTokens, newTokens, wellFormed, transcript } = attempt;
+  const { reasoningOnly, leftOut } = attempt;
   const gold = question.answers;
   const score = scorePrediction(isFailure(stop) ? null : answer, gold);
   const found = searches.flatMap(({ hits }) => hits.map(({ passage }) => `${passage.title}\n${passage.text}`));
@@ -65,6 +83,8 @@ export function scoreAttempt(
     schema: 1,
     ...place,
     id: question.id,
+    question: question.question,
+    gold: [...gold],
     prediction: answer,
     stop,
     ...(failure !== undefined && { failure }),
@@ -79,6 +99,8 @@ export function scoreAttempt(
     calls,
     promptTokens,
     newTokens,
+    ...(reasoningOnly !== undefined && { reasoningOnly }),
+    ...(leftOut !== undefined && { leftOut: [...leftOut] }),
     wellFormed,
     transcript: transcript.map(({ author, text }) => ({ author, text })),
   };

@@ -3,9 +3,10 @@ import { packageVersion } from '../runs/config-record.ts';
 import { html } from '../runs/report/html.ts';
 import { style } from '../runs/report/style.ts';
 import { blockAsHtml } from '../runs/report/tables.ts';
-import { blockAsMarkdown, blockAsText, indented, type TableBlock } from '../runs/table.ts';
+import { blockAsMarkdown, blockAsText, estimateText, indented, NOTHING, type TableBlock } from '../runs/table.ts';
 import { type Comparison, macroOf } from './compare.ts';
-import { behaviour, behaviourNotes, cell, NOTHING, score, signed, suiteOf, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, score, signed, suiteOf, total } from './figures-text.ts';
+import { type Caveat, caveats } from './published.ts';
 
 /** Long names would widen every column. */
 function short(suite: string): string {
@@ -24,9 +25,10 @@ export function comparisonTables(comparison: Comparison): TableBlock[] {
 
 function scoreTable(comparison: Comparison): TableBlock {
   const { suites, rows, published } = comparison;
+  const known = [...new Set(published.flatMap((row) => row.caveats))];
   const failures = rows.flatMap(({ label, row }) => {
     const count = total(row, 'failures');
-    return count === 0 ? [] : [`${label}: ${count} questions failed and count as 0.`];
+    return count === 0 ? [] : [`${label}: ${count} questions failed and are left out.`];
   });
   return {
     title: 'Exact match ± standard error',
@@ -41,14 +43,28 @@ function scoreTable(comparison: Comparison): TableBlock {
         ],
         rule: false,
       })),
-      ...published.map(({ label, exactMatch, macro }, i) => ({
-        label: `${label} (published)`,
+      ...published.map(({ label, source, caveats: ofRow, model, exactMatch, macro }, i) => ({
+        label: `${label}${marks(ofRow, known)}, ${model.replace('Qwen2.5-', '')} (${source})`,
         cells: [...suites.map((suite) => score(exactMatch[suite])), score(macro), NOTHING],
         rule: i === 0,
       })),
     ],
-    notes: ['The last two columns are the mean of suites and the mean of questions.', ...failures],
+    notes: [
+      'The last two columns are the mean of suites and the mean of questions.',
+      ...failures,
+      ...(published.length > 0
+        ? ['Below the line: published rows, Qwen2.5 of the size named, as the source in brackets has them.']
+        : []),
+      ...known.map((caveat, i) => `${MARKS[i]} ${caveats[caveat]}`),
+    ],
   };
+}
+
+const MARKS = ['¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹', '¹⁰'];
+
+/** Marks of a published row's caveats, numbered by their place among those of all rows. */
+function marks(ofRow: readonly Caveat[], known: readonly Caveat[]): string {
+  return ofRow.map((caveat) => ` ${MARKS[known.indexOf(caveat)]}`).join('');
 }
 
 function behaviourTable(rows: Comparison['rows']): TableBlock {
@@ -58,8 +74,8 @@ function behaviourTable(rows: Comparison['rows']): TableBlock {
     rows: rows.map((compared) => ({
       label: compared.label,
       cells: [
-        ...behaviour.map(({ figure, decimals }) => cell(compared.row.macro[figure], decimals)),
-        cell(compared.seconds, 2),
+        ...behaviour.map(({ figure, decimals }) => estimateText(compared.row.macro[figure], decimals)),
+        estimateText(compared.seconds, 2),
         String(total(compared.row, 'unanswered')),
         String(total(compared.row, 'failures')),
       ],
@@ -80,7 +96,10 @@ function differenceTable({ suites, differences }: Comparison): TableBlock {
       cells: [...suites.map((suite) => shown(difference.suites[suite] ?? null)), shown(difference.all)],
       rule: false,
     })),
-    notes: ['Questions that failed on either side are left out.'],
+    notes: [
+      'Questions that failed on either side are left out; – where both sides have none in common.',
+      ...differences.flatMap(({ label, notes }) => notes.map((note) => `${label}: ${note}.`)),
+    ],
   };
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import type { Answer } from './answer.ts';
 import { evaluationTasks, openTasks, type Solver, workOff } from './evaluate.ts';
-import { resultsOf } from './results.ts';
+import { resultsOf } from './measure.ts';
 import { answersOf, makeAnswer, makeAttempt, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 const suites = makeSuites({ a: 6, b: 4 });
@@ -84,7 +84,7 @@ describe('working off', () => {
 });
 
 describe('results', () => {
-  it('count failures as 0, beside the score, and leave them out of behaviour', () => {
+  it('leave failures out of every figure and count them', () => {
     const [a, b] = suites;
     const answers = [
       makeAnswer(a!.questions[0]!, { newTokens: 10 }),
@@ -97,16 +97,16 @@ describe('results', () => {
     const [row] = rows;
     const [first, second] = row!.suites;
     expect(first).toMatchObject({ questions: 4, failures: 1, unanswered: 1 });
-    // By hand: 1, 0, 0, 0 and 1, 2/3, 0, 0.
-    expect(first!.exactMatch!.mean).toBe(0.25);
-    expect(first!.f1!.mean).toBeCloseTo((1 + 2 / 3) / 4, 12);
-    expect(first!.substring!.mean).toBe(0.5);
+    // By hand: 1, 0, 0 and 1, 2/3, 0.
+    expect(first!.exactMatch!.mean).toBe(1 / 3);
+    expect(first!.f1!.mean).toBeCloseTo((1 + 2 / 3) / 3, 12);
+    expect(first!.substring!.mean).toBe(2 / 3);
     expect(first!.newTokens!.mean).toBe(20);
     expect(first!.wellFormed!.mean).toBeCloseTo(2 / 3, 12);
     expect(first!.recall).toBeNull();
     expect(second!.exactMatch!.mean).toBe(1);
-    expect(row!.macro.exactMatch!.mean).toBe(0.625);
-    expect(row!.micro.exactMatch!.mean).toBe(5 / 8);
+    expect(row!.macro.exactMatch!.mean).toBeCloseTo(2 / 3, 12);
+    expect(row!.micro.exactMatch!.mean).toBe(5 / 7);
   });
 
   it('ask recall of titles and texts that were found', () => {

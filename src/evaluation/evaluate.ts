@@ -80,7 +80,7 @@ export async function workOff(
       if (failuresInARow < MOST_FAILURES_IN_A_ROW) continue;
       throw new UserError(
         `${failuresInARow} questions in a row failed, the last one by ${attempt.stop}: ${attempt.failure ?? 'no reason given'}`,
-        { hint: 'Mend the server or the retriever, then give the same command again: what was answered is kept.' },
+        { hint: 'Mend the server or the retriever.', continues: true },
       );
     }
   };

@@ -11,7 +11,7 @@ import { makeFolder, readJson, writeFileAtomic } from '../base/files.ts';
 import { acquireLock, type Lock } from '../runs/lock.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
-import type { Answer, ScoredAnswer } from './answer.ts';
+import { type Answer, type ScoredAnswer, scoredOf } from './answer.ts';
 import { AnswerLog, keep, mendTornLine, readAnswers } from './answer-log.ts';
 import { type Conditions, conditionsSchema, differences } from './conditions.ts';
 import { type EvaluationResults, evaluationResultsSchema } from './results.ts';
@@ -65,8 +65,7 @@ export class EvaluationDirectory {
 
   async record(answer: Answer): Promise<void> {
     await this.#log.append(answer);
-    const { schema: _, transcript: __, ...scored } = answer;
-    keep(this.answers, scored);
+    keep(this.answers, scoredOf(answer));
   }
 
   async writeResults(results: EvaluationResults): Promise<void> {

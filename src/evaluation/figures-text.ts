@@ -1,18 +1,11 @@
 /** Figures as table cells, and which of them describe behaviour. */
-import type { Figures, MeanFigure, ResultRow, SuiteResult } from './results.ts';
-
-export const NOTHING = '–';
-
-/** "0.384 ±0.012" with the given number of decimals. */
-export function cell(figure: MeanFigure | null | undefined, decimals: number): string {
-  if (!figure) return NOTHING;
-  const error = figure.standardError === null ? '' : ` ±${figure.standardError.toFixed(decimals)}`;
-  return `${figure.mean.toFixed(decimals)}${error}`;
-}
+import type { Estimate } from '../benchmarks/statistics.ts';
+import { estimateText } from '../runs/table.ts';
+import type { Figures, ResultRow, SuiteResult } from './results.ts';
 
 /** A share as papers print it, ".384 ±.012": nine of them side by side still fit a terminal. */
-export function score(figure: MeanFigure | number | null | undefined): string {
-  return typeof figure === 'number' ? withoutZero(figure.toFixed(3)) : withoutZero(cell(figure, 3));
+export function score(figure: Estimate | number | null | undefined): string {
+  return typeof figure === 'number' ? withoutZero(figure.toFixed(3)) : withoutZero(estimateText(figure, 3));
 }
 
 /** "+.030": a difference of shares. */
@@ -36,7 +29,7 @@ export const behaviour: readonly { label: string; figure: keyof Figures; decimal
 export const behaviourNotes: readonly string[] = [
   'Recall: a gold answer occurs in a retrieved passage, of questions that searched.',
   'Seconds: how long a question was under way, others beside it.',
-  'Recall, searches, tokens, form and seconds leave failed questions out; in scores these count as 0.',
+  'Questions that failed (server, search, deadline) were not measured: they are in no figure.',
 ];
 
 /** One suite of a row. */

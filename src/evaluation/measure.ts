@@ -1,56 +1,47 @@
 /**
- * From answers to the figures of a row: one suite, the mean over suites, the mean over questions.
- *
- * Scores are taken over all questions asked, failed ones counted as 0, with their number beside; what describes behaviour
- * (searches, tokens, form, recall) is taken over the questions that did not fail.
+ * From answers to the figures of a row: one suite, the mean over suites, the mean over questions. Failed questions were not
+ * measured: they are counted and left out of every figure (docs/benchmarks.md).
  */
-import { macroMean, meanOf } from '../benchmarks/score.ts';
-import { wilsonInterval } from '../benchmarks/statistics.ts';
-import { isFailure } from '../rollout/trajectory.ts';
-import type { ScoredAnswer } from './answer.ts';
-import type { Figures, MeanFigure, ResultRow, SuiteResult } from './results.ts';
 
-/** The mean of the values that are there; null of none. */
-function figure(values: readonly (number | null)[]): MeanFigure | null {
-  const there = values.filter((value) => value !== null);
-  return there.length === 0 ? null : meanOf(there);
-}
+import type { BaselineName } from '../baselines/all.ts';
+import { type Estimate, estimate, macroMean, wilsonInterval } from '../benchmarks/statistics.ts';
+import { valid } from '../rollout/trajectory.ts';
+import { answerKey, type ScoredAnswer } from './answer.ts';
+import type { Conditions } from './conditions.ts';
+import type { EvaluationResults, EvaluationSuite, Figures, ResultRow, SuiteResult } from './results.ts';
 
-const asNumber = (truth: boolean | null) => (truth === null ? null : Number(truth));
-
-function figuresOf(answers: readonly ScoredAnswer[]): Figures {
-  const valid = answers.filter(({ stop }) => !isFailure(stop));
+function figuresOf(all: readonly ScoredAnswer[]): Figures {
+  const answers = valid(all);
+  const over = (of: (answer: ScoredAnswer) => number | null) =>
+    estimate(answers.map(of).filter((value) => value !== null));
   return {
-    exactMatch: figure(answers.map((a) => a.exactMatch)),
-    f1: figure(answers.map((a) => a.f1)),
-    substring: figure(answers.map((a) => a.substring)),
-    recall: figure(valid.map((a) => a.recall)),
-    searches: figure(valid.map((a) => a.searches.length)),
-    newTokens: figure(valid.map((a) => a.newTokens)),
-    promptTokens: figure(valid.map((a) => a.promptTokens)),
-    wellFormed: figure(valid.map((a) => asNumber(a.wellFormed))),
+    exactMatch: over((a) => a.exactMatch),
+    f1: over((a) => a.f1),
+    substring: over((a) => a.substring),
+    recall: over((a) => a.recall),
+    searches: over((a) => a.searches.length),
+    newTokens: over((a) => a.newTokens),
+    promptTokens: over((a) => a.promptTokens),
+    wellFormed: over((a) => (a.wellFormed === null ? null : Number(a.wellFormed))),
   };
 }
 
-/** One suite; at least one answer. */
-export function measureSuite(suite: string, answers: readonly ScoredAnswer[]): SuiteResult {
-  const correct = answers.reduce((sum, a) => sum + a.exactMatch, 0);
+export function measureSuite(suite: string, all: readonly ScoredAnswer[]): SuiteResult {
+  const answers = valid(all);
+  const correct = answers.filter((a) => a.exactMatch === 1).length;
   return {
     suite,
-    questions: answers.length,
-    failures: answers.filter(({ stop }) => isFailure(stop)).length,
-    unanswered: answers.filter(({ stop, prediction }) => !isFailure(stop) && prediction === null).length,
+    questions: all.length,
+    failures: all.length - answers.length,
+    unanswered: answers.filter(({ prediction }) => prediction === null).length,
     exactMatchInterval: wilsonInterval(correct, answers.length),
-    ...figuresOf(answers),
+    ...figuresOf(all),
   };
 }
 
 /** Every suite weighs the same; suites without a figure are left out of its mean. */
 export function meanOfSuites(suites: readonly SuiteResult[]): Figures {
-  const over = (name: keyof Figures): MeanFigure | null => {
-    const figures = suites.map((suite) => suite[name]).filter((each) => each !== null);
-    return figures.length === 0 ? null : macroMean(figures);
-  };
+  const over = (name: keyof Figures) => macroMean(suites.map((suite) => suite[name]));
   return {
     exactMatch: over('exactMatch'),
     f1: over('f1'),
@@ -72,9 +63,24 @@ export function meanOfQuestions(answers: readonly ScoredAnswer[]): Figures {
 export function secondsOf(
   { baseline, suites }: ResultRow,
   answers: ReadonlyMap<string, ScoredAnswer>,
-): MeanFigure | null {
-  const valid = [...answers.values()].filter((a) => a.baseline === baseline && !isFailure(a.stop));
-  const bySuite = suites.map(({ suite }) => figure(valid.filter((a) => a.suite === suite).map((a) => a.seconds)));
-  const there = bySuite.filter((each) => each !== null);
-  return there.length === 0 ? null : macroMean(there);
+): Estimate | null {
+  const own = valid([...answers.values()].filter((a) => a.baseline === baseline));
+  return macroMean(suites.map(({ suite }) => estimate(own.filter((a) => a.suite === suite).map((a) => a.seconds))));
+}
+
+/** The results of a finished evaluation, in the order of the questions, whatever order they ended in. */
+export function resultsOf(
+  conditions: Conditions,
+  baselines: readonly BaselineName[],
+  suites: readonly EvaluationSuite[],
+  answers: ReadonlyMap<string, ScoredAnswer>,
+): EvaluationResults {
+  const rows = baselines.map((baseline) => {
+    const bySuite = suites.map(({ name: suite, questions }) =>
+      questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
+    );
+    const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
+    return { baseline, suites: measured, macro: meanOfSuites(measured), micro: meanOfQuestions(bySuite.flat()) };
+  });
+  return { schema: 1, conditions, rows };
 }

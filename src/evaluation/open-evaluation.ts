@@ -8,6 +8,8 @@ import { textPolicy } from '../engines/text-policy.ts';
 import type { Template } from '../protocol/template.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import { batchSearches } from '../rollout/batched-search.ts';
+import { engineFailure } from '../rollout/complete-rollouts.ts';
+import { keepAskable } from '../rollout/room.ts';
 import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import type { World } from '../world/generate.ts';
@@ -32,6 +34,8 @@ export interface EvaluationInputs extends NamedAgentInputs {
   readonly passages: number | undefined;
   /** New tokens of one reply. */
   readonly turnTokens: number | undefined;
+  /** Tokens of prompt and response together. */
+  readonly contextTokens?: number | undefined;
 }
 
 export interface OpenedEvaluation {
@@ -45,11 +49,18 @@ export interface OpenedEvaluation {
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const { searches, passages, turnTokens } = inputs;
-  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens });
+  const { searches, passages, turnTokens, contextTokens } = inputs;
+  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens, contextTokens });
   try {
     const { policy, retriever, world, template, limits } = agent;
     const suites = early ?? (await worldQuestions(inputs, world));
+    // Of a served model only its server knows how long a prompt is.
+    if (policy.kind === 'engine' && inputs.baselines.includes('agent'))
+      for (const { name, questions } of suites) {
+        const { contextLength } = policy.policy.info;
+        const within = { tokenizer: policy.tokenizer, template, limits, contextLength };
+        keepAskable(questions, within, `questions of ${name}`, (tokens) => `--context-tokens ${tokens}`);
+      }
     const solve = solver(inputs, policy, retriever, template, limits);
     const conditions = conditionsOf(inputs, policy, retriever, template, limits, suites);
     return { conditions, suites, solve, close: () => agent.close() };
@@ -96,7 +107,7 @@ function solver(
           seed,
         })
       : solveByRollout({ ...named, retriever, template, limits, deadlines, temperature }, seed);
-  return (task, signal) =>
+  const solve: Solver = (task, signal) =>
     task.baseline === 'agent'
       ? agent(task, signal)
       : attemptQuestion(promptedBaselines[task.baseline], task.question, {
@@ -108,6 +119,16 @@ function solver(
           seed,
           signal,
         });
+  return named.kind === 'served' ? solve : stoppedByItsEngine(solve);
+}
+
+/** A server may fail at one question and not at the next; when our own engine fails, something is wrong with it. */
+export function stoppedByItsEngine(solve: Solver): Solver {
+  return async (task, signal) => {
+    const attempt = await solve(task, signal);
+    if (attempt.stop === 'sample-failed') throw engineFailure(task.suite, task.question.id, attempt.failure);
+    return attempt;
+  };
 }
 
 function conditionsOf(

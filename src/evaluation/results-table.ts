@@ -1,13 +1,14 @@
 /** One evaluation as a table: suites down, baselines across. */
 import { baselineTitle } from '../baselines/all.ts';
-import type { TableBlock } from '../runs/table.ts';
+import { estimateText, type TableBlock } from '../runs/table.ts';
 import type { ScoredAnswer } from './answer.ts';
-import { behaviour, behaviourNotes, cell, suiteOf, total } from './figures-text.ts';
+import { behaviour, behaviourNotes, suiteOf, total } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
+import { notesOfAll } from './reply-notes.ts';
 import type { EvaluationResults } from './results.ts';
 import { weightNote } from './warnings.ts';
 
-/** @param answers for the seconds, which results do not hold */
+/** @param answers for the seconds and for notes, which results do not hold */
 export function resultsTable(
   { rows, conditions }: EvaluationResults,
   answers: ReadonlyMap<string, ScoredAnswer>,
@@ -22,20 +23,25 @@ export function resultsTable(
     rows: [
       ...conditions.suites.map(({ name }) => ({
         label: name,
-        cells: rows.map((row) => cell(suiteOf(row, name)?.exactMatch, 3)),
+        cells: rows.map((row) => estimateText(suiteOf(row, name)?.exactMatch, 3)),
         rule: false,
       })),
-      { label: 'mean of suites', cells: rows.map((row) => cell(row.macro.exactMatch, 3)), rule: true },
-      { label: 'mean of questions', cells: rows.map((row) => cell(row.micro.exactMatch, 3)), rule: false },
+      { label: 'mean of suites', cells: rows.map((row) => estimateText(row.macro.exactMatch, 3)), rule: true },
+      { label: 'mean of questions', cells: rows.map((row) => estimateText(row.micro.exactMatch, 3)), rule: false },
       ...behaviour.map(({ label, figure, decimals }, i) => ({
         label,
-        cells: rows.map((row) => cell(row.macro[figure], decimals)),
+        cells: rows.map((row) => estimateText(row.macro[figure], decimals)),
         rule: i === 0,
       })),
-      { label: 'seconds', cells: rows.map((row) => cell(secondsOf(row, answers), 2)), rule: false },
+      { label: 'seconds', cells: rows.map((row) => estimateText(secondsOf(row, answers), 2)), rule: false },
       { label: 'no answer', cells: rows.map((row) => String(total(row, 'unanswered'))), rule: false },
       { label: 'failed', cells: rows.map((row) => String(total(row, 'failures'))), rule: false },
     ],
-    notes: [`Questions a suite: ${asked}. From F1 on, means of suites.`, ...behaviourNotes, ...weightNote(rows[0]!)],
+    notes: [
+      `Questions a suite: ${asked}. From F1 on, means of suites.`,
+      ...behaviourNotes,
+      ...weightNote(rows[0]!),
+      ...notesOfAll(answers.values()),
+    ],
   };
 }

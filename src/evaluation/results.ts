@@ -1,32 +1,32 @@
 /** results.json of an evaluation: its conditions, and for each baseline every suite. No clock in it: same answers, same bytes. */
 import { z } from 'zod';
 import type { Question } from '../base/question.ts';
-import { type BaselineName, baselineNames } from '../baselines/all.ts';
-import { answerKey, type ScoredAnswer } from './answer.ts';
-import { type Conditions, conditionsSchema } from './conditions.ts';
-import { meanOfQuestions, meanOfSuites, measureSuite } from './measure.ts';
+import { baselineNames } from '../baselines/all.ts';
+import type { Estimate } from '../benchmarks/statistics.ts';
+import type { ScoredAnswer } from './answer.ts';
+import { conditionsSchema } from './conditions.ts';
 
 const natural = z.int().min(0);
-const meanFigure = z.strictObject({ mean: z.number(), standardError: z.number().nullable() });
+const estimate = z.strictObject({ mean: z.number(), standardError: z.number().nullable() }).nullable();
 
 const figures = {
-  exactMatch: meanFigure.nullable(),
-  f1: meanFigure.nullable(),
-  substring: meanFigure.nullable(),
+  exactMatch: estimate,
+  f1: estimate,
+  substring: estimate,
   /** Share of questions that searched for which a retrieved passage holds a gold answer. */
-  recall: meanFigure.nullable(),
-  searches: meanFigure.nullable(),
-  newTokens: meanFigure.nullable(),
-  promptTokens: meanFigure.nullable(),
-  wellFormed: meanFigure.nullable(),
+  recall: estimate,
+  searches: estimate,
+  newTokens: estimate,
+  promptTokens: estimate,
+  wellFormed: estimate,
 };
 
 const suiteResult = z.strictObject({
   suite: z.string(),
   questions: natural,
-  /** Asked, but no reply came (server, retriever, deadline); they count as 0 in the scores. */
+  /** Asked, but no reply came (server, retriever, deadline): left out of every figure. */
   failures: natural,
-  /** The model replied without giving an answer; they count as 0 too. */
+  /** The model replied without giving an answer: these count as wrong. */
   unanswered: natural,
   /** Wilson's 95 % interval of exact match. */
   exactMatchInterval: z.strictObject({ low: z.number(), high: z.number() }),
@@ -50,27 +50,16 @@ export const evaluationResultsSchema = z.strictObject({
 export type EvaluationResults = z.infer<typeof evaluationResultsSchema>;
 export type ResultRow = EvaluationResults['rows'][number];
 export type SuiteResult = z.infer<typeof suiteResult>;
-export type MeanFigure = z.infer<typeof meanFigure>;
-export type Figures = { readonly [name in keyof typeof figures]: MeanFigure | null };
+export type Figures = { readonly [name in keyof typeof figures]: Estimate | null };
 
 export interface EvaluationSuite {
   readonly name: string;
   readonly questions: readonly Question[];
 }
 
-/** The results of a finished evaluation, in the order of the questions, whatever order they ended in. */
-export function resultsOf(
-  conditions: Conditions,
-  baselines: readonly BaselineName[],
-  suites: readonly EvaluationSuite[],
-  answers: ReadonlyMap<string, ScoredAnswer>,
-): EvaluationResults {
-  const rows = baselines.map((baseline) => {
-    const bySuite = suites.map(({ name: suite, questions }) =>
-      questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
-    );
-    const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
-    return { baseline, suites: measured, macro: meanOfSuites(measured), micro: meanOfQuestions(bySuite.flat()) };
-  });
-  return { schema: 1, conditions, rows };
+/** A finished evaluation under the name that the tables give it. */
+export interface NamedEvaluation {
+  readonly name: string;
+  readonly results: EvaluationResults;
+  readonly answers: ReadonlyMap<string, ScoredAnswer>;
 }

@@ -8,6 +8,7 @@ export function solveByText(environment: TextSurroundings): Solver {
     const retriever = remembering(environment.retriever);
     const trajectory = await rollOutText({ question, rollout: 0 }, { ...environment, retriever }, signal);
     const { answer, stop, failure, searches, prompt, segments, promptTokens, newTokens, wellFormed } = trajectory;
+    const { reasoningOnly, leftOut } = trajectory;
     return {
       answer,
       stop,
@@ -17,6 +18,8 @@ export function solveByText(environment: TextSurroundings): Solver {
       calls: segments.filter(({ author }) => author === 'policy').length,
       promptTokens,
       newTokens,
+      ...(reasoningOnly !== undefined && { reasoningOnly }),
+      ...(leftOut !== undefined && { leftOut }),
       wellFormed,
     };
   };

@@ -1,14 +1,15 @@
 /**
  * What a run will take, from a few seconds of the real thing on this machine: a batch of rollouts and the backward pass over
- * them. Times of the stages follow by their amounts of work (progress.ts).
+ * them. Times of the stages follow by their amounts of work (stages.ts).
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
-import type { Policy } from '../policy/policy.ts';
-import { BASE, planStages, type Stage } from './plan.ts';
-import { type QuestionCounts, stageWork } from './progress.ts';
-import { Clock, noTime, Run } from './run.ts';
+import { DRY_STEP, type Policy } from '../policy/policy.ts';
+import { Clock, noTime } from './clock.ts';
+import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
+import { BASE, type QuestionCounts } from './stage.ts';
+import { keptBy, planStages, type Stage, workOf } from './stages.ts';
 
 export interface RunEstimate {
   /** Whole run and its stages, in seconds. */
@@ -19,15 +20,16 @@ export interface RunEstimate {
   readonly trainedPerSecond: number;
   /** Peak of the process so far, in bytes: weights, optimiser, activations of one step. */
   readonly peakMemory: number;
-  /** What all checkpoints of the run will hold, in bytes. */
-  readonly diskForCheckpoints: number;
+  /** What all checkpoints of the run will hold, in bytes; null where the engine does not say how large its model is. */
+  readonly diskForCheckpoints: number | null;
 }
 
 /** Rollouts of the sample. */
 const SAMPLE = 64;
 
-/** Runs the sample; the policy's weights stay as they are. */
-export async function estimateRun(setup: Setup, settings: Settings): Promise<RunEstimate> {
+/** Runs the sample; the policy stays as it is. Null on an engine that cannot train without a trace. */
+export async function estimateRun(setup: Setup, settings: Settings): Promise<RunEstimate | null> {
+  if (!setup.policy.capabilities.dryRun) return null;
   const slices = sliceQuestions(setup.trainingQuestions, settings);
   const run = new Run({
     setup,
@@ -41,12 +43,15 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
   const questions = slices.training.slice(0, SAMPLE);
   const rollOut = () => run.rollOut(questions, { perQuestion: 1, stage: 'estimate', step: 0 });
   const train = (trajectories: Awaited<ReturnType<typeof rollOut>>) =>
-    setup.policy.accumulate(
-      policyGradientBatch(
-        trajectories.flat().map((trajectory) => ({ trajectory, advantage: 1 })),
-        undefined,
-        { ...settings.grpo, klCoefficient: 0 },
-      ),
+    setup.policy.train(
+      [
+        policyGradientBatch(
+          trajectories.flat().map((trajectory) => ({ trajectory, advantage: 1 })),
+          undefined,
+          { ...settings.grpo, klCoefficient: 0 },
+        ),
+      ],
+      DRY_STEP,
     );
   // Once to build graphs and fill caches, once for the clock.
   await train(await rollOut());
@@ -69,7 +74,7 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     rolloutsPerSecond,
     trainedPerSecond,
     peakMemory: process.resourceUsage().maxRSS * 1024,
-    diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings)),
+    diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings), settings),
   };
 }
 
@@ -80,19 +85,23 @@ export function estimateStages(
   { rolloutsPerSecond, trainedPerSecond }: Pick<RunEstimate, 'rolloutsPerSecond' | 'trainedPerSecond'>,
 ): { name: string; seconds: number }[] {
   return planStages(settings).map((stage) => {
-    const { rollouts, trained } = stageWork(stage, counts, settings);
+    const { rollouts, trained } = workOf(stage, counts, settings);
     return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
   });
 }
 
 /**
- * What checkpoints of these stages hold, in bytes. Kept: the base, two of each GRPO round (best and end), one of every other
- * training stage; and the newest two. Weights and moments in float32.
+ * What checkpoints of these stages hold, in bytes: those that they keep, the base, and the newest two. Weights and moments in
+ * float32. Null where the engine does not say how large its model is.
  */
-export function checkpointBytes(policy: Policy, stages: readonly Stage[]): number {
-  const kept = (stage: Stage) =>
-    stage.kind === 'grpo' ? 2 : 'from' in stage || (stage.kind === 'evaluate' && stage.of === BASE) ? 1 : 0;
-  return (stages.reduce((sum, stage) => sum + kept(stage), 0) + 2) * policy.info.parameters * 4 * 3;
+export function checkpointBytes(
+  { info }: Pick<Policy, 'info'>,
+  stages: readonly Stage[],
+  settings: Settings,
+): number | null {
+  if (info.parameters === undefined) return null;
+  const kept = (stage: Stage) => (stage.kind === 'evaluate' && stage.of === BASE ? 1 : keptBy(stage, settings).length);
+  return (stages.reduce((sum, stage) => sum + kept(stage), 0) + 2) * info.parameters * 4 * 3;
 }
 
 const refuse = () => {

@@ -12,6 +12,15 @@ it('lets a healthy round go on, and judges full windows only', () => {
   expect(signOfCollapse(window({ entropy: 0 }).slice(1), guards)).toBeUndefined();
 });
 
+it('does not watch an entropy that was not measured', () => {
+  expect(signOfCollapse(window({ entropy: null }), guards)).toBeUndefined();
+  expect(signOfCollapse(window({ entropy: null, zeroVariance: 1 }), guards)).toContain('no variance');
+  // Where some steps have one, those are judged.
+  expect(signOfCollapse([...window({ entropy: null }).slice(1), ...window({ entropy: 0 }).slice(2)], guards)).toContain(
+    'entropy',
+  );
+});
+
 it.each([
   [{ entropy: 0.01 }, 'entropy'],
   [{ entropy: Number.NaN }, 'entropy'],
@@ -32,10 +41,10 @@ it('looks at the latest steps alone', () => {
 it('reads health from groups; failures, and rollouts that were cut at the limit of searches, are left out', () => {
   const searches = [1, 2].map((n) => ({ query: `${n}`, passages: [] }));
   const group = [
-    makeTrajectory({ dataset: 'nq', reward: 1 }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 1 }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 2, stop: 'deadline' }),
-    makeTrajectory({ dataset: 'nq', reward: 0, wellFormed: false, rollout: 3, stop: 'no-answer', searches }),
+    makeTrajectory({ dataset: 'nq', correct: 1 }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 1 }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 2, stop: 'deadline' }),
+    makeTrajectory({ dataset: 'nq', correct: 0, wellFormed: false, rollout: 3, stop: 'no-answer', searches }),
   ];
   const flat = [makeTrajectory({ dataset: 'hotpotqa', questionId: 'q2' })];
   expect(healthOf([group, flat], 0.3, 2)).toEqual({

@@ -25,8 +25,8 @@ export interface PairRecord {
   /** The student trajectory's response and who wrote it. */
   readonly ids: readonly number[];
   readonly mask: readonly (0 | 1)[];
-  /** Without the clip, in nats; 0 where masked. */
-  readonly kl: readonly number[];
+  /** Without the clip, in nats; 0 where masked. Null where the engine did not report it. */
+  readonly kl: readonly number[] | null;
 }
 
 /** Where a run stands. Everything else that a stage needs is recomputed from seeds and files. */
@@ -57,9 +57,9 @@ export interface Journal {
    * `keep` names a checkpoint that is kept for good (a stage's end); others may be removed once a newer one stands.
    */
   checkpoint(state: EvolveState, policy: Policy, keep?: string): Promise<void>;
-  /** Brings the policy back to a kept checkpoint. */
+  /** Brings the policy back to a kept checkpoint, with a fresh optimiser. */
   restoreKept(name: string, policy: Policy): Promise<void>;
-  /** Brings the policy back to the newest checkpoint and returns its state; undefined in a fresh run. */
+  /** Brings the policy back to the newest checkpoint, optimiser included, and returns its state; undefined in a fresh run. */
   restoreLatest(policy: Policy): Promise<EvolveState | undefined>;
   writeResults(results: Results, timing: Timing): Promise<void>;
 }

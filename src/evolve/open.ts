@@ -3,16 +3,21 @@ import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { emptyAnswersNote, trainableQuestions } from '../benchmarks/empty-answers.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
+import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Template } from '../protocol/template.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import type { Trust } from '../retrieval/trust.ts';
+import { keepAskable } from '../rollout/room.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import { refuseUnfit } from './requirements.ts';
@@ -50,6 +55,8 @@ export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.met
 export interface OpenedSetup {
   readonly setup: Setup;
   readonly hashes: SetupHashes;
+  /** What a reader of the scores should know of the questions, a sentence each. */
+  readonly notes: readonly string[];
   /** Ends the engine, the retriever and their threads. */
   close(): Promise<void>;
 }
@@ -92,10 +99,7 @@ export async function openSetup(
     });
     opened.push(policy);
     if (tokenizer.vocabulary > policy.info.vocabulary)
-      throw new UserError(
-        `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
-        { hint: 'Use the tokenizer that the model was trained with.' },
-      );
+      throw tooManyIds(tokenizer, inputs.tokenizer ?? folder, policy.info.vocabulary, folder);
     const hashes: SetupHashes = {
       questions: questionsHash(data.trainingQuestions),
       corpus: data.retriever.info.corpusHash,
@@ -104,11 +108,60 @@ export async function openSetup(
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
-    return { setup: { ...data, policy, tokenizer, template }, hashes, close };
+    const notes = notesOn(data);
+    if (embedded && inputs.model !== null && tokenizer.hash !== (await loadTokenizer(BASE_POLICY)).hash)
+      notes.push(
+        `${inputs.model} was not made for the embedded world, whose questions and passages are of made-up words: for your own data give --questions and --corpus`,
+      );
+    const askable = askableOf(data, settings, policy, tokenizer, template);
+    return {
+      setup: { ...askable.data, policy, tokenizer, template },
+      hashes,
+      notes: [...notes, ...askable.notes],
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function notesOn({ trainingQuestions, suites }: Data): string[] {
+  const dropped = trainingQuestions.length - trainableQuestions(trainingQuestions).length;
+  return [
+    ...(dropped === 0
+      ? []
+      : [
+          `${dropped} of ${trainingQuestions.length} training questions are left out: of their gold answers normalisation leaves nothing, so that anything would be rewarded`,
+        ]),
+    ...suites.flatMap(({ name, questions }) => emptyAnswersNote(name, questions) ?? []),
+  ];
+}
+
+/**
+ * Without the questions whose prompts leave no room for a turn: they would count as wrong answers.
+ * @throws UserError when those are most of the training questions, or of a suite
+ */
+function askableOf(
+  data: Data,
+  { rollout }: Settings,
+  policy: Policy,
+  tokenizer: Tokenizer,
+  template: Template,
+): { readonly data: Data; readonly notes: readonly string[] } {
+  const within = { tokenizer, template, limits: rollout, contextLength: policy.info.contextLength };
+  const keep = (questions: readonly Question[], what: string) =>
+    keepAskable(questions, within, what, (tokens) => `--set rollout.contextTokens=${tokens}`);
+  const training = keep(data.trainingQuestions, 'training questions');
+  const suites = data.suites.map(({ name, questions }) => ({ name, ...keep(questions, `questions of ${name}`) }));
+  return {
+    data: {
+      ...data,
+      trainingQuestions: training.askable,
+      suites: suites.map(({ name, askable }) => ({ name, questions: askable })),
+    },
+    notes: [training, ...suites].flatMap(({ note }) => note ?? []),
+  };
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };
@@ -118,10 +171,10 @@ function openWorld(settings: Settings): Data {
   return {
     retriever: new Bm25Index(world.passages, { analyzer: 'words' }),
     trainingQuestions: worldQuestions(world, settings.world),
-    // Asking for more questions extends a suite at its end, so 400 is an upper bound that costs nothing.
+    // Asking for more questions extends a suite at its end.
     suites: SUITES.map((name) => ({
       name,
-      questions: evaluationQuestions(world, name, Math.min(settings.evaluation.questions, 400)),
+      questions: evaluationQuestions(world, name, settings.evaluation.questions),
     })),
   };
 }

@@ -2,17 +2,39 @@
 import type { GroupedPair } from '../algorithms/controls.ts';
 import { findExpert, minePair } from '../algorithms/pairs.ts';
 import type { Question } from '../base/question.ts';
-import { isFailure, type Trajectory } from '../rollout/trajectory.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
+import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import type { PoolMeasurement } from './results.ts';
-import { meanOf, type Run } from './run.ts';
+import type { Run } from './run.ts';
+import { poolShard } from './shards.ts';
+import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
 /** Questions per shard: what an interruption can cost. */
 export const POOL_SHARD = 64;
 
-type PoolStage = { readonly name: string; readonly cycle: number };
+export interface PoolStage extends AnyStage {
+  readonly kind: 'pool';
+}
 
-export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState): Promise<EvolveState> {
+export const poolKind: StageKind<PoolStage> = {
+  ...rollsOut,
+  names: { pool: 'pool' },
+  decides: ({ rollout, pool }) => ({ rollout, pool }),
+  work: (_, __, { pool }) => ({
+    rollouts: pool.questions * pool.rollouts,
+    trained: 0,
+    steps: Math.ceil(pool.questions / POOL_SHARD),
+  }),
+  stepsAreRollouts: true,
+  run: rollOutPool,
+};
+
+export async function rollOutPool(
+  run: Run,
+  stage: Pick<PoolStage, 'name' | 'cycle'>,
+  start: EvolveState,
+): Promise<EvolveState> {
   const { pool } = run.settings;
   const questions = poolQuestions(run);
   const shards = Math.ceil(questions.length / POOL_SHARD);
@@ -21,10 +43,10 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
     run.throwIfCancelled();
     const part = questions.slice(state.step * POOL_SHARD, (state.step + 1) * POOL_SHARD);
     const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
-    await run.journal.writeTrajectories(shardName(stage.cycle, state.step), groups.flat());
+    await run.journal.writeTrajectories(poolShard(stage.name, state.step), groups.flat());
     state = { ...state, step: state.step + 1 };
-    const reward = meanOf(valid(groups), (t) => t.reward);
-    const record = { stage: stage.name, step: state.step, reward };
+    const exactMatch = meanOf(valid(groups.flat()), (t) => t.correct);
+    const record = { stage: stage.name, step: state.step, exactMatch };
     await run.journal.metric(record);
     await run.checkpoint(state);
     run.emit({ kind: 'step', stage: stage.name, step: state.step, steps: shards, metrics: record });
@@ -36,9 +58,9 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
     stage: stage.name,
     questions: groups.length,
     rollouts: groups.flat().length,
-    exactMatch: meanOf(valid(groups), (t) => t.reward) ?? 0,
+    exactMatch: meanOf(valid(groups.flat()), (t) => t.correct) ?? 0,
     pairs: pairs.length,
-    wrongStudents: pairs.filter((p) => p.student.reward === 0).length,
+    wrongStudents: pairs.filter((p) => p.student.correct === 0).length,
     expertSearches: meanOf(pairs, (p) => p.expert.searches.length) ?? 0,
     studentSearches: meanOf(pairs, (p) => p.student.searches.length) ?? 0,
     expertsWithoutSearch: groups.filter((g) => findExpert(g, pool.minExpertSearches)?.searches.length === 0).length,
@@ -61,15 +83,14 @@ function poolQuestions(run: Run): readonly Question[] {
   return run.slices.training.slice(0, run.settings.pool.questions);
 }
 
-const valid = (groups: readonly (readonly Trajectory[])[]) => groups.flat().filter((t) => !isFailure(t.stop));
-
-const shardName = (cycle: number, shard: number) => `pool-${cycle}-${String(shard).padStart(4, '0')}`;
+/** The pool of a cycle. */
+export const poolName = (cycle: number): string => `pool-${cycle}`;
 
 /** All groups of a pool; a missing shard means that somebody removed files from the run directory. */
 export async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {
   const groups = new Map<string, Trajectory[]>();
   for (let shard = 0; shard * POOL_SHARD < poolQuestions(run).length; shard++) {
-    const name = shardName(cycle, shard);
+    const name = poolShard(poolName(cycle), shard);
     const trajectories = await run.journal.readTrajectories(name);
     if (trajectories === undefined) throw new Error(`the pool's shard ${name} is missing from the run directory`);
     for (const trajectory of trajectories) {

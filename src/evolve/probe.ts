@@ -1,6 +1,6 @@
 /** How fast an engine is on this machine, from a few seconds of random tokens: sampling, scoring, training. */
 import { Random, streamKey } from '../base/random.ts';
-import type { Policy } from '../policy/policy.ts';
+import { DRY_STEP, type Policy } from '../policy/policy.ts';
 
 export interface Pace {
   /** New tokens, all sequences together. */
@@ -15,12 +15,14 @@ export interface Pace {
 const OPERATIONS = 3e11;
 const NEW_TOKENS = 16;
 
-/** The weights stay as they are; what was accumulated is dropped with the engine. */
+/** The policy stays as it is: it has to be one that can train without a trace, and says how many parameters it has. */
 export async function probe(
   policy: Policy,
   { concurrency, contextTokens }: { readonly concurrency: number; readonly contextTokens: number },
 ): Promise<Pace> {
   const { parameters, vocabulary, contextLength } = policy.info;
+  if (parameters === undefined || !policy.capabilities.dryRun)
+    throw new Error(`the engine ${policy.info.engine} cannot be probed`);
   const random = new Random(streamKey('probe'));
   const ids = (length: number) => Array.from({ length }, () => random.below(vocabulary));
   // 6 operations a parameter and token, 2 more where a layer is computed again.
@@ -30,11 +32,16 @@ export async function probe(
   const tokens = sequences.length * length;
 
   const train = () =>
-    policy.accumulate({
-      loss: 'cross-entropy',
-      sequences: sequences.map((sequence) => ({ ids: sequence, weights: new Float32Array(length).fill(1) })),
-      denominator: tokens,
-    });
+    policy.train(
+      [
+        {
+          loss: 'cross-entropy',
+          sequences: sequences.map((sequence) => ({ ids: sequence, weights: new Float32Array(length).fill(1) })),
+          denominator: tokens,
+        },
+      ],
+      DRY_STEP,
+    );
   const sampled = Math.max(1, Math.min(concurrency, 4 * sequences.length));
   const prompts = Array.from({ length: sampled }, () => ids(Math.min(16, length)));
   const sample = (round: number) =>

@@ -1,5 +1,7 @@
 /** What a run reports: measurements of every stage on every suite. Computed in evaluate.ts, stored and drawn by runs/. */
 
+import type { Estimate } from '../benchmarks/statistics.ts';
+
 /** How an evaluation decodes. */
 export interface EvaluationMode {
   readonly decoding: 'sampled' | 'greedy';
@@ -7,24 +9,18 @@ export interface EvaluationMode {
   readonly searches: number;
 }
 
-/** A mean over questions with its standard error (sd over questions / √n; samples of one question are averaged first). */
-export interface Estimate {
-  readonly mean: number;
-  readonly standardError: number;
-}
-
-/** One suite at one stage in one mode. */
+/** One suite at one stage in one mode: means over questions, of which samples are averaged first; null where nothing was measured. */
 export interface SuiteMeasurement {
   readonly suite: string;
   readonly questions: number;
   readonly samplesPerQuestion: number;
-  readonly exactMatch: Estimate;
-  readonly f1: Estimate;
+  readonly exactMatch: Estimate | null;
+  readonly f1: Estimate | null;
   /** Searches executed per question. */
-  readonly searches: Estimate;
-  readonly policyTokens: Estimate;
+  readonly searches: Estimate | null;
+  readonly policyTokens: Estimate | null;
   /** Share of well-formed responses. */
-  readonly wellFormed: Estimate;
+  readonly wellFormed: Estimate | null;
   /** Share of answers that occur in a retrieved passage, among answers for which that can be asked; null when there is none. */
   readonly grounded: Estimate | null;
   /** Rollouts that failed for outside reasons (search or engine), excluded from every mean. */
@@ -43,16 +39,19 @@ export interface StageMeasurement {
   readonly mean: MeanMeasurement;
 }
 
+/** What one of the gate's two prompts gave. */
+export type GateSide = Readonly<Record<'exactMatch' | 'searches' | 'wellFormed', Estimate | null>>;
+
 /** The gate before a distillation round: held-out training questions under both prompts. */
 export interface GateMeasurement {
   readonly stage: string;
   /** Questions that gave an expert trajectory and so were asked under both prompts. */
   readonly questions: number;
-  readonly plain: { readonly exactMatch: Estimate; readonly searches: Estimate; readonly wellFormed: Estimate };
-  readonly privileged: { readonly exactMatch: Estimate; readonly searches: Estimate; readonly wellFormed: Estimate };
+  readonly plain: GateSide;
+  readonly privileged: GateSide;
   /** Privileged minus plain exact match, and plain minus privileged searches, paired by question: what there is to distil. */
-  readonly exactMatchGap: Estimate;
-  readonly searchesSaved: Estimate;
+  readonly exactMatchGap: Estimate | null;
+  readonly searchesSaved: Estimate | null;
   readonly open: boolean;
 }
 

@@ -1,12 +1,13 @@
 /** One finished run of an experiment: its figures by stage, and its last stage's scores by question. */
 import { UserError } from '../base/errors.ts';
-import { mean } from '../benchmarks/statistics.ts';
+import { type Estimate, mean } from '../benchmarks/statistics.ts';
 import { evaluationModes } from '../evolve/evaluate.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { EvaluationMode, MeanMeasurement, Results, StageMeasurement, Timing } from '../evolve/results.ts';
 import type { Settings } from '../evolve/settings.ts';
-import { isFailure, policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { evaluationShard } from '../evolve/shards.ts';
+import { isStage, planStages } from '../evolve/stages.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { RunFiles } from '../runs/run-files.ts';
 import { type Measure, measures, type RunSummary } from './schema.ts';
 
@@ -44,7 +45,7 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
   const last = stages.at(-1)!;
   const scores = new Map<string, SuiteScores>();
   for (const mode of modes) {
-    const shard = `${last}-${modeKey(mode)}`;
+    const shard = evaluationShard(last, mode);
     const trajectories = await files.trajectories(shard);
     if (trajectories === undefined)
       throw new UserError(`${files.folder}: trajectories/${shard}.jsonl.gz is missing, though the run is finished`, {
@@ -61,15 +62,15 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
 export function scoresOf(trajectories: readonly Trajectory[]): SuiteScores {
   const suites = new Map<string, Map<string, Score>>();
   for (const [id, samples] of Map.groupBy(trajectories, ({ questionId }) => questionId)) {
-    const valid = samples.filter(({ stop }) => !isFailure(stop));
+    const answered = valid(samples);
     const suite = samples[0]!.dataset;
     if (!suites.has(suite)) suites.set(suite, new Map());
     suites.get(suite)!.set(id, {
-      exactMatch: mean(valid.map(({ reward }) => reward)),
-      searches: mean(valid.map(({ searches }) => searches.length)),
-      policyTokens: mean(valid.map(policyTokenCount)),
-      wellFormed: mean(valid.map(({ wellFormed }) => Number(wellFormed))),
-      grounded: mean(valid.flatMap(({ grounded }) => (grounded === null ? [] : [Number(grounded)]))),
+      exactMatch: mean(answered.map(({ correct }) => correct)),
+      searches: mean(answered.map(({ searches }) => searches.length)),
+      policyTokens: mean(answered.map(policyTokenCount)),
+      wellFormed: mean(answered.map(({ wellFormed }) => Number(wellFormed))),
+      grounded: mean(answered.flatMap(({ grounded }) => (grounded === null ? [] : [Number(grounded)]))),
     });
   }
   return suites;
@@ -80,7 +81,7 @@ function summarizeRun(
   metrics: readonly MetricRecord[],
   timing: Timing | undefined,
 ): Omit<RunSummary, 'seed' | 'arm'> {
-  const trained = timing?.byStage.filter(({ stage }) => !stage.startsWith('evaluate')) ?? [];
+  const trained = timing?.byStage.filter(({ stage }) => !isStage(stage, 'evaluate')) ?? [];
   const total = (of: (stage: (typeof trained)[number]) => number) =>
     timing === undefined ? null : round(trained.reduce((sum, stage) => sum + of(stage), 0));
   return {
@@ -88,13 +89,15 @@ function summarizeRun(
     trainingSeconds: total(({ seconds }) => seconds),
     trainingTokens: total(({ sampledTokens, trainedTokens }) => sampledTokens + trainedTokens),
     stages: measurements.map(({ stage, mode, mean: measured, suites }) => ({
-      ...{ stage, mode, mean: meansOf(measured) },
-      suites: Object.fromEntries(suites.map(({ suite, exactMatch }) => [suite, round(exactMatch.mean)])),
+      stage,
+      mode,
+      mean: meansOf(measured),
+      suites: Object.fromEntries(suites.map(({ suite, exactMatch }) => [suite, figure(exactMatch)])),
     })),
     gates: gates.map(({ stage, exactMatchGap, searchesSaved, open }) => ({
       stage,
-      exactMatchGap: round(exactMatchGap.mean),
-      searchesSaved: round(searchesSaved.mean),
+      exactMatchGap: figure(exactMatchGap),
+      searchesSaved: figure(searchesSaved),
       open,
     })),
     pools: pools.map(({ stage, questions, pairs, wrongStudents, exactMatch }) => ({
@@ -111,11 +114,11 @@ function summarizeRun(
 function meansOf(measured: Omit<MeanMeasurement, 'f1'>): RunSummary['stages'][number]['mean'] {
   const { exactMatch, searches, policyTokens, wellFormed, grounded } = measured;
   return {
-    exactMatch: round(exactMatch.mean),
-    searches: round(searches.mean),
-    policyTokens: round(policyTokens.mean),
-    wellFormed: round(wellFormed.mean),
-    grounded: grounded && round(grounded.mean),
+    exactMatch: figure(exactMatch),
+    searches: figure(searches),
+    policyTokens: figure(policyTokens),
+    wellFormed: figure(wellFormed),
+    grounded: figure(grounded),
   };
 }
 
@@ -141,12 +144,14 @@ export function summarizeTraining(stage: string, metrics: readonly MetricRecord[
   };
 }
 
-/** Stages that all arms of a seed share: every arm leaves the common run after them. */
-export const SHARED_STAGES: readonly string[] = ['base', 'grpo-1'];
-
 /** To five decimals: finer than any interval here, and short in a file. */
 export function round(value: number): number {
   return Number(value.toFixed(5));
+}
+
+/** The mean of an estimate; null where nothing was measured. */
+function figure(estimate: Estimate | null): number | null {
+  return estimate && round(estimate.mean);
 }
 
 function roundOrNull(value: number): number | null {

@@ -1,6 +1,6 @@
 /** Arms over their seeds, and arm against reference, paired by seed and question, with bootstrap intervals. */
 import { streamKey } from '../base/random.ts';
-import { mean } from '../benchmarks/statistics.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import { bootstrapIntervals, seedMean, type Values } from './bootstrap.ts';
 import { alignScores, type CollectedRun, modeKey, round } from './collect.ts';
@@ -75,10 +75,13 @@ export function suitesOfArms(
       .filter(({ summary }) => summary.arm === arm)
       .flatMap(({ last }) => last.filter((one) => modeKey(one.mode) === modeKey(mode)))
       .flatMap(({ suites }) => suites);
-    return [...Map.groupBy(measured, ({ suite }) => suite)].map(([suite, ofSeeds]) => ({
-      ...{ arm, mode, suite },
-      exactMatch: round(mean(ofSeeds.map(({ exactMatch }) => exactMatch.mean))),
-    }));
+    return [...Map.groupBy(measured, ({ suite }) => suite)].flatMap(([suite, ofSeeds]) => {
+      const exactMatch = meanOf(
+        ofSeeds.flatMap((one) => one.exactMatch ?? []),
+        (estimate) => estimate.mean,
+      );
+      return exactMatch === null ? [] : [{ arm, mode, suite, exactMatch: round(exactMatch) }];
+    });
   });
 }
 

@@ -6,6 +6,7 @@
 import { Random, streamKey } from '../base/random.ts';
 import { type Interval, mean } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
+import { isStage } from '../evolve/stages.ts';
 import { RESAMPLES, smallSampleStretch } from './bootstrap.ts';
 import { type CollectedRun, modeKey, round } from './collect.ts';
 import type { Law } from './schema.ts';
@@ -21,12 +22,12 @@ export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode
   const points = runs.flatMap(({ summary, settings: { distill } }): Point[] => {
     const { seed, arm, stages, gates } = summary;
     const here = stages.filter((stage) => modeKey(stage.mode) === modeKey(mode));
-    const first = here.find(({ stage }) => stage === 'grpo-1');
+    const first = here.find(({ stage }) => isStage(stage, 'grpo', 1));
     const gate = gates[0];
     const asked = distill.teacherSees === 'expert' && distill.objective !== 'cross-entropy';
-    if (!asked || gate === undefined || first === undefined) return [];
-    const gain = round(here.at(-1)!.mean.exactMatch - first.mean.exactMatch);
-    return [{ seed, arm, gap: gate.exactMatchGap, gain }];
+    const [before, after, gap] = [first?.mean.exactMatch, here.at(-1)?.mean.exactMatch, gate?.exactMatchGap];
+    if (!asked || before == null || after == null || gap == null) return [];
+    return [{ seed, arm, gap, gain: round(after - before) }];
   });
   return { mode, points, fit: fitLaw(points) };
 }

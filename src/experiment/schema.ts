@@ -9,10 +9,10 @@ const count = z.int().min(0);
 const mode = z.strictObject({ decoding: z.enum(['sampled', 'greedy']), searches: count });
 /** Of each measure; null where it could not be asked of any answer. */
 const means = z.strictObject({
-  exactMatch: z.number(),
-  searches: z.number(),
-  policyTokens: z.number(),
-  wellFormed: z.number(),
+  exactMatch: z.number().nullable(),
+  searches: z.number().nullable(),
+  policyTokens: z.number().nullable(),
+  wellFormed: z.number().nullable(),
   grounded: z.number().nullable(),
 });
 
@@ -49,10 +49,20 @@ const run = z.strictObject({
   trainingTokens: z.number().nullable(),
   /** `suites`: exact match of each; older summaries have none. */
   stages: z.array(
-    z.strictObject({ stage: z.string(), mode, mean: means, suites: z.record(z.string(), z.number()).default({}) }),
+    z.strictObject({
+      stage: z.string(),
+      mode,
+      mean: means,
+      suites: z.record(z.string(), z.number().nullable()).default({}),
+    }),
   ),
   gates: z.array(
-    z.strictObject({ stage: z.string(), exactMatchGap: z.number(), searchesSaved: z.number(), open: z.boolean() }),
+    z.strictObject({
+      stage: z.string(),
+      exactMatchGap: z.number().nullable(),
+      searchesSaved: z.number().nullable(),
+      open: z.boolean(),
+    }),
   ),
   pools: z.array(
     z.strictObject({ stage: z.string(), questions: count, pairs: count, wrongStudents: count, exactMatch: z.number() }),

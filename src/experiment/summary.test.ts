@@ -39,7 +39,7 @@ async function plainDifference(other: string, shard: [string, string], seed: str
   const [of, against] = await Promise.all(
     ['e1', other].map(async (arm, i) => {
       const read = await new RunFiles(path.join(folder, seed, arm)).trajectories(shard[i]!);
-      return new Map(read!.map((t) => [`${t.dataset} ${t.questionId} ${t.rollout}`, t.reward]));
+      return new Map(read!.map((t) => [`${t.dataset} ${t.questionId} ${t.rollout}`, t.correct]));
     }),
   );
   const suites = [...new Set([...of!.keys()].map((name) => name.split(' ')[0]!))];
@@ -105,9 +105,9 @@ describe('the summary of an experiment', () => {
   it('has exact match of every suite at every stage, and is read without it', () => {
     const stages = summary.runs.flatMap((run) => run.stages);
     for (const { suites, mean } of stages) {
-      const values = Object.values(suites);
+      const values = Object.values(suites).map((value) => value!);
       expect(values).toHaveLength(3);
-      expect(values.reduce((sum, value) => sum + value, 0) / 3).toBeCloseTo(mean.exactMatch, 4);
+      expect(values.reduce((sum, value) => sum + value, 0) / 3).toBeCloseTo(mean.exactMatch!, 4);
     }
     const older = structuredClone(summary) as { runs: { stages: { suites?: unknown }[] }[] };
     for (const stage of older.runs.flatMap((run) => run.stages)) delete stage.suites;
@@ -169,7 +169,7 @@ describe('the summary of an experiment', () => {
 
 describe('figures of a run', () => {
   it('leave out failed rollouts and what cannot be asked', () => {
-    const rollout = (questionId: string, reward: number, stop: 'answered' | 'deadline') => ({
+    const rollout = (questionId: string, correct: 0 | 1, stop: 'answered' | 'deadline') => ({
       ...{
         questionId,
         dataset: 'nq',
@@ -179,11 +179,21 @@ describe('figures of a run', () => {
         mask: [1, 0] as (0 | 1)[],
         logprobs: [-1, 0],
       },
-      ...{ searches: [], stop, answer: null, reward, wellFormed: false, grounded: null },
+      searches: [],
+      stop,
+      answer: null,
+      correct,
+      reward: correct,
+      wellFormed: false,
+      grounded: null,
     });
     const scores = scoresOf([rollout('a', 1, 'answered'), rollout('a', 0, 'answered'), rollout('b', 0, 'deadline')]);
     expect(scores.get('nq')!.get('a')).toEqual({
-      ...{ exactMatch: 0.5, searches: 0, policyTokens: 1, wellFormed: 0, grounded: Number.NaN },
+      exactMatch: 0.5,
+      searches: 0,
+      policyTokens: 1,
+      wellFormed: 0,
+      grounded: Number.NaN,
     });
     expect(scores.get('nq')!.get('b')!.exactMatch).toBeNaN();
   });
@@ -213,7 +223,11 @@ describe('findings.json', () => {
     expect(findings.differences).toHaveLength(full.length);
     const [first] = full;
     expect(findings.differences[0]).toMatchObject({
-      ...{ arm: 'grpo-tokens', mode: 'sampled-4', estimate: first!.estimate, low: first!.low, high: first!.high },
+      arm: 'grpo-tokens',
+      mode: 'sampled-4',
+      estimate: first!.estimate,
+      low: first!.low,
+      high: first!.high,
       bySeed: first!.bySeed.map(({ value }) => value),
     });
     const rows = findings.stages.map(({ arm, stage }: { arm: string; stage: string }) => `${arm} ${stage}`);

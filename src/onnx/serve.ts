@@ -2,10 +2,10 @@
 import { parentPort } from 'node:worker_threads';
 import { packError, READY, type ToWorker, type VerbTable } from './wire.ts';
 
-/** Every verb may take the caller's signal, and where to tell its progress, as last arguments. */
+/** Every verb may take the caller's signal, and a function that tells the caller something on the way, as last arguments. */
 type Served<Table extends VerbTable<Table>> = {
   readonly [V in keyof Table]: (
-    ...args: [...Parameters<Table[V]>, signal: AbortSignal, onProgress: (done: number, total: number) => void]
+    ...args: [...Parameters<Table[V]>, signal: AbortSignal, tell: (...numbers: number[]) => void]
   ) => ReturnType<Table[V]>;
 };
 
@@ -33,12 +33,12 @@ export function serve<Table extends VerbTable<Table>>(
     const { id, verb, args } = message;
     const abort = new AbortController();
     aborts.set(id, abort);
-    const onProgress = (done: number, total: number) => port.postMessage({ id, done, total });
+    const tell = (...told: number[]) => port.postMessage({ id, told });
     const reply = async () => {
       try {
         abort.signal.throwIfAborted();
         const run = verbs[verb] as unknown as (...args: readonly unknown[]) => Promise<unknown>;
-        port.postMessage({ id, value: await run(...args, abort.signal, onProgress) });
+        port.postMessage({ id, value: await run(...args, abort.signal, tell) });
       } catch (error) {
         port.postMessage({ id, error: packError(error) });
       } finally {

@@ -13,7 +13,8 @@ export type ToWorker<Table extends VerbTable<Table>> =
   | { readonly kind: 'close' };
 
 export type FromWorker =
-  | { readonly id: number; readonly done: number; readonly total: number }
+  /** What a verb tells on its way: progress as [done, total], or whatever else it says in numbers. */
+  | { readonly id: number; readonly told: readonly number[] }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: ThrownError };
 

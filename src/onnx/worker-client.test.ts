@@ -102,11 +102,11 @@ describe('WorkerClient', () => {
   });
 
   it('passes progress on', async () => {
-    const client = thread(`for (const done of [1, 2]) port.postMessage({ id, done, total: 2 });
+    const client = thread(`for (const done of [1, 2]) port.postMessage({ id, told: [done, 2] });
       port.postMessage({ id, value: 'done' })`);
     await client.ready();
     const seen: number[][] = [];
-    const call = client.call('freeze', [], undefined, { onProgress: (...now) => seen.push(now) });
+    const call = client.call('freeze', [], undefined, { onTold: (...now) => seen.push(now) });
     expect(await call).toBe('done');
     expect(seen).toEqual([
       [1, 2],

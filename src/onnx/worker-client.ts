@@ -1,14 +1,14 @@
 /** The calling side of a worker thread: calls by number, replies, abortion, and what happens when the thread dies. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { CallOptions } from '../policy/policy.ts';
 import { sharedGuard, waitAtExit } from './native-guard.ts';
 import { outOfMemory } from './out-of-memory.ts';
 import { type FromWorker, READY, type ToWorker, unpackError, type VerbTable } from './wire.ts';
 
 /** What is done about a call until it ends. */
 interface Following {
-  readonly onProgress?: CallOptions['onProgress'];
+  /** Called with what the verb tells on its way, e.g. how many of how many parts are done. */
+  readonly onTold?: ((...numbers: number[]) => void) | undefined;
   /** When an aborted call rejects. */
   readonly rejects?: 'at once' | 'when stopped';
 }
@@ -16,7 +16,7 @@ interface Following {
 interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
-  readonly onProgress: CallOptions['onProgress'];
+  readonly onTold: Following['onTold'];
 }
 
 export class WorkerClient<Table extends VerbTable<Table>> {
@@ -69,7 +69,7 @@ export class WorkerClient<Table extends VerbTable<Table>> {
     verb: V,
     args: Parameters<Table[V]>,
     signal?: AbortSignal,
-    { onProgress, rejects = 'at once' }: Following = {},
+    { onTold, rejects = 'at once' }: Following = {},
   ): Promise<Awaited<ReturnType<Table[V]>>> {
     signal?.throwIfAborted();
     if (this.#ended) throw this.#ended;
@@ -81,7 +81,7 @@ export class WorkerClient<Table extends VerbTable<Table>> {
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const reply = this.#wait(id, onProgress);
+      const reply = this.#wait(id, onTold);
       this.post({ kind: 'call', id, verb, args });
       return (await reply) as Awaited<ReturnType<Table[V]>>;
     } catch (error) {
@@ -111,10 +111,10 @@ export class WorkerClient<Table extends VerbTable<Table>> {
     await exit;
   }
 
-  #wait(id: number, onProgress?: CallOptions['onProgress']): Promise<unknown> {
+  #wait(id: number, onTold?: Following['onTold']): Promise<unknown> {
     // The thread keeps the process alive while there is something to wait for, and no longer.
     this.#worker.ref();
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onProgress }));
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onTold }));
   }
 
   #take(id: number): Pending | undefined {
@@ -124,8 +124,8 @@ export class WorkerClient<Table extends VerbTable<Table>> {
   }
 
   #settle(message: FromWorker): void {
-    if ('done' in message) {
-      this.#pending.get(message.id)?.onProgress?.(message.done, message.total);
+    if ('told' in message) {
+      this.#pending.get(message.id)?.onTold?.(...message.told);
       return;
     }
     const pending = this.#take(message.id);

@@ -4,6 +4,7 @@
  * Served models speak text, not token ids, so here text is the truth. The trained policy goes through `Policy` (token ids)
  * wherever it is trained or measured as the trained agent; behind this interface it can take part in every baseline too.
  */
+import { UserError } from '../base/errors.ts';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -39,7 +40,12 @@ export interface TextReply {
   /** As counted by the model; null when it does not say. */
   readonly promptTokens: number | null;
   readonly newTokens: number | null;
+  /** Fields of the request that the server refuses and that it was asked without; absent when there are none. */
+  readonly leftOut?: readonly string[];
 }
+
+/** The prompt leaves no room in the model's context for a single token: nothing was asked, so nothing was answered. */
+export class PromptTooLong extends UserError {}
 
 export interface TextModelInfo {
   /** E.g. "openai", "onnx". */
@@ -54,7 +60,11 @@ export interface TextModelInfo {
 
 export interface TextModel {
   readonly info: TextModelInfo;
-  /** Concurrent calls are allowed; the model bounds how many are under way. Rejects when it fails for good or the signal is aborted. */
+  /**
+   * Concurrent calls are allowed; the model bounds how many are under way. Rejects when it fails for good, when its server
+   * refuses the request in whatever words (a refusal is never a reply), or when the signal is aborted.
+   * @throws PromptTooLong where that is known from here
+   */
   complete(request: TextRequest, signal?: AbortSignal): Promise<TextReply>;
   close(): Promise<void>;
 }

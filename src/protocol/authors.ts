@@ -16,7 +16,7 @@ export interface Stretch {
   readonly end: number;
 }
 
-/** Consecutive tokens by the same author, in order. A stretch of the policy is one turn. */
+/** Consecutive tokens by the same author, in order. */
 export function stretches(mask: readonly (0 | 1)[]): Stretch[] {
   const out: Stretch[] = [];
   for (let start = 0, end = 0; start < mask.length; start = end) {
@@ -24,6 +24,11 @@ export function stretches(mask: readonly (0 | 1)[]): Stretch[] {
     out.push({ author: mask[start] === 1 ? 'policy' : 'environment', start, end });
   }
   return out;
+}
+
+/** The policy's turns in order, as stretches of the response: between two of them the environment has written. */
+export function turnsOf(mask: readonly (0 | 1)[]): Stretch[] {
+  return stretches(mask).filter(({ author }) => author === 'policy');
 }
 
 /** A stretch as text: a view, for reading and parsing. */

@@ -1,6 +1,6 @@
 /** Which of an expert trajectory's tokens the teacher is shown. */
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { type AuthoredIds, type Stretch, stretches } from './authors.ts';
+import { type AuthoredIds, type Stretch, stretches, turnsOf } from './authors.ts';
 import { type ActionSpan, findAction } from './parser.ts';
 
 /**
@@ -111,9 +111,8 @@ function keepAnswer(
   budget: number,
 ): number[] {
   const spoken = parts.filter((part) => part.author === 'policy').flatMap((part) => part.positions);
-  const answers = stretches(expert.mask)
-    .filter((stretch) => stretch.author === 'policy')
-    .map((stretch) => actionOf(tokenizer, expert, stretch))
+  const answers = turnsOf(expert.mask)
+    .map((turn) => actionOf(tokenizer, expert, turn))
     .filter((action) => action?.kind === 'answer');
   const shown = new Set(spoken);
   const answer = (answers.at(-1)?.positions ?? []).filter((position) => shown.has(position)).slice(0, budget);

@@ -1,6 +1,6 @@
 /** What each token of a response is for: thought, query, answer, or a tag of the language. A view for metrics and controls. */
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { type AuthoredIds, stretches } from './authors.ts';
+import { type AuthoredIds, turnsOf } from './authors.ts';
 
 export type TokenClass = 'think' | 'search' | 'answer' | 'tag' | 'environment';
 
@@ -13,8 +13,7 @@ export const policyClasses = ['think', 'search', 'answer', 'tag'] as const;
  */
 export function tokenClasses(tokenizer: Pick<Tokenizer, 'pieces'>, { ids, mask }: AuthoredIds): TokenClass[] {
   const classes: TokenClass[] = new Array(ids.length).fill('environment');
-  for (const { author, start, end } of stretches(mask)) {
-    if (author !== 'policy') continue;
+  for (const { start, end } of turnsOf(mask)) {
     const pieces = ids.slice(start, end).map((id) => tokenizer.pieces[id] ?? '');
     const spans = classSpans(pieces.join(''));
     let [offset, span] = [0, 0];

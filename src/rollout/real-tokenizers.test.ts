@@ -40,7 +40,14 @@ async function checkLoop(tokenizer: Tokenizer, template: Template): Promise<void
   const environment = around(inTurns(...script), { tokenizer, template, retriever });
   const question = { id: 'q', dataset: 'd', question: setting.question, answers: [gold] };
   const trajectory = await rollOutOne({ ...setting, question }, environment);
-  expect(trajectory).toMatchObject({ stop: 'answered', answer: gold, reward: 1, wellFormed: true, grounded: true });
+  expect(trajectory).toMatchObject({
+    stop: 'answered',
+    answer: gold,
+    correct: 1,
+    reward: 1,
+    wellFormed: true,
+    grounded: true,
+  });
   expect(trajectory.searches.map(({ query }) => query)).toEqual([`${name} author`]);
   expect(fromLine(JSON.parse(toLine(trajectory)), 'here')).toStrictEqual(trajectory);
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded } from './reward.ts';
 
-describe('reward', () => {
+describe('correctness', () => {
   it('is exact match with any gold answer, and nothing else', () => {
-    expect(reward('The Beatles!', ['Queen', 'beatles'])).toBe(1);
-    expect(reward('Beatles, I think', ['beatles'])).toBe(0);
-    expect(reward(null, ['beatles'])).toBe(0);
+    expect(correctness('The Beatles!', ['Queen', 'beatles'])).toBe(1);
+    expect(correctness('Beatles, I think', ['beatles'])).toBe(0);
+    expect(correctness(null, ['beatles'])).toBe(0);
   });
 });
 

@@ -2,13 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uniformAt } from '../base/random.ts';
 import type { Sample } from '../policy/policy.ts';
-import { stretches } from '../protocol/authors.ts';
+import type { ChatMessage } from '../policy/text-model.ts';
+import { stretches, turnsOf } from '../protocol/authors.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
 import { testTokenizer } from '../protocol/testing/tokenizer.ts';
+import type { FinishedRollout, Reward } from './reward.ts';
 import { rollOutOne } from './rollout.ts';
-import { around, hitsOf, inTurns, limits, type Surrounded, task, tokenizer } from './testing/environment.ts';
-import type { Trajectory } from './trajectory.ts';
+import { segments } from './segments.ts';
+import { around, hitsOf, inTurns, limits, question, type Surrounded, task, tokenizer } from './testing/environment.ts';
+import type { Script } from './testing/fake-policy.ts';
+import { isFailure, type Trajectory } from './trajectory.ts';
+import type { RolloutEvent } from './turns.ts';
 
 const search = '<think> look </think> <search> egg </search>';
 const answer = '<think> seen </think> <answer> gold </answer>';
@@ -19,7 +24,7 @@ const never = () => new Promise<never>(() => {});
 function expectFaithful(trajectory: Trajectory, { policy }: Surrounded, key = task('a').key): void {
   const { prompt, ids, mask, logprobs } = trajectory;
   expect([mask.length, logprobs.length]).toEqual([ids.length, ids.length]);
-  const turns = stretches(mask).filter((stretch) => stretch.author === 'policy');
+  const turns = turnsOf(mask);
   expect(turns).toHaveLength(policy.calls.length);
   let said = 0;
   for (const [i, { request, sample }] of policy.calls.entries()) {
@@ -47,6 +52,7 @@ describe('a rollout', () => {
       prompt: studentPrompt(tokenizer, worldTemplate, 'what is a ?'),
       stop: 'answered',
       answer: 'gold',
+      correct: 1,
       reward: 1,
       wellFormed: true,
       grounded: true,
@@ -69,11 +75,38 @@ describe('a rollout', () => {
 
   it('rewards exact match alone, and knows an answer that was not read', async () => {
     const guess = await rollOutOne(task('a'), around(inTurns('<answer> The Gold! </answer>')));
-    expect(guess).toMatchObject({ reward: 1, grounded: false, wellFormed: true, searches: [] });
+    expect(guess).toMatchObject({ correct: 1, reward: 1, grounded: false, wellFormed: true, searches: [] });
     const wrong = await rollOutOne(task('a'), around(inTurns(search, '<answer> gold egg </answer>')));
-    expect(wrong).toMatchObject({ reward: 0, grounded: true });
+    expect(wrong).toMatchObject({ correct: 0, reward: 0, grounded: true });
     const yes = await rollOutOne(task('a'), around(inTurns(search, '<answer> yes </answer>')));
-    expect(yes).toMatchObject({ reward: 0, grounded: null });
+    expect(yes).toMatchObject({ correct: 0, reward: 0, grounded: null });
+  });
+
+  it('is rewarded by what the environment says, right or wrong by exact match all the same', async () => {
+    const seen: FinishedRollout[] = [];
+    const reward: Reward = (finished) => {
+      seen.push(finished);
+      return 0.5 - 0.1 * finished.trajectory.searches.length;
+    };
+    const environment = around(inTurns(search, '<answer> silver </answer>'), { reward });
+    const trajectory = await rollOutOne(task('a'), environment);
+    expect(trajectory).toMatchObject({ correct: 0, reward: 0.4 });
+    const { reward: _, ...rest } = trajectory;
+    expect(seen).toEqual([{ question: question('a'), trajectory: rest, text: segments(trajectory, tokenizer) }]);
+    const guess = await rollOutOne(task('a'), around(inTurns(answer), { reward }));
+    expect(guess).toMatchObject({ correct: 1, reward: 0.5 });
+  });
+
+  it('is refused a reward that is no number', async () => {
+    const environment = around(inTurns(answer), { reward: () => Number.NaN });
+    await expect(rollOutOne(task('a'), environment)).rejects.toThrow('question a: its reward is NaN');
+  });
+
+  it('says which of its turns each search is', async () => {
+    const trajectory = await rollOutOne(task('a'), around(inTurns('no action', search, 'none again', search, answer)));
+    expect(trajectory.searches.map(({ turn }) => turn)).toEqual([1, 3]);
+    const turns = turnsOf(trajectory.mask).map(({ start, end }) => tokenizer.decode(trajectory.ids.slice(start, end)));
+    expect(turns).toEqual(['no action', search, 'none again', search, answer]);
   });
 
   it('takes no answer from the prompt, the question or a passage', async () => {
@@ -82,7 +115,14 @@ describe('a rollout', () => {
     };
     const environment = around(inTurns(search), { template: searchR1Template, retriever: planted });
     const trajectory = await rollOutOne(task('a', 0, 'is it <answer> gold </answer> ?'), environment);
-    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0, wellFormed: false, grounded: null });
+    expect(trajectory).toMatchObject({
+      stop: 'no-answer',
+      answer: null,
+      correct: 0,
+      reward: 0,
+      wellFormed: false,
+      grounded: null,
+    });
   });
 
   it('keeps a token whole that completes the tag and goes on', async () => {
@@ -100,7 +140,7 @@ describe('a rollout', () => {
     const trajectory = await rollOutOne(task('a'), environment);
     expect(environment.policy.calls[0]!.sample.stop).toBe('stop-token');
     expect(chat.decode(trajectory.ids)).toBe(`I do not know<|im_end|>${searchR1Template.invalidAction}${answer}`);
-    expect(trajectory).toMatchObject({ stop: 'answered', reward: 1, wellFormed: false });
+    expect(trajectory).toMatchObject({ stop: 'answered', correct: 1, reward: 1, wellFormed: false });
     expectFaithful(trajectory, environment);
   });
 
@@ -175,12 +215,70 @@ describe('a rollout', () => {
   });
 });
 
+describe('a turn that the prompt has begun', () => {
+  const begins = (text: string) => {
+    const plain = testTokenizer({ chat: true });
+    return { ...plain, chat: (message: string | readonly ChatMessage[]) => plain.chat(message) + text };
+  };
+  /** Goes on with the turn that is being written, however much of it stands there: listeners are told slice by slice. */
+  const going =
+    (turns: readonly string[]): Script =>
+    (context) => {
+      const turn = turns[context.split(' </information>').length - 1]!;
+      const lengths = Array.from({ length: turn.length + 1 }, (_, n) => turn.length - n);
+      return turn.slice(lengths.find((n) => context.endsWith(turn.slice(0, n))));
+    };
+  const rest = [' hm </think> <search> who </search>', '<think> so </think> <answer> gold </answer>'];
+
+  it.each([
+    ['a thought', '<think>\n', rest],
+    ['a thought with its first words', '<think>\nOkay,', rest],
+    ['a closed thought', '<think>\n\n</think>\n\n', ['<search> who </search>', '<answer> gold </answer>']],
+    ['a search', '<search>', [' who </search>', '<answer> gold </answer>']],
+    ['an answer', '<think> I know </think> <answer>', [' gold </answer>']],
+    ['nothing', '', ['<think> hm </think> <search> who </search>', '<answer> gold </answer>']],
+  ])('counts as written: %s', async (_, opening, turns) => {
+    const template = { ...worldTemplate, chat: true };
+    const environment = around(going(turns), { tokenizer: begins(opening), template });
+    const events: RolloutEvent[] = [];
+    const trajectory = await rollOutOne(task('a'), environment, undefined, (event) => events.push(event));
+    expect(trajectory).toMatchObject({ stop: 'answered', answer: 'gold', reward: 1, wellFormed: true });
+    expect(trajectory.searches.map(({ query }) => query)).toEqual(turns.length === 1 ? [] : ['who']);
+    // The ids are what was sampled: what the prompt holds is not in them a second time.
+    expect(tokenizer.decode(trajectory.ids).startsWith(turns[0]!)).toBe(true);
+    const told = events.map((event) => (event.kind === 'text' ? event.piece : '')).join('');
+    expect(told).toBe(
+      (opening.endsWith('</think>\n\n') ? '' : opening.slice(opening.lastIndexOf('<'))) + turns.join(''),
+    );
+  });
+
+  it('is not begun by a tag that the instruction speaks of', async () => {
+    const template = { ...worldTemplate, chat: true, student: '{question} Begin with <think>.' };
+    const trajectory = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { tokenizer: begins(''), template }),
+    );
+    expect(trajectory).toMatchObject({ answer: 'gold', wellFormed: false });
+    const plain = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { template: { ...template, chat: false } }),
+    );
+    expect(plain.wellFormed).toBe(false);
+    const ended = { ...worldTemplate, student: '{question} <think>' };
+    const begun = await rollOutOne(
+      task('a'),
+      around(inTurns('hm </think> <answer> gold </answer>'), { template: ended }),
+    );
+    expect(begun.wellFormed).toBe(true);
+  });
+});
+
 describe('limits', () => {
   it.each([0, 1, 2, 4])('executes %i searches and allows one last turn', async (searches) => {
     const bounds = limits({ searches, passages: 1 });
     const endless = around(inTurns(search), { limits: bounds });
     const trajectory = await rollOutOne(task('a'), endless);
-    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, reward: 0 });
+    expect(trajectory).toMatchObject({ stop: 'no-answer', answer: null, correct: 0, reward: 0 });
     expect(trajectory.searches).toHaveLength(searches);
     expect(endless.policy.calls).toHaveLength(searches + 1);
     // The search of the last turn is said, not executed, and shows nothing.
@@ -190,7 +288,7 @@ describe('limits', () => {
       task('a'),
       around(inTurns(...new Array(searches).fill(search), answer), { limits: bounds }),
     );
-    expect(inTime).toMatchObject({ stop: 'answered', reward: 1 });
+    expect(inTime).toMatchObject({ stop: 'answered', correct: 1, reward: 1 });
     expect(inTime.searches).toHaveLength(searches);
   });
 
@@ -249,12 +347,22 @@ describe('limits', () => {
     const withRoom = (room: number) =>
       rollOutOne(task('a'), around(inTurns(search, answer), { limits: limits({ contextTokens: room }) }));
     expect((await withRoom(size)).stop).toBe('answered');
-    for (const room of [1, whole.prompt.length, whole.prompt.length + 1, size - 30, size - 1]) {
-      expect(await withRoom(room)).toMatchObject({ stop: 'context-full', answer: null, reward: 0 });
-      expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({
-        stop: 'context-full',
-      });
-    }
+    const shortest = tokenizer.encode('<answer> x </answer>').length;
+    const least = whole.prompt.length + shortest;
+    for (const [stop, rooms] of [
+      ['prompt-too-long', [1, whole.prompt.length, whole.prompt.length + 1, least - 1]],
+      ['context-full', [least, size - 30, size - 1]],
+    ] as const)
+      for (const room of rooms) {
+        expect(await withRoom(room)).toMatchObject({ stop, answer: null, correct: 0, reward: 0 });
+        expect(await rollOutOne(task('a'), around(inTurns(search, answer), {}, room))).toMatchObject({ stop });
+      }
+    // Nothing was asked, so nothing was measured.
+    const unasked = await withRoom(least - 1);
+    expect(isFailure(unasked.stop)).toBe(true);
+    expect(unasked.failure).toBe(
+      `the prompt of ${whole.prompt.length} tokens leaves no room for a turn in a context of ${least - 1}`,
+    );
     const engineLimited = around(inTurns(search, answer), {}, size - 10);
     await rollOutOne(task('a'), engineLimited);
     for (const { request } of engineLimited.policy.calls)
@@ -290,6 +398,7 @@ describe('failures', () => {
         stop: 'search-failed',
         failure: message,
         answer: null,
+        correct: 0,
         reward: 0,
         searches: [],
       });
@@ -361,6 +470,6 @@ describe('failures', () => {
 
   it('has no answer and no reward after a failure', async () => {
     const trajectory = await failing({ retriever: { search: () => Promise.reject(new Error('x')) } });
-    expect(trajectory).toMatchObject({ answer: null, reward: 0, wellFormed: false, grounded: null });
+    expect(trajectory).toMatchObject({ answer: null, correct: 0, reward: 0, wellFormed: false, grounded: null });
   });
 });

@@ -7,16 +7,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Question } from '../base/question.ts';
 import type { StreamKey } from '../base/random.ts';
+import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { sampleInSlices, textTeller } from '../engines/slices.ts';
 import type { Policy, Sample, SampleRequest, TokenIds } from '../policy/policy.ts';
 import { observe } from '../protocol/observation.ts';
+import { openingOf, withOpening } from '../protocol/opening.ts';
 import { lastAnswer, wellFormed } from '../protocol/parser.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded, type Reward } from './reward.ts';
+import { shortestTurn } from './room.ts';
 import { segments } from './segments.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import {
@@ -50,7 +52,12 @@ export interface Environment extends TurnEnvironment {
   readonly template: Template;
   /** 0 = greedy. */
   readonly temperature: number;
+  /** Default: exact match. Never asked where the agent is measured. */
+  readonly reward?: Reward;
 }
+
+/** Tokens of a prompt's end in which an opening tag is looked for. */
+const PROMPT_END = 32;
 
 type Listener = (event: RolloutEvent) => void;
 
@@ -71,10 +78,10 @@ export async function rollOutOne(
   const conversation = new IdConversation(key, prompt, environment, onEvent);
   const searches: SearchRecord[] = [];
   const record = (ending: Ending): Trajectory => {
-    const { ids, mask, logprobs, shown } = conversation;
-    const text = segments({ ids, mask }, tokenizer);
+    const { ids, mask, logprobs, shown, opening } = conversation;
+    const text = withOpening(segments({ ids, mask }, tokenizer), opening);
     const answer = lastAnswer(text);
-    return {
+    const trajectory = {
       questionId: question.id,
       dataset: question.dataset,
       rollout,
@@ -86,10 +93,13 @@ export async function rollOutOne(
       searches: [...searches],
       ...ending,
       answer,
-      reward: reward(answer, question.answers),
+      correct: correctness(answer, question.answers),
       wellFormed: wellFormed(text),
       grounded: grounded(answer, shown),
     };
+    const reward = around.reward?.({ question, trajectory, text }) ?? trajectory.correct;
+    if (!Number.isFinite(reward)) throw new RangeError(`question ${question.id}: its reward is ${reward}`);
+    return { ...trajectory, reward };
   };
   const tellSpent = onSpent && ((count: number) => onSpent(count, () => record({ stop: 'no-answer' })));
   try {
@@ -106,6 +116,9 @@ class IdConversation implements Conversation {
   readonly logprobs: number[] = [];
   /** Text of the passages that were shown, one entry an observation. */
   readonly shown: string[] = [];
+  readonly contextTokens: number;
+  readonly shortestTurn: number;
+  readonly opening: string;
   readonly #key: StreamKey;
   readonly #prompt: TokenIds;
   readonly #environment: Environment;
@@ -118,11 +131,14 @@ class IdConversation implements Conversation {
     this.#prompt = prompt;
     this.#environment = environment;
     this.#onEvent = onEvent;
+    this.contextTokens = Math.min(environment.limits.contextTokens, environment.policy.info.contextLength);
+    const { tokenizer, template } = environment;
+    this.shortestTurn = shortestTurn(tokenizer);
+    this.opening = openingOf(template, tokenizer, tokenizer.decode(prompt.slice(-PROMPT_END)));
   }
 
   get contextLeft(): number {
-    const { limits, policy } = this.#environment;
-    return Math.min(limits.contextTokens, policy.info.contextLength) - this.#prompt.length - this.ids.length;
+    return this.contextTokens - this.#prompt.length - this.ids.length;
   }
 
   get responseLeft(): number {
@@ -166,12 +182,14 @@ class IdConversation implements Conversation {
     this.#environment.policy.release(this.#session);
   }
 
-  #sample(request: SampleRequest, signal: AbortSignal): Promise<Sample> {
+  async #sample(request: SampleRequest, signal: AbortSignal): Promise<Sample> {
     const { policy, tokenizer } = this.#environment;
     const onEvent = this.#onEvent;
-    if (onEvent === undefined) return policy.sample(request, signal);
+    if (onEvent === undefined) return policy.sample(request, { signal });
     const tell = textTeller(tokenizer, (piece) => onEvent({ kind: 'text', piece }));
-    return sampleInSlices(policy, request, tokenizer, tell, signal);
+    const sample = await policy.sample(request, { signal, onTokens: (ids) => tell(ids, false) });
+    tell(readTokens(sample), true);
+    return sample;
   }
 
   #append(ids: TokenIds, author: 0 | 1, logprobs: readonly number[]): void {

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { UserError } from '../base/errors.ts';
 import { endOfStop } from '../engines/stop-strings.ts';
+import { PromptTooLong } from '../policy/text-model.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import { searchR1Template, worldTemplate } from '../protocol/templates.ts';
 import { rollOutOne } from './rollout.ts';
@@ -33,7 +35,7 @@ describe('a rollout on text', () => {
   it('talks to a chat in turns', async () => {
     const model = turns(searching, 'I wonder', answering);
     const trajectory = await rollOutText(asked, near({ model }));
-    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', reward: 1, grounded: true });
+    expect(trajectory).toMatchObject({ mode: 'chat', stop: 'answered', answer: 'gold', correct: 1, grounded: true });
     // The second turn had no action.
     expect(trajectory.wellFormed).toBe(false);
     expect(trajectory.searches.map(({ query, passages }) => [query, passages.map(({ title }) => title)])).toEqual([
@@ -99,7 +101,7 @@ describe('a rollout on text', () => {
             asked,
             near({ model: turns(...written), mode, template: worldTemplate, limits: wide }),
           );
-          for (const field of ['searches', 'stop', 'answer', 'reward', 'grounded', 'wellFormed'] as const)
+          for (const field of ['searches', 'stop', 'answer', 'correct', 'grounded', 'wellFormed'] as const)
             expect(onText[field]).toEqual(onIds[field]);
           // A chat's messages have no blanks around them.
           const plain = (text: string) => (mode === 'raw' ? text : text.trim());
@@ -126,7 +128,20 @@ describe('a rollout on text', () => {
       searches: [{}],
     });
     const refusing = fakeTextModel(() => '', { finish: 'length' });
-    expect(await rollOutText(asked, near({ model: refusing }))).toMatchObject({ stop: 'context-full', segments: [] });
+    expect(await rollOutText(asked, near({ model: refusing }))).toMatchObject({
+      stop: 'prompt-too-long',
+      segments: [],
+    });
+    const tooLong = fakeTextModel((_, call) =>
+      call === 0 ? searching : Promise.reject(new PromptTooLong('the prompt of 9 tokens leaves no room')),
+    );
+    expect(await rollOutText(asked, near({ model: tooLong }))).toMatchObject({ stop: 'context-full', searches: [{}] });
+    expect(await rollOutText(asked, near({ model: tooLong }))).toMatchObject({
+      stop: 'sample-failed',
+      failure: 'the prompt of 9 tokens leaves no room',
+    });
+    const tight = { ...near({ model }).limits, contextTokens: 20 };
+    expect(await rollOutText(asked, near({ model, limits: tight }))).toMatchObject({ stop: 'prompt-too-long' });
     const cutShort = fakeTextModel(() => searching, { finish: 'length', newTokens: 8, promptTokens: 1 });
     expect(await rollOutText(asked, near({ model: cutShort }))).toMatchObject({ stop: 'context-full', searches: [] });
   });
@@ -153,13 +168,35 @@ describe('a rollout on text', () => {
     expect(JSON.stringify(model.requests)).not.toContain('secret');
   });
 
+  it.each(['chat', 'raw'] as const)('reads a thought that the template has begun as begun: %s', async (mode) => {
+    const model = turns(
+      'look </think> <search> who </search>',
+      mode === 'chat' ? 'so </think> <answer> gold </answer>' : answering,
+    );
+    const chatTemplate = { chat: (message: unknown) => `<user>${message}</user><think>\n` };
+    const trajectory = await rollOutText(asked, near({ model, mode, chatTemplate }));
+    expect(trajectory).toMatchObject({ stop: 'answered', answer: 'gold', wellFormed: true });
+    expect(trajectory.segments[0]!.text).toBe('look </think> <search> who </search>');
+  });
+
+  it('counts turns of thinking alone, and says what a server was not asked for', async () => {
+    const model = fakeTextModel((_, call) => (call === 0 ? ' ' : answering), { reasoning: 'deep', leftOut: ['seed'] });
+    const trajectory = await rollOutText(asked, near({ model }));
+    expect(trajectory).toMatchObject({ answer: 'gold', reasoningOnly: 1, leftOut: ['seed'] });
+    expect(await rollOutText(asked, near({ model: turns(answering) }))).not.toHaveProperty('reasoningOnly');
+  });
+
   it('ends as a failure when the model, the retriever or a deadline fails, or when it is cancelled', async () => {
     const broken = fakeTextModel(() => Promise.reject(new Error('http://x/v1: broken reply')));
     expect(await rollOutText(asked, near({ model: broken }))).toMatchObject({
       stop: 'sample-failed',
       failure: 'http://x/v1: broken reply',
       answer: null,
-      reward: 0,
+      correct: 0,
+    });
+    const refused = fakeTextModel(() => Promise.reject(new UserError('http://x/v1: 404', { hint: 'Is it there?' })));
+    expect(await rollOutText(asked, near({ model: refused }))).toMatchObject({
+      failure: 'http://x/v1: 404\nIs it there?',
     });
     const lost = { search: () => Promise.reject(new Error('index gone')) };
     expect(await rollOutText(asked, near({ model: turns(searching), retriever: lost }))).toMatchObject({

@@ -10,15 +10,17 @@
 import type { Question } from '../base/question.ts';
 import { streamKey } from '../base/random.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import type { ChatMessage, TextModel } from '../policy/text-model.ts';
+import { type ChatMessage, PromptTooLong, type TextModel, type TextReply } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import { observe } from '../protocol/observation.ts';
+import { asBegun, openingOf, withOpening } from '../protocol/opening.ts';
 import { lastAnswer, wellFormed } from '../protocol/parser.ts';
 import { studentMessage } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { grounded, reward } from './reward.ts';
+import { correctness, grounded } from './reward.ts';
+import { SHORTEST_TURN } from './room.ts';
 import type { SearchRecord, Trajectory } from './trajectory.ts';
 import { type Conversation, type RolloutEvent, type TurnEnvironment, takeTurns } from './turns.ts';
 
@@ -57,7 +59,7 @@ export interface TextTrajectory
     | 'stop'
     | 'failure'
     | 'answer'
-    | 'reward'
+    | 'correct'
     | 'wellFormed'
     | 'grounded'
   > {
@@ -68,17 +70,23 @@ export interface TextTrajectory
   /** Summed over the turns, as counted by the model; null when it does not count. A prompt holds all turns before it. */
   readonly promptTokens: number | null;
   readonly newTokens: number | null;
+  /** Turns of which the server gave the thinking alone; absent when there were none. */
+  readonly reasoningOnly?: number;
+  /** See `TextReply`. */
+  readonly leftOut?: readonly string[];
 }
 
 export interface TextTask {
   readonly question: Question;
   /** Index among the rollouts of this question. */
   readonly rollout: number;
+  /** Of a chat: what was said before the question. */
+  readonly earlier?: readonly ChatMessage[];
 }
 
 /** Runs one rollout. Aborting the signal ends it as 'cancelled'; the promise rejects for errors in this program only. */
 export async function rollOutText(
-  { question, rollout }: TextTask,
+  { question, rollout, earlier = [] }: TextTask,
   environment: TextSurroundings,
   signal?: AbortSignal,
   onEvent?: (event: RolloutEvent) => void,
@@ -87,11 +95,18 @@ export async function rollOutText(
   const message = studentMessage(template, question.question);
   const prompt = mode === 'raw' && template.chat ? (chatTemplate?.chat(message) ?? message) : message;
   const seedOf = (turn: number) => streamKey(seed, 'text-rollout', question.id, rollout, turn)[0];
-  const conversation = new TextConversation(prompt, environment, seedOf, onEvent);
+  // A chat's prompt is put into the server's own template, which is not at hand.
+  const opening = mode === 'raw' ? openingOf(template, chatTemplate, prompt) : '';
+  const conversation = new TextConversation(prompt, opening, earlier, environment, seedOf, onEvent);
   const searches: SearchRecord[] = [];
   const ending = await takeTurns(conversation, searches, environment, signal, onEvent);
-  const { segments, shown, promptTokens, newTokens } = conversation;
-  const answer = lastAnswer(segments);
+  const { segments, shown, promptTokens, newTokens, leftOut } = conversation;
+  const reasoningOnly = segments.filter(({ text, reasoning }) => reasoning !== undefined && text.trim() === '').length;
+  const judged = withOpening(
+    mode === 'raw' ? segments : segments.map((each) => ({ author: each.author, text: asBegun(each.text) })),
+    opening,
+  );
+  const answer = lastAnswer(judged);
   return {
     questionId: question.id,
     dataset: question.dataset,
@@ -102,11 +117,13 @@ export async function rollOutText(
     searches,
     ...ending,
     answer,
-    reward: reward(answer, question.answers),
-    wellFormed: wellFormed(segments),
+    correct: correctness(answer, question.answers),
+    wellFormed: wellFormed(judged),
     grounded: grounded(answer, shown),
     promptTokens,
     newTokens,
+    ...(reasoningOnly > 0 && { reasoningOnly }),
+    ...(leftOut.size > 0 && { leftOut: [...leftOut].sort() }),
   };
 }
 
@@ -114,11 +131,17 @@ class TextConversation implements Conversation {
   readonly segments: TextSegment[] = [];
   /** Text of the passages that were shown, one entry an observation. */
   readonly shown: string[] = [];
+  /** Fields of requests that the model's server refuses. */
+  readonly leftOut = new Set<string>();
   promptTokens: number | null = 0;
   newTokens: number | null = 0;
   responseLeft: number;
   contextLeft: number;
+  readonly contextTokens: number;
+  readonly shortestTurn = estimate(SHORTEST_TURN);
+  readonly opening: string;
   readonly #prompt: string;
+  readonly #earlier: readonly ChatMessage[];
   readonly #environment: TextSurroundings;
   readonly #seedOf: (turn: number) => number;
   readonly #onEvent: ((event: RolloutEvent) => void) | undefined;
@@ -128,22 +151,27 @@ class TextConversation implements Conversation {
 
   constructor(
     prompt: string,
+    opening: string,
+    earlier: readonly ChatMessage[],
     environment: TextSurroundings,
     seedOf: (turn: number) => number,
     onEvent: ((event: RolloutEvent) => void) | undefined,
   ) {
+    this.opening = opening;
+    this.#earlier = earlier;
     this.#prompt = prompt;
     this.#environment = environment;
     this.#seedOf = seedOf;
     this.#onEvent = onEvent;
     this.responseLeft = environment.limits.responseTokens;
-    this.contextLeft = environment.limits.contextTokens - estimate(prompt);
+    this.contextTokens = environment.limits.contextTokens;
+    this.contextLeft = this.contextTokens - estimate(earlier.map(({ content }) => content).join('') + prompt);
   }
 
   async write(maxTokens: number, signal: AbortSignal): Promise<string | null> {
     const { model, mode, temperature, limits } = this.#environment;
     const onEvent = this.#onEvent;
-    const reply = await model.complete(
+    const asked = model.complete(
       {
         prompt: mode === 'raw' ? this.#text() : this.#messages(),
         maxTokens,
@@ -158,7 +186,14 @@ class TextConversation implements Conversation {
       },
       signal,
     );
-    const { text, reasoning, finish, promptTokens, newTokens } = reply;
+    // Once something has been said, it is the conversation that has filled the context, not the question.
+    const reply: TextReply | null = await asked.catch((error: unknown) => {
+      if (error instanceof PromptTooLong && this.segments.length > 0) return null;
+      throw error;
+    });
+    if (reply === null) return null;
+    const { text, reasoning, finish, promptTokens, newTokens, leftOut = [] } = reply;
+    for (const field of leftOut) this.leftOut.add(field);
     if (finish === 'length' && text === '' && reasoning === undefined) return null;
 
     const written = newTokens ?? estimate(text + (reasoning ?? ''));
@@ -199,6 +234,7 @@ class TextConversation implements Conversation {
 
   #messages(): ChatMessage[] {
     return [
+      ...this.#earlier,
       { role: 'user', content: this.#prompt },
       ...this.segments.map(
         ({ author, text }): ChatMessage => ({ role: author === 'policy' ? 'assistant' : 'user', content: text }),

@@ -33,17 +33,22 @@ const anyTrajectory: fc.Arbitrary<Trajectory> = fc
         mask: fc.constant(tokens.map(({ author }) => author)),
         logprobs: fc.constant(tokens.map(({ author, logprob }) => (author === 1 ? logprob : 0))),
         searches: fc.array(
-          fc.record({
-            query: fc.string(),
-            passages: fc.array(
-              fc.record({ id: fc.string(), title: fc.string(), score: finite }, { noNullPrototype: true }),
-            ),
-          }),
+          fc.record(
+            {
+              query: fc.string(),
+              turn: fc.nat(),
+              passages: fc.array(
+                fc.record({ id: fc.string(), title: fc.string(), score: finite }, { noNullPrototype: true }),
+              ),
+            },
+            { requiredKeys: ['query', 'passages'] },
+          ),
         ),
         stop: fc.constantFrom<Trajectory['stop']>('answered', 'no-answer', 'deadline'),
         failure: fc.string(),
         answer: fc.option(fc.string()),
-        reward: fc.constantFrom(0, 1),
+        correct: fc.constantFrom<0 | 1>(0, 1),
+        reward: finite,
         wellFormed: fc.boolean(),
         grounded: fc.option(fc.boolean()),
       },
@@ -60,6 +65,7 @@ const anyTrajectory: fc.Arbitrary<Trajectory> = fc
           'searches',
           'stop',
           'answer',
+          'correct',
           'reward',
           'wellFormed',
           'grounded',
@@ -89,7 +95,12 @@ describe('a trajectory’s line', () => {
   it('is refused when it is damaged, with the place and the field', async () => {
     const good = JSON.parse(toLine(await ordinary()));
     for (const [change, message] of [
-      [{ schema: 2 }, /schema/],
+      [{ schema: 3 }, /schema/],
+      [{ correct: 0.5 }, /correct/],
+      [{ reward: null }, /reward/],
+      [{ schema: 1, correct: undefined, reward: 0.5 }, /correct/],
+      [{ schema: 1, correct: undefined, reward: undefined }, /reward/],
+      [{ searches: [{ query: 'x', turn: -1, passages: [] }] }, /searches\.0\.turn/],
       [{ stop: 'bored' }, /stop/],
       [{ ids: [1.5] }, /ids\.0/],
       [{ ids: [...good.ids, 1] }, /authors: add up to/],
@@ -103,6 +114,33 @@ describe('a trajectory’s line', () => {
       expect(read).toThrow('shard.jsonl:7');
     }
     expect(() => fromLine(7, 'shard.jsonl:7')).toThrow(UserError);
+  });
+
+  it('of schema 1 is read with exact match, which its reward was', async () => {
+    // As 0.4.0 wrote it.
+    const old = (reward: 0 | 1) =>
+      JSON.parse(
+        `{"schema":1,"questionId":"q","dataset":"nq","rollout":2,"prompt":[1],"ids":[5,6,7,8],"searches":[{"query":"x","passages":[{"id":"p","title":"t","score":1.5}]}],"stop":"answered","answer":" nimal ","reward":${reward},"wellFormed":true,"grounded":null,"authors":[1,2,1],"logprobs":[-0.5,-0.25]}`,
+      );
+    for (const reward of [0, 1] as const)
+      expect(fromLine(old(reward), 'here')).toStrictEqual({
+        questionId: 'q',
+        dataset: 'nq',
+        rollout: 2,
+        prompt: [1],
+        ids: [5, 6, 7, 8],
+        mask: [1, 0, 0, 1],
+        logprobs: [-0.5, 0, 0, -0.25],
+        searches: [{ query: 'x', passages: [{ id: 'p', title: 't', score: 1.5 }] }],
+        stop: 'answered',
+        answer: ' nimal ',
+        correct: reward,
+        reward,
+        wellFormed: true,
+        grounded: null,
+      });
+    // A field of another schema makes it neither.
+    expect(() => fromLine({ ...old(1), extra: 1 }, 'here')).toThrow(/extra/);
   });
 
   it('is read from files, plain and gzip', async () => {

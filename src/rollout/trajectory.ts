@@ -5,27 +5,37 @@ import type { TokenIds } from '../policy/policy.ts';
  * Why a rollout ended; a closed set.
  *
  * answered: an answer tag was completed · no-answer: the last allowed turn ended without one · response-full: the limit on
- * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures of the
- * environment, excluded from training by rule (see `isFailure`).
+ * policy tokens was reached · context-full: the next turn or observation would not fit the context · the rest are failures,
+ * excluded from training by rule (see `isFailure`); of them prompt-too-long: the prompt left no room for a single turn.
  */
 export type StopReason =
   | 'answered'
   | 'no-answer'
   | 'response-full'
   | 'context-full'
+  | 'prompt-too-long'
   | 'search-failed'
   | 'sample-failed'
   | 'deadline'
   | 'cancelled';
 
-/** Failures say something about the machine, not about the policy: they get no reward and enter no group. */
+const failures: readonly StopReason[] = ['prompt-too-long', 'search-failed', 'sample-failed', 'deadline', 'cancelled'];
+
+/** Failures say something about machine and limits, not about the policy: they enter no group, no pair and no mean. */
 export function isFailure(stop: StopReason): boolean {
-  return stop === 'search-failed' || stop === 'sample-failed' || stop === 'deadline' || stop === 'cancelled';
+  return failures.includes(stop);
+}
+
+/** What was measured: everything but failures. Every mean, group, pair and score is taken over these alone. */
+export function valid<T extends { readonly stop: StopReason }>(all: readonly T[]): T[] {
+  return all.filter(({ stop }) => !isFailure(stop));
 }
 
 /** One executed search. */
 export interface SearchRecord {
   readonly query: string;
+  /** Which of the policy's turns asked for it, from 0 (protocol/authors.ts, `turnsOf`); absent in files of schema 1. */
+  readonly turn?: number;
   /** In rank order. */
   readonly passages: readonly { readonly id: string; readonly title: string; readonly score: number }[];
 }
@@ -48,7 +58,9 @@ export interface Trajectory {
   readonly failure?: string;
   /** Text of the last answer tag in the response; null when there is none. */
   readonly answer: string | null;
-  /** Exact match of the answer: 1 or 0. */
+  /** Exact match of the answer. Right and wrong mean this wherever they are spoken of: pairs, pools, gates, tables. */
+  readonly correct: 0 | 1;
+  /** What a training round makes of it; equal to `correct` unless the environment gives another reward (reward.ts). */
   readonly reward: number;
   /** Every turn is think? + exactly one action, ended by an answer. */
   readonly wellFormed: boolean;

@@ -9,7 +9,7 @@
  * What a conversation is made of (token ids: rollout.ts, text: text-rollout.ts) is behind `Conversation`.
  * What fails outside of the policy (engine, retriever, a deadline) is the rollout's stop reason and is never thrown.
  */
-import { messageOf } from '../base/errors.ts';
+import { adviceOf } from '../base/errors.ts';
 import { parseTurn } from '../protocol/parser.ts';
 import type { Passage, Retriever } from '../retrieval/retriever.ts';
 import { type Outcome, withDeadline } from './deadline.ts';
@@ -54,6 +54,12 @@ export const defaultDeadlines: Deadlines = { search: 120, sample: 1800 };
 
 /** What has been said so far, and how to go on. Prompt and response are the conversation's own. */
 export interface Conversation {
+  /** Tokens of prompt and response together that the context holds. */
+  readonly contextTokens: number;
+  /** Tokens of the shortest turn that answers: with less room behind the prompt the question cannot be asked. */
+  readonly shortestTurn: number;
+  /** What the prompt has begun of the first turn (opening.ts), or ''. */
+  readonly opening: string;
   /** Tokens that still fit into the context; below 1 when it is full. */
   readonly contextLeft: number;
   /** Tokens that the policy may still write in this rollout. */
@@ -66,7 +72,10 @@ export interface Conversation {
 
 /** What somebody who follows a rollout is told, as it happens. */
 export type RolloutEvent =
-  /** The policy's text, and thinking that a server keeps apart from it; joined, the pieces are the whole. */
+  /**
+   * The policy's text, with what the prompt had begun of it, and thinking that a server keeps apart from it; joined, the pieces
+   * are the whole.
+   */
   | { readonly kind: 'text' | 'reasoning'; readonly piece: string }
   | { readonly kind: 'search'; readonly query: string }
   | { readonly kind: 'found'; readonly search: SearchRecord }
@@ -97,14 +106,22 @@ export async function takeTurns(
 ): Promise<Ending> {
   let invalidTurns = 0;
 
-  for (;;) {
+  const { contextLeft: room, contextTokens, shortestTurn, opening } = conversation;
+  const tooLong: Ending = {
+    stop: 'prompt-too-long',
+    failure: `the prompt of ${contextTokens - room} tokens leaves no room for a turn in a context of ${contextTokens}`,
+  };
+  if (room < shortestTurn) return tooLong;
+  if (opening !== '') onEvent?.({ kind: 'text', piece: opening });
+
+  for (let turn = 0; ; turn++) {
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
     const tokens = Math.min(limits.turnTokens, conversation.responseLeft, conversation.contextLeft);
     const written = await withDeadline(deadlines.sample, signal, (waiting) => conversation.write(tokens, waiting));
     if (written.kind !== 'done') return failed(written, 'sample-failed', 'sample', deadlines.sample);
-    if (written.value === null) return { stop: 'context-full' };
+    if (written.value === null) return turn === 0 ? tooLong : { stop: 'context-full' };
 
-    const action = parseTurn(written.value);
+    const action = parseTurn(turn === 0 ? opening + written.value : written.value);
     if (action.kind === 'answer') return { stop: 'answered' };
     // Any other turn needs an environment's reply and a further turn.
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
@@ -128,6 +145,7 @@ export async function takeTurns(
     if (hits === undefined) return { stop: 'search-failed', failure: 'the retriever returned no list for the query' };
     const search: SearchRecord = {
       query: action.query,
+      turn,
       passages: hits.map(({ passage, score }) => ({ id: passage.id, title: passage.title, score })),
     };
     searches.push(search);
@@ -146,7 +164,7 @@ function failed(
 ): Ending {
   switch (outcome.kind) {
     case 'failed':
-      return { stop, failure: messageOf(outcome.error) };
+      return { stop, failure: adviceOf(outcome.error) };
     case 'deadline':
       return { stop: 'deadline', failure: `no answer from ${what} within ${seconds} s` };
     case 'cancelled':

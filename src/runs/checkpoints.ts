@@ -11,6 +11,8 @@ import type { z } from 'zod';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, makeFolder, readJson, syncFolder, writeFileAtomic } from '../base/files.ts';
 import type { EvolveState } from '../evolve/journal.ts';
+import { BASE } from '../evolve/stage.ts';
+import { stageNamed } from '../evolve/stages.ts';
 import type { Policy } from '../policy/policy.ts';
 import { parseAs, pointerSchema, stateSchema } from './schemas.ts';
 
@@ -51,7 +53,7 @@ export class Checkpoints {
     const kept = keep === undefined ? (pointer?.kept ?? {}) : { ...pointer?.kept, [keep]: name };
     const next: Pointer = { schema: 1, latest: name, kept };
     await writeFileAtomic(this.#pointerFile, `${JSON.stringify(next, null, 2)}\n`);
-    await this.#removeAllBut(next);
+    await this.#removeAllBut(next, policy);
   }
 
   /** Restores the newest checkpoint and returns its state; undefined when there is none yet. */
@@ -61,7 +63,7 @@ export class Checkpoints {
     const folder = path.join(this.folder, pointer.latest);
     const file = path.join(folder, STATE);
     const stored = parseAs(stateSchema, await readJson(file), file);
-    await policy.restore(folder);
+    await policy.restore(folder, { optimizer: 'kept' });
     return stored;
   }
 
@@ -85,7 +87,10 @@ export class Checkpoints {
    * there is none.
    */
   async trained(name?: string): Promise<{ readonly stage: string; readonly folder: string }> {
-    const kept = Object.entries((await this.#pointer())?.kept ?? {}).filter(([stage]) => !stage.endsWith('-best'));
+    // Not those that a round keeps on its way.
+    const kept = Object.entries((await this.#pointer())?.kept ?? {}).filter(
+      ([name]) => name === BASE || stageNamed(name) !== undefined,
+    );
     // Numbered as they were written; the base comes first.
     const [stage, folder] =
       name === undefined
@@ -111,11 +116,13 @@ export class Checkpoints {
     }
   }
 
-  async #removeAllBut({ latest, kept }: Pointer): Promise<void> {
+  async #removeAllBut({ latest, kept }: Pointer, policy: Policy): Promise<void> {
     const wanted = new Set([latest, ...Object.values(kept)]);
     for (const entry of await readdir(this.folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || wanted.has(entry.name)) continue;
-      await rm(path.join(this.folder, entry.name), { recursive: true, force: true });
+      const folder = path.join(this.folder, entry.name);
+      await policy.discard(folder);
+      await rm(folder, { recursive: true, force: true });
     }
   }
 }

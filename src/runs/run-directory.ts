@@ -60,7 +60,7 @@ export class RunDirectory implements Journal {
     const entries = (await new RunFiles(folder).entries()) ?? [];
     if (entries.includes('config.json'))
       throw new UserError(`${folder}: holds a run already`, {
-        hint: `Continue it with --resume ${folder}, or choose another directory with --out.`,
+        hint: `Continue it with search-e1 evolve --resume ${folder}, or choose another directory with --out.`,
       });
     // A start that was broken off leaves its lock and temporary files behind.
     if (entries.some((name) => name !== 'lock.json' && !name.endsWith('.tmp')))
@@ -105,7 +105,7 @@ export class RunDirectory implements Journal {
   }
 
   async restoreKept(name: string, policy: Policy): Promise<void> {
-    await policy.restore(await this.#checkpoints.kept(name));
+    await policy.restore(await this.#checkpoints.kept(name), { optimizer: 'fresh' });
   }
 
   async restoreLatest(policy: Policy): Promise<EvolveState | undefined> {

@@ -5,7 +5,8 @@ import type { EvolveState, MetricRecord, PairRecord } from '../evolve/journal.ts
 import type { Results } from '../evolve/results.ts';
 
 const natural = z.int().min(0);
-const estimate = z.strictObject({ mean: z.number(), standardError: z.number() });
+/** Null: nothing was measured, or too little to know the spread. */
+const estimate = z.strictObject({ mean: z.number(), standardError: z.number().nullable() }).nullable();
 
 const meanMeasurement = z.strictObject({
   exactMatch: estimate,
@@ -13,7 +14,7 @@ const meanMeasurement = z.strictObject({
   searches: estimate,
   policyTokens: estimate,
   wellFormed: estimate,
-  grounded: estimate.nullable(),
+  grounded: estimate,
 });
 
 const suiteMeasurement = z.strictObject({
@@ -113,9 +114,9 @@ const pairLine = z
     studentPrompt: tokenIds,
     ids: tokenIds,
     mask: z.array(z.literal([0, 1])),
-    kl: z.array(z.number()),
+    kl: z.array(z.number()).nullable(),
   })
-  .refine((pair) => pair.mask.length === pair.ids.length && pair.kl.length === pair.ids.length, {
+  .refine((pair) => pair.mask.length === pair.ids.length && (pair.kl ?? pair.ids).length === pair.ids.length, {
     error: 'ids, mask and kl differ in length',
   });
 
@@ -135,7 +136,7 @@ const evolveState: z.ZodType<EvolveState> = z.strictObject({
   best: z.strictObject({ step: natural, score: z.number() }).nullable(),
   recent: z.array(
     z.strictObject({
-      entropy: z.number(),
+      entropy: z.number().nullable(),
       zeroVariance: z.number(),
       wellFormed: z.record(z.string(), z.strictObject({ good: natural, all: natural })),
     }),

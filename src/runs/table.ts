@@ -1,12 +1,13 @@
 /** The results as a table: suites by stages, a block for each way of evaluating. As text for the terminal and as Markdown. */
+import type { Estimate } from '../benchmarks/statistics.ts';
 import type {
-  Estimate,
   EvaluationMode,
   MeanMeasurement,
   Results,
   StageMeasurement,
   SuiteMeasurement,
 } from '../evolve/results.ts';
+import { stageNamed } from '../evolve/stages.ts';
 
 /** One block: a grid of texts. Rows with `rule` begin a new part. */
 export interface TableBlock {
@@ -17,21 +18,22 @@ export interface TableBlock {
   readonly notes: readonly string[];
 }
 
-const NOTHING = '–';
+export const NOTHING = '–';
 
 /** "grpo-1" as a person says it: "GRPO 1". */
 export function stageLabel(stage: string): string {
-  const [, kind, cycle] = /^(grpo|e1|sft)-(\d+)$/.exec(stage) ?? [];
-  return kind === undefined ? stage : `${kind.toUpperCase()} ${cycle}`;
+  return stageNamed(stage)?.label ?? stage;
 }
 
 export function modeLabel({ decoding, searches }: EvaluationMode): string {
   return `${decoding} answers, at most ${searches} ${searches === 1 ? 'search' : 'searches'}`;
 }
 
-/** "0.384 ±0.012" with the given number of decimals. */
-export function estimateText({ mean, standardError }: Estimate, decimals: number): string {
-  return `${mean.toFixed(decimals)} ±${standardError.toFixed(decimals)}`;
+/** "0.384 ±0.012" with the given number of decimals; a dash for nothing. */
+export function estimateText(estimate: Estimate | null | undefined, decimals: number): string {
+  if (!estimate) return NOTHING;
+  const error = estimate.standardError === null ? '' : ` ±${estimate.standardError.toFixed(decimals)}`;
+  return `${estimate.mean.toFixed(decimals)}${error}`;
 }
 
 const behaviour: readonly {
@@ -62,13 +64,13 @@ function blockOf(title: string, stages: readonly string[], measured: readonly St
   const suites = distinct(measured.flatMap((measurement) => measurement.suites.map(({ suite }) => suite)));
   const suiteRows = suites.map((suite) => ({
     label: suite,
-    cells: byStage.map((stage) => estimateCell(suiteOf(stage, suite)?.exactMatch, 3)),
+    cells: byStage.map((stage) => estimateText(suiteOf(stage, suite)?.exactMatch, 3)),
     rule: false,
   }));
-  const meanRow = { label: 'mean', cells: byStage.map((stage) => estimateCell(stage?.mean.exactMatch, 3)), rule: true };
+  const meanRow = { label: 'mean', cells: byStage.map((stage) => estimateText(stage?.mean.exactMatch, 3)), rule: true };
   const behaviourRows = behaviour.map(({ label, decimals, of }, index) => ({
     label,
-    cells: byStage.map((stage) => estimateCell(stage && of(stage.mean), decimals)),
+    cells: byStage.map((stage) => estimateText(stage && of(stage.mean), decimals)),
     rule: index === 0,
   }));
   return {
@@ -94,10 +96,6 @@ function notesOf(measured: readonly StageMeasurement[]): string[] {
 
 function suiteOf(stage: StageMeasurement | undefined, suite: string): SuiteMeasurement | undefined {
   return stage?.suites.find((measurement) => measurement.suite === suite);
-}
-
-function estimateCell(estimate: Estimate | null | undefined, decimals: number): string {
-  return estimate ? estimateText(estimate, decimals) : NOTHING;
 }
 
 /** How each stage ended, a line each. */

@@ -17,14 +17,15 @@ export const manifestSchema = z.strictObject({
   source: z.record(z.string(), z.union([z.string(), z.number()])),
   versions: z.record(z.string(), z.string()),
   engine: z.string(),
-  threads: natural,
-  parameters: natural,
+  /** Null where the engine does not say. */
+  threads: natural.nullable(),
+  parameters: natural.nullable(),
   steps: natural,
   tokens: natural,
   /** Of training, without measuring. */
   seconds: z.number(),
-  /** Mean over the steps since the entry before, of the fully weighted tokens, in nats. */
-  losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number() })),
+  /** Mean over the steps since the entry before, of the fully weighted tokens, in nats; null where it was not measured. */
+  losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number().nullable() })),
   /** What the finished policy did when it was measured; null when the source has no measurement. */
   measured: z.record(z.string(), z.unknown()).nullable(),
   files: z.record(z.string(), z.strictObject({ bytes: natural, sha256: z.string() })),
@@ -49,12 +50,12 @@ export async function writeManifest(
     source: { ...source },
     versions: { ...versions },
     engine: policy.engine,
-    threads: policy.threads,
-    parameters: policy.parameters,
+    threads: policy.threads ?? null,
+    parameters: policy.parameters ?? null,
     steps: state.step,
     tokens: state.tokens,
     seconds: Math.round(state.seconds),
-    losses: state.losses.map((entry) => ({ ...entry, loss: Number(entry.loss.toFixed(4)) })),
+    losses: state.losses.map((entry) => ({ ...entry, loss: entry.loss && Number(entry.loss.toFixed(4)) })),
     measured: measured && { ...measured },
     files: await hashFiles(folder),
   };

@@ -23,7 +23,7 @@ const stateSchema = z.strictObject({
   /** Seconds of training so far, over all processes that worked on it. */
   seconds: z.number().min(0),
   position: z.strictObject({ chunk: natural, batch: natural }),
-  losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number() })),
+  losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number().nullable() })),
   /** Losses since the last entry. */
   recent: z.strictObject({ sum: z.number(), count: natural }),
 });
@@ -37,8 +37,10 @@ export async function saveProgress(folder: string, state: WarmUpState, policy: P
   await policy.save(folderOf(folder, state.step));
   await writeFileAtomic(path.join(folder, 'state.json'), JSON.stringify({ schema: 1, ...state }));
   for (const name of await readdir(folder))
-    if (name.startsWith('step-') && name !== path.basename(folderOf(folder, state.step)))
+    if (name.startsWith('step-') && name !== path.basename(folderOf(folder, state.step))) {
+      await policy.discard(path.join(folder, name));
       await rm(path.join(folder, name), { recursive: true, force: true });
+    }
 }
 
 /** The saved state of the same warm-up; undefined when there is none. UserError when it belongs to another one. */

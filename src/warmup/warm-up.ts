@@ -24,15 +24,21 @@ import { learningRate, phaseName, type Recipe, restartOf, totalSteps } from './r
 
 /** What happened, for a live status. */
 export type WarmUpEvent =
-  | { readonly kind: 'start'; readonly parameters: number; readonly steps: number; readonly resumedAt: number }
+  | {
+      readonly kind: 'start';
+      /** Null where the engine does not say. */
+      readonly parameters: number | null;
+      readonly steps: number;
+      readonly resumedAt: number;
+    }
   | {
       readonly kind: 'step';
       readonly phase: string;
       /** Steps done, of `steps`. */
       readonly step: number;
       readonly steps: number;
-      /** −mean log p over the fully weighted tokens of this batch, in nats. */
-      readonly loss: number;
+      /** −mean log p over the fully weighted tokens of this batch, in nats; null where the engine does not report it by token. */
+      readonly loss: number | null;
       readonly tokensPerSecond: number;
       readonly secondsLeft: number;
     }
@@ -66,7 +72,7 @@ export async function warmUp(
   if (!saved) await writeInitialModel(initial, recipe, source);
   const policy = await openPolicy(initial);
   try {
-    if (saved) await policy.restore(savedPolicy(progress, saved));
+    if (saved) await policy.restore(savedPolicy(progress, saved), { optimizer: 'kept' });
     const start: WarmUpState = saved ?? {
       identity,
       step: 0,
@@ -76,12 +82,14 @@ export async function warmUp(
       losses: [],
       recent: { sum: 0, count: 0 },
     };
-    onEvent?.({ kind: 'start', parameters: policy.info.parameters, steps: totalSteps(recipe), resumedAt: start.step });
+    const { parameters = null } = policy.info;
+    onEvent?.({ kind: 'start', parameters, steps: totalSteps(recipe), resumedAt: start.step });
     const save = async (state: WarmUpState) => {
       await saveProgress(progress, state, policy);
       onEvent?.({ kind: 'saved', step: state.step });
     };
-    const end = await train(recipe, source, policy, start, { save, onEvent, signal });
+    const restart = (state: WarmUpState) => policy.restore(savedPolicy(progress, state), { optimizer: 'fresh' });
+    const end = await train(recipe, source, policy, start, { save, restart, onEvent, signal });
 
     const { weights } = await readModel(savedPolicy(progress, end));
     await writeModel(folder, { config: configOf(recipe, source), weights, tokenizer: source.tokenizerFiles });
@@ -102,9 +110,14 @@ async function train(
   start: WarmUpState,
   {
     save,
+    restart,
     onEvent,
     signal,
-  }: Pick<WarmUpSurroundings, 'onEvent' | 'signal'> & { save: (state: WarmUpState) => Promise<void> },
+  }: Pick<WarmUpSurroundings, 'onEvent' | 'signal'> & {
+    save: (state: WarmUpState) => Promise<void>;
+    /** Goes on from what was saved at this state, with a fresh optimiser. */
+    restart: (state: WarmUpState) => Promise<void>;
+  },
 ): Promise<WarmUpState> {
   const steps = totalSteps(recipe);
   const { optimizer } = recipe;
@@ -116,8 +129,11 @@ async function train(
   for (const [phaseIndex, phase] of recipe.phases.entries()) {
     phaseEnd += phase.steps;
     if (state.step >= phaseEnd) continue;
-    if (restartOf(phase) !== undefined && state.step === phaseEnd - phase.steps) await policy.resetOptimizer();
-    for await (const { batch, next } of batchesOf(
+    const next = recipe.phases[phaseIndex + 1];
+    const restartsNext = next !== undefined && restartOf(next) !== undefined;
+    // What the phase before it ended with has been saved. At step 0 the optimiser is fresh anyway.
+    if (restartOf(phase) !== undefined && state.step === phaseEnd - phase.steps && state.step > 0) await restart(state);
+    for await (const { batch, next: position } of batchesOf(
       source,
       phase,
       phaseIndex,
@@ -125,9 +141,7 @@ async function train(
       recipe.seed,
       state.position,
     )) {
-      const result = await policy.accumulate(crossEntropy(batch));
-      const loss = learnedLoss(batch, result);
-      const { gradientNorm } = await policy.step({
+      const { losses, update } = await policy.train([crossEntropy(batch)], {
         learningRate: learningRate(recipe, state.step),
         beta1: optimizer.beta1,
         beta2: optimizer.beta2,
@@ -136,9 +150,11 @@ async function train(
         clipNorm: optimizer.clipNorm,
         minGradientNorm: 0,
       });
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+      const loss = learnedLoss(batch, losses[0]!);
+      const { gradientNorm } = update;
+      if (!Number.isFinite(loss ?? 0) || !Number.isFinite(gradientNorm ?? 0) || !Number.isFinite(losses[0]!.loss))
         throw new Error(
-          `warm-up step ${state.step} (${phaseName(phase)}): loss ${loss}, gradient norm ${gradientNorm}; the last saved step is intact`,
+          `warm-up step ${state.step} (${phaseName(phase)}): loss ${loss ?? losses[0]!.loss}, gradient norm ${gradientNorm}; the last saved step is intact`,
         );
 
       const step = state.step + 1;
@@ -148,11 +164,11 @@ async function train(
         step,
         tokens: state.tokens + batch.reduce((sum, { ids }) => sum + ids.length, 0),
         seconds: secondsNow(),
-        position: isPhaseEnd ? { chunk: 0, batch: 0 } : next,
-        recent: { sum: state.recent.sum + loss, count: state.recent.count + 1 },
+        position: isPhaseEnd ? { chunk: 0, batch: 0 } : position,
+        recent: loss === null ? state.recent : { sum: state.recent.sum + loss, count: state.recent.count + 1 },
       };
       if (step % stepsPerLoss === 0 || isPhaseEnd) {
-        const mean = state.recent.sum / state.recent.count;
+        const mean = state.recent.count === 0 ? null : state.recent.sum / state.recent.count;
         const losses = [...state.losses, { phase: phaseIndex, step, loss: mean }];
         state = { ...state, losses, recent: { sum: 0, count: 0 } };
       }
@@ -166,7 +182,8 @@ async function train(
         tokensPerSecond: (state.tokens - start.tokens) / sinceStart,
         secondsLeft: ((steps - step) * sinceStart) / (step - start.step),
       });
-      if (step % recipe.checkpointEvery === 0 || step === steps || signal?.aborted) await save(state);
+      const saves = step % recipe.checkpointEvery === 0 || step === steps || (isPhaseEnd && restartsNext);
+      if (saves || signal?.aborted) await save(state);
       signal?.throwIfAborted();
       if (isPhaseEnd) break;
     }
@@ -181,20 +198,22 @@ function crossEntropy(batch: readonly Example[]): CrossEntropyBatch {
   return { loss: 'cross-entropy', sequences: batch, denominator: denominator || 1 };
 }
 
-/** −mean log p over the tokens of weight 1. */
-function learnedLoss(batch: readonly Example[], { perToken }: LossResult): number {
+/** −mean log p over the tokens of weight 1; null where it was not measured. */
+function learnedLoss(batch: readonly Example[], { perToken }: LossResult): number | null {
+  if (perToken === undefined) return null;
   let [sum, count] = [0, 0];
   batch.forEach(({ weights }, i) => {
     for (let t = 1; t < weights.length; t++) {
       if (weights[t] !== 1) continue;
-      sum -= perToken![i]![t]!;
+      sum -= perToken[i]![t]!;
       count += 1;
     }
   });
   return count === 0 ? 0 : sum / count;
 }
 
-function configOf({ model }: Recipe, { tokenizer }: ExampleSource): ModelConfig {
+/** The model that a recipe makes. */
+export function configOf({ model }: Recipe, { tokenizer }: ExampleSource): ModelConfig {
   const { copyingHead: _, ...shape } = model;
   return { family: 'qwen2', vocabulary: tokenizer.vocabulary, ...shape, rmsEpsilon: 1e-6, tiedHead: true };
 }

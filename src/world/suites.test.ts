@@ -162,9 +162,18 @@ test('the warm-up asks about both halves, in every kind', () => {
   for (const question of questions) expectRightAnswer(question);
 });
 
-test('asking for more questions than there are is an error that says how many there are', () => {
-  expect(() => evaluationQuestions(world, 'nq', 5000)).toThrow(
-    /about 7\d\d distinct evaluation questions, 5000 were asked/,
-  );
-  expect(() => trainingQuestions(world, 5000)).toThrow(RangeError);
+test('a suite gives what it has: all questions are distinct, and a smaller number gives the first of them', () => {
+  // One-hop questions of a kind are (entity, relation) pairs, so the world bounds them from above.
+  for (const suite of ['nq', 'popqa'] as const) {
+    const all = evaluationQuestions(world, suite, 5000);
+    expect(all.length).toBeLessThan(1000);
+    expect(all.length).toBeGreaterThan(suite === 'popqa' ? 250 : 600);
+    expect(new Set(all.map((q) => q.question)).size).toBe(all.length);
+    expect(evaluationQuestions(world, suite, 40)).toEqual(all.slice(0, 40));
+    for (const question of all.slice(-20)) expectRightAnswer(question);
+  }
+});
+
+test('asking for more training questions than there are is an error that says how many there are', () => {
+  expect(() => trainingQuestions(world, 5000)).toThrow(/about \d+ distinct training questions, 5000 were asked/);
 });

@@ -48,13 +48,16 @@ export interface WorldQuestion extends Question {
 
 const COMPARISON_SHARE = 0.15;
 
-/** `count` distinct questions of a suite about the evaluation half; a smaller count gives the first of them. */
-export function evaluationQuestions(world: World, suite: Suite, count: number): WorldQuestion[] {
+/**
+ * Distinct questions of a suite about the evaluation half: `atMost` of them, or all that 1,000 draws in a row find (of a world of
+ * the usual size some 300 of popqa's kind, more of the others); a smaller number gives the first of them.
+ */
+export function evaluationQuestions(world: World, suite: Suite, atMost: number): WorldQuestion[] {
   return distinct(
     world,
     'evaluation',
     new Random(streamKey('world', world.seed, 'evaluation', suite)),
-    count,
+    atMost,
     () => suite,
   );
 }
@@ -78,10 +81,15 @@ export function trainingQuestions(
   const random = new Random(streamKey('world', world.seed, 'training'));
   const mix: readonly Kind[] = hops.map((length) => TRAINING_KIND[length]);
   let kinds: Kind[] = [];
-  return distinct(world, 'training', random, count, (index) => {
+  const questions = distinct(world, 'training', random, count, (index) => {
     if (index % mix.length === 0) kinds = random.shuffle(mix);
     return kinds[index % mix.length]!;
   });
+  if (questions.length < count)
+    throw new RangeError(
+      `world ${world.seed} has about ${questions.length} distinct training questions, ${count} were asked for`,
+    );
+  return questions;
 }
 
 const WARMUP_MIX: readonly (readonly [Kind, number])[] = [
@@ -104,25 +112,22 @@ export function warmupQuestion(world: World, random: Random): WorldQuestion {
   return drawerOf(kind, random)(world, half, kind, random);
 }
 
-/** Draws until there are `count` questions with distinct ids; throws RangeError when the world has too few. */
+/** Draws until there are `atMost` questions with distinct ids, or 1,000 draws in a row have found no new one. */
 function distinct(
   world: World,
   half: Half,
   random: Random,
-  count: number,
+  atMost: number,
   kindOf: (index: number) => Kind,
 ): WorldQuestion[] {
   const found = new Map<string, WorldQuestion>();
-  while (found.size < count) {
+  while (found.size < atMost) {
     const index = found.size;
     const kind = kindOf(index);
     // Chosen once for each question: draws that repeat an earlier question must not favour the larger space of comparisons.
     const draw = drawerOf(kind, random);
     for (let attempt = 0; found.size === index; attempt++) {
-      if (attempt === 1000)
-        throw new RangeError(
-          `world ${world.seed} has about ${index} distinct ${half} questions, ${count} were asked for`,
-        );
+      if (attempt === 1000) return [...found.values()];
       const question = draw(world, half, kind, random);
       if (!found.has(question.id)) found.set(question.id, question);
     }

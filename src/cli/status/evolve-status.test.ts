@@ -38,7 +38,16 @@ it('tells stage, step, time left, figures and pace', () => {
   take();
   clock.seconds = 23;
   clock.tokens = 30_000;
-  const metrics = { stage: 'grpo-1', step: 3, reward: 0.5, searches: 2.25, entropy: 0.4321, kl: null, loss: -0.001 };
+  const metrics = {
+    stage: 'grpo-1',
+    step: 3,
+    reward: 0.5,
+    exactMatch: 0.5,
+    searches: 2.25,
+    entropy: 0.4321,
+    kl: null,
+    loss: -0.001,
+  };
   status.see({ kind: 'step', stage: 'grpo-1', step: 3, steps: 30, metrics });
   expect(take()).toBe(
     '[0:23] stage 2/13 grpo-1, step 3 of 30, 25 %, 1:35 left, ' +
@@ -51,9 +60,13 @@ it('tells stage, step, time left, figures and pace', () => {
   clock.seconds = 43;
   status.see({ kind: 'training', stage: 'grpo-1', done: 3, total: 12 });
   expect(take()).toContain('step 3 of 30, training 3 of 12, ');
+  clock.seconds = 53;
+  // A reward that is not exact match is told apart from it.
+  status.see({ kind: 'step', stage: 'grpo-1', step: 3, steps: 30, metrics: { ...metrics, reward: -0.25 } });
+  expect(take()).toMatch(/reward -0\.25, exact match 0\.500, searches/);
 
-  status.see({ kind: 'note', text: 'gate-1 is closed' });
-  expect(take()).toBe('note: gate-1 is closed\n');
+  status.see({ kind: 'note', text: 'something happened' });
+  expect(take()).toBe('note: something happened\n');
   status.see({ kind: 'stage', stage: 'evaluate-grpo-1', index: 2, stages: 13 });
   expect(take()).toMatch(/stage 3\/13 evaluate-grpo-1, 25 %/);
 });

@@ -10,8 +10,8 @@ export interface TokenMeter {
 
 export function meterTokens(policy: Policy): TokenMeter {
   let tokens = 0;
-  const sample: Policy['sample'] = async (request, signal) => {
-    const result = await policy.sample(request, signal);
+  const sample: Policy['sample'] = async (...args) => {
+    const result = await policy.sample(...args);
     tokens += result.ids.length;
     return result;
   };

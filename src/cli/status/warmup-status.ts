@@ -15,13 +15,16 @@ export class WarmUpStatus {
     switch (event.kind) {
       case 'start': {
         const resumed = event.resumedAt > 0 ? `, continued at step ${event.resumedAt}` : '';
-        this.#area.print(`${event.parameters.toLocaleString('en')} parameters, ${event.steps} steps${resumed}`);
+        const size = event.parameters === null ? '' : `${event.parameters.toLocaleString('en')} parameters, `;
+        this.#area.print(`${size}${event.steps} steps${resumed}`);
         break;
       }
       case 'step': {
         const { phase, step, steps, loss, tokensPerSecond, secondsLeft } = event;
-        this.#smoothLoss = this.#smoothLoss === undefined ? loss : 0.95 * this.#smoothLoss + 0.05 * loss;
-        const figures = `loss ${this.#smoothLoss.toFixed(3)}  ${Math.round(tokensPerSecond).toLocaleString('en')} tokens/s`;
+        if (loss !== null)
+          this.#smoothLoss = this.#smoothLoss === undefined ? loss : 0.95 * this.#smoothLoss + 0.05 * loss;
+        const pace = `${Math.round(tokensPerSecond).toLocaleString('en')} tokens/s`;
+        const figures = this.#smoothLoss === undefined ? pace : `loss ${this.#smoothLoss.toFixed(3)}  ${pace}`;
         const percent = `${Math.floor((100 * step) / steps)} %`;
         const left = `${clock(secondsLeft)} left`;
         this.#area.show({

@@ -9,7 +9,13 @@ import { UserError } from '../../base/errors.ts';
 import { Random } from '../../base/random.ts';
 import { writeModel } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
-import type { AdamWStep, PolicyGradientSequence, Sample, SampleRequest } from '../../policy/policy.ts';
+import {
+  type AdamWStep,
+  DRY_STEP,
+  type PolicyGradientSequence,
+  type Sample,
+  type SampleRequest,
+} from '../../policy/policy.ts';
 import { type OnnxPolicy, openPolicy, openPolicyDirectory } from './engine.ts';
 import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
 import { randomWeights } from './training/reference.testing.ts';
@@ -101,27 +107,26 @@ describe('the embedded engine', () => {
     const samples = await Promise.all(requests.map((one) => policy.sample(one)));
     const sequences = samples.map((sample, i) => praised(requests[i]!.prompt, sample));
     for (const [i, { advantages }] of sequences.entries()) advantages.fill(i - 1);
-    await policy.accumulate({
-      loss: 'policy-gradient',
+    const batch = {
+      loss: 'policy-gradient' as const,
       sequences,
       clipLow: 0.2,
       clipHigh: 0.2,
       klCoefficient: 0,
       denominator: 36,
-    });
-    await policy.step(adamw);
+    };
+    await policy.train([batch], adamw);
   }
 
   it('says what it is', () => {
     expect(policy.info).toEqual({
       engine: 'onnx',
-      family: 'qwen2',
       parameters: layoutOf(config).total,
       vocabulary: 30,
       contextLength: 64,
       threads: 1,
-      decodeBits: 32,
     });
+    expect(policy.capabilities).toMatchObject({ deterministic: true, sampler: 'exact', topLogprobs: 30 });
   });
 
   it('samples with the log-probabilities that training computes: the first ratio is 1', async () => {
@@ -137,14 +142,11 @@ describe('the embedded engine', () => {
     for (const [i, { logprobs }] of samples.entries())
       for (const [n, logprob] of logprobs.entries()) expect(streams[i]![3 + n]).toBeCloseTo(logprob, 5);
     const other = await open();
-    const { metrics, tokens } = await other.accumulate({
-      loss: 'policy-gradient',
-      sequences,
-      clipLow: 0.2,
-      clipHigh: 0.2,
-      klCoefficient: 0,
-      denominator: 1,
-    });
+    const { losses } = await other.train(
+      [{ loss: 'policy-gradient', sequences, clipLow: 0.2, clipHigh: 0.2, klCoefficient: 0, denominator: 1 }],
+      DRY_STEP,
+    );
+    const { metrics, tokens } = losses[0]!;
     expect(tokens).toBe(samples.reduce((sum, { ids }) => sum + ids.length, 0));
     expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
   });
@@ -165,16 +167,12 @@ describe('the embedded engine', () => {
       const trained = await openPlace(place);
       const asked = request({ maxTokens: 40 });
       const before = await trained.sample(asked);
-      const { metrics } = await trained.accumulate({
-        loss: 'policy-gradient',
-        sequences: [praised(asked.prompt, before)],
-        clipLow: 0.2,
-        clipHigh: 0.2,
-        klCoefficient: 0,
-        denominator: 1,
-      });
-      expect(metrics.maxRatioDeviation).toBeLessThan(1e-5);
-      await trained.step(adamw);
+      const sequences = [praised(asked.prompt, before)];
+      const { losses } = await trained.train(
+        [{ loss: 'policy-gradient', sequences, clipLow: 0.2, clipHigh: 0.2, klCoefficient: 0, denominator: 1 }],
+        adamw,
+      );
+      expect(losses[0]!.metrics.maxRatioDeviation).toBeLessThan(1e-5);
       const after = await trained.sample(asked);
       expect(after).not.toEqual(before);
       await trained.save(saved);
@@ -186,7 +184,7 @@ describe('the embedded engine', () => {
     const weights = namedWeights(randomWeights(config, [1, 1]));
     const own = await openPolicy({ config, weights, pieces, threads: 1, decodeBits });
     policies.push(own);
-    expect(own.info.decodeBits).toBe(decodeBits);
+    expect(own.capabilities.sampler).toBe('approximate');
     const { ids, logprobs } = await own.sample(request());
     const sequence = [1, 2, 3, ...ids];
     const [exact] = await policy.logprobs([sequence], 'present');
@@ -225,7 +223,7 @@ describe('the embedded engine', () => {
     const place = path.join(folder, `adapter-${adapter}`);
     await interrupted.save(place);
     const resumed = await open([9, 9]);
-    await resumed.restore(place);
+    await resumed.restore(place, { optimizer: 'kept' });
     for (const n of [1, 2, 3, 4]) await train(straight, n);
     for (const n of [3, 4]) await train(resumed, n);
     expect(await resumed.sample(request({ maxTokens: 50 }))).toEqual(await straight.sample(request({ maxTokens: 50 })));
@@ -236,7 +234,7 @@ describe('the embedded engine', () => {
       await one.save(path.join(folder, name));
     for (const file of ['model.safetensors', 'optimizer.safetensors', ...(adapter ? ['adapter.safetensors'] : [])])
       expect(readFileSync(path.join(folder, 'a', file)).equals(readFileSync(path.join(folder, 'b', file)))).toBe(true);
-    await expect(resumed.restore(path.join(folder, 'none'))).rejects.toThrow(UserError);
+    await expect(resumed.restore(path.join(folder, 'none'), { optimizer: 'kept' })).rejects.toThrow(UserError);
   });
 
   it('keeps to the order of calls that nobody waited for', async () => {
@@ -247,24 +245,20 @@ describe('the embedded engine', () => {
       sequences: [{ ids: [1, 2, 3, 4], weights: new Float32Array(4).fill(1) }],
       denominator: 1,
     };
-    const results = [own.accumulate(batch), own.step(adamw)];
+    const result = own.train([batch], adamw);
     const after = own.sample(request({ maxTokens: 40 }));
     expect(await before).toEqual(await waited.sample(request({ maxTokens: 40 })));
-    await waited.accumulate(batch);
-    await waited.step(adamw);
+    await waited.train([batch], adamw);
     expect(await after).toEqual(await waited.sample(request({ maxTokens: 40 })));
-    await Promise.all(results);
+    await result;
   });
 
   it('counts what it does', async () => {
     const own = await open();
     await own.sample(request({ maxTokens: 5 }));
     await own.logprobs([[1, 2, 3]], 'present');
-    await own.accumulate({
-      loss: 'cross-entropy',
-      sequences: [{ ids: [1, 2], weights: new Float32Array(2) }],
-      denominator: 1,
-    });
+    const sequences = [{ ids: [1, 2], weights: new Float32Array(2) }];
+    await own.train([{ loss: 'cross-entropy', sequences, denominator: 1 }], DRY_STEP);
     const statistics = await own.statistics();
     expect(statistics).toMatchObject({ sampledTokens: 5, prefilledTokens: 2, scoredTokens: 3, trainedTokens: 2 });
     for (const seconds of [statistics.sampleSeconds, statistics.trainSeconds, statistics.scoreSeconds])
@@ -273,7 +267,7 @@ describe('the embedded engine', () => {
 
   it('aborts a sample and releases sessions', async () => {
     const controller = new AbortController();
-    const sample = policy.sample(request({ maxTokens: 60, session: 's' }), controller.signal);
+    const sample = policy.sample(request({ maxTokens: 60, session: 's' }), controller);
     controller.abort(new Error('too slow'));
     await expect(sample).rejects.toThrow('too slow');
     policy.release('s');
@@ -319,10 +313,10 @@ describe('the embedded engine', () => {
     const controller = new AbortController();
     const { signal } = controller;
     const progress: number[][] = [];
-    await own.accumulate(batch(1), { signal, onProgress: (...now) => progress.push(now) });
+    await own.train([batch(1)], DRY_STEP, { signal, onProgress: (...now) => progress.push(now) });
     expect(progress).toEqual([[1, 1]]);
     const [training, scoring] = [
-      own.accumulate(batch(2000), { signal }),
+      own.train([batch(2000)], adamw, { signal }),
       own.logprobs(
         Array.from({ length: 2000 }, () => ids),
         'present',
@@ -332,8 +326,11 @@ describe('the embedded engine', () => {
     setTimeout(() => controller.abort(new Error('enough')), 20);
     for (const result of await Promise.allSettled([training, scoring]))
       expect(result).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
-    expect(await own.step(adamw)).toMatchObject({ gradientNorm: 0 });
-    expect(await own.accumulate(batch(1))).toMatchObject({ tokens: 59 });
+    expect(await own.train([], adamw)).toMatchObject({ losses: [], update: { gradientNorm: 0 } });
+    expect(await own.train([batch(1)], DRY_STEP)).toMatchObject({
+      losses: [{ tokens: 59 }],
+      update: { skipped: true },
+    });
   });
 
   it('refuses weights that do not fit the configuration', async () => {

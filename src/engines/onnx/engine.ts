@@ -4,15 +4,20 @@ import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
 import { type SharedFloats, sharedFloats } from '../../onnx/shared-floats.ts';
 import { WorkerClient } from '../../onnx/worker-client.ts';
-import type {
-  CallOptions,
-  LossBatch,
-  LossResult,
-  Policy,
-  PolicyInfo,
-  Sample,
-  SampleRequest,
-  TokenIds,
+import {
+  type AdamWStep,
+  type CallOptions,
+  type Capabilities,
+  DIVERGENCES,
+  type LossBatch,
+  type Policy,
+  type PolicyInfo,
+  type Sample,
+  type SampleOptions,
+  type SampleRequest,
+  type SoftTargets,
+  type TokenIds,
+  type TopLogprobs,
 } from '../../policy/policy.ts';
 import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
 import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
@@ -68,9 +73,13 @@ export async function openPolicyDirectory(
 ): Promise<OnnxPolicy> {
   const config = await readConfig(folder);
   const layout = layoutOf(config);
-  const flat = sharedFloats(layout.total);
-  await readWeights(folder, config, (name) => viewOf(layout, flat, name));
-  return open(config, flat, pieces, options);
+  // Not before the weights bear the configuration out.
+  let flat: SharedFloats | undefined;
+  await readWeights(folder, config, (name) => {
+    flat ??= sharedFloats(layout.total);
+    return viewOf(layout, flat, name);
+  });
+  return open(config, flat!, pieces, options);
 }
 
 /** Opens a model of this shape with made-up weights, which compute as fast as any and mean nothing. */
@@ -90,32 +99,46 @@ async function open(
 ): Promise<OnnxPolicy> {
   const info: PolicyInfo = {
     engine: 'onnx',
-    family: config.family,
     parameters: weights.length,
     vocabulary: config.vocabulary,
     contextLength: config.contextLength,
     threads,
-    decodeBits,
+  };
+  const capabilities: Capabilities = {
+    deterministic: true,
+    sampler: decodeBits === 32 ? 'exact' : 'approximate',
+    dryRun: true,
+    divergences: DIVERGENCES,
+    pointwiseClip: true,
+    softTargets: 'signed',
+    topLogprobs: config.vocabulary,
+    frozen: 'any',
+    adapter: 'attachable',
+    optimizer: { fresh: true, clip: true, betasPerStep: true, gradientNorm: true },
+    checkpoints: 'files',
   };
   const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
   const client = new WorkerClient<Verbs>(script, setup);
   await client.ready();
-  return new OnnxPolicy(info, client);
+  return new OnnxPolicy(info, capabilities, client);
 }
 
 export class OnnxPolicy implements Policy {
   readonly info: PolicyInfo;
+  readonly capabilities: Capabilities;
   readonly #client: WorkerClient<Verbs>;
 
-  constructor(info: PolicyInfo, client: WorkerClient<Verbs>) {
+  constructor(info: PolicyInfo, capabilities: Capabilities, client: WorkerClient<Verbs>) {
     this.info = info;
+    this.capabilities = capabilities;
     this.#client = client;
   }
 
-  sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {
-    return this.#client.call('sample', [request], signal);
+  sample(request: SampleRequest, { signal, onTokens }: SampleOptions = {}): Promise<Sample> {
+    const onTold = onTokens && ((...ids: number[]) => onTokens(ids));
+    return this.#client.call('sample', [request, onTokens !== undefined], signal, { onTold });
   }
 
   release(session: string): void {
@@ -125,21 +148,27 @@ export class OnnxPolicy implements Policy {
   logprobs(
     sequences: readonly TokenIds[],
     weights: 'present' | 'frozen',
-    watch?: CallOptions,
+    { signal, onProgress }: CallOptions = {},
   ): Promise<Float32Array[]> {
-    return this.#client.call('logprobs', [sequences, weights], watch?.signal, watch);
+    return this.#client.call('logprobs', [sequences, weights], signal, { onTold: onProgress });
   }
 
-  accumulate(batch: LossBatch, watch?: CallOptions): Promise<LossResult> {
-    return this.#client.call('accumulate', [batch], watch?.signal, { ...watch, rejects: 'when stopped' });
+  topLogprobs(
+    sequences: readonly Pick<SoftTargets, 'ids' | 'start'>[],
+    k: number,
+    weights: 'present' | 'frozen',
+    { signal, onProgress }: CallOptions = {},
+  ): Promise<TopLogprobs[]> {
+    return this.#client.call('topLogprobs', [sequences, k, weights], signal, { onTold: onProgress });
   }
 
-  step(...args: Parameters<Verbs['step']>): ReturnType<Verbs['step']> {
-    return this.#client.call('step', args);
-  }
-
-  resetOptimizer(): Promise<void> {
-    return this.#client.call('resetOptimizer', []);
+  /** Weights and optimiser are untouched when it rejects. */
+  train(
+    batches: readonly LossBatch[],
+    step: AdamWStep,
+    { signal, onProgress }: CallOptions = {},
+  ): ReturnType<Policy['train']> {
+    return this.#client.call('train', [batches, step], signal, { onTold: onProgress, rejects: 'when stopped' });
   }
 
   freeze(): Promise<void> {
@@ -158,9 +187,12 @@ export class OnnxPolicy implements Policy {
     return this.#client.call('save', [folder]);
   }
 
-  restore(folder: string): Promise<void> {
-    return this.#client.call('restore', [folder]);
+  restore(...args: Parameters<Policy['restore']>): Promise<void> {
+    return this.#client.call('restore', args);
   }
+
+  /** A saved folder is all that there is. */
+  async discard(_folder: string): Promise<void> {}
 
   /** Running totals of tokens and seconds. */
   statistics(): Promise<EngineStatistics> {

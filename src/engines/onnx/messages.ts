@@ -1,7 +1,16 @@
 /** What the engine's thread and its further threads are asked to do, and what they are started with. */
 
 import type { SharedFloats } from '../../onnx/shared-floats.ts';
-import type { LossBatch, LossResult, Policy, Sample, SampleRequest, TokenIds } from '../../policy/policy.ts';
+import type {
+  AdamWStep,
+  LossBatch,
+  Policy,
+  Sample,
+  SampleRequest,
+  SoftTargets,
+  TokenIds,
+  TopLogprobs,
+} from '../../policy/policy.ts';
 import type { DecodeBits } from './model/decode-graph.ts';
 import type { ModelConfig } from './model/parameters.ts';
 import type { Shard } from './training/adamw.ts';
@@ -21,21 +30,25 @@ export interface SamplingTotals {
 
 /** Running totals since the engine was opened. */
 export interface EngineStatistics extends SamplingTotals {
-  /** Tokens of the sequences given to `accumulate` (of a pair: those of both sides). */
+  /** Tokens of the sequences given to `train` (of a pair: those of both sides), and the time spent on it. */
   readonly trainedTokens: number;
-  /** Spent on `accumulate` and `step`. */
   readonly trainSeconds: number;
-  /** Tokens of the sequences given to `logprobs`, and the time spent on it. */
+  /** Tokens of the sequences given to `logprobs` and `topLogprobs`, and the time spent on them. */
   readonly scoredTokens: number;
   readonly scoreSeconds: number;
 }
 
 /** What the worker does, by name. */
-export interface Verbs
-  extends Pick<Policy, 'step' | 'resetOptimizer' | 'freeze' | 'attachAdapter' | 'mergeAdapter' | 'save' | 'restore'> {
-  sample(request: SampleRequest): Promise<Sample>;
+export interface Verbs extends Pick<Policy, 'freeze' | 'attachAdapter' | 'mergeAdapter' | 'save' | 'restore'> {
+  /** @param along tells all new tokens so far, as they come */
+  sample(request: SampleRequest, along: boolean): Promise<Sample>;
   logprobs(sequences: readonly TokenIds[], weights: 'present' | 'frozen'): Promise<Float32Array[]>;
-  accumulate(batch: LossBatch): Promise<LossResult>;
+  topLogprobs(
+    sequences: readonly Pick<SoftTargets, 'ids' | 'start'>[],
+    k: number,
+    weights: 'present' | 'frozen',
+  ): Promise<TopLogprobs[]>;
+  train(batches: readonly LossBatch[], step: AdamWStep): ReturnType<Policy['train']>;
   statistics(): Promise<EngineStatistics>;
 }
 

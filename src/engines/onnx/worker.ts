@@ -3,13 +3,13 @@
  * process's servers and timers.
  *
  * Order: training verbs run one after another as they arrive, and samples among themselves in batches. Both kinds may
- * take turns, except that a verb that changes the weights (step, attach, merge, restore) waits for the samples asked
+ * take turns, except that what changes the weights (a training's step, attach, merge, restore) waits for the samples asked
  * for before it and holds back those asked for after it. Samples end by themselves, so this cannot block for ever.
  */
 import { workerData } from 'node:worker_threads';
 import { useGuard } from '../../onnx/native-guard.ts';
 import { serve } from '../../onnx/serve.ts';
-import type { LossBatch, TokenIds } from '../../policy/policy.ts';
+import type { AdamWStep, CallOptions, LossBatch, LossResult, Policy, TokenIds } from '../../policy/policy.ts';
 import { Decoder } from './decoding/decoder.ts';
 import { Samplers, samplerPlan } from './decoding/samplers.ts';
 import { Scheduler } from './decoding/scheduler.ts';
@@ -25,7 +25,7 @@ const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers),
 const workerThreads = new WorkerThreads(setup);
 const trainer = new Trainer(config, weights, { threads, workerThreads });
 const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
-const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, workerThreads);
+const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, workerThreads, pieces);
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
 /** Settles when all training verbs so far have ended. */
@@ -49,6 +49,24 @@ function changing<T>(work: () => T | Promise<T>): Promise<T> {
   return result;
 }
 
+/** Samples go on beside the gradients; only the step holds them back. */
+function train(batches: readonly LossBatch[], step: AdamWStep, watch: CallOptions): ReturnType<Policy['train']> {
+  const gradients = inTurn(async () => {
+    const losses: LossResult[] = [];
+    for (const batch of batches) {
+      totals.trainedTokens += tokens(sequencesOf(batch));
+      losses.push(await timed('trainSeconds', () => trainer.accumulate(batch, watch)));
+    }
+    return losses;
+  });
+  return changing(async () => {
+    const losses = await gradients;
+    if (watch.signal?.aborted) trainer.dropGradient();
+    watch.signal?.throwIfAborted();
+    return { losses, update: await timed('trainSeconds', () => trainer.step(step)) };
+  });
+}
+
 async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | Promise<T>): Promise<T> {
   const started = performance.now();
   try {
@@ -60,24 +78,25 @@ async function timed<T>(kind: 'trainSeconds' | 'scoreSeconds', work: () => T | P
 
 serve<Verbs>(
   {
-    sample: (request, signal) => samplers.sample(request, signal),
+    sample: (request, along, signal, tell) =>
+      samplers.sample(request, { signal, ...(along && { onTokens: (ids) => tell(...ids) }) }),
     logprobs: (sequences, which, signal, onProgress) =>
       inTurn(() => {
         totals.scoredTokens += tokens(sequences);
         return timed('scoreSeconds', () => trainer.logprobs(sequences, which, { signal, onProgress }));
       }),
-    accumulate: (batch, signal, onProgress) =>
+    topLogprobs: (sequences, k, which, signal, onProgress) =>
       inTurn(() => {
-        totals.trainedTokens += tokens(sequencesOf(batch));
-        return timed('trainSeconds', () => trainer.accumulate(batch, { signal, onProgress }));
+        totals.scoredTokens += tokens(sequences.map(({ ids }) => ids));
+        return timed('scoreSeconds', () => trainer.topLogprobs(sequences, k, which, { signal, onProgress }));
       }),
-    step: (settings) => changing(() => timed('trainSeconds', () => trainer.step(settings))),
-    resetOptimizer: () => inTurn(() => trainer.resetOptimizer()),
+    train: (batches, step, signal, onProgress) => train(batches, step, { signal, onProgress }),
     freeze: () => inTurn(() => trainer.freeze()),
     attachAdapter: (adapter) => changing(() => trainer.attachAdapter(adapter)),
     mergeAdapter: () => changing(() => trainer.mergeAdapter()),
     save: (folder) => inTurn(() => writeSnapshot(folder, config, trainer.state())),
-    restore: (folder) => changing(async () => trainer.restore(await readSnapshot(folder, config))),
+    restore: (folder, { optimizer }) =>
+      changing(async () => trainer.restore(await readSnapshot(folder, config, optimizer))),
     statistics: async () => ({ ...(await samplers.totals()), ...totals }),
   },
   { release: (session) => samplers.release(session) },

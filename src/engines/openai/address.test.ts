@@ -8,6 +8,8 @@ describe('the address of a served model', () => {
     ['http://127.0.0.1:8000', 'http://127.0.0.1:8000/v1', undefined],
     ['https://host.example/openai/v1/#Qwen/Qwen2.5-3B', 'https://host.example/openai/v1', 'Qwen/Qwen2.5-3B'],
     ['http://localhost:11434/v1#qwen2.5:3b', 'http://localhost:11434/v1', 'qwen2.5:3b'],
+    ['http://host/v1/chat/completions#m', 'http://host/v1', 'm'],
+    ['http://host/v1/completions/', 'http://host/v1', undefined],
   ])('reads %s', (spec, url, model) => {
     expect(parseAddress(spec)).toEqual({ url, model });
   });

@@ -24,7 +24,8 @@ export function parseAddress(spec: string): ServedAddress {
     });
   if (url.search !== '')
     throw new UserError(`${url.origin}: an address with "${url.search}" is not supported`, expected);
-  const path = url.pathname.replace(/\/+$/, '');
+  // The address of the very request is what documents of servers show; it names the same server.
+  const path = url.pathname.replace(/\/+$/, '').replace(/\/(?:chat\/)?completions$/, '');
   const model = decodeURIComponent(url.hash.slice(1));
   // Every server of this kind has its interface under /v1; the bare host is what people type.
   return { url: url.origin + (path === '' ? '/v1' : path), model: model === '' ? undefined : model };

@@ -1,4 +1,4 @@
-/** Reads one streamed reply, of a chat or of a raw completion, event by event. Only a finished reply is a reply. */
+/** Puts a reply together, of a chat or of a raw completion, streamed or whole. Only a finished reply is a reply. */
 import { z } from 'zod';
 import type { TextReply, TextRequest } from '../../policy/text-model.ts';
 import { endOfStop } from '../stop-strings.ts';
@@ -9,28 +9,50 @@ export class BrokenReply extends Error {
   override readonly name = 'BrokenReply';
 }
 
+/** More than any model writes in a turn: a server that goes on for ever does not fill the memory. */
+const LONGEST_REPLY = 4_000_000;
+
 const matched = z.union([z.string(), z.number()]).nullish();
 
-const eventSchema = z.looseObject({
-  choices: z
-    .array(
+/** Text, or a list of parts of which some are text and some are thinking (Mistral). Other parts are passed over. */
+const content = z
+  .union([
+    z.string(),
+    z.array(
       z.looseObject({
-        /** Of a chat; thinking kept apart is called reasoning_content (SGLang, llama.cpp) or reasoning (vLLM, Ollama). */
-        delta: z
-          .looseObject({
-            content: z.string().nullish(),
-            reasoning_content: z.string().nullish(),
-            reasoning: z.string().nullish(),
-          })
-          .nullish(),
-        /** Of a raw completion. */
+        type: z.string().nullish(),
         text: z.string().nullish(),
-        finish_reason: z.string().nullish(),
-        stop_reason: matched,
-        matched_stop: matched,
+        thinking: z.union([z.string(), z.array(z.looseObject({ text: z.string().nullish() }))]).nullish(),
       }),
-    )
-    .default([]),
+    ),
+  ])
+  .nullish();
+
+const message = z
+  .looseObject({
+    content,
+    /** Thinking kept apart: reasoning_content (SGLang, llama.cpp, LM Studio) or reasoning (vLLM, Ollama). */
+    reasoning_content: z.string().nullish(),
+    reasoning: z.string().nullish(),
+  })
+  .nullish();
+
+const choiceSchema = z.looseObject({
+  /** Absent in servers that never give more than one. */
+  index: z.int().nullish(),
+  /** Of a streamed chat. */
+  delta: message,
+  /** Of a chat that came whole. */
+  message,
+  /** Of a raw completion. */
+  text: z.string().nullish(),
+  finish_reason: z.string().nullish(),
+  stop_reason: matched,
+  matched_stop: matched,
+});
+
+const eventSchema = z.looseObject({
+  choices: z.array(choiceSchema).nullish(),
   usage: z
     .looseObject({ prompt_tokens: z.int().nonnegative(), completion_tokens: z.int().nonnegative() })
     .nullish()
@@ -41,16 +63,18 @@ const eventSchema = z.looseObject({
 type Listeners = Pick<TextRequest, 'stop' | 'onText' | 'onReasoning'>;
 
 /**
- * Puts a reply together. It ends at the first stop string even where the server goes on, and the stop string that a server
- * dropped is put back.
- * @throws BrokenReply when the stream ends before a finish_reason, or says what no reply should say
+ * It ends at the first stop string even where the server goes on, and the stop string that a server dropped is put back.
+ * @throws BrokenReply when the events end before a finish_reason, or say what no reply should say
  */
 export async function readReply(
   events: AsyncIterable<unknown>,
   { stop, onText, onReasoning }: Listeners,
 ): Promise<TextReply> {
   let [text, reasoning] = ['', ''];
-  let finish: TextReply['finish'] | undefined;
+  /** Cut at a stop string: what a server sends behind it is dropped. */
+  let cut = false;
+  /** What the server said of the end; the last word counts, since some say it with every piece. */
+  let said: z.infer<typeof choiceSchema> | undefined;
   let usage: z.infer<typeof eventSchema>['usage'];
 
   const longestStop = Math.max(1, ...stop.map((string) => string.length));
@@ -58,32 +82,42 @@ export async function readReply(
     text += piece;
     if (piece !== '') onText?.(piece);
   };
+  const think = (piece: string) => {
+    reasoning += piece;
+    if (piece !== '') onReasoning?.(piece);
+  };
   for await (const value of events) {
     const parsed = eventSchema.safeParse(value);
     if (!parsed.success) throw new BrokenReply(`an event of another form (${z.prettifyError(parsed.error)})`);
     usage = parsed.data.usage ?? usage;
-    const [choice] = parsed.data.choices;
-    if (choice === undefined || finish !== undefined) continue;
+    // Only one reply was asked for; a server may send others beside it.
+    const choice = parsed.data.choices?.find(({ index }) => (index ?? 0) === 0);
+    if (choice === undefined || cut) continue;
 
-    const thought = choice.delta?.reasoning_content ?? choice.delta?.reasoning ?? '';
-    reasoning += thought;
-    if (thought !== '') onReasoning?.(thought);
-    const piece = choice.delta?.content ?? choice.text ?? '';
+    const written = choice.delta ?? choice.message;
+    const parts = partsOf(written?.content);
+    think(written?.reasoning_content || written?.reasoning || parts.thinking);
+    const piece = parts.text || choice.text || '';
+    if (text.length + reasoning.length + piece.length > LONGEST_REPLY)
+      throw new BrokenReply(`a reply of more than ${LONGEST_REPLY.toLocaleString('en')} characters`);
     // A stop string may begin in an earlier piece, but no further back than its own length.
     const before = text.slice(-longestStop);
     const end = endOfStop(before + piece, stop);
     say(end === undefined ? piece : piece.slice(0, end - before.length));
-    if (end !== undefined) {
-      finish = 'stop';
-      // A server that has sent a stop string may not know that it was to stop; leaving the loop hangs up.
-      if (choice.finish_reason == null) break;
-    } else if (choice.finish_reason != null) {
-      finish = finishOf(choice.finish_reason);
-      const told = choice.stop_reason === undefined ? choice.matched_stop : choice.stop_reason;
-      if (finish === 'stop') say(droppedStop(text, stop, told) ?? '');
-    }
+    cut = end !== undefined;
+    // Some servers say "" where nothing has ended.
+    if (choice.finish_reason) said = choice;
+    // A server that has sent a stop string may not know that it was to stop; leaving the loop hangs up.
+    else if (cut) break;
   }
-  if (finish === undefined) throw new BrokenReply('the stream ended before the reply was finished');
+  if (!cut && said === undefined) throw new BrokenReply('the stream ended before the reply was finished');
+  const finish = cut ? 'stop' : finishOf(said!.finish_reason!);
+  if (finish === 'stop' && !cut) {
+    const told = said!.stop_reason === undefined ? said!.matched_stop : said!.stop_reason;
+    // What the model has only thought of ends in its thoughts: a tag in them does nothing.
+    if (text.trim() === '' && reasoning !== '') think(droppedStop(reasoning, stop, told) ?? '');
+    else say(droppedStop(text, stop, told) ?? '');
+  }
   return {
     text,
     ...(reasoning === '' ? {} : { reasoning }),
@@ -93,8 +127,22 @@ export async function readReply(
   };
 }
 
+function partsOf(value: z.infer<typeof content>): { text: string; thinking: string } {
+  if (typeof value !== 'object' || value === null) return { text: value ?? '', thinking: '' };
+  const thinking = value.map((part) =>
+    typeof part.thinking === 'string' ? part.thinking : (part.thinking ?? []).map(({ text }) => text ?? '').join(''),
+  );
+  return { text: value.map(({ text }) => text ?? '').join(''), thinking: thinking.join('') };
+}
+
+/** The servers' words for the two ends that a reply may come to, in lower case. */
+const stops = ['stop', 'eos', 'eos_token', 'stop_token', 'stop_sequence', 'end_turn', 'end_of_turn', 'complete'];
+const lengths = ['length', 'max_tokens', 'max_output_tokens', 'max_length', 'model_length'];
+
 function finishOf(reason: string): TextReply['finish'] {
-  if (reason === 'stop' || reason === 'length') return reason;
+  const word = reason.toLowerCase();
+  if (stops.includes(word)) return 'stop';
+  if (lengths.includes(word)) return 'length';
   // content_filter, tool_calls, abort, error: what was written is not what the model would have written.
   throw new BrokenReply(`the reply was ended by "${reason}"`);
 }

@@ -109,13 +109,6 @@ describe('a served model', () => {
     expect(thoughts.join('')).toBe('say <search> no </search>');
   });
 
-  it('takes a prompt that does not fit for a full context', async () => {
-    const message = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens";
-    const { model, server } = await serve(() => ({ fault: 'status', status: 400, message }));
-    expect(await model.complete(request)).toEqual({ text: '', finish: 'length', promptTokens: null, newTokens: null });
-    expect(server.asked).toHaveLength(1);
-  });
-
   const once =
     (fault: Reply): Script =>
     ({ attempt }) =>
@@ -158,16 +151,17 @@ describe('a served model', () => {
   it('does not tell a broken reply twice to somebody who reads along', async () => {
     const { model, server } = await serve(once({ fault: 'cut', text }));
     const pieces: string[] = [];
-    await expect(model.complete({ ...request, onText: (piece) => pieces.push(piece) })).rejects.toThrow(/broken reply/);
+    await expect(model.complete({ ...request, onText: (piece) => pieces.push(piece) })).rejects.toThrow(
+      /broken reply: /,
+    );
     expect(pieces.join('')).toBe(text);
     expect(server.asked).toHaveLength(1);
   });
 
   it.each([
-    ['a web page', { fault: 'content-type' }, /answered with text\/html, expected text\/event-stream/],
+    ['a web page', { fault: 'content-type' }, /answered with text\/html, expected text\/event-stream: .*Sign in/],
     ['401', { fault: 'status', status: 401, message: 'wrong key k-123' }, /401 wrong key …/],
     ['404', { fault: 'status', status: 404, message: 'no such model' }, /404 no such model/],
-    ['400', { fault: 'status', status: 400, message: 'seed: unknown parameter' }, /400 seed: unknown parameter/],
   ] as [string, Reply, RegExp][])('does not ask again after %s', async (_, fault, message) => {
     const { model, server } = await serve(() => fault, { apiKey: 'k-123' });
     await expect(model.complete(request)).rejects.toThrow(message);

@@ -1,16 +1,20 @@
 /**
  * A model behind any OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, LM Studio, and hosted ones.
  *
- * Messages go to /chat/completions, a raw prompt to /completions. Replies are always streamed, so that a server that has
- * died is told from one that is thinking. Refused and failed requests are repeated by the `openai` package (408, 409, 429,
- * 5xx, connection errors; Retry-After kept up to a minute), broken replies here; a broken reply is never a short answer.
+ * Messages go to /chat/completions, a raw prompt to /completions. Replies are asked for as streams, so that a server that has
+ * died is told from one that is thinking. Failed requests are repeated by the `openai` package (408, 409, 429, 5xx, connection
+ * errors; Retry-After kept up to a minute), broken replies here; what can be done about a refusal is in refusal.ts. Neither a
+ * broken reply nor a refusal is ever a short answer.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { heard } from '../../base/heard.ts';
 import type { TextModel, TextModelInfo, TextReply, TextRequest } from '../../policy/text-model.ts';
 import type { ServedAddress } from './address.ts';
+import { fewerTokens, isRefusal, type OptionalField, refusedField } from './refusal.ts';
+import { NoReply, replyEvents } from './reply-events.ts';
 import { BrokenReply, readReply } from './reply-stream.ts';
 import { Slots } from './slots.ts';
 
@@ -84,7 +88,7 @@ async function onlyModel(client: OpenAI, settings: ServedModelSettings): Promise
     throw new UserError(`${where}: expected a list of models, found something else`, {
       hint: 'Give the base URL (it usually ends in /v1), or name the model behind "#".',
     });
-  const [first, ...more] = list.data.data.map(({ id }) => id);
+  const [first, ...more] = list.data.data.map(({ id }) => heard(id, [settings.apiKey]));
   if (first !== undefined && more.length === 0) return first;
   throw new UserError(
     first === undefined
@@ -99,6 +103,8 @@ export class ServedModel implements TextModel {
   readonly #client: OpenAI;
   readonly #settings: ServedModelSettings;
   readonly #slots: Slots;
+  /** What this server refuses; it is not asked with it again. */
+  readonly #leftOut = new Set<OptionalField>();
   readonly #closed = new AbortController();
 
   constructor(client: OpenAI, model: string, settings: ServedModelSettings) {
@@ -123,25 +129,24 @@ export class ServedModel implements TextModel {
     const deadline = AbortSignal.timeout(1000 * totalSeconds);
     const signal = AbortSignal.any([stopped, deadline]);
     for (let attempt = 0; ; attempt++) {
-      let heard = false;
-      const hear = (listener: ((piece: string) => void) | undefined) => (piece: string) => {
-        heard = true;
+      let told = false;
+      const tell = (listener: ((piece: string) => void) | undefined) => (piece: string) => {
+        told = true;
         listener?.(piece);
       };
-      const listening = { ...request, onText: hear(request.onText), onReasoning: hear(request.onReasoning) };
+      const listening = { ...request, onText: tell(request.onText), onReasoning: tell(request.onReasoning) };
       try {
-        return await this.#attempt(listening, retries - attempt, signal);
+        return await this.#acceptable(listening, retries - attempt, signal);
       } catch (error) {
         stopped.throwIfAborted();
         if (deadline.aborted)
           throw new UserError(`${this.#client.baseURL}: no whole reply within ${totalSeconds} s`, {
             hint: 'Is the server overloaded? Fewer requests at a time may help.',
           });
-        if (isContextOverflow(error)) return { text: '', finish: 'length', promptTokens: null, newTokens: null };
         // Text that somebody has read already cannot be taken back: then the failure is final.
-        const retold = heard && (request.onText ?? request.onReasoning) !== undefined;
+        const retold = told && (request.onText ?? request.onReasoning) !== undefined;
         if (!(error instanceof BrokenReply) || attempt >= retries || retold)
-          throw failure(error, this.#client, this.#settings);
+          throw failure(error, this.#client, this.#settings, attempt);
       }
       // As the package waits: half a second, doubled each time, at most eight, a quarter of it at random.
       const pause = Math.min(8, 0.5 * 2 ** attempt) * (1 - 0.25 * Math.random());
@@ -149,43 +154,69 @@ export class ServedModel implements TextModel {
     }
   }
 
-  /** One request, repeated by the package until a reply begins, and that reply read to its end. */
-  async #attempt(request: TextRequest, maxRetries: number, signal: AbortSignal): Promise<TextReply> {
-    const { silenceSeconds } = this.#settings;
-    const { data: events, response } = await this.#begin(request, { maxRetries, signal });
-    const type = response.headers.get('content-type') ?? 'nothing';
-    if (!type.startsWith('text/event-stream')) {
-      events.controller.abort();
-      throw new UserError(`${this.#client.baseURL}: answered with ${type}, expected text/event-stream`, {
-        hint: 'Is this the base URL? It usually ends in /v1.',
-      });
-    }
-    let silent = false;
-    const watchdog = setTimeout(() => {
-      silent = true;
-      events.controller.abort();
-    }, 1000 * silenceSeconds);
-    try {
-      return await readReply(watched(events, watchdog), request);
-    } catch (error) {
-      if (silent) throw new BrokenReply(`silence for ${silenceSeconds} s in the middle of a reply`);
-      throw error instanceof BrokenReply ? error : new BrokenReply(messageOf(error), { cause: error });
-    } finally {
-      clearTimeout(watchdog);
+  /** Asks, and after a refusal asks what the server may accept; rejects with the first refusal when there is no such thing. */
+  async #acceptable(request: TextRequest, maxRetries: number, signal: AbortSignal): Promise<TextReply> {
+    let { maxTokens } = request;
+    let refusal: APIError | undefined;
+    for (;;) {
+      // Others may learn of a field while this request is under way.
+      const without = new Set(this.#leftOut);
+      try {
+        const reply = await this.#attempt({ ...request, maxTokens }, without, maxRetries, signal);
+        return without.size === 0 ? reply : { ...reply, leftOut: [...without].sort() };
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        const field = refusedField(error, request, without);
+        if (field !== undefined) {
+          this.#leftOut.add(field);
+          continue;
+        }
+        refusal ??= error;
+        const fewer = fewerTokens(error, maxTokens);
+        if (fewer === undefined) throw refusal;
+        maxTokens = fewer;
+      }
     }
   }
 
-  #begin({ prompt, maxTokens, temperature, topP = 1, stop, seed }: TextRequest, options: OpenAI.RequestOptions) {
+  /** One request, repeated by the package until a reply begins, and that reply read to its end. */
+  async #attempt(
+    request: TextRequest,
+    without: ReadonlySet<OptionalField>,
+    maxRetries: number,
+    signal: AbortSignal,
+  ): Promise<TextReply> {
+    const { silenceSeconds } = this.#settings;
+    const { data: stream, response } = await this.#begin(request, without, { maxRetries, signal });
+    let silent = false;
+    const watchdog = setTimeout(() => {
+      silent = true;
+      stream.controller.abort();
+    }, 1000 * silenceSeconds);
+    try {
+      return await readReply(watched(replyEvents(response), watchdog), request);
+    } catch (error) {
+      if (silent) throw new BrokenReply(`silence for ${silenceSeconds} s in the middle of a reply`);
+      if (error instanceof BrokenReply || error instanceof NoReply) throw error;
+      throw new BrokenReply(messageOf(error), { cause: error });
+    } finally {
+      clearTimeout(watchdog);
+      stream.controller.abort();
+    }
+  }
+
+  #begin(request: TextRequest, without: ReadonlySet<OptionalField>, options: OpenAI.RequestOptions) {
+    const { prompt, maxTokens, temperature, topP = 1, stop, seed } = request;
     const settings = {
       model: this.info.name,
-      // Not max_completion_tokens, which many servers do not know.
-      max_tokens: maxTokens,
-      temperature,
-      top_p: topP,
-      seed,
-      ...(stop.length === 0 ? {} : { stop: [...stop] }),
+      // Not max_completion_tokens, which many servers do not know, unless this one knows nothing else.
+      ...(without.has('max_tokens') ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
+      ...(!without.has('temperature') && { temperature }),
+      ...(!without.has('top_p') && { top_p: topP }),
+      ...(!without.has('seed') && { seed }),
+      ...(stop.length > 0 && !without.has('stop') && { stop: [...stop] }),
       stream: true,
-      stream_options: { include_usage: true },
+      ...(!without.has('stream_options') && { stream_options: { include_usage: true } }),
     } as const;
     return typeof prompt === 'string'
       ? this.#client.completions.create({ ...settings, prompt }, options).withResponse()
@@ -200,39 +231,36 @@ async function* watched(events: AsyncIterable<unknown>, watchdog: NodeJS.Timeout
   }
 }
 
-/** A prompt that leaves no room is refused in as many words as there are servers. */
-function isContextOverflow(error: unknown): boolean {
-  if (!(error instanceof APIError) || error.status !== 400) return false;
-  return error.code === 'context_length_exceeded' || /context (length|size|window)|exceed_context/i.test(error.message);
-}
-
-/** What went wrong, for the user: where, what, what to do. */
-function failure(error: unknown, { baseURL }: OpenAI, { apiKey, retries, silenceSeconds }: ServedModelSettings) {
-  if (error instanceof UserError) return error;
-  const clean = (text: string) => (apiKey === undefined ? text : text.replaceAll(apiKey, '…')).slice(0, 500);
+/**
+ * What went wrong, for the user: where, what, what to do.
+ * @param attempt how often a broken reply was asked for again
+ */
+function failure(error: unknown, { baseURL }: OpenAI, { apiKey, silenceSeconds }: ServedModelSettings, attempt = 0) {
   const report = (what: string, hint?: string) =>
-    new UserError(`${baseURL}: ${clean(what)}`, hint === undefined ? {} : { hint });
+    new UserError(`${baseURL}: ${heard(what, [apiKey])}`, hint === undefined ? {} : { hint });
+  if (error instanceof UserError) return report(error.message, error.hint);
   if (error instanceof APIConnectionTimeoutError) return report(`no answer within ${silenceSeconds} s`);
   if (error instanceof APIConnectionError)
     return report(
       `no connection (${rootMessage(error)})`,
       'Is the server running, and is this its address? docs/served-models.md has the commands.',
     );
-  if (error instanceof BrokenReply)
-    return report(`broken reply, and ${retries} retries did not mend it: ${error.message}`);
-  if (!(error instanceof APIError)) return report(messageOf(error));
-  switch (error.status) {
-    case 401:
-    case 403:
-      return report(
-        error.message,
-        'The key is taken from OPENAI_API_KEY, or from the variable named by --api-key-env.',
-      );
-    case 404:
-      return report(error.message, `Is the model's name right? ${baseURL}/models lists what is served.`);
-    default:
-      return report(error.message);
+  if (error instanceof BrokenReply) {
+    const asked = attempt === 0 ? '' : `, and ${attempt} ${attempt === 1 ? 'retry' : 'retries'} did not mend it`;
+    return report(`broken reply${asked}: ${error.message}`);
   }
+  if (!(error instanceof APIError)) return report(messageOf(error));
+  return report(error.message, hintFor(error, baseURL));
+}
+
+function hintFor({ status, message }: APIError, baseURL: string): string | undefined {
+  if (status === 401 || status === 403)
+    return 'The key is taken from OPENAI_API_KEY, or from the variable named by --api-key-env.';
+  if (status === 404)
+    return `Is this the base URL (it usually ends in /v1), and the model's name right? ${baseURL}/models lists what is served.`;
+  return /context|token|length|long|large|exceed/i.test(message)
+    ? 'Give the server a larger context, or ask for less: --context-tokens, --turn-tokens, --searches, -k.'
+    : undefined;
 }
 
 /** "connect ECONNREFUSED 127.0.0.1:8000" rather than "Connection error." */

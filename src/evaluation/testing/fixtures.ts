@@ -4,7 +4,7 @@ import type { Question } from '../../base/question.ts';
 import type { BaselineName } from '../../baselines/all.ts';
 import type { Attempt } from '../../baselines/attempt.ts';
 import { questionsHash } from '../../benchmarks/questions.ts';
-import { type Answer, answerKey, type ScoredAnswer, scoreAttempt } from '../answer.ts';
+import { type Answer, answerKey, type ScoredAnswer, scoreAttempt, scoredOf } from '../answer.ts';
 import type { Conditions } from '../conditions.ts';
 import type { EvaluationSuite } from '../results.ts';
 
@@ -72,5 +72,5 @@ export function makeAnswer(
 
 /** Answers as they are kept in memory. */
 export function answersOf(answers: readonly Answer[]): Map<string, ScoredAnswer> {
-  return new Map(answers.map(({ schema: _, transcript: __, ...answer }) => [answerKey(answer), answer]));
+  return new Map(answers.map((answer) => [answerKey(answer), scoredOf(answer)]));
 }

@@ -57,7 +57,7 @@ function spreads({ runs }: Summary, arm: string, mode: EvaluationMode, stages: r
     const values = runs
       .filter((run) => run.arm === arm)
       .flatMap((run) => run.stages.filter((one) => one.stage === stage && modeKey(one.mode) === modeKey(mode)))
-      .map((one) => one.mean.exactMatch);
+      .flatMap((one) => one.mean.exactMatch ?? []);
     if (values.length === 0) return [];
     const center = mean(values);
     const label = `${stageLabel(stage)}: ${center.toFixed(3)}, ${values.length} ${values.length === 1 ? 'seed' : 'seeds'}`;

@@ -5,10 +5,10 @@ import { Random, streamKey } from '../../base/random.ts';
 import type { Tokenizer } from '../../checkpoint/tokenizer.types.ts';
 import { evaluationModes } from '../../evolve/evaluate.ts';
 import type { MetricRecord } from '../../evolve/journal.ts';
-import { macroMean, measureSuite } from '../../evolve/measure.ts';
-import { planStages } from '../../evolve/plan.ts';
+import { meanOfSuites, measureSuite } from '../../evolve/measure.ts';
 import type { Results, StageMeasurement } from '../../evolve/results.ts';
 import { presets, type Settings } from '../../evolve/settings.ts';
+import { planStages } from '../../evolve/stages.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
 import { presentVersions } from '../../runs/config-record.ts';
@@ -124,7 +124,7 @@ async function writeRun(
           answered[i]!,
         ),
       );
-      measurements.push({ stage: of, mode, suites, mean: macroMean(suites) });
+      measurements.push({ stage: of, mode, suites, mean: meanOfSuites(suites) });
     }
   const distills = settings.method === 'search-e1';
   const made = fixtureResults();
@@ -189,11 +189,28 @@ function answers(
   }).flat();
 }
 
-function trajectory(questionId: string, dataset: string, rollout: number, reward: 0 | 1, searches: number): Trajectory {
+function trajectory(
+  questionId: string,
+  dataset: string,
+  rollout: number,
+  correct: 0 | 1,
+  searches: number,
+): Trajectory {
   return {
-    ...{ questionId, dataset, rollout, reward, prompt: [1], ids: [2, 3, 4], mask: [1, 0, 1], logprobs: [-1, 0, -1] },
+    questionId,
+    dataset,
+    rollout,
+    correct,
+    reward: correct,
+    prompt: [1],
+    ids: [2, 3, 4],
+    mask: [1, 0, 1],
+    logprobs: [-1, 0, -1],
     searches: Array.from({ length: searches }, () => ({ query: 'who', passages: [] })),
-    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: reward === 1 },
+    stop: 'answered',
+    answer: 'x',
+    wellFormed: true,
+    grounded: correct === 1,
   };
 }
 
@@ -207,7 +224,10 @@ async function writePairs(files: RunFiles, { encode }: Pick<Tokenizer, 'encode'>
   const groups = [0, 1, 2, 3].map((q) =>
     [0, 1, 2, 3, 4].map((rollout) => ({
       ...trajectory(`pool/${q}`, 'hotpotqa', rollout, rollout <= q ? 1 : 0, 1),
-      ...{ prompt: question, ids: said, mask: mask.map((m) => m as 0 | 1), logprobs: mask.map((m) => -0.5 * m) },
+      prompt: question,
+      ids: said,
+      mask: mask.map((m) => m as 0 | 1),
+      logprobs: mask.map((m) => -0.5 * m),
     })),
   );
   await writeShard(shardFile(files.file('trajectories'), 'pool-1-0000'), groups.flat().map(toLine));

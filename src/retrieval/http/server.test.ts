@@ -1,10 +1,11 @@
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ListeningServer } from '../../base/http/listen.ts';
 import { Random, streamKey } from '../../base/random.ts';
 import { Bm25Index } from '../bm25.ts';
 import type { Retriever } from '../retriever.ts';
-import { defaultServerOptions, type RetrieverServer, serveRetriever } from './server.ts';
+import { defaultServerOptions, serveRetriever } from './server.ts';
 
 const passages = [
   { id: 'a', title: 'Cats', text: 'cats purr and sleep' },
@@ -17,7 +18,7 @@ const index = new Bm25Index(passages);
 const headers = { 'Content-Type': 'application/json' };
 const local = { ...defaultServerOptions, port: 0 };
 
-let server: RetrieverServer;
+let server: ListeningServer;
 beforeAll(async () => {
   server = await serveRetriever(index, local);
 });
@@ -331,7 +332,8 @@ describe('the other pages', () => {
 
   it('count what the cache of the retriever answered', async () => {
     const cached: Retriever = {
-      ...{ info: index.info, search: index.search.bind(index) },
+      info: index.info,
+      search: index.search.bind(index),
       statistics: () => ({ queries: 8, cacheHits: 6, cacheBytes: 1234 }),
     };
     const own = await serveRetriever(cached, local);

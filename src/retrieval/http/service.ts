@@ -1,10 +1,11 @@
 /** What the retrieval server does with one request: routes, limits, answers, and a status and a reason for all that is refused. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../base/errors.ts';
+import { refusedSource } from '../../base/http/access.ts';
+import { ByteBudget, CLIENT_LEFT, checkJsonHeaders, parseJsonBody, Refusal, readBody } from '../../base/http/body.ts';
+import { sendPage, sendRefusal } from '../../base/http/reply.ts';
 import type { Retriever } from '../retriever.ts';
-import { refusedSource } from './access.ts';
 import { answer, PassageSizes } from './answer.ts';
-import { ByteBudget, parseJsonBody, Refusal, readBody } from './body.ts';
 import { ServerMetrics } from './metrics.ts';
 import { Pace } from './pace.ts';
 import { parseRequest, type RetrieveLimits } from './wire.ts';
@@ -26,10 +27,6 @@ export interface ServiceOptions {
 /** Bodies of all requests under way together. */
 const BODY_BYTES = 64 * 2 ** 20;
 const PACE = { makers: 4, unsent: 64 * 2 ** 20, partSeconds: 10 };
-/** How long the rest of a refused request is passed over: a client that is cut off while it sends does not read. */
-const REST_MILLISECONDS = 2000;
-/** Of a client that left before its answer ended; nobody gets it, it is counted. */
-const CLIENT_LEFT = 499;
 
 /** What is known of a request for its end: for the metrics. */
 interface Work {
@@ -45,8 +42,6 @@ export class Service {
   readonly #bodies = new ByteBudget(BODY_BYTES);
   readonly #pace = new Pace(PACE);
   readonly #sizes = new PassageSizes();
-  #underWay = 0;
-  #closing: { answered: number; unanswered: number } | undefined;
 
   /** @param address that was taken */
   constructor(retriever: Retriever, options: ServiceOptions, address: string) {
@@ -55,28 +50,8 @@ export class Service {
     this.#address = address;
   }
 
-  /** From now on each answer is the last one of its connection. */
-  beginClosing(): void {
-    this.#closing = { answered: 0, unanswered: 0 };
-  }
-
-  /** Requests since then; what is still under way counts as unanswered. */
-  sinceClosing(): { answered: number; unanswered: number } {
-    const { answered, unanswered } = this.#closing ?? { answered: 0, unanswered: 0 };
-    return { answered, unanswered: unanswered + this.#underWay };
-  }
-
   /** Answers a request; never rejects. */
   async take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Heard of where the body is read and where the answer is sent.
-    request.on('error', () => {});
-    response.on('error', () => {});
-    this.#underWay += 1;
-    response.once('close', () => {
-      this.#underWay -= 1;
-      if (this.#closing !== undefined) this.#closing[response.writableFinished ? 'answered' : 'unanswered'] += 1;
-    });
-    if (this.#closing !== undefined) response.shouldKeepAlive = false;
     const work: Work = { queries: 0, start: performance.now() };
     try {
       const { host, names } = this.#options;
@@ -87,7 +62,7 @@ export class Service {
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, messageOf(error));
       this.#count(refusal.status, work);
-      refuse(request, response, refusal);
+      sendRefusal(request, response, refusal.status, { error: refusal.message }, headersOf(refusal.status));
     }
   }
 
@@ -105,7 +80,7 @@ export class Service {
 
   async #retrieve(request: IncomingMessage, response: ServerResponse, work: Work): Promise<void> {
     const { limits, maxBody, maxRequests, searchSeconds } = this.#options;
-    checkHeaders(request, maxBody);
+    checkJsonHeaders(request, maxBody);
     if (this.#metrics.inFlight >= maxRequests) throw new Refusal(503, 'too many requests at once; ask again');
     this.#metrics.inFlight += 1;
     const share = this.#bodies.share();
@@ -145,34 +120,6 @@ export class Service {
   }
 }
 
-/** @throws Refusal 415 unless the body is said to be plain JSON, which a page of elsewhere cannot say unasked; 413 when it is said to be too large */
-function checkHeaders({ headers }: IncomingMessage, maxBody: number): void {
-  const type = headers['content-type'] ?? '';
-  if (!/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type))
-    throw new Refusal(415, `Content-Type: expected application/json, found ${JSON.stringify(type.slice(0, 100))}`);
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity')
-    throw new Refusal(415, `Content-Encoding: expected none, found ${JSON.stringify(encoding.slice(0, 100))}`);
-  if (Number(headers['content-length'] ?? 0) > maxBody)
-    throw new Refusal(413, `body: expected at most ${maxBody} bytes`);
-}
-
-function sendPage(response: ServerResponse, type: string, text: string): void {
-  response.writeHead(200, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) }).end(text);
-}
-
-function refuse(request: IncomingMessage, response: ServerResponse, { status, message }: Refusal): void {
-  // An answer that has begun can only be broken off, which every client notices.
-  if (response.headersSent || response.destroyed) return void response.destroy();
-  if (!request.complete) {
-    response.shouldKeepAlive = false;
-    const timer = setTimeout(() => request.destroy(), REST_MILLISECONDS);
-    request.once('close', () => clearTimeout(timer)).resume();
-  }
-  if (status === 405) response.setHeader('Allow', 'POST');
-  if (status === 503) response.setHeader('Retry-After', 1);
-  const text = JSON.stringify({ error: message });
-  response
-    .writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) })
-    .end(text);
+function headersOf(status: number): Record<string, string> {
+  return { ...(status === 405 && { Allow: 'POST' }), ...(status === 503 && { 'Retry-After': '1' }) };
 }

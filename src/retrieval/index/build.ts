@@ -69,8 +69,14 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
   );
   const { workers, segmentBytes } = memoryPlan({ ...options, corpusBytes });
   const plan = {
-    ...{ corpus: corpus.map((file) => path.resolve(file)), analyzer, analyzerVersion: ANALYZER_VERSION },
-    ...{ k1, b, length, memory: options.memory, workers },
+    corpus: corpus.map((file) => path.resolve(file)),
+    analyzer,
+    analyzerVersion: ANALYZER_VERSION,
+    k1,
+    b,
+    length,
+    memory: options.memory,
+    workers,
   };
   const continued = await claimPlan(work, segmentFolder, plan);
   onEvent?.({ kind: 'start', workers, continued });
@@ -78,19 +84,36 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
 
   const analysed = await analyseCorpus(segmentFolder, indexFolder, {
     files: corpus,
-    ...{ bytes, analyzer, workers, segmentBytes, onBad, onBlank, signal },
+    bytes,
+    analyzer,
+    workers,
+    segmentBytes,
+    onBad,
+    onBlank,
+    signal,
     onProgress: (progress) => onEvent?.({ kind: 'analysed', ...progress }),
   });
   signal?.throwIfAborted();
   const merged = await mergeSegments(analysed.segments, segmentFolder, indexFolder, {
-    ...{ k1, b, length, signal },
+    k1,
+    b,
+    length,
+    signal,
     onProgress: (fraction) => onEvent?.({ kind: 'merged', fraction }),
   });
   const { passages, corpusHash, files } = analysed;
   const { terms, postings, totalTerms } = merged;
   await writeManifest(indexFolder, {
-    ...{ analyzer, analyzerVersion: ANALYZER_VERSION, k1, b, length },
-    ...{ passages, terms, postings, totalTerms, corpusHash },
+    analyzer,
+    analyzerVersion: ANALYZER_VERSION,
+    k1,
+    b,
+    length,
+    passages,
+    terms,
+    postings,
+    totalTerms,
+    corpusHash,
     files: { ...files, ...merged.files },
   });
   try {

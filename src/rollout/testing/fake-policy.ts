@@ -1,14 +1,29 @@
 /** A scripted policy for tests: a function from the decoded context to the next text. It speaks ids and keeps to the engine's contract for sampling. */
 import { uniformAt } from '../../base/random.ts';
 import type { Tokenizer } from '../../checkpoint/tokenizer.types.ts';
-import type { Policy, PolicyInfo, Sample, SampleRequest } from '../../policy/policy.ts';
+import type { Capabilities, PolicyInfo, Sample, SampleRequest, Sampler } from '../../policy/policy.ts';
 
-export interface FakePolicy extends Pick<Policy, 'info' | 'sample' | 'release'> {
+export interface FakePolicy extends Sampler {
   /** Every request so far, in order, with what was answered. */
   readonly calls: readonly { readonly request: SampleRequest; readonly sample: Sample }[];
   /** Sessions that were released, in order. */
   readonly released: readonly string[];
 }
+
+/** Nothing but what sampling needs. */
+const scripted: Capabilities = {
+  deterministic: true,
+  sampler: 'exact',
+  dryRun: false,
+  divergences: [],
+  pointwiseClip: false,
+  softTargets: 'none',
+  topLogprobs: 0,
+  frozen: 'none',
+  adapter: 'never',
+  optimizer: { fresh: false, clip: false, betasPerStep: false, gradientNorm: false },
+  checkpoints: 'files',
+};
 
 /** The text that the policy would write on, given its whole context as text; a promise may also stay pending or reject. */
 export type Script = (context: string, request: SampleRequest) => string | Promise<string>;
@@ -25,21 +40,18 @@ export function fakePolicy(
 ): FakePolicy {
   const info: PolicyInfo = {
     engine: 'fake',
-    family: 'scripted',
-    parameters: 0,
     vocabulary: tokenizer.vocabulary,
     contextLength,
-    threads: 1,
-    decodeBits: 32,
   };
   const calls: { request: SampleRequest; sample: Sample }[] = [];
   const released: string[] = [];
   return {
     info,
+    capabilities: scripted,
     calls,
     released,
     release: (session) => void released.push(session),
-    async sample(request, signal) {
+    async sample(request, { signal, onTokens } = {}) {
       signal?.throwIfAborted();
       const text = await script(tokenizer.decode(request.prompt), request);
       signal?.throwIfAborted();
@@ -47,6 +59,8 @@ export function fakePolicy(
       const logprobs = ids.map((_, n) => -uniformAt(request.key, (request.offset ?? 0) + n));
       const sample = { ids, logprobs, stop };
       calls.push({ request, sample });
+      const read = stop === 'stop-token' ? ids.slice(0, -1) : ids;
+      for (let n = 4; onTokens && n < read.length; n += 4) onTokens(read.slice(0, n));
       return sample;
     },
   };

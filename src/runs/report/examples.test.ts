@@ -3,8 +3,8 @@ import { fixtureTrajectory } from '../testing/run-fixture.ts';
 import { chooseExamples } from './examples.ts';
 
 const search = { query: 'q', passages: [] };
-const trajectory = (id: string, dataset: string, reward: 0 | 1, searches: number) => ({
-  ...fixtureTrajectory(id, 0, reward),
+const trajectory = (id: string, dataset: string, correct: 0 | 1, searches: number) => ({
+  ...fixtureTrajectory(id, 0, correct),
   dataset,
   searches: Array.from({ length: searches }, () => search),
 });
@@ -47,7 +47,7 @@ it('shows what changed, with one question of a suite for each kind', () => {
     'always',
   ]);
   expect(examples[0]).toMatchObject({ change: 'wrong at first, right in the end', suite: 'nq' });
-  expect(examples[0]!.byStage.map(({ stage, trajectory: { reward } }) => [stage, reward])).toEqual([
+  expect(examples[0]!.byStage.map(({ stage, trajectory: { correct } }) => [stage, correct])).toEqual([
     ['base', 0],
     ['grpo-1', 0],
     ['e1-1', 1],

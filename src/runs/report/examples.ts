@@ -1,7 +1,9 @@
 /** Which trajectories and pairs a reader is shown: the same questions at every stage, chosen for what changed between them. */
 import type { PairRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
-import { isFailure, type Trajectory } from '../../rollout/trajectory.ts';
+import { evaluationShard, pairShard } from '../../evolve/shards.ts';
+import { planStages } from '../../evolve/stages.ts';
+import { type Trajectory, valid } from '../../rollout/trajectory.ts';
 import type { RunFiles } from '../run-files.ts';
 
 /** One question at several stages. */
@@ -19,15 +21,15 @@ export interface PairExamples {
 }
 
 const kinds: readonly { change: string; limit: number; of: (first: Trajectory, last: Trajectory) => boolean }[] = [
-  { change: 'wrong at first, right in the end', limit: 2, of: (first, last) => first.reward < last.reward },
+  { change: 'wrong at first, right in the end', limit: 2, of: (first, last) => first.correct < last.correct },
   {
     change: 'right with fewer searches',
     limit: 2,
-    of: (first, last) => first.reward === 1 && last.reward === 1 && last.searches.length < first.searches.length,
+    of: (first, last) => first.correct === 1 && last.correct === 1 && last.searches.length < first.searches.length,
   },
-  { change: 'right at first, wrong in the end', limit: 1, of: (first, last) => first.reward > last.reward },
-  { change: 'wrong all along', limit: 1, of: (first, last) => first.reward === 0 && last.reward === 0 },
-  { change: 'right all along', limit: 1, of: (first, last) => first.reward === 1 && last.reward === 1 },
+  { change: 'right at first, wrong in the end', limit: 1, of: (first, last) => first.correct > last.correct },
+  { change: 'wrong all along', limit: 1, of: (first, last) => first.correct === 0 && last.correct === 0 },
+  { change: 'right all along', limit: 1, of: (first, last) => first.correct === 1 && last.correct === 1 },
 ];
 
 /** Examples from the shards of the main evaluation (greedy when there is one, at the first budget). */
@@ -37,12 +39,8 @@ export async function findExamples(files: RunFiles, results: Results): Promise<E
   const stages = [...new Set(results.measurements.map(({ stage }) => stage))];
   const byStage = new Map<string, Trajectory[]>();
   for (const stage of stages) {
-    const shard = await files.trajectories(`${stage}-${main.mode.decoding}-${main.mode.searches}`);
-    if (shard !== undefined)
-      byStage.set(
-        stage,
-        shard.filter(({ stop }) => !isFailure(stop)),
-      );
+    const shard = await files.trajectories(evaluationShard(stage, main.mode));
+    if (shard !== undefined) byStage.set(stage, valid(shard));
   }
   return chooseExamples(byStage);
 }
@@ -75,17 +73,13 @@ export function chooseExamples(byStage: ReadonlyMap<string, readonly Trajectory[
 
 /** Pairs of each distillation round: two with a wrong student and two with a right one, from the first step's shard. */
 export async function findPairs(files: RunFiles): Promise<PairExamples[]> {
-  const firstShards = new Map<string, string>();
-  for (const shard of await files.pairShards()) {
-    const stage = shard.replace(/-\d+$/, '');
-    if (!firstShards.has(stage)) firstShards.set(stage, shard);
-  }
   const examples: PairExamples[] = [];
-  for (const [stage, shard] of firstShards) {
-    const pairs = (await files.pairs(shard)) ?? [];
+  for (const { kind, name } of planStages((await files.config()).settings)) {
+    const pairs = kind === 'distill' ? await files.pairs(pairShard(name, 1)) : undefined;
+    if (pairs === undefined) continue;
     const wrong = pairs.filter(({ student }) => !student.correct).slice(0, 2);
     const right = pairs.filter(({ student }) => student.correct).slice(0, 2);
-    examples.push({ stage, pairs: [...wrong, ...right] });
+    examples.push({ stage: name, pairs: [...wrong, ...right] });
   }
   return examples;
 }

@@ -10,14 +10,16 @@ export function trajectoryView(
   tokenizer: Decoder,
   shown: 'open' | 'folded' = 'open',
 ): Html {
-  const { searches, reward, stop, failure, answer, wellFormed, grounded } = trajectory;
-  const verdict = reward === 1 ? html`<span class="good">right</span>` : html`<span class="bad">wrong</span>`;
+  const { searches, correct, reward, stop, failure, answer, wellFormed, grounded } = trajectory;
+  const verdict = correct === 1 ? html`<span class="good">right</span>` : html`<span class="bad">wrong</span>`;
   const facts = [
     answer === null ? 'no answer' : `answer “${answer.trim()}”`,
     `${searches.length} ${searches.length === 1 ? 'search' : 'searches'}`,
     `${policyTokenCount(trajectory)} policy tokens`,
     `ended: ${stop}${failure === undefined ? '' : ` (${failure})`}`,
     wellFormed ? 'well formed' : 'not well formed',
+    // Of a training round whose reward is more than exact match.
+    ...(reward === correct ? [] : [`reward ${Number(reward.toFixed(3))}`]),
     ...(grounded === null ? [] : [grounded ? 'its answer stands in a passage' : 'its answer stands in no passage']),
   ];
   return html`<details${shown === 'open' ? html` open` : null}><summary><b>${title}</b> ${verdict} <span class="facts">${facts.join(' · ')}</span></summary>

@@ -3,15 +3,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Policy } from '../../policy/policy.ts';
 
-/** Only `save` and `restore` work; anything else throws. */
+/** Only `save`, `restore` and `discard` work; anything else throws. */
 export function fakePolicy(initial: string): Policy & { weights: string } {
   const parts = ['model.safetensors', 'optimizer.safetensors', 'adapter.json'];
   const policy = {
     weights: initial,
+    async discard(_folder: string) {},
     async save(folder: string) {
       for (const part of parts) await writeFile(path.join(folder, part), policy.weights);
     },
-    async restore(folder: string) {
+    async restore(folder: string, _options: Parameters<Policy['restore']>[1]) {
       const found = await Promise.all(parts.map((part) => readFile(path.join(folder, part), 'utf8')));
       if (new Set(found).size !== 1) throw new Error(`a torn checkpoint: ${found.join(' / ')}`);
       policy.weights = found[0]!;

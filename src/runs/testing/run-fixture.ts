@@ -1,6 +1,7 @@
 /** A made-up run for tests: results, metrics, trajectories and pairs of the right form, with figures that follow a formula. */
+import type { Estimate } from '../../benchmarks/statistics.ts';
 import type { EvolveState, MetricRecord, PairRecord } from '../../evolve/journal.ts';
-import type { Estimate, Results, StageMeasurement, Timing } from '../../evolve/results.ts';
+import type { Results, StageMeasurement, Timing } from '../../evolve/results.ts';
 import { presets } from '../../evolve/settings.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { presentVersions, type RunConfig } from '../config-record.ts';
@@ -126,7 +127,7 @@ export function fixtureState(stage: number, step: number): EvolveState {
   };
 }
 
-export function fixtureTrajectory(questionId: string, rollout: number, reward: 0 | 1 = 1): Trajectory {
+export function fixtureTrajectory(questionId: string, rollout: number, correct: 0 | 1 = 1): Trajectory {
   const ids = [5, 6, 7, 8, 9, 10, 11, 12];
   return {
     questionId,
@@ -139,7 +140,8 @@ export function fixtureTrajectory(questionId: string, rollout: number, reward: 0
     searches: [{ query: 'where', passages: [{ id: 'p1', title: 'A <place>', score: 3.25 }] }],
     stop: 'answered',
     answer: 'a & b',
-    reward,
+    correct,
+    reward: correct,
     wellFormed: true,
     grounded: true,
   };

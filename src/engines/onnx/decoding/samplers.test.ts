@@ -40,7 +40,7 @@ describe('Samplers', () => {
     const setup = { config, pieces: [], maxActive: 32, decodeBits: 32 as const, guard: sharedGuard() };
     const decoder = new Decoder(config, { threads: 1 });
     const workerThreads = new WorkerThreads(setup);
-    const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, workerThreads);
+    const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, workerThreads, []);
     opened.push({ decoder, workerThreads });
     return { samplers, source, workerThreads };
   }
@@ -105,9 +105,9 @@ describe('Samplers', () => {
     const { samplers } = three;
     const [running, held] = [new AbortController(), new AbortController()];
     const requests = Array.from({ length: 6 }, (_, i) => request({ key: [4, i], maxTokens: 50 }));
-    const first = Promise.allSettled(requests.map((each) => samplers.sample(each, running.signal)));
+    const first = Promise.allSettled(requests.map((each) => samplers.sample(each, running)));
     const changed = samplers.exclusive(async () => {});
-    const waiting = samplers.sample(request(), held.signal);
+    const waiting = samplers.sample(request(), held);
     held.abort(new Error('too late'));
     running.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('too late');
@@ -127,7 +127,7 @@ describe('Samplers', () => {
       });
     const abort = new AbortController();
     const samples = Promise.allSettled(
-      [5, 6].map((first) => samplers.sample(request({ prompt: [first], maxTokens: 50 }), abort.signal)),
+      [5, 6].map((first) => samplers.sample(request({ prompt: [first], maxTokens: 50 }), abort)),
     );
     await new Promise((resolve) => setImmediate(resolve));
     abort.abort(new Error('enough'));

@@ -7,13 +7,14 @@
  * its weights should not be copied: there, one scheduler uses all threads. Since a sequence's bits do not depend on
  * its company, neither do they depend on which thread it is given to.
  */
-
+import { randomUUID } from 'node:crypto';
 import type { SharedFloats } from '../../../onnx/shared-floats.ts';
 import type { WorkerClient } from '../../../onnx/worker-client.ts';
-import type { Sample, SampleRequest } from '../../../policy/policy.ts';
+import type { Sample, SampleOptions, SampleRequest } from '../../../policy/policy.ts';
 import type { SamplingTotals, WorkerThreadVerbs } from '../messages.ts';
 import type { WorkerThreads } from '../worker-threads.ts';
 import type { Scheduler } from './scheduler.ts';
+import { sampleInSlices } from './slices.ts';
 
 /** Largest model whose weights every sampling thread packs for itself, in parameters: 64 MiB of weights a thread. */
 const COPIED_PARAMETERS = 2 ** 24;
@@ -44,14 +45,23 @@ export class Samplers {
   readonly #places: Place[];
   readonly #sessions = new Map<string, Place>();
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #pieces: readonly string[];
   /** Settles when samples may start. */
   #open: Promise<unknown> = Promise.resolve();
 
   /**
    * @param own the scheduler of this thread
    * @param others how many of the workerThreads sample too
+   * @param pieces the text of each token
    */
-  constructor(own: Scheduler, others: number, source: SharedWeightSource, workerThreads: WorkerThreads) {
+  constructor(
+    own: Scheduler,
+    others: number,
+    source: SharedWeightSource,
+    workerThreads: WorkerThreads,
+    pieces: readonly string[],
+  ) {
+    this.#pieces = pieces;
     this.#places = [
       {
         prompts: [],
@@ -64,10 +74,10 @@ export class Samplers {
   }
 
   /** One continuation. Rejects with the signal's reason when aborted. */
-  sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {
+  sample(request: SampleRequest, { signal, onTokens }: SampleOptions = {}): Promise<Sample> {
     const sample = this.#open.then(() => {
       signal?.throwIfAborted();
-      return this.#sample(request, signal);
+      return onTokens ? this.#sampleAlong(request, onTokens, signal) : this.#sample(request, signal);
     });
     const settled = sample.then(ignore, ignore);
     this.#underWay.add(settled);
@@ -98,6 +108,21 @@ export class Samplers {
       sampleSeconds: Math.max(...all.map((one) => one.sampleSeconds)),
       loadSeconds: Math.max(...all.map((one) => one.loadSeconds)),
     };
+  }
+
+  async #sampleAlong(
+    request: SampleRequest,
+    onTokens: NonNullable<SampleOptions['onTokens']>,
+    signal?: AbortSignal,
+  ): Promise<Sample> {
+    // Without a session every slice would compute the whole prompt again.
+    const session = request.session ?? randomUUID();
+    try {
+      const sample = (slice: SampleRequest) => this.#sample(slice, signal);
+      return await sampleInSlices(sample, { ...request, session }, this.#pieces, onTokens);
+    } finally {
+      if (request.session === undefined) this.release(session);
+    }
   }
 
   async #sample(request: SampleRequest, signal?: AbortSignal): Promise<Sample> {

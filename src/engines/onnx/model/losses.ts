@@ -11,12 +11,12 @@ import type { Graph, TensorName } from '../../../onnx/graph.ts';
 import type { LossBatch } from '../../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
 import { divergence } from './divergences.ts';
-import { distribution, output, rowInput, scalarInput } from './loss-rows.ts';
+import { distribution, output, rowInput, rowSum, scalarInput } from './loss-rows.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
 import { adapterShapes, type Trained, transformer } from './transformer.ts';
 
 export type LossName = LossBatch['loss'];
-export type ReadoutName = 'logprobs' | 'teacher';
+export type ReadoutName = 'logprobs' | 'top-logprobs' | 'teacher';
 
 /** Gradient outputs carry this before the parameter's name. */
 export const GRADIENT_PREFIX = 'gradient of ';
@@ -63,6 +63,7 @@ export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName
   {
     'policy-gradient': policyGradient,
     'cross-entropy': crossEntropy,
+    'soft-cross-entropy': softCrossEntropy,
     'forward-kl': (...head) => divergence('forward-kl', ...head),
     'reverse-kl': (...head) => divergence('reverse-kl', ...head),
     jsd: (...head) => divergence('jsd', ...head),
@@ -71,6 +72,14 @@ export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName
 export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: TensorName, vocabulary: number) => void>> = {
   /** Input: targets [R]. Outputs [R]: logprobs, entropies. */
   logprobs: targetLogprobs,
+  /** Input: k. Outputs [R, k], the likeliest token first: topLogprobs, topTokens (their ids as float32: exact below 2²⁴). */
+  'top-logprobs': (graph, logits) => {
+    const k = graph.op('Unsqueeze', [graph.op('Cast', [scalarInput(graph, 'k')], { to: 7 }), graph.integers([0])]);
+    const logp = graph.op('LogSoftmax', [logits], { axis: -1 });
+    const [values, indices] = graph.ops(2, 'TopK', [logp, k], { axis: -1, largest: 1, sorted: 1 });
+    graph.output('topLogprobs', 'float32', ['R', 'K'], values!);
+    graph.output('topTokens', 'float32', ['R', 'K'], graph.op('Cast', [indices!], { to: 1 }));
+  },
   /** Input: inverseTemperature. Output: teacherLogprobs [R, V]. */
   teacher: (graph, logits, vocabulary) => {
     const scaled = graph.op('Mul', [logits, scalarInput(graph, 'inverseTemperature')]);
@@ -121,6 +130,23 @@ function crossEntropy(graph: Graph, logits: TensorName): TensorName {
   output(graph, 'losses', graph.op('Mul', [negativeWeights, logprobs]));
   const coefficients = graph.op('Mul', [negativeWeights, scalarInput(graph, 'scale')]);
   return targetGradient(graph, p, targets, coefficients);
+}
+
+/** Inputs: targets [R, K] int64, weights [R, K], scale. Outputs [R]: losses, entropies. */
+function softCrossEntropy(graph: Graph, logits: TensorName): TensorName {
+  const targets = graph.input('targets', 'int64', ['R', 'K']);
+  const weights = graph.input('weights', 'float32', ['R', 'K']);
+  const { p, logp } = distribution(graph, logits);
+  // loss = −Σ_k w_k log π(k)
+  const picked = graph.op('GatherElements', [logp, targets], { axis: 1 });
+  output(graph, 'losses', graph.op('Neg', [rowSum(graph, graph.op('Mul', [weights, picked]))]));
+  // dlogits = π Σ_k w_k − Σ_k w_k onehot(k)
+  const spread = graph.op('Mul', [p, graph.op('ReduceSum', [weights, graph.integers([1])])]);
+  const taken = graph.op('ScatterElements', [spread, targets, graph.op('Neg', [weights])], {
+    axis: 1,
+    reduction: 'add',
+  });
+  return graph.op('Mul', [taken, scalarInput(graph, 'scale')]);
 }
 
 /** log π of one token a row; it is given out. */

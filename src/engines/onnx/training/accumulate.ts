@@ -8,7 +8,10 @@ import {
   type LossResult,
   NonFiniteError,
   type PolicyGradientBatch,
+  type SoftCrossEntropyBatch,
+  type SoftTargets,
   type TokenIds,
+  type TopLogprobs,
 } from '../../../policy/policy.ts';
 import type { LossName } from '../model/losses.ts';
 import {
@@ -25,8 +28,8 @@ import type { Job, Outputs } from './model-runner.ts';
 
 /** Runs a loss with the present weights on micro-batches and adds their gradients. Outputs are in the order of the jobs. */
 export type RunLoss = (loss: LossName, jobs: readonly Job[]) => Promise<Outputs[]>;
-/** Log-probabilities of the fed targets; the caller has settled with which weights. */
-export type RunLogprobs = (jobs: readonly Job[]) => Promise<Outputs[]>;
+/** A readout; the caller has settled which, and with which weights. */
+export type RunReadout = (jobs: readonly Job[]) => Promise<Outputs[]>;
 
 export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
   const { sequences, klCoefficient } = batch;
@@ -106,6 +109,49 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
+export async function softCrossEntropy(
+  run: RunLoss,
+  batch: SoftCrossEntropyBatch,
+  limits: Limits,
+): Promise<LossResult> {
+  const { sequences } = batch;
+  const work = sequences.map((sequence, index) => {
+    checkSoftTargets(index, sequence);
+    const mask = new Uint8Array(sequence.ids.length);
+    mask.set(sequence.mask, sequence.start);
+    return workOf(index, sequence.ids, mask);
+  });
+  // Sequences with fewer tokens a row are filled up with some token of weight 0.
+  const columns = Math.max(1, ...sequences.map(({ k }) => k));
+  const jobs = cutMicroBatches(work, limits).map((micro) => {
+    const ids = new Float64Array(micro.rows * columns);
+    const weights = new Float32Array(micro.rows * columns);
+    forEachRow(micro, (row, index, token) => {
+      const { k, start, ...own } = sequences[index]!;
+      const [from, to] = [(token - start) * k, (token - start + 1) * k];
+      ids.set(own.tokens.subarray(from, to), row * columns);
+      weights.set(own.weights.subarray(from, to), row * columns);
+    });
+    const feeds = {
+      targets: { values: ids, columns },
+      weights: { values: weights, columns },
+      scale: 1 / batch.denominator,
+    };
+    return { micro, feeds };
+  });
+  const totals = new Totals(work);
+  const perToken = sequences.map(({ mask }) => new Float32Array(mask.length));
+  for (const [n, outputs] of (await run('soft-cross-entropy', jobs)).entries()) {
+    const { micro } = jobs[n]!;
+    totals.add(micro, outputs);
+    forEachRow(micro, (row, index, token) => {
+      perToken[index]![token - sequences[index]!.start] = outputs.losses![row]!;
+    });
+  }
+  const { loss, tokens, mean } = totals.finish(batch.denominator);
+  return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
+}
+
 export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
   const { pairs } = batch;
   const students: Work[] = [];
@@ -149,7 +195,7 @@ export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: L
 
 /** log π of every token of each sequence; entry 0 is 0. */
 export async function logprobs(
-  run: RunLogprobs,
+  run: RunReadout,
   sequences: readonly TokenIds[],
   limits: Limits,
 ): Promise<Float32Array[]> {
@@ -162,6 +208,32 @@ export async function logprobs(
   for (const [n, outputs] of (await run(jobs)).entries()) {
     forEachRow(jobs[n]!.micro, (row, index, token) => {
       results[index]![token] = outputs.logprobs![row]!;
+    });
+  }
+  return results;
+}
+
+/** The k likeliest tokens of every row, the likeliest first. */
+export async function topLogprobs(
+  run: RunReadout,
+  sequences: readonly Pick<SoftTargets, 'ids' | 'start'>[],
+  k: number,
+  limits: Limits,
+): Promise<TopLogprobs[]> {
+  const work = sequences.map(({ ids, start }, index) => {
+    checkStart(index, ids, start);
+    return workOf(index, ids, new Uint8Array(ids.length).fill(1, start));
+  });
+  const results = sequences.map(({ ids, start }) => ({
+    tokens: new Int32Array((ids.length - start) * k),
+    logprobs: new Float32Array((ids.length - start) * k),
+  }));
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({ micro, feeds: { k } }));
+  for (const [n, { topTokens, topLogprobs: top }] of (await run(jobs)).entries()) {
+    forEachRow(jobs[n]!.micro, (row, index, token) => {
+      const to = (token - sequences[index]!.start) * k;
+      results[index]!.tokens.set(topTokens!.subarray(row * k, (row + 1) * k), to);
+      results[index]!.logprobs.set(top!.subarray(row * k, (row + 1) * k), to);
     });
   }
   return results;
@@ -225,6 +297,26 @@ function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Float64Ar
     values[row] = ids(index)[token]!;
   });
   return values;
+}
+
+function checkStart(index: number, ids: TokenIds, start: number): void {
+  if (!(Number.isInteger(start) && start >= 1 && start <= ids.length))
+    throw new Error(`sequence ${index}: start is ${start}, expected a whole number from 1 to ${ids.length}`);
+}
+
+function checkSoftTargets(index: number, { ids, start, k, mask, tokens, weights }: SoftTargets): void {
+  checkStart(index, ids, start);
+  if (!(Number.isInteger(k) && k >= 1)) throw new Error(`sequence ${index}: k is ${k}, expected a whole number from 1`);
+  const rows = ids.length - start;
+  for (const [name, { length }, expected] of [
+    ['mask', mask, rows],
+    ['tokens', tokens, rows * k],
+    ['weights', weights, rows * k],
+  ] as const)
+    if (length !== expected)
+      throw new Error(
+        `sequence ${index}: ${name} has ${length} entries, expected ${expected} (${rows} rows, k = ${k})`,
+      );
 }
 
 function checkStreams(index: number, ids: TokenIds, streams: Readonly<Record<string, ArrayLike<number>>>): void {

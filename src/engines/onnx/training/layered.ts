@@ -56,8 +56,7 @@ export class Layered implements ModelRunner {
     const outputs: Outputs[] = [];
     for (const job of task.jobs) {
       signal?.throwIfAborted();
-      const one = task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#logprobs(job, task.weights);
-      outputs.push(await one);
+      outputs.push(await (task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#readRows(task, job)));
       onProgress?.(outputs.length, task.jobs.length);
     }
     signal?.throwIfAborted();
@@ -96,10 +95,10 @@ export class Layered implements ModelRunner {
     return outputs;
   }
 
-  async #logprobs({ micro, feeds }: Job, weights: Float32Array): Promise<Outputs> {
+  async #readRows({ readout, weights }: Task & { kind: 'readout' }, { micro, feeds }: Job): Promise<Outputs> {
     const last = await this.#lastRows(weights, micro);
     return this.#overChunks(micro, (chunk) =>
-      this.#readout('logprobs', weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
+      this.#readout(readout, weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
     );
   }
 
@@ -195,10 +194,12 @@ export class Layered implements ModelRunner {
   async #overChunks({ rows }: MicroBatch, work: (chunk: Chunk) => Promise<Outputs>): Promise<Outputs> {
     const joined: Record<string, Float32Array> = {};
     for (let from = 0; from < rows; from += this.#chunkRows) {
-      const outputs = await work([from, Math.min(from + this.#chunkRows, rows)]);
+      const to = Math.min(from + this.#chunkRows, rows);
+      const outputs = await work([from, to]);
       for (const [name, values] of Object.entries(outputs)) {
-        joined[name] ??= new Float32Array(rows);
-        joined[name].set(values, from);
+        const columns = values.length / (to - from);
+        joined[name] ??= new Float32Array(rows * columns);
+        joined[name].set(values, from * columns);
       }
     }
     return joined;
@@ -215,13 +216,15 @@ function asFirstLayer(tensors: Tensors, layer: number): Tensors {
   );
 }
 
-/** The rows of a chunk of every input that has a value a row; scalars as they are. */
+/** The rows of a chunk of every input that has values a row; scalars as they are. */
 function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
-  const cut = Object.entries(feeds).map(([name, values]) => [
-    name,
-    typeof values === 'number' ? values : values.subarray(from, to),
-  ]);
-  return feedTensors(Object.fromEntries(cut) as Feeds);
+  const cut = (feed: Feeds[string]) => {
+    if (typeof feed === 'number') return feed;
+    if (feed instanceof Float32Array || feed instanceof Float64Array) return feed.subarray(from, to);
+    const { values, columns } = feed;
+    return { values: values.subarray(from * columns, to * columns), columns };
+  };
+  return feedTensors(Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, cut(feed)])));
 }
 
 /** Row r of the result is row indices[r] of a matrix with `columns` columns. */

@@ -13,10 +13,14 @@ import type { Levels } from '../model/prefix-tree.ts';
 import type { Trained } from '../model/transformer.ts';
 import type { MicroBatch } from './micro-batches.ts';
 
-/** What a run gives for a micro-batch: float32 arrays by name, [R] (the teacher's: [R, V]). */
+/** What a run gives for a micro-batch: float32 arrays by name, [R] (the likeliest tokens: [R, k]; the teacher's: [R, V]). */
 export type Outputs = Readonly<Record<string, Float32Array>>;
-/** Inputs of a loss or readout by name: a value a row (whole numbers as Float64Array, int64 in the graph), or a scalar. */
-export type Feeds = Readonly<Record<string, Float32Array | Float64Array | number>>;
+/** Values of every row, [R], or [R, columns]; whole numbers as Float64Array, int64 in the graph. */
+type RowValues = Float32Array | Float64Array;
+/** Inputs of a loss or readout by name: values a row, or a scalar. */
+export type Feeds = Readonly<
+  Record<string, RowValues | { readonly values: RowValues; readonly columns: number } | number>
+>;
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** The teacher's side of a micro-batch of pairs: row r predicts the same token as row r of the student's. */
@@ -48,8 +52,13 @@ export interface TrainedModel {
 export type Task =
   /** Forward and backward. */
   | { readonly kind: 'loss'; readonly loss: LossName; readonly jobs: readonly Job[]; readonly model: TrainedModel }
-  /** Forward alone: log π of the fed `targets`. */
-  | { readonly kind: 'logprobs'; readonly jobs: readonly Job[]; readonly weights: SharedFloats };
+  /** Forward alone. */
+  | {
+      readonly kind: 'readout';
+      readonly readout: 'logprobs' | 'top-logprobs';
+      readonly jobs: readonly Job[];
+      readonly weights: SharedFloats;
+    };
 
 export interface ModelRunner {
   /**
@@ -114,9 +123,10 @@ export function tensorsOf(layout: ParameterLayout, flat: Float32Array): Tensors 
 
 export function feedTensors(feeds: Feeds): Tensors {
   return Object.fromEntries(
-    Object.entries(feeds).map(([name, values]) => {
-      if (typeof values === 'number') return [name, floats(Float32Array.of(values), [])];
-      const dims = [values.length];
+    Object.entries(feeds).map(([name, feed]) => {
+      if (typeof feed === 'number') return [name, floats(Float32Array.of(feed), [])];
+      const { values, columns } = 'values' in feed && 'columns' in feed ? feed : { values: feed, columns: undefined };
+      const dims = columns === undefined ? [values.length] : [values.length / columns, columns];
       return [name, values instanceof Float64Array ? integers(values, dims) : floats(values, dims)];
     }),
   );

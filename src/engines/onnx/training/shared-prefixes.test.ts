@@ -86,6 +86,7 @@ const forwardKl: DivergenceBatch = {
 function alone(batch: LossBatch): LossBatch[] {
   if ('pairs' in batch) return batch.pairs.map((pair) => ({ ...batch, pairs: [pair] }));
   if (batch.loss === 'policy-gradient') return batch.sequences.map((one) => ({ ...batch, sequences: [one] }));
+  if (batch.loss === 'soft-cross-entropy') return batch.sequences.map((one) => ({ ...batch, sequences: [one] }));
   return batch.sequences.map((one) => ({ ...batch, sequences: [one] }));
 }
 

@@ -48,7 +48,7 @@ describe('snapshots', () => {
   it.each([undefined, 3])('come back to the last bit (adapter rank: %s)', async (rank) => {
     const written = state(rank);
     await writeSnapshot(folder, config, written);
-    expect(await readSnapshot(folder, config)).toEqual(written);
+    expect(await readSnapshot(folder, config, 'kept')).toEqual(written);
   });
 
   it('are model directories', async () => {
@@ -68,34 +68,38 @@ describe('snapshots', () => {
     const later = state();
     await writeSnapshot(folder, config, later);
     expect(await readdir(folder)).not.toContain('adapter.safetensors');
-    expect(await readSnapshot(folder, config)).toEqual(later);
+    expect(await readSnapshot(folder, config, 'kept')).toEqual(later);
   });
 
   it('name tensor and shapes when the model is another', async () => {
     await writeSnapshot(folder, config, state());
-    await expect(readSnapshot(folder, { ...config, intermediate: 14 })).rejects.toThrow(
+    await expect(readSnapshot(folder, { ...config, intermediate: 14 }, 'kept')).rejects.toThrow(
       /model\.safetensors: tensor "model\.layers\.0\.mlp\.gate_proj\.weight": expected shape \[14, 8\], found \[12, 8\]/,
     );
-    await expect(readSnapshot(folder, { ...config, layers: 2 })).rejects.toThrow(
+    await expect(readSnapshot(folder, { ...config, layers: 2 }, 'kept')).rejects.toThrow(
       /tensor "model\.layers\.1\.input_layernorm\.weight": expected shape \[8\], found none/,
     );
   });
 
   it('are refused when a file is missing, cut off or from another writing', async () => {
-    await expect(readSnapshot(path.join(folder, 'none'), config)).rejects.toThrow(/engine\.json: no such file/);
+    await expect(readSnapshot(path.join(folder, 'none'), config, 'kept')).rejects.toThrow(/engine\.json: no such file/);
     await writeSnapshot(folder, config, state());
     const file = path.join(folder, 'optimizer.safetensors');
     const bytes = await readFile(file);
 
-    await writeSnapshot(folder, config, state());
+    const last = state();
+    await writeSnapshot(folder, config, last);
     await writeFile(file, bytes);
-    await expect(readSnapshot(folder, config)).rejects.toThrow(
+    await expect(readSnapshot(folder, config, 'kept')).rejects.toThrow(
       /optimizer\.safetensors: is not the file that .*engine\.json/,
     );
     await writeFile(file, bytes.subarray(0, bytes.length - 4));
-    await expect(readSnapshot(folder, config)).rejects.toThrow(/optimizer\.safetensors: /);
+    await expect(readSnapshot(folder, config, 'kept')).rejects.toThrow(/optimizer\.safetensors: /);
     await rm(file);
-    await expect(readSnapshot(folder, config)).rejects.toThrow(/optimizer\.safetensors: no such file/);
+    await expect(readSnapshot(folder, config, 'kept')).rejects.toThrow(/optimizer\.safetensors: no such file/);
+    // Nothing of it is read for a fresh one.
+    const { moments: _, ...rest } = last;
+    expect(await readSnapshot(folder, config, 'fresh')).toEqual(rest);
   });
 
   it('are refused when engine.json is not as expected', async () => {
@@ -108,7 +112,7 @@ describe('snapshots', () => {
       [{ adapter: { rank: 2 } }, /engine\.json: adapter\.alpha: /],
     ] as const) {
       await writeFile(file, JSON.stringify({ ...good, ...change }));
-      await expect(readSnapshot(folder, config)).rejects.toThrow(message);
+      await expect(readSnapshot(folder, config, 'kept')).rejects.toThrow(message);
     }
   });
 });

@@ -18,6 +18,7 @@ import { configJson } from '../../../checkpoint/config.ts';
 import { readConfig } from '../../../checkpoint/model-directory.ts';
 import { SafetensorsFile, safetensorsBytes, type Tensor } from '../../../checkpoint/safetensors.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, type ParameterLayout, viewOf } from '../model/parameters.ts';
+import type { Moments } from './adamw.ts';
 import type { TrainerState } from './training.ts';
 
 const FILES = { weights: 'model.safetensors', adapter: 'adapter.safetensors', optimizer: 'optimizer.safetensors' };
@@ -57,15 +58,20 @@ export async function writeSnapshot(folder: string, config: ModelConfig, state: 
 }
 
 /**
- * Reads a state back.
+ * Reads a state back; the optimiser's part only if it is asked for.
  * @throws UserError when a file is missing, damaged, or from another writing than the rest, and for a tensor of another
  * architecture, which it names with both shapes.
  */
-export async function readSnapshot(folder: string, config: ModelConfig): Promise<TrainerState> {
+export async function readSnapshot(
+  folder: string,
+  config: ModelConfig,
+  optimizer: 'kept' | 'fresh',
+): Promise<Omit<TrainerState, 'moments'> & { moments?: Moments }> {
   const engine = await readEngineFile(folder);
   const { adapter, steps } = engine;
-  const trained = adapter ? adapterLayoutOf(config, adapter.rank) : layoutOf(config);
   const parameters = await readParameters(folder, config, engine);
+  if (optimizer === 'fresh') return parameters;
+  const trained = adapter ? adapterLayoutOf(config, adapter.rank) : layoutOf(config);
   const [first, second] = await readFlat(folder, engine, FILES.optimizer, trained, ['.first', '.second']);
   return { ...parameters, moments: { first: first!, second: second!, steps } };
 }

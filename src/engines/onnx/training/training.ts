@@ -14,13 +14,24 @@ import type {
   CallOptions,
   LossBatch,
   LossResult,
+  SoftTargets,
   StepResult,
   TokenIds,
+  TopLogprobs,
 } from '../../../policy/policy.ts';
 import { type ComputationPlan, planComputation } from '../memory.ts';
 import type { ModelConfig } from '../model/parameters.ts';
 import type { WorkerThreads } from '../worker-threads.ts';
-import { crossEntropy, divergence, logprobs, policyGradient, type RunLoss } from './accumulate.ts';
+import {
+  crossEntropy,
+  divergence,
+  logprobs,
+  policyGradient,
+  type RunLoss,
+  type RunReadout,
+  softCrossEntropy,
+  topLogprobs,
+} from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments, ownShard, type SharedMoments, shardsFor } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
 import { DataParallel } from './data-parallel.ts';
@@ -98,8 +109,21 @@ export class Trainer {
     watch: CallOptions = {},
   ): Promise<Float32Array[]> {
     for (const [index, ids] of sequences.entries()) this.#check(ids, `sequence ${index}`);
-    const weights = which === 'frozen' ? this.#frozenWeights() : this.effectiveWeights();
-    return logprobs((jobs) => this.#runner.run({ kind: 'logprobs', jobs, weights }, watch), sequences, this.#limits);
+    return logprobs(this.#readout('logprobs', which, watch), sequences, this.#limits);
+  }
+
+  /** The k likeliest tokens of every row. */
+  async topLogprobs(
+    sequences: readonly Pick<SoftTargets, 'ids' | 'start'>[],
+    k: number,
+    which: 'present' | 'frozen',
+    watch: CallOptions = {},
+  ): Promise<TopLogprobs[]> {
+    for (const [index, { ids }] of sequences.entries()) this.#check(ids, `sequence ${index}`);
+    const { vocabulary } = this.#config;
+    if (!(Number.isInteger(k) && k >= 1 && k <= vocabulary))
+      throw new Error(`k is ${k}, expected a whole number from 1 to ${vocabulary}, the vocabulary`);
+    return topLogprobs(this.#readout('top-logprobs', which, watch), sequences, k, this.#limits);
   }
 
   /**
@@ -117,6 +141,12 @@ export class Trainer {
         case 'cross-entropy':
           for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
           return await crossEntropy(run, batch, this.#limits);
+        case 'soft-cross-entropy':
+          for (const [index, { ids, tokens }] of batch.sequences.entries()) {
+            this.#check(ids, `sequence ${index}`);
+            this.#checkIds(tokens, `sequence ${index}: entry of tokens`);
+          }
+          return await softCrossEntropy(run, batch, this.#limits);
         case 'forward-kl':
         case 'reverse-kl':
         case 'jsd':
@@ -128,9 +158,14 @@ export class Trainer {
           return await divergence(run, batch, this.#limits);
       }
     } catch (error) {
-      this.#trained.gradient.fill(0);
+      this.dropGradient();
       throw error;
     }
+  }
+
+  /** What was added up since the last step is forgotten. */
+  dropGradient(): void {
+    this.#trained.gradient.fill(0);
   }
 
   /** What was added up since the last step: of the adapter when one is attached, else of the weights. Not a copy. */
@@ -148,11 +183,6 @@ export class Trainer {
     this.#version += 1;
     if (this.#adapter) await this.#merge.add(this.#weights, this.#adapter, this.#effective!);
     return result;
-  }
-
-  /** Forgets moments and step count. */
-  resetOptimizer(): void {
-    this.#trained.moments = freshMoments(this.#trained.values.length);
   }
 
   /** Keeps a copy of the present weights, without the adapter, as the frozen ones. */
@@ -183,17 +213,18 @@ export class Trainer {
     return { weights: this.#weights, moments, ...(this.#adapter && { adapter: this.#adapter }) };
   }
 
-  /** Copies a state in; the gradient starts from zero, and the frozen weights stay what they are. */
-  async restore(state: TrainerState): Promise<void> {
-    this.#weights.set(state.weights);
+  /**
+   * Copies a state in, without moments with a fresh optimiser; the gradient starts from zero, and the frozen weights stay
+   * what they are.
+   */
+  async restore({ weights, adapter, moments }: Omit<TrainerState, 'moments'> & { moments?: Moments }): Promise<void> {
+    this.#weights.set(weights);
     this.#adapter = undefined;
     this.#effective = undefined;
-    if (state.adapter) {
-      this.#attach(state.adapter);
-      await this.#merge.add(this.#weights, state.adapter, this.#effective!);
-    } else this.#trained = trained(this.#weights);
-    const { first, second, steps } = state.moments;
-    this.#trained.moments = { first: sharedCopy(first), second: sharedCopy(second), steps };
+    if (adapter) {
+      this.#attach(adapter, moments);
+      await this.#merge.add(this.#weights, adapter, this.#effective!);
+    } else this.#trained = trained(this.#weights, moments);
     this.#version += 1;
   }
 
@@ -204,11 +235,16 @@ export class Trainer {
   }
 
   /** A copy of the adapter; what it adds to the weights is the caller's to see to. */
-  #attach({ rank, alpha, values }: AdapterState): void {
+  #attach({ rank, alpha, values }: AdapterState, moments?: Moments): void {
     this.#adapter = { rank, alpha, values: sharedCopy(values) };
     this.#effective = sharedCopy(this.#weights);
-    this.#trained = trained(this.#adapter.values);
+    this.#trained = trained(this.#adapter.values, moments);
     this.#version += 1;
+  }
+
+  #readout(readout: 'logprobs' | 'top-logprobs', which: 'present' | 'frozen', watch: CallOptions): RunReadout {
+    const weights = which === 'frozen' ? this.#frozenWeights() : this.effectiveWeights();
+    return (jobs) => this.#runner.run({ kind: 'readout', readout, jobs, weights }, watch);
   }
 
   #model(): TrainedModel {
@@ -232,14 +268,21 @@ export class Trainer {
   }
 
   #check(ids: TokenIds, what: string): void {
-    const { vocabulary, contextLength } = this.#config;
+    const { contextLength } = this.#config;
     if (ids.length > contextLength)
       throw new Error(`${what} has ${ids.length} tokens, the model's context is ${contextLength}`);
+    this.#checkIds(ids, `${what}: token`);
+  }
+
+  #checkIds(ids: TokenIds | Int32Array, what: string): void {
+    const { vocabulary } = this.#config;
     const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
-    if (wrong >= 0) throw new Error(`${what}: token ${wrong} is id ${ids[wrong]}, expected 0 to ${vocabulary - 1}`);
+    if (wrong >= 0) throw new Error(`${what} ${wrong} is id ${ids[wrong]}, expected 0 to ${vocabulary - 1}`);
   }
 }
 
-function trained(values: SharedFloats): Trained {
-  return { values, gradient: sharedFloats(values.length), moments: freshMoments(values.length) };
+/** @param moments copied; absent: fresh */
+function trained(values: SharedFloats, moments?: Moments): Trained {
+  const kept = moments && { ...moments, first: sharedCopy(moments.first), second: sharedCopy(moments.second) };
+  return { values, gradient: sharedFloats(values.length), moments: kept ?? freshMoments(values.length) };
 }

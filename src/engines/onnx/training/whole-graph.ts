@@ -55,7 +55,7 @@ export class WholeGraph {
 
   async compute(task: Task, job: Job): Promise<Computed> {
     if (task.kind === 'loss') return this.#loss(task.loss, job, task.model);
-    return { outputs: await this.#readout('logprobs', job.micro, job.feeds, task.weights), add: () => {} };
+    return { outputs: await this.#readout(task.readout, job.micro, job.feeds, task.weights), add: () => {} };
   }
 
   close(): Promise<void> {

@@ -19,10 +19,13 @@ import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
 import { originOf, type Trust } from '../retrieval/trust.ts';
 import { acquireLock } from '../runs/lock.ts';
 import { trustOption } from './arguments.ts';
-import type { Kind } from './index-build.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { shellCommand } from './widgets/terminal.ts';
+
+export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
+export type Kind = (typeof kinds)[number];
 
 /** Options of these kinds; `index-build.ts` sees to it that those are there which a kind needs. */
 export interface OtherOptions {
@@ -90,7 +93,7 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
         }${
           blank.count === 0 ? '' : `, ${blank.count} without title and text`
-        }\nSearch it with: search-e1 index search ${options.out} "your question"${trust.map((server) => ` --trust-server ${server}`).join('')}\n`,
+        }\nSearch it with: ${shellCommand('search-e1', 'index', 'search', options.out, 'your question', ...trust.flatMap((server) => ['--trust-server', server]))}\n`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** The body of a request, within limits: of its own size, and of what all requests under way hold together. */
 import type { IncomingMessage } from 'node:http';
-import { messageOf } from '../../base/errors.ts';
-import { decodeText, JSON_DEPTH, parseJson } from '../../base/text.ts';
+import { messageOf } from '../errors.ts';
+import { decodeText, JSON_DEPTH, parseJson } from '../text.ts';
 import { beyondBounds } from './json-bounds.ts';
 
 /** A request that is not answered with what it asks for. */
@@ -12,6 +12,9 @@ export class Refusal extends Error {
     this.status = status;
   }
 }
+
+/** Status of a request whose client left before its answer ended; nobody gets it, it is counted. */
+export const CLIENT_LEFT = 499;
 
 /** Bytes that all requests together may hold. */
 export class ByteBudget {
@@ -74,4 +77,16 @@ export function parseJsonBody(body: Buffer): unknown {
   } catch (error) {
     throw new Refusal(400, messageOf(error));
   }
+}
+
+/** @throws Refusal 415 unless the body is said to be plain JSON, which a page of elsewhere cannot say unasked; 413 when it is said to be too large */
+export function checkJsonHeaders({ headers }: IncomingMessage, maxBody: number): void {
+  const type = headers['content-type'] ?? '';
+  if (!/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type))
+    throw new Refusal(415, `Content-Type: expected application/json, found ${JSON.stringify(type.slice(0, 100))}`);
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
+    throw new Refusal(415, `Content-Encoding: expected none, found ${JSON.stringify(encoding.slice(0, 100))}`);
+  if (Number(headers['content-length'] ?? 0) > maxBody)
+    throw new Refusal(413, `body: expected at most ${maxBody} bytes`);
 }
