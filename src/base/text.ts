@@ -5,9 +5,15 @@
  * and holds no half characters, which no tokenizer and no other program could take. Files are read by files.ts.
  */
 import { messageOf, UserError } from './errors.ts';
+import { beyondBounds } from './json-bounds.ts';
 
 /** Deepest nesting of JSON that is read; the deepest of our own files has 9, and other readers (Rust's serde) stop at 128 too. */
 export const JSON_DEPTH = 128;
+
+/** Longer JSON is looked through before it is parsed: what it becomes in memory may be many times as large. */
+const LONG_JSON = 2 ** 16;
+/** Values of one text, about: the largest tokenizers have half a million, the benchmarks' own files two million. */
+const JSON_VALUES = 4_000_000;
 
 const strict = () => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const wholeText = strict();
@@ -84,6 +90,13 @@ function firstBadOffset(bytes: Uint8Array): number {
  * @throws UserError naming the place: not JSON, nested deeper than `JSON_DEPTH`, a string that holds half a character
  */
 export function parseJson(text: string, place: string): unknown {
+  if (text.length > LONG_JSON) {
+    const reason = beyondBounds(text, { depth: JSON_DEPTH, values: JSON_VALUES });
+    if (reason !== undefined)
+      throw new UserError(`${place}: not readable: JSON ${reason}`, {
+        hint: 'No file of ours is; is it the right one?',
+      });
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);

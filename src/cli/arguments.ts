@@ -57,6 +57,16 @@ export function trustOption(): Option {
     .default([], 'none');
 }
 
+/** Which of equal scores comes first (retrieval/ranking/ties.ts). */
+export function tiesOption(): Option {
+  return new Option(
+    '--ties <rule>',
+    "equal scores: by position in the corpus, as Lucene's; by id as text, as Pyserini's",
+  )
+    .choices(tieRules)
+    .default('position');
+}
+
 /** Another name under which an option is known elsewhere, taken too but not listed: `--model` for `--policy`. */
 export function alsoCalled(command: Command, flags: string, attribute: string): Command {
   const named = command.options.find((option) => option.attributeName() === attribute)!;
@@ -67,16 +77,6 @@ export function alsoCalled(command: Command, flags: string, attribute: string): 
     const value: unknown = command.getOptionValue(other.attributeName());
     if (value !== undefined) command.setOptionValueWithSource(attribute, value, 'cli');
   });
-}
-
-/** Which of equal scores comes first (retrieval/ranking/ties.ts). */
-export function tiesOption(): Option {
-  return new Option(
-    '--ties <rule>',
-    "equal scores: by position in the corpus, as Lucene's; by id as text, as Pyserini's",
-  )
-    .choices(tieRules)
-    .default('position');
 }
 
 /** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */

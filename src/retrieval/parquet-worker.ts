@@ -60,7 +60,8 @@ class NotUtf8 {
 
 const parsers = {
   stringFromBytes(bytes: Uint8Array | undefined) {
-    if (bytes === undefined) return undefined;
+    // A column that says of itself that it is text may hold numbers.
+    if (!(bytes instanceof Uint8Array)) return bytes;
     const text = decodeUtf8(bytes);
     return typeof text === 'string' ? text : new NotUtf8(text);
   },

@@ -1,8 +1,8 @@
 /** The body of a request, within limits: of its own size, and of what all requests under way hold together. */
 import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../errors.ts';
+import { beyondBounds } from '../json-bounds.ts';
 import { decodeText, JSON_DEPTH, parseJson } from '../text.ts';
-import { beyondBounds } from './json-bounds.ts';
 
 /** A request that is not answered with what it asks for. */
 export class Refusal extends Error {
@@ -70,11 +70,13 @@ const BOUNDS = { depth: JSON_DEPTH, values: 100_000 };
 
 /** @throws Refusal 400 for anything but UTF-8 and JSON of ordinary size; a byte order mark at the start is dropped */
 export function parseJsonBody(body: Buffer): unknown {
-  const reason = beyondBounds(body, BOUNDS);
-  if (reason !== undefined) throw new Refusal(400, `body: ${reason}`);
   try {
-    return parseJson(decodeText(body, 'body'), 'body');
+    const text = decodeText(body, 'body');
+    const reason = beyondBounds(text, BOUNDS);
+    if (reason !== undefined) throw new Refusal(400, `body: ${reason}`);
+    return parseJson(text, 'body');
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     throw new Refusal(400, messageOf(error));
   }
 }
