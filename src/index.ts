@@ -49,7 +49,7 @@ export { type Score, type ScoreSummary, scorePrediction, summarizeScores } from 
 export { benchmarks } from './benchmarks/suites/all.ts';
 // Checkpoints and tokenizers in Hugging Face's form.
 export { type Adapter, readAdapter, writeAdapter } from './checkpoint/adapter-directory.ts';
-export type { ModelConfig, RopeScaling } from './checkpoint/config.ts';
+export type { ModelConfig, RopeScaling, SpecialTokens } from './checkpoint/config.ts';
 export { FAMILIES, type Family } from './checkpoint/families.ts';
 export {
   type DownloadProgress,
@@ -63,6 +63,7 @@ export { type Model, type ModelFiles, readModel, type WriteOptions, writeModel }
 export { readSafetensors, safetensorsBytes, type Tensor } from './checkpoint/safetensors.ts';
 export { loadTokenizer } from './checkpoint/tokenizer.ts';
 export type { Tokenizer } from './checkpoint/tokenizer.types.ts';
+export type { TokenizerFiles } from './checkpoint/tokenizer-files.ts';
 export {
   type EngineOptions,
   OnnxPolicy,
@@ -77,11 +78,11 @@ export { textPolicy } from './engines/text-policy.ts';
 // A search agent, ready to be asked.
 export { type Agent, type AgentOptions, type Asked, type AskOptions, openAgent } from './evaluation/agent.ts';
 // Evaluation: questions asked, answers kept, results compared.
-export { type Comparison, compareEvaluations, type NamedEvaluation } from './evaluation/compare.ts';
+export { type Comparison, compareEvaluations } from './evaluation/compare.ts';
 export type { Conditions } from './evaluation/conditions.ts';
 export { readEvaluation } from './evaluation/evaluation-directory.ts';
 export { publishedRows } from './evaluation/published.ts';
-export type { EvaluationResults } from './evaluation/results.ts';
+export type { EvaluationResults, NamedEvaluation } from './evaluation/results.ts';
 // The whole loop, its run directory and its report.
 export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';

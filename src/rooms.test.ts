@@ -40,6 +40,34 @@ it('rooms import only from rooms below them', () => {
   expect(wrong).toEqual([]);
 });
 
+it('no file imports itself by way of others', () => {
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const imports = new Map(
+    files.map((file) => {
+      const code = readFileSync(path.join(source, file), 'utf8');
+      const targets = [...code.matchAll(/from '(\.[^']+)'/g)].map(([, to]) => path.join(path.dirname(file), to!));
+      return [file, targets] as const;
+    }),
+  );
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+    if (done.has(file) || way.includes(file)) return;
+    for (const target of imports.get(file) ?? []) visit(target, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+it('are listed in docs/architecture.md in this order', () => {
+  const text = readFileSync(path.join(source, '..', 'docs', 'architecture.md'), 'utf8');
+  const table = text.slice(text.indexOf('| room |'), text.indexOf('## The way of the data'));
+  const listed = [...table.matchAll(/^\| `([a-z]+)\//gm)].map(([, room]) => room!);
+  expect([...new Set(listed)]).toEqual([...rooms].reverse());
+});
+
 it('every folder of src is a known room', () => {
   const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(folders.map((f) => f.name).sort()).toEqual([...rooms].sort());

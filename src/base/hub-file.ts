@@ -20,7 +20,7 @@ import {
 } from '@huggingface/hub';
 import { messageOf, UserError } from './errors.ts';
 import { fileError, makeFolder, syncFolder } from './files.ts';
-import { pause } from './pause.ts';
+import { Passing, patiently } from './retry.ts';
 
 export interface HubFile {
   readonly type: 'model' | 'dataset';
@@ -134,20 +134,20 @@ export async function downloadHubFile(
   await makeFolder(path.dirname(target));
   // The checksum is part of the name: what was begun of another version is never continued.
   const partial = `${target}.${info.checksum.value.slice(0, 16)}.part`;
-  let failures = 0;
+  const patience = { attempts: ATTEMPTS, firstWait: backOff / 500, longestWait: 30 };
   // An empty file needs no connection.
   if (info.bytes === 0) await writeFile(partial, '');
   for (let have = await sizeOf(partial); have < info.bytes; have = await sizeOf(partial)) {
-    try {
-      await fetchRest(file, partial, have, info.bytes, signal, onProgress);
-    } catch (error) {
+    // A connection that broke, but brought something, was worth it: patience begins anew.
+    const gain = () =>
+      fetchRest(file, partial, have, info.bytes, signal, onProgress).catch(async (error: unknown) => {
+        if (error instanceof UserError || isRefusal(error)) throw error;
+        if ((await sizeOf(partial)) === have) throw new Passing(messageOf(error), { cause: error });
+      });
+    await patiently(patience, gain, signal).catch((error: unknown) => {
       signal?.throwIfAborted();
-      if (error instanceof UserError || isRefusal(error)) throw hubError(error, nameOf(file), signal);
-      const now = await sizeOf(partial);
-      failures = now > have ? 0 : failures + 1;
-      if (failures >= ATTEMPTS) throw hubError(error, nameOf(file), signal);
-      await pause((backOff / 1000) * 2 ** failures, signal);
-    }
+      throw hubError(error instanceof Passing ? error.cause : error, nameOf(file), signal);
+    });
   }
   const found = await checksumOf(partial, info);
   if (found !== info.checksum.value) {

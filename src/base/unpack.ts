@@ -13,7 +13,8 @@ const AGAIN = 'Fetch or compress the file again.';
 export async function* unpacked(raw: Readable, place: string): AsyncGenerator<Buffer> {
   const chunks = raw[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head: Buffer = Buffer.alloc(0);
-  while (head.length < HEAD_BYTES) {
+  // A line will do: a program that asks line by line waits for answers.
+  while (head.length < HEAD_BYTES && !head.includes(0x0a)) {
     const { done, value } = await chunks.next();
     if (done) break;
     head = head.length === 0 ? value : Buffer.concat([head, value]);

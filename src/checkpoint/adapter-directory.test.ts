@@ -77,6 +77,35 @@ describe('an adapter in the form of PEFT', () => {
       expect(data).toEqual(own.get(name)?.data ?? new Float32Array(data.length));
   });
 
+  it('may name layers in full or by the end of their names, as PEFT matches them', async () => {
+    // What PEFT 0.21 makes of these: "0.mlp.up_proj" is the one of block 0, "self_attn.q_proj" that of every block.
+    for (const [targets, layers] of [
+      [
+        ['model.layers.0.mlp.gate_proj', 'model.layers.1.self_attn.o_proj'],
+        ['0.mlp.gate_proj', '1.self_attn.o_proj'],
+      ],
+      [
+        ['q_proj', '0.mlp.up_proj'],
+        ['0.self_attn.q_proj', '1.self_attn.q_proj', '0.mlp.up_proj'],
+      ],
+      [['self_attn.q_proj'], ['0.self_attn.q_proj', '1.self_attn.q_proj']],
+    ] as const) {
+      const isTargeted = (name: string) => layers.some((layer) => name.includes(`.${layer}.`));
+      const own = new Map([...adapter.weights].filter(([name]) => isTargeted(name)));
+      expect(own.size).toBe(2 * layers.length);
+      await writeAdapter(folder, { ...adapter, weights: own }, { name: 'x' });
+      const json = { ...(await readConfigFile()), target_modules: targets };
+      await writeFile(configFile(), JSON.stringify(json));
+      for (const [name, { data }] of (await readAdapter(folder, config)).weights)
+        expect(data).toEqual(own.get(name)?.data ?? new Float32Array(data.length));
+      // One that is targeted has to be there, one that is not must not.
+      await writeFile(configFile(), JSON.stringify({ ...json, target_modules: [...targets, 'k_proj'] }));
+      await expect(readAdapter(folder, config)).rejects.toThrow(/k_proj.*found no such tensor/);
+      await writeFile(configFile(), JSON.stringify({ ...json, target_modules: [...targets.slice(1), 'v_proj'] }));
+      await expect(readAdapter(folder, config)).rejects.toThrow(/no such tensor/);
+    }
+  });
+
   it.each<[string, Record<string, unknown>, RegExp]>([
     [
       'another method',
@@ -86,7 +115,14 @@ describe('an adapter in the form of PEFT', () => {
     ['no rank', { r: null }, /adapter_config\.json: r: /],
     ['DoRA', { use_dora: true }, /use_dora: true/],
     ['another scale', { use_rslora: true }, /use_rslora: true/],
-    ['ranks of their own', { rank_pattern: { q_proj: 4 } }, /rank_pattern: \{"q_proj":4\}/],
+    ['ranks of their own', { rank_pattern: { q_proj: 4 } }, /rank_pattern: an object is not supported, expected \{\}/],
+    ['rows of their own', { trainable_token_indices: [1] }, /trainable_token_indices: a list of 1/],
+    ['a part of a name', { target_modules: ['proj'] }, /target_modules: "proj"/],
+    [
+      'a layer too many',
+      { target_modules: ['model.layers.2.mlp.up_proj'] },
+      /target_modules: "model\.layers\.2\.mlp\.up_proj"/,
+    ],
     ['biases', { bias: 'all' }, /bias: "all" .*expected "none"/],
     ['an embedding', { target_modules: ['q_proj', 'embed_tokens'] }, /target_modules: "embed_tokens"/],
     [

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson, writeFileAtomic } from '../base/files.ts';
+import { shown } from '../base/text.ts';
 import type { ModelConfig } from './config.ts';
 import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
 import { adapterTensorShapes, LINEAR_LAYERS } from './tensor-shapes.ts';
@@ -68,6 +69,18 @@ const PLAIN: Readonly<Record<string, unknown>> = {
   use_rslora: false,
   rank_pattern: {},
   alpha_pattern: {},
+  // Methods that PEFT 0.21 keeps under the same name.
+  lora_bias: false,
+  layer_replication: null,
+  target_parameters: null,
+  trainable_token_indices: null,
+  alora_invocation_tokens: null,
+  arrow_config: null,
+  kasa_config: null,
+  monteclora_config: null,
+  velora_config: null,
+  use_qalora: false,
+  use_bdlora: false,
 };
 
 /**
@@ -84,16 +97,17 @@ export async function readAdapter(folder: string, config: ModelConfig): Promise<
   }
   const { r: rank, lora_alpha: alpha, target_modules: targets, ...others } = parsed.data;
   const refuse = (field: string, found: unknown, expected: unknown): never => {
-    throw new UserError(`${file}: ${field}: ${JSON.stringify(found)} is not supported, expected ${expected}`);
+    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
   };
   if (others.peft_type !== 'LORA') refuse('peft_type', others.peft_type, '"LORA"');
   for (const [field, plain] of Object.entries(PLAIN)) {
     const found = others[field] ?? plain;
-    if (JSON.stringify(found) !== JSON.stringify(plain)) refuse(field, found, JSON.stringify(plain));
+    const isEmpty = typeof found === 'object' && found !== null && Object.keys(found).length === 0;
+    if (found !== plain && !(isEmpty && typeof plain === 'object')) refuse(field, found, JSON.stringify(plain));
   }
-  const modules = targets === 'all-linear' ? MODULES : targets;
-  const strange = modules.find((name) => !MODULES.includes(name));
-  if (strange !== undefined) refuse('target_modules', strange, `some of ${MODULES.join(', ')}`);
+  const targeted = targetsOf(targets, config, (name) =>
+    refuse('target_modules', name, `some of ${MODULES.join(', ')}`),
+  );
 
   const weights = new Map<string, Tensor>();
   for (const [name, shape] of adapterTensorShapes(config, rank))
@@ -111,7 +125,7 @@ export async function readAdapter(folder: string, config: ModelConfig): Promise<
       );
     };
     for (const [name, { shape, data }] of weights) {
-      if (!modules.some((module) => name.includes(`.${module}.`))) continue;
+      if (!targeted(name)) continue;
       if (found.get(name)?.join() !== shape.join()) throw complain(name, shape);
       await opened.read(name, data);
       found.delete(name);
@@ -121,4 +135,27 @@ export async function readAdapter(folder: string, config: ModelConfig): Promise<
     await opened.close();
   }
   return { rank, alpha, weights };
+}
+
+/**
+ * Whether a tensor belongs to a targeted layer. PEFT matches by the end of a layer's name: "q_proj" means that of every block,
+ * "model.layers.0.self_attn.q_proj" (which PEFT itself writes for "all-linear" on small models) or "0.self_attn.q_proj" one.
+ * @param refuse for a name that means no linear layer of a block
+ */
+function targetsOf(
+  targets: readonly string[] | 'all-linear',
+  config: ModelConfig,
+  refuse: (name: string) => never,
+): (tensor: string) => boolean {
+  if (targets === 'all-linear') return () => true;
+  const layers = Array.from({ length: config.layers }, (_, i) =>
+    LINEAR_LAYERS.map((name) => `model.layers.${i}.${name}`),
+  );
+  const meant = new Set<string>();
+  for (const target of targets) {
+    const found = layers.flat().filter((layer) => layer === target || layer.endsWith(`.${target}`));
+    if (found.length === 0) refuse(target);
+    for (const layer of found) meant.add(layer);
+  }
+  return (tensor) => meant.has(tensor.replace(/^base_model\.model\.|\.lora_[AB]\.weight$/g, ''));
 }

@@ -62,6 +62,24 @@ async function putModel(weights: Map<string, Tensor>, config = TIED): Promise<vo
   await put('model.safetensors', weights);
 }
 
+/** A file with one more tensor, of any type. */
+function withTensor(
+  weights: Map<string, Tensor>,
+  name: string,
+  dtype: string,
+  shape: readonly number[],
+  values: Float64Array | Float32Array | Uint8Array,
+): Buffer {
+  const plain = Buffer.concat(safetensorsBytes(weights));
+  const end = 8 + Number(plain.readBigUInt64LE());
+  const header = JSON.parse(plain.toString('utf8', 8, end));
+  const data_offsets = [plain.length - end, plain.length - end + values.byteLength];
+  const json = Buffer.from(JSON.stringify({ ...header, [name]: { dtype, shape, data_offsets } }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, plain.subarray(end), Buffer.from(values.buffer)]);
+}
+
 describe('writeModel', () => {
   it.each([true, false])('is read back as it was (tied head: %s)', async (tiedHead) => {
     const config = { ...TIED, tiedHead };
@@ -86,6 +104,14 @@ describe('writeModel', () => {
     expect(JSON.parse(await readFile(path.join(folder, 'tokenizer_config.json'), 'utf8'))).toEqual({
       tokenizer_class: 'PreTrainedTokenizerFast',
     });
+  });
+
+  it('keeps special tokens and generation settings, with and without a tokenizer', async () => {
+    const config = { ...TIED, specialTokens: { bos: 1, eos: [2, 3], pad: 0 } };
+    const weights = weightsOf(config);
+    await writeModel(folder, { config, weights, generation: '{"eos_token_id": [2, 3, 4]}' });
+    expect(await readModel(folder)).toEqual({ config, weights });
+    expect(await readFile(path.join(folder, 'generation_config.json'), 'utf8')).toBe('{"eos_token_id": [2, 3, 4]}');
   });
 
   it.each([
@@ -170,9 +196,12 @@ describe('readModel', () => {
 
   it('refuses an index that points out of the folder or is none', async () => {
     await put('config.json', JSON.stringify(configJson(TIED)));
-    for (const name of ['../x.safetensors', '/x.safetensors', '..\\x']) {
+    const long = `${'x'.repeat(300)}.safetensors`;
+    for (const name of ['../x.safetensors', '/x.safetensors', '..\\x', '..', 'a\0.safetensors', 'x.bin', long]) {
       await put('model.safetensors.index.json', JSON.stringify({ weight_map: { a: name } }));
-      await expect(readModel(folder)).rejects.toThrow(/index\.json: weight_map\.a: expected the name of a file/);
+      await expect(readModel(folder)).rejects.toThrow(
+        /index\.json: weight_map\.a: expected the name of a \.safetensors file/,
+      );
     }
     await put('model.safetensors.index.json', '{}');
     await expect(readModel(folder)).rejects.toThrow(/index\.json: weight_map/);
@@ -185,6 +214,104 @@ describe('readModel', () => {
       .set('model.layers.0.self_attn.rotary_emb.inv_freq', { shape: [3], data: new Float32Array(3) });
     await putModel(extra);
     expect(plain((await readModel(folder)).weights)).toEqual(plain(weights));
+  });
+
+  it('refuses a head of its own where it is said to be the embedding, in any family and shard', async () => {
+    for (const family of ['qwen2', 'qwen3', 'llama'] as const) {
+      const config = { ...TIED, family };
+      const weights = weightsOf(config);
+      const head = Float32Array.from(weights.get('model.embed_tokens.weight')!.data);
+      head[head.length - 1]! += 1;
+      const own = new Map([['lm_head.weight', { shape: [7, 8], data: head }]]);
+      await putModel(new Map([...own, ...weights]), config);
+      await expect(readModel(folder)).rejects.toThrow(
+        /model\.safetensors: tensor "lm_head\.weight" differs from the embedding/,
+      );
+      await rm(path.join(folder, 'model.safetensors'));
+      for (const [name, shard] of Object.entries({ one: own, two: weights })) await put(`${name}.safetensors`, shard);
+      const weight_map = { 'lm_head.weight': 'one.safetensors', other: 'two.safetensors' };
+      await put('model.safetensors.index.json', JSON.stringify({ weight_map }));
+      await expect(readModel(folder)).rejects.toThrow(/one\.safetensors: tensor "lm_head\.weight" differs/);
+      // With the flag corrected it is the head.
+      await put('config.json', JSON.stringify(configJson({ ...config, tiedHead: false })));
+      expect((await readModel(folder)).weights.get('lm_head.weight')!.data).toEqual(head);
+    }
+  });
+
+  it('passes over stored frequencies of any type, but not those of another base', async () => {
+    const weights = weightsOf(TIED);
+    const name = 'model.layers.0.self_attn.rotary_emb.inv_freq';
+    const series = (theta: number) => [0, 1, 2].map((i) => theta ** (-i / 3));
+    const check = async (dtype: string, values: Float64Array | Float32Array | Uint8Array, config = TIED) => {
+      await putModel(weights, config);
+      await put('config.json', JSON.stringify(configJson(config)));
+      await writeFile(path.join(folder, 'model.safetensors'), withTensor(weights, name, dtype, [3], values));
+      return readModel(folder);
+    };
+    const linear = { ...TIED, ropeScaling: { type: 'linear', factor: 4 } } as const;
+    for (const config of [TIED, linear])
+      expect(plain((await check('F64', Float64Array.from(series(1e4)), config)).weights)).toEqual(plain(weights));
+    await check('F32', Float32Array.from(series(1e4)));
+    await check('F64', Float64Array.of(0, 0, 0));
+    await check('F8_E4M3', new Uint8Array(3));
+    await expect(check('F64', Float64Array.from(series(1e6)))).rejects.toThrow(
+      /inv_freq" .*another rope_theta .*10000/,
+    );
+    await expect(check('F32', Float32Array.from(series(1e6)))).rejects.toThrow(/value 1 is 0\.00999/);
+  });
+
+  it('refuses weights of float64, and names the type', async () => {
+    const weights = weightsOf(TIED);
+    const { shape, data } = weights.get('model.norm.weight')!;
+    weights.delete('model.norm.weight');
+    await putModel(weights);
+    const bytes = withTensor(weights, 'model.norm.weight', 'F64', shape, Float64Array.from(data));
+    await writeFile(path.join(folder, 'model.safetensors'), bytes);
+    await expect(readModel(folder)).rejects.toThrow(/"model\.norm\.weight": values of type F64 are not supported/);
+  });
+
+  it.each<[string, (name: string) => string, RegExp]>([
+    [
+      'lacks a prefix',
+      (name) => name.replace(/^model\./, ''),
+      /the file has "embed_tokens\.weight": its names lack "model\." in front/,
+    ],
+    [
+      'has a prefix too much',
+      (name) => `language_model.${name}`,
+      /has "language_model\.model\.embed_tokens\.weight": its names have "language_model\." in front/,
+    ],
+    [
+      'is written otherwise',
+      (name) => name.replace('embed_tokens', 'embed_token'),
+      /nearest name in the file is "model\.embed_token\.weight"/,
+    ],
+    [
+      'has other names',
+      (name) => `${[...name].map((c) => c.charCodeAt(0)).join('')}`,
+      /has 26 other tensors, e\.g\. "109/,
+    ],
+  ])('says what is there in place of a missing tensor: the file %s', async (_, rename, message) => {
+    await putModel(new Map([...weightsOf(TIED)].map(([name, tensor]) => [rename(name), tensor])));
+    await expect(readModel(folder)).rejects.toThrow(/"model\.embed_tokens\.weight" of shape \[7, 8\] is missing; /);
+    await expect(readModel(folder)).rejects.toThrow(message);
+  });
+
+  it('says what to do where only the head is missing', async () => {
+    await putModel(weightsOf(TIED), { ...TIED, tiedHead: false });
+    const error: UserError = await readModel(folder).then(
+      () => expect.unreachable(),
+      (thrown) => thrown,
+    );
+    expect(error.message).toMatch(/"lm_head\.weight" of shape \[7, 8\] is missing$/);
+    expect(error.hint).toMatch(/tie_word_embeddings to true/);
+  });
+
+  it('takes no memory for a configuration that the weights do not bear out', async () => {
+    await putModel(weightsOf(TIED));
+    const huge = { ...configJson(TIED), vocab_size: 2 ** 22, hidden_size: 2 ** 16, num_hidden_layers: 1024 };
+    await put('config.json', JSON.stringify(huge));
+    await expect(readModel(folder)).rejects.toThrow(/makes its shape \[4194304, 65536\], found \[7, 8\]/);
   });
 
   it.each<[string, (weights: Map<string, Tensor>) => unknown, RegExp]>([

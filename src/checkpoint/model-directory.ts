@@ -6,9 +6,19 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson, writeFileAtomic } from '../base/files.ts';
 import { configJson, type ModelConfig, parseConfig } from './config.ts';
-import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
+import { checkRepetitions } from './repetitions.ts';
+import {
+  isStoredType,
+  SafetensorsFile,
+  type StoredType,
+  safetensorsParts,
+  sizeOf,
+  type Tensor,
+  unsupported,
+} from './safetensors.ts';
+import { checkTensors } from './tensor-check.ts';
 import { tensorShapes } from './tensor-shapes.ts';
-import type { TokenizerFiles } from './tokenizer.ts';
+import type { TokenizerFiles } from './tokenizer-files.ts';
 
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -26,15 +36,21 @@ export interface Model {
  */
 export async function readModel(folder: string): Promise<Model> {
   const config = await readConfig(folder);
-  const weights = new Map<string, Tensor>();
-  for (const [name, shape] of tensorShapes(config)) weights.set(name, { shape, data: new Float32Array(sizeOf(shape)) });
-  await readWeights(folder, config, (name) => weights.get(name)!.data);
+  const shapes = tensorShapes(config);
+  const read = new Map<string, Float32Array>();
+  await readWeights(folder, config, (name) => {
+    const data = read.get(name) ?? new Float32Array(sizeOf(shapes.get(name)!));
+    read.set(name, data);
+    return data;
+  });
+  const weights = new Map([...shapes].map(([name, shape]) => [name, { shape, data: read.get(name)! }]));
   return { config, weights };
 }
 
 /** Reads config.json; see `parseConfig` for what it refuses. */
 export async function readConfig(folder: string): Promise<ModelConfig> {
   const file = path.join(folder, 'config.json');
+  if (!existsSync(folder)) throw new UserError(`${folder}: no such file or directory`);
   if (!existsSync(file))
     throw new UserError(`${folder}: not a model directory (it has no config.json)`, {
       hint: 'Give a Hugging Face model directory, or hf:OWNER/NAME for a model of the Hub.',
@@ -44,7 +60,8 @@ export async function readConfig(folder: string): Promise<ModelConfig> {
 
 /**
  * Reads every tensor of `tensorShapes(config)` into the array that `target` gives for its name, as float32. All tensors are
- * checked before the first one is read; no memory is taken but for a few megabytes.
+ * checked before `target` is first asked; no memory is taken but for a few megabytes.
+ * @param target the same array whenever it is asked for the same name
  * @throws UserError as `readModel` does
  */
 export async function readWeights(
@@ -63,16 +80,26 @@ export async function readWeights(
       }
     checkTensors(config, shapes, folder);
     const known = tensorShapes(config);
+    for (const { file, tensors } of files)
+      for (const { name, dtype } of tensors)
+        if (known.has(name) && !isStoredType(dtype)) throw unsupported(file, name, dtype);
     for (const file of files)
       for (const { name } of file.tensors) if (known.has(name)) await file.read(name, target(name));
+    for (const file of files) await checkRepetitions(file, config, target('model.embed_tokens.weight'));
   } finally {
     for (const file of files) await file.close();
   }
 }
 
+/** No path, no control characters, and short enough for every file system. */
+const SHARD = /^[^/\\\p{Cc}]{1,200}\.safetensors$/u;
+
 const indexSchema = z.object({
   // Names only: an index must not point out of its folder.
-  weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+$/, 'expected the name of a file in the same folder')),
+  weight_map: z.record(
+    z.string(),
+    z.string().regex(SHARD, 'expected the name of a .safetensors file in the same folder'),
+  ),
 });
 
 /** The safetensors files of a model directory: the single one, or the shards. */
@@ -104,35 +131,11 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Every tensor of the configuration in its shape, and no other but those that repeat what is known anyway. */
-function checkTensors(config: ModelConfig, found: ReadonlyMap<string, readonly number[]>, place: string): void {
-  const shapes = tensorShapes(config);
-  const text = (shape: readonly number[]) => `[${shape.join(', ')}]`;
-  const checkShape = (name: string, expected: readonly number[], found: readonly number[]) => {
-    if (text(expected) !== text(found))
-      throw new UserError(
-        `${place}: tensor "${name}": config.json makes its shape ${text(expected)}, found ${text(found)}`,
-      );
-  };
-  for (const [name, shape] of shapes) {
-    const own = found.get(name);
-    if (!own) throw new UserError(`${place}: tensor "${name}" of shape ${text(shape)} is missing`);
-    checkShape(name, shape, own);
-  }
-  for (const [name, shape] of found) {
-    if (shapes.has(name)) continue;
-    if (name === 'lm_head.weight') checkShape(name, shapes.get('model.embed_tokens.weight')!, shape);
-    else if (!name.endsWith('.rotary_emb.inv_freq'))
-      throw new UserError(
-        `${place}: unexpected tensor "${name}" of shape ${text(shape)}; config.json describes a model without it`,
-        { hint: 'Check that config.json and the weights belong together.' },
-      );
-  }
-}
-
 /** What stands in a model's folder beside its weights. */
 export interface ModelFiles extends Model {
   readonly tokenizer?: TokenizerFiles;
+  /** generation_config.json; default: the one that stands beside the tokenizer. */
+  readonly generation?: string;
 }
 
 export interface WriteOptions {
@@ -152,7 +155,7 @@ const SHARD_BYTES = 5e9;
  * @throws UserError when the weights are not those of the configuration or a file cannot be written
  */
 export async function writeModel(folder: string, model: ModelFiles, options: WriteOptions = {}): Promise<void> {
-  const { config, weights, tokenizer } = model;
+  const { config, weights, tokenizer, generation = tokenizer?.generation } = model;
   const { dtype = 'F32', shardBytes = SHARD_BYTES } = options;
   checkTensors(config, new Map([...weights].map(([name, { shape }]) => [name, shape])), folder);
   const write = (name: string, data: string | Iterable<Uint8Array>) => writeFileAtomic(path.join(folder, name), data);
@@ -183,8 +186,8 @@ export async function writeModel(folder: string, model: ModelFiles, options: Wri
     // does so for Qwen2 whatever stands here: for a word-level vocabulary name the class, PreTrainedTokenizerFast.
     await write('tokenizer_config.json', tokenizer.config ?? json({ tokenizer_class: 'PreTrainedTokenizerFast' }));
     if (tokenizer.chatTemplate !== undefined) await write('chat_template.jinja', tokenizer.chatTemplate);
-    if (tokenizer.generation !== undefined) await write('generation_config.json', tokenizer.generation);
   }
+  if (generation !== undefined) await write('generation_config.json', generation);
   await write('config.json', json(configJson(config, TORCH_NAMES[dtype])));
 }
 

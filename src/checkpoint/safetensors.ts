@@ -13,6 +13,7 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from '../base/half-floats.ts';
 import { decodeText, parseJson } from '../base/text.ts';
+import { readFully } from './read-fully.ts';
 
 /** A dense array in row-major order. */
 export interface Tensor {
@@ -28,11 +29,14 @@ export interface StoredTensor extends Tensor {
   readonly dtype: StoredType;
 }
 
-const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
+/** Bytes of a number of every type of the format whose numbers fill bytes; F32, F16, BF16 and F64 can be read. */
+const BYTES = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E5M2: 1, F8_E4M3: 1, F8_E8M0: 1 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, C64: 8 },
+} as const;
+export type FormatType = keyof typeof BYTES;
 /** The limit of the reference implementation. */
 const HEADER_LIMIT = 100_000_000;
-/** One read of the operating system takes at most 2 GiB. */
-const READ_LIMIT = 2 ** 30;
 /** Values that are converted at a time. */
 const PIECE = 2 ** 20;
 
@@ -46,7 +50,7 @@ const entrySchema = z.object({
 /** What the header says of a tensor. */
 export interface TensorEntry {
   readonly name: string;
-  readonly dtype: StoredType;
+  readonly dtype: FormatType;
   readonly shape: readonly number[];
 }
 
@@ -73,7 +77,7 @@ export class SafetensorsFile {
     this.#dataStart = dataStart;
   }
 
-  /** @throws UserError naming file and tensor when the file is missing, cut off or damaged, or holds another type of number */
+  /** @throws UserError naming file and tensor when the file is missing, cut off or damaged, or its numbers have an unknown size */
   static async open(file: string): Promise<SafetensorsFile> {
     const handle = await open(file).catch((error) => {
       throw fileError(error, file, 'read');
@@ -87,26 +91,37 @@ export class SafetensorsFile {
     }
   }
 
-  /** Reads the tensor of this name into `target`, which must have its number of elements. */
-  async read(name: string, target: Float32Array): Promise<void> {
-    const { dtype, begin } = this.#entries.get(name)!;
-    const position = this.#dataStart + begin;
+  /**
+   * Reads into `target` as many values of a tensor as it has room for, beginning with its value number `first`. Float64 is
+   * rounded; the other types are exact.
+   * @throws UserError for values of another type (see `requireNumbers`)
+   */
+  async read(name: string, target: Float32Array, first = 0): Promise<void> {
+    const entry = this.#entries.get(name)!;
+    const dtype = this.requireNumbers(entry);
+    const position = this.#dataStart + entry.begin + BYTES[dtype] * first;
     try {
       if (dtype === 'F32') {
         const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
         return await readFully(this.#handle, bytes, position, this.file);
       }
-      const convert = dtype === 'BF16' ? bfloat16ToFloat32 : float16ToFloat32;
-      const piece = new Uint16Array(Math.min(PIECE, target.length));
+      const piece = new (dtype === 'F64' ? Float64Array : Uint16Array)(Math.min(PIECE, target.length));
       for (let done = 0; done < target.length; done += piece.length) {
         const to = target.subarray(done, done + piece.length);
-        const from = piece.subarray(0, to.length);
-        await readFully(this.#handle, new Uint8Array(from.buffer, 0, from.byteLength), position + 2 * done, this.file);
-        convert(from, to);
+        const bytes = new Uint8Array(piece.buffer, 0, to.length * piece.BYTES_PER_ELEMENT);
+        await readFully(this.#handle, bytes, position + piece.BYTES_PER_ELEMENT * done, this.file);
+        if (piece instanceof Float64Array) to.set(piece.subarray(0, to.length));
+        else (dtype === 'BF16' ? bfloat16ToFloat32 : float16ToFloat32)(piece.subarray(0, to.length), to);
       }
     } catch (error) {
       throw fileError(error, this.file, 'read');
     }
+  }
+
+  /** Throws a UserError when a tensor holds anything but floating-point numbers of 16, 32 or 64 bits. */
+  requireNumbers({ name, dtype }: TensorEntry): StoredType | 'F64' {
+    if (isStoredType(dtype) || dtype === 'F64') return dtype;
+    throw unsupported(this.file, name, dtype);
   }
 
   close(): Promise<void> {
@@ -123,6 +138,7 @@ export async function readSafetensors(file: string): Promise<Map<string, StoredT
   try {
     const tensors = new Map<string, StoredTensor>();
     for (const { name, dtype, shape } of opened.tensors) {
+      if (!isStoredType(dtype)) throw unsupported(file, name, dtype);
       const data = new Float32Array(sizeOf(shape));
       await opened.read(name, data);
       tensors.set(name, { dtype, shape, data });
@@ -180,17 +196,22 @@ async function readHeader(handle: FileHandle, file: string): Promise<{ entries: 
   return { entries, dataStart: 8 + length };
 }
 
+/** What to throw for numbers that weights cannot be made of. */
+export function unsupported(file: string, name: string, dtype: string): UserError {
+  return new UserError(`${file}: tensor "${name}": values of type ${dtype} are not supported`, {
+    hint: 'Convert the tensors to float32, float16 or bfloat16.',
+  });
+}
+
 function parseEntry(name: string, value: unknown, file: string): Entry {
-  const refused = (what: string, hint?: string) =>
-    new UserError(`${file}: tensor "${name}": ${what}`, hint === undefined ? {} : { hint });
+  const refused = (what: string) => new UserError(`${file}: tensor "${name}": ${what}`);
   const parsed = entrySchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw refused(`${issue?.path.join('.')}: ${issue?.message}`);
   }
   const { dtype, shape } = parsed.data;
-  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16')
-    throw refused(`values of type ${dtype} are not supported`, 'Convert the tensors to float32, float16 or bfloat16.');
+  if (!isFormatType(dtype)) throw unsupported(file, name, dtype);
   const [begin, end] = parsed.data.data_offsets;
   const size = sizeOf(shape) * BYTES[dtype];
   if (end - begin !== size)
@@ -200,13 +221,12 @@ function parseEntry(name: string, value: unknown, file: string): Entry {
   return { name, dtype, shape, begin, end };
 }
 
-async function readFully(handle: FileHandle, bytes: Uint8Array, position: number, file: string): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const length = Math.min(bytes.length - done, READ_LIMIT);
-    const { bytesRead } = await handle.read(bytes, done, length, position + done);
-    if (bytesRead === 0) throw new UserError(`${file}: became shorter while it was read`);
-    done += bytesRead;
-  }
+export function isStoredType(dtype: FormatType): dtype is StoredType {
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
+function isFormatType(name: string): name is FormatType {
+  return Object.hasOwn(BYTES, name);
 }
 
 /**

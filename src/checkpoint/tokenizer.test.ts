@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { readJsonLines } from '../base/files.ts';
 import { lacks, shared } from './shared.testing.ts';
-import { loadTokenizer, readTokenizerFiles, tokenizerFromJson } from './tokenizer.ts';
+import { loadTokenizer, tokenizerFromJson } from './tokenizer.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
+import { readTokenizerFiles } from './tokenizer-files.ts';
 
 /** Three tokens of one byte-level alphabet: "a", " a" and the first byte of "é". */
 const SMALL = JSON.stringify({
@@ -109,6 +111,105 @@ describe('tokenizerFromJson', () => {
   it('reports a template that refuses the conversation', () => {
     const refusing = tokenizerFromJson(SMALL, { config: '{"chat_template": "{{ raise_exception(\'no users\') }}"}' });
     expect(() => refusing.chat('hi')).toThrow(/^tokenizer_config\.json: the chat template fails \(.*no users/);
+  });
+});
+
+describe('the start of a text', () => {
+  const file = path.join(import.meta.dirname, 'testing', 'tokenizers.json');
+  const { base, processors } = JSON.parse(readFileSync(file, 'utf8')) as {
+    base: object;
+    processors: Record<string, { post_processor: unknown; ids: Record<string, number[]> }>;
+  };
+
+  it.each(Object.entries(processors))(
+    "is what Hugging Face's own library puts there: %s",
+    (_, { post_processor, ids }) => {
+      const tokenizer = tokenizerFromJson(JSON.stringify({ ...base, post_processor }));
+      // What the library puts behind a text would end what is to be continued.
+      const end = (ids.hello!.at(-1) ?? 0) >= 256 ? 1 : 0;
+      for (const [text, expected] of Object.entries(ids))
+        expect([...tokenizer.start, ...tokenizer.encode(text)]).toEqual(expected.slice(0, expected.length - end));
+    },
+  );
+
+  it('is one token, then two, of the templates that begin with as many', () => {
+    const start = (name: string) =>
+      tokenizerFromJson(JSON.stringify({ ...base, post_processor: processors[name]!.post_processor })).start;
+    expect(start('a template with a beginning')).toEqual([258]);
+    expect(start('a template with beginning and end')).toEqual([258, 256]);
+  });
+});
+
+describe('end tokens', () => {
+  const config = '{"eos_token": "‖"}';
+
+  it('are those of all three files, and stand in the hash', () => {
+    const none = tokenizerFromJson(SMALL, { config });
+    const all = tokenizerFromJson(SMALL, {
+      config,
+      generation: '{"eos_token_id": 5}',
+      model: '{"eos_token_id": [3, 5]}',
+    });
+    expect(all.endTokens).toEqual([6, 4, 5, 3]);
+    const hashes = ['{}', '{"eos_token_id": null}', '{"eos_token_id": 3}', '{"eos_token_id": [3]}'].map(
+      (model) => tokenizerFromJson(SMALL, { config, model }).hash,
+    );
+    expect(hashes.map((hash) => hash === none.hash)).toEqual([true, true, false, false]);
+    expect(() => tokenizerFromJson(SMALL, { model: '{"eos_token_id": "x"}' })).toThrow(/^config\.json: eos_token_id/);
+  });
+
+  it('are noted where the template ends turns with another one', () => {
+    const json = SMALL.replaceAll('<|im_end|>', '<|eot|>');
+    const chatTemplate = '{% for m in messages %}{{ m.content + "<|eot|>" }}{% endfor %}';
+    expect(tokenizerFromJson(json, { config, chatTemplate }).notes).toEqual([
+      expect.stringMatching(/^chat_template\.jinja: the chat template ends a turn with "<\|eot\|>", which none/),
+    ]);
+    for (const files of [{ generation: '{"eos_token_id": 4}' }, { model: '{"eos_token_id": [4]}' }])
+      expect(tokenizerFromJson(json, { config, chatTemplate, ...files }).notes).toEqual([]);
+    expect(tokenizerFromJson(json, { config, chatTemplate: '{{ messages[0].content }}' }).notes).toEqual([]);
+    const refusing = '{% if messages | length > 1 %}{{ raise_exception("one") }}{% endif %}x';
+    expect(tokenizerFromJson(json, { config, chatTemplate: refusing }).notes).toEqual([]);
+  });
+});
+
+describe('a tokenizer that cannot be right', () => {
+  const withVocab = (vocab: object) => SMALL.replace('"a":0', `"a":0,${JSON.stringify(vocab).slice(1, -1)}`);
+
+  it('with ids beyond the rows of the model is refused when it is loaded', () => {
+    expect(tokenizerFromJson(SMALL, { model: '{"vocab_size": 7}' }).vocabulary).toBe(7);
+    const load = () => tokenizerFromJson(SMALL, { model: '{"vocab_size": 6}' }, path.join('t', 'tokenizer.json'));
+    expect(load).toThrow(/^t.tokenizer\.json: the token "‖" has id 6, but the model knows 6 ids only/);
+  });
+
+  it.each([
+    [
+      'an id far out',
+      { zzz: 4294967294 },
+      /model\.vocab: the token "zzz" has id 4294967294, expected a whole number below 4194304/,
+    ],
+    ['2^31', { zzz: 2 ** 31 }, /id 2147483648/],
+    ['a negative id', { zzz: -1 }, /id -1/],
+    ['a fraction', { zzz: 1.5 }, /id 1\.5/],
+    ['a text for an id', { zzz: 'x'.repeat(1e6) }, /has id "x{99}… \(1000002 characters\)/],
+    ['a list for an id', { zzz: [1] }, /id a list of 1/],
+  ])('is refused: %s', (_, vocab, message) => {
+    expect(() => tokenizerFromJson(withVocab(vocab))).toThrow(UserError);
+    expect(() => tokenizerFromJson(withVocab(vocab))).toThrow(message);
+  });
+
+  it('is refused: an added token far out', () => {
+    expect(() => tokenizerFromJson(SMALL.replace('"id":6', '"id":4294967294'))).toThrow(/added_tokens\.1\.id/);
+  });
+
+  it('has several chat templates and no default: it is refused when one is asked for', () => {
+    const config = '{"chat_template": [{"name": "rag", "template": "x"}, {"name": "tool_use", "template": "y"}]}';
+    const tokenizer = tokenizerFromJson(SMALL, { config }, path.join('t', 'tokenizer.json'));
+    expect(() => tokenizer.chat('hi')).toThrow(UserError);
+    expect(() => tokenizer.chat('hi')).toThrow(
+      /^t.tokenizer_config\.json: .*"rag", "tool_use".*none of them "default"/,
+    );
+    expect(tokenizerFromJson(SMALL, { config, chatTemplate: 'z' }).chat('hi')).toBe('z');
+    expect(tokenizerFromJson(SMALL, { config: '{"chat_template": []}' }).chat('hi')).toBeUndefined();
   });
 });
 

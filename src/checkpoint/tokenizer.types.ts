@@ -1,12 +1,21 @@
 /** What protocol and rollout ask of a tokenizer. */
 import type { TokenIds } from '../policy/policy.ts';
 import type { ChatMessage } from '../policy/text-model.ts';
+import type { Span } from './added-tokens.ts';
 
 export interface Tokenizer {
   /** Size of the id space, added tokens included. */
   readonly vocabulary: number;
-  /** Text to ids, no special tokens added; the special tokens' own text is recognised. */
-  encode(text: string): number[];
+  /**
+   * Text to ids, no special tokens added; the special tokens' own text is recognised.
+   * @param foreign what others wrote: no control token is recognised where it overlaps such a stretch (see added-tokens.ts)
+   */
+  encode(text: string, foreign?: readonly Span[]): number[];
+  /**
+   * What stands at the very start of a text that no chat template made: the ids that the tokenizer's post-processor puts there,
+   * such as beginning-of-text; for many models nothing.
+   */
+  readonly start: TokenIds;
   /** Ids to text, special tokens shown. A view only: the ids are the truth. */
   decode(ids: TokenIds): string;
   /**
@@ -16,8 +25,13 @@ export interface Tokenizer {
   readonly pieces: readonly string[];
   /** A conversation, or a single user message, in the model's chat template with the assistant's turn opened; undefined when the model has none. */
   chat(message: string | readonly ChatMessage[]): string | undefined;
-  /** Tokens that end a turn: those of the chat format and of generation_config.json (empty when there are none). */
+  /**
+   * Tokens that end a turn: those that tokenizer_config.json, generation_config.json and config.json name, and <|im_end|>;
+   * empty when there are none.
+   */
   readonly endTokens: TokenIds;
-  /** SHA-256 of tokenizer.json, chat template and the end tokens of generation_config.json, for the record. */
+  /** What a user should know of this tokenizer, in sentences. */
+  readonly notes: readonly string[];
+  /** SHA-256 of tokenizer.json, chat template and the end tokens of generation_config.json and config.json, for the record. */
   readonly hash: string;
 }

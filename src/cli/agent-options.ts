@@ -2,13 +2,15 @@
 import type { Command } from 'commander';
 import type { AgentOptions } from '../evaluation/agent.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
-import { decimal, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
 
 export interface AgentCliOptions {
   readonly policy?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly template?: string;
   readonly searches?: number;
   readonly passages?: number;
@@ -24,7 +26,7 @@ export interface AgentCliOptions {
 }
 
 export function addAgentOptions(command: Command): Command {
-  return command
+  command
     .option(
       '--policy <which>',
       'run directory, model directory, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
@@ -33,6 +35,7 @@ export function addAgentOptions(command: Command): Command {
       '--retriever <which>',
       'passages (JSONL), an index directory, or a URL (default: what the policy was trained with)',
     )
+    .addOption(trustOption())
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--searches <number>', 'searches at most', wholeNumber(0))
     .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
@@ -52,13 +55,18 @@ export function addAgentOptions(command: Command): Command {
     .option('--api-key-env <name>', 'environment variable with the key of a served model (default: OPENAI_API_KEY)')
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .option('--offline', 'take models of the Hub from the cache only');
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 /** What `openAgent` takes. A model of the Hub is fetched where it can be seen. */
 export function agentOptions(options: AgentCliOptions, io: Io): AgentOptions {
   const { searches, passages, turnTokens, contextTokens } = options;
+  announceOpening(io, options.retriever);
   return {
     ...options,
+    trust: options.trustServer,
+    onNote: (text) => io.err.write(`note: ${text}\n`),
     limits: { searches, passages, turnTokens, contextTokens },
     locate: (place) => fetchModel(place, options, io),
   };

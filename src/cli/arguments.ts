@@ -1,5 +1,7 @@
 /** Readers of option values, for commander. */
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UserError } from '../base/errors.ts';
+import { originOf } from '../retrieval/trust.ts';
 
 /** A whole number of at least `least`, and at most `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -42,4 +44,40 @@ export function repeatable(flags: string, description: string): Option {
   return new Option(flags, description)
     .argParser((text: string, before: string[] | undefined) => [...(before ?? []), text])
     .default([], 'none');
+}
+
+/** Servers that files of an index may name (retrieval/trust.ts). */
+export function trustOption(): Option {
+  return new Option('--trust-server <url>', 'a server that the index names, which may be asked; can be repeated')
+    .argParser((text: string, before: string[]) => {
+      if (originOf(text) === undefined) throw new InvalidArgumentError('Expected http://HOST:PORT or https://HOST.');
+      return [...before, text];
+    })
+    .default([], 'none');
+}
+
+/** Another name under which an option is known elsewhere, taken too but not listed: `--model` for `--policy`. */
+export function alsoCalled(command: Command, flags: string, attribute: string): Command {
+  const named = command.options.find((option) => option.attributeName() === attribute)!;
+  const other = new Option(flags).hideHelp();
+  if (named.parseArg) other.argParser(named.parseArg);
+  command.addOption(other);
+  return command.hook('preAction', () => {
+    const value: unknown = command.getOptionValue(other.attributeName());
+    if (value !== undefined) command.setOptionValueWithSource(attribute, value, 'cli');
+  });
+}
+
+/** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */
+export function refuseBesideResume(command: Command, allowed: readonly string[]): void {
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (name === 'resume' || allowed.includes(name) || command.getOptionValueSource(name) !== 'cli') continue;
+    throw new UserError(
+      `${option.long} cannot be given with --resume: a run goes on with the settings that it began with`,
+      {
+        hint: 'Leave it out, or start a new run.',
+      },
+    );
+  }
 }

@@ -30,13 +30,34 @@ it('a session: Ctrl-C stops an answer, clears a line that was begun, and Ctrl-D 
   const { code, out, err } = await captureStopped(/hm/, ...argv).finally(() => terminal.restore());
   expect([code, err]).toEqual([0, '']);
   expect(out).toContain(
-    'scripted, searching 1 passage\nCtrl-C stops an answer, Ctrl-D ends the session; /help shows what else there is.\n',
+    'scripted, searching 1 passage\n/help lists what else can be typed. Ctrl-C stops an answer, Ctrl-D ends the session.\n',
   );
   expect(out).toMatch(/think {4}hm.*\nstopped\n/s);
   expect(out).toMatch(/answer {3}Goethe\n/);
   // The half-typed line was not asked.
   expect(server.asked.map(({ prompt }) => /slow|wro.*/.exec(prompt)?.[0])).toEqual(['slow', 'wrote Faust?']);
   expect(process.listenerCount('SIGINT')).toBe(0);
+});
+
+it('a session: help, the passages that were read, a word that is no question, and the end', async () => {
+  const terminal = fakeTerminal([
+    '/passages\r',
+    '/help\r',
+    '/x\r',
+    "what is person firo fuzir 's birthplace ?\r",
+    '/passages\r',
+    'exit\r',
+    'no\r',
+  ]);
+  const { code, out, err } = await capture('ask').finally(() => terminal.restore());
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toContain('Nothing was asked yet.');
+  expect(out.split('There is no /x. A line is a question.')).toHaveLength(2);
+  expect(out).toMatch(/right {4}gold answer: zavan zezul\n/);
+  // The passage's own words, which the titles alone do not show.
+  const read = out.slice(out.indexOf('gold answer'));
+  expect(read).toMatch(/firo fuzir birthplace\n.*native of zavan zezul/is);
+  expect(read).not.toContain('no word for');
 });
 
 it('with nothing on standard input, suggests a question that this policy can answer', async () => {

@@ -1,7 +1,8 @@
 /** `search-e1 ask`: one question, or a session of them, to any policy over any retriever. */
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { readLines } from '../base/files.ts';
+import { printable } from '../base/text.ts';
 import { type Agent, type Asked, openAgent } from '../evaluation/agent.ts';
 import { notesOf } from '../evaluation/reply-notes.ts';
 import { isFailure } from '../rollout/trajectory.ts';
@@ -14,6 +15,7 @@ import { askInTurns } from './ask-session.ts';
 import { AskView } from './ask-view.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
+import { jsonText, message } from './widgets/terminal.ts';
 
 interface Options extends AgentCliOptions {
   readonly questions: readonly string[];
@@ -30,9 +32,7 @@ Examples:
 `;
 
 export function askCommand(io: Io): Command {
-  const command = new Command('ask')
-    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
-    .argument('[question]', 'what to ask; quote it');
+  const command = new Command('ask').argument('[question]', 'what to ask; quote it');
   return addAgentOptions(command)
     .addOption(repeatable('--questions <file>', 'questions with gold answers: those that stand there are judged'))
     .option('--json', 'print one JSON document with the whole trajectory; the rest goes to stderr')
@@ -54,7 +54,7 @@ export function askCommand(io: Io): Command {
 async function askOnce(agent: Agent, question: string, options: Options, io: Io): Promise<void> {
   const view = new AskView(options.json ? io.err : io.out);
   const asked = await answered(agent, question, view);
-  if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked), null, 2)}\n`);
+  if (options.json) io.out.write(`${jsonText(documentOf(agent, asked), 2)}\n`);
 }
 
 /** What `--json` prints of a question. The passages' texts stand where the policy was shown them. */
@@ -96,19 +96,19 @@ function refuseUnknownWords(agent: Agent, world: World, question: string): void 
 /** A question a line from standard input, an answer each; a failure is reported and the next question asked. */
 async function askLines(agent: Agent, options: Options, io: Io): Promise<void> {
   let [questions, failures] = [0, 0];
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const question = line.trim();
-    if (question === '') continue;
+  for await (const entry of readLines('-')) {
+    if (entry.isBlank) continue;
     questions += 1;
-    const view = new AskView(options.json ? io.err : io.out);
-    (options.json ? io.err : io.out).write(`${question}\n`);
     try {
+      const question = entry.text.trim();
+      const view = new AskView(options.json ? io.err : io.out);
+      (options.json ? io.err : io.out).write(`${printable(question)}\n`);
       const asked = await answered(agent, question, view);
-      if (options.json) io.out.write(`${JSON.stringify(documentOf(agent, asked))}\n`);
+      if (options.json) io.out.write(`${jsonText(documentOf(agent, asked))}\n`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       failures += 1;
-      io.err.write(`search-e1: ${error.message}\n`);
+      io.err.write(message(`search-e1: ${error.message}`, io.err));
     }
   }
   if (questions === 0)
@@ -126,7 +126,7 @@ async function session(agent: Agent, io: Io): Promise<void> {
   );
   if (agent.world !== undefined)
     io.out.write(`It knows a small world of its own. Ask it, for example:\n${exampleLines(agent.world)}`);
-  io.out.write('Ctrl-C stops an answer, Ctrl-D ends the session; /help shows what else there is.\n\n');
+  io.out.write('/help lists what else can be typed. Ctrl-C stops an answer, Ctrl-D ends the session.\n\n');
   let last: Asked | undefined;
   await askInTurns(io, async (question) => {
     const done = runCommand(question, last, io);
@@ -137,7 +137,7 @@ async function session(agent: Agent, io: Io): Promise<void> {
     } catch (error) {
       if (error instanceof Interrupted && error.exitCode === 130) io.out.write('stopped\n');
       else if (error instanceof UserError)
-        io.out.write(`${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+        io.out.write(message(`${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}`, io.out));
       else throw error;
     }
     io.out.write('\n');

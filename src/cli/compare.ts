@@ -3,11 +3,14 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { type Comparison, compareEvaluations, type NamedEvaluation } from '../evaluation/compare.ts';
+import { printable } from '../base/text.ts';
+import { type Comparison, compareEvaluations } from '../evaluation/compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from '../evaluation/comparison-tables.ts';
 import { readEvaluation } from '../evaluation/evaluation-directory.ts';
 import { type PublishedModel, publishedModels } from '../evaluation/published.ts';
+import type { NamedEvaluation } from '../evaluation/results.ts';
 import type { Io } from './widgets/io.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly out?: string;
@@ -16,7 +19,8 @@ interface Options {
 }
 
 const examples = `
-The first directory's first row is what the others are compared with, question by question, where the questions are the same.
+The first directory's first row is what the others are compared with, question by question, over the questions that both
+asked: the same id, question and gold answers. How many these are stands below the table.
 Published rows are the papers' own numbers; what differs from their conditions is said below the tables.
 
 Examples:
@@ -39,7 +43,6 @@ function modelsOf(sizes: string): PublishedModel[] {
 
 export function compareCommand(io: Io): Command {
   return new Command('compare')
-    .description('Put finished evaluations side by side, and beside the published figures.')
     .argument('<dir...>', 'directories that `search-e1 evaluate` wrote to')
     .option('--out <file>', 'write the table to FILE.md, FILE.html or FILE.json as well')
     .addOption(
@@ -61,8 +64,8 @@ async function compare(folders: readonly string[], { out, published, json }: Opt
   const comparison = compareEvaluations(evaluations, published || []);
   if (out !== undefined && render !== undefined) await writeFileAtomic(out, render(comparison));
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
-  io.out.write(json ? asJson(comparison) : comparisonText(comparison, width));
-  if (out !== undefined) io.err.write(`written to ${out}\n`);
+  io.out.write(json ? asJson(comparison) : fitting(printable(comparisonText(comparison, width)), io.out));
+  if (out !== undefined) io.err.write(message(`written to ${out}`, io.err));
 }
 
 /** The last part of the path; more of it when two directories would be called the same. */

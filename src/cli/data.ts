@@ -10,13 +10,14 @@ import { type Checked, checkBenchmark } from '../benchmarks/check.ts';
 import { type Pullable, type Pulled, pull, pullables } from '../benchmarks/pull.ts';
 import { locateBenchmark } from '../benchmarks/read-benchmark.ts';
 import { benchmarkNames, benchmarks, findBenchmark } from '../benchmarks/suites/all.ts';
+import { alsoCalled } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
 
 interface Options {
-  readonly dir: string;
+  readonly data: string;
   readonly json?: boolean;
 }
 
@@ -33,20 +34,18 @@ Files come from the Hugging Face Hub; HF_ENDPOINT (a mirror) and HF_TOKEN are ho
 `;
 
 export function dataCommand(io: Io): Command {
-  const data = new Command('data')
-    .description('The seven benchmarks and their corpus: list, fetch, check.')
-    .addHelpText('after', examples);
+  const data = new Command('data').addHelpText('after', examples);
   data
     .command('list')
     .description('What there is, where it comes from, and what is here already.')
-    .option('--dir <folder>', 'where to look', 'data')
+    .option('--data <dir>', 'where to look', 'data')
     .option('--json', 'print one JSON document')
     .action((options: Options) => list(options, io));
   data
     .command('pull')
     .description('Fetch benchmarks or corpora by name; continues what was cut off, checks checksums.')
     .argument('<name...>', `${pullables.map(({ name }) => name).join(', ')}; all = the seven benchmarks`)
-    .option('--dir <folder>', 'where to put them', 'data')
+    .option('--data <dir>', 'where to put them', 'data')
     .option('--json', 'print one JSON document')
     .action((names: readonly string[], options: Options) => pullAll(names, options, io));
   data
@@ -54,16 +53,17 @@ export function dataCommand(io: Io): Command {
     .description(
       'Validate question files and hold their counts against the published ones; exit code 2 when one differs.',
     )
-    .argument('[name...]', 'NAME (found in --dir) or NAME=FILE; default: every benchmark that is found in --dir')
-    .option('--dir <folder>', 'where to look', 'data')
+    .argument('[name...]', 'NAME (found in --data) or NAME=FILE; default: every benchmark that is found in --data')
+    .option('--data <dir>', 'where to look', 'data')
     .option('--json', 'print one JSON document')
     .action((names: readonly string[], options: Options) => check(names, options, io));
+  for (const command of data.commands) alsoCalled(command, '--dir <dir>', 'data');
   return data;
 }
 
 // --------------------------------------------------------------------------------------------------------------- list
 
-async function list({ dir, json }: Options, io: Io): Promise<void> {
+async function list({ data: dir, json }: Options, io: Io): Promise<void> {
   const rows = [];
   for (const benchmark of benchmarks) {
     const { name, title, split, questions, licence, source } = benchmark;
@@ -102,7 +102,7 @@ async function list({ dir, json }: Options, io: Io): Promise<void> {
 
 // --------------------------------------------------------------------------------------------------------------- pull
 
-async function pullAll(names: readonly string[], { dir, json }: Options, io: Io): Promise<void> {
+async function pullAll(names: readonly string[], { data: dir, json }: Options, io: Io): Promise<void> {
   const wanted = names.flatMap((name) =>
     name === 'all' ? pullables.filter(({ kind }) => kind === 'questions') : find(name),
   );
@@ -146,7 +146,7 @@ function line({ name, file, bytes, fetched }: Pulled): string {
 
 // -------------------------------------------------------------------------------------------------------------- check
 
-async function check(names: readonly string[], { dir, json }: Options, io: Io): Promise<void> {
+async function check(names: readonly string[], { data: dir, json }: Options, io: Io): Promise<void> {
   const checked: Checked[] = [];
   for (const { benchmark, file } of await filesToCheck(names, dir)) {
     const result = await checkBenchmark(benchmark, file);
@@ -181,7 +181,7 @@ async function filesToCheck(names: readonly string[], dir: string) {
   }
   if (files.length === 0)
     throw new UserError(`${dir}: none of the benchmarks is here`, {
-      hint: 'Fetch them with: search-e1 data pull all. Another folder: --dir.',
+      hint: 'Fetch them with: search-e1 data pull all. Another folder: --data DIR.',
     });
   return files;
 }

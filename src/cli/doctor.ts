@@ -63,7 +63,6 @@ Examples:
 
 export function doctorCommand(io: Io): Command {
   return new Command('doctor')
-    .description('Say what a run will take before it is taken: memory by part, speed on this machine, time.')
     .option('--model <dir|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
     .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
     .option('--download', 'download the weights of a model of the Hub and measure with them')
@@ -83,7 +82,6 @@ async function diagnose(options: Options, io: Io): Promise<Diagnosis> {
   const settings = await resolveSettings(settingsSchema, presets[options.preset], {
     file: options.config,
     set: options.set,
-    listing: 'search-e1 evolve --dry-run',
   });
   const asked = options.model ?? BASE_POLICY;
   if (options.download) await fetchModel(asked, options, io);

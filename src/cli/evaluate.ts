@@ -4,28 +4,33 @@ import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { heard } from '../base/heard.ts';
 import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
+import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
 import { wrongAnswers } from '../evaluation/examples.ts';
+import { resultsOf } from '../evaluation/measure.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
-import { type EvaluationResults, resultsOf } from '../evaluation/results.ts';
+import type { EvaluationResults } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { decimal, repeatable, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
+import { fitting, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly template?: string;
   readonly baseline: string;
   readonly suites?: string;
@@ -62,13 +67,13 @@ Examples:
 `;
 
 export function evaluateCommand(io: Io): Command {
-  return new Command('evaluate')
-    .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
+  const command = new Command('evaluate')
     .option(
       '--policy <policy>',
       'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
     )
     .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
+    .addOption(trustOption())
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--baseline <names>', `some of ${baselineNames.join(', ')}; or all`, 'agent')
     .option('--suites <names>', `some of ${benchmarkNames.join(', ')}; or world`)
@@ -102,16 +107,20 @@ export function evaluateCommand(io: Io): Command {
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((options: Options) => evaluate(options, io));
+  alsoCalled(command, '--model <which>', 'policy');
+  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 async function evaluate(options: Options, io: Io): Promise<void> {
   const baselines = baselinesOf(options.baseline);
   // Shows the download; what opens the model then finds it in the cache.
   if (options.policy?.startsWith('hf:')) await fetchModel(options.policy, options, io);
+  announceOpening(io, options.retriever);
   const opened = await openEvaluation({
     ...options,
     policy: options.policy,
     retriever: options.retriever,
+    trust: options.trustServer,
     template: options.template,
     limit: options.limit,
     searches: options.searches,
@@ -121,17 +130,22 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     threads: options.threads,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
+    onNote: (text) => io.err.write(`note: ${text}\n`),
     baselines,
     suites: options.suites === undefined ? [] : options.suites.split(',').map((name) => name.trim()),
     files: options.questions.map(questionFile),
   });
   try {
-    const name = opened.conditions.model.name.replace(/[^\w.#-]+/g, '-');
-    const folder = options.out ?? path.join('evaluations', name);
+    const folder = options.out ?? path.join('evaluations', folderName(opened.conditions.model.name));
     const directory = await EvaluationDirectory.open(folder, opened.conditions);
     try {
       const results = await run(directory, opened, baselines, options, io);
-      io.out.write(options.json ? jsonText(folder, results) : finalText(directory, results, opened.suites, io));
+      const notes = opened.suites.flatMap((suite) => emptyAnswersNote(suite.name, suite.questions) ?? []);
+      io.out.write(
+        options.json
+          ? jsonText(folder, results, notes)
+          : fitting(finalText(directory, results, opened.suites, notes, io), io.out),
+      );
       refuseManyFailures(folder, results, directory);
     } finally {
       await directory.close();
@@ -177,6 +191,12 @@ async function run(
   }
 }
 
+/** A name of others as one folder's: never the folder above, hidden, empty, or longer than file systems allow. */
+export function folderName(name: string): string {
+  const plain = name.replace(/[^\w.#-]+/g, '-').replace(/^[.-]+/, '');
+  return plain.slice(0, 100) || 'policy';
+}
+
 function baselinesOf(text: string): BaselineName[] {
   const names = text === 'all' ? baselineNames : text.split(',').map((name) => name.trim());
   const chosen = [...new Set(names)].map((name) => {
@@ -209,13 +229,16 @@ function finalText(
   { folder, answers }: EvaluationDirectory,
   results: EvaluationResults,
   suites: OpenedEvaluation['suites'],
+  notes: readonly string[],
   io: Io,
 ): string {
   const width = Math.min(160, Math.max(60, io.out.columns ?? 100));
+  const table = resultsTable(results, answers);
   return (
-    `${blockAsText(resultsTable(results, answers), width)}\n${examplesText(results, suites, answers)}` +
-    `${path.join(folder, 'results.json')}\n` +
-    `Beside the published rows: search-e1 compare ${folder}\n`
+    `${blockAsText({ ...table, notes: [...table.notes, ...notes.map((note) => `Note: ${note}.`)] }, width)}\n` +
+    examplesText(results, suites, answers) +
+    `Every question with its gold answers and what was said: ${path.join(folder, 'answers.jsonl')}\n` +
+    `Beside the published rows: ${shellCommand('search-e1', 'compare', folder)}\n`
   );
 }
 
@@ -235,10 +258,10 @@ function examplesText(
   return `Wrong answers of ${baselineTitle(baseline)}, for example (all are in answers.jsonl):\n${lines.join('')}\n`;
 }
 
-function jsonText(folder: string, results: EvaluationResults): string {
+function jsonText(folder: string, results: EvaluationResults, notes: readonly string[]): string {
   const at = (name: string) => path.resolve(folder, name);
   const files = { directory: path.resolve(folder), answers: at('answers.jsonl'), results: at('results.json') };
-  return `${JSON.stringify({ files, results }, null, 2)}\n`;
+  return `${JSON.stringify({ files, notes, results }, null, 2)}\n`;
 }
 
 function refuseManyFailures(folder: string, results: EvaluationResults, directory: EvaluationDirectory): void {

@@ -15,15 +15,18 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
+import { fitting, message, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly preset: PresetName;
@@ -33,10 +36,12 @@ interface Options {
   readonly out?: string;
   readonly resume?: string;
   readonly json?: boolean;
+  readonly details?: boolean;
   readonly dryRun?: boolean;
   readonly questions?: string;
   readonly corpus?: string;
   readonly retriever?: string;
+  readonly trustServer: readonly string[];
   readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
@@ -69,9 +74,6 @@ Examples:
 export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
   return command
-    .description(
-      'Train a search agent: cycles of GRPO and self-distillation, every stage evaluated, a table at the end.',
-    )
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
@@ -79,6 +81,7 @@ export function evolveCommand(io: Io): Command {
     .option('--out <dir>', 'run directory (default: runs/<date>-<preset>-seed<seed>)')
     .option('--resume <dir>', 'continue the run in this directory')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
+    .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
     .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
     .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
@@ -96,10 +99,12 @@ export function evolveCommand(io: Io): Command {
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
     .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+    .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
     .action(async (options: Options) => {
-      if (options.resume !== undefined) refuseBesideResume(command, ['json', 'dryRun', 'offline']);
+      if (options.resume !== undefined)
+        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer']);
       const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
@@ -108,26 +113,11 @@ export function evolveCommand(io: Io): Command {
     });
 }
 
-/** Refuses every option but the named ones beside `--resume`: a run goes on with the settings that it began with. */
-function refuseBesideResume(command: Command, allowed: readonly string[]): void {
-  for (const option of command.options) {
-    const name = option.attributeName();
-    if (name === 'resume' || allowed.includes(name) || command.getOptionValueSource(name) !== 'cli') continue;
-    throw new UserError(
-      `${option.long} cannot be given with --resume: a run goes on with the settings that it began with`,
-      {
-        hint: 'Leave it out, or start a new run.',
-      },
-    );
-  }
-}
-
 async function planNew(options: Options): Promise<Plan> {
   const settings = await resolveSettings(settingsSchema, presets[options.preset], {
     file: options.config,
     set: options.set,
     seed: options.seed,
-    listing: 'search-e1 evolve --dry-run',
   });
   const folder = options.out ?? path.join('runs', `${timestamp()}-${options.preset}-seed${settings.seed}`);
   if (!options.dryRun) await RunDirectory.refuseUsed(folder);
@@ -168,9 +158,13 @@ function isUrl(source: string | undefined): source is string {
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  announceOpening(io, plan.inputs.corpus);
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
-    for (const note of setup.notes ?? []) io.err.write(`note: ${note}\n`);
+    for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
     const record = { preset: plan.preset, inputs: plan.inputs, hashes, settings: plan.settings };
     io.out.write(
@@ -184,14 +178,24 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function run(plan: Plan, options: Options, io: Io): Promise<void> {
-  const { setup, hashes, close } = await openSetup(plan.inputs, plan.settings, { offline: true });
+  announceOpening(io, plan.inputs.corpus);
+  const { setup, hashes, notes, close } = await openSetup(plan.inputs, plan.settings, {
+    offline: true,
+    trust: options.trustServer,
+  });
   try {
+    for (const note of [...notes, ...setup.tokenizer.notes]) io.err.write(message(`note: ${note}`, io.err));
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
     const directory = await openDirectory(plan, hashes, io);
     try {
       const { results, timing } = await runIn(directory, setup, plan, options, io);
-      io.out.write(options.json ? jsonText(plan, results, timing) : finalText(plan, results, timing, io));
+      const learned = !(await neverRight(directory, results));
+      if (options.json) io.out.write(jsonText(plan, results, timing));
+      else io.out.write(fitting(finalText(plan, results, timing, learned, options.details === true, io), io.out));
+      if (learned) return;
+      const { message, hint } = nothingLearned(results);
+      throw new UserError(`${plan.folder}: ${message}`, { hint });
     } finally {
       await directory.close();
     }
@@ -205,7 +209,7 @@ async function openDirectory(plan: Plan, hashes: SetupHashes, io: Io): Promise<R
   if (resumed === undefined)
     return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, hashes, versions: presentVersions() });
   checkSameInputs(resumed, hashes, folder);
-  for (const note of versionNotes(resumed)) io.err.write(`note: ${note}\n`);
+  for (const note of versionNotes(resumed)) io.err.write(message(`note: ${note}`, io.err));
   return RunDirectory.open(folder);
 }
 
@@ -222,7 +226,8 @@ async function runIn(
   area.print(`run directory ${plan.folder}`);
   const ticking = setInterval(() => status.draw(), 1000);
   try {
-    const ended = await interruptible(`Continue with: search-e1 evolve --resume ${plan.folder}`, (signal) =>
+    const hint = `Continue with: ${shellCommand('search-e1', 'evolve', '--resume', plan.folder)}`;
+    const ended = await interruptible(hint, (signal) =>
       evolve({ ...setup, policy: meter.policy }, plan.settings, directory, {
         onEvent: (event) => status.see(event),
         signal,
@@ -237,9 +242,21 @@ async function runIn(
   }
 }
 
-function finalText(plan: Plan, results: Results, timing: Timing, io: Io): string {
-  const width = Math.min(100, Math.max(60, io.out.columns ?? 100));
-  return `${renderTable(results, width)}\n${timingText(timing)}Report: ${path.join(plan.folder, 'report.html')}\n`;
+/** True when no rollout of the run, in training or evaluation, was right. */
+async function neverRight(directory: RunDirectory, results: Results): Promise<boolean> {
+  if (results.measurements.some(({ suites }) => suites.some(({ exactMatch }) => (exactMatch?.mean ?? 0) > 0)))
+    return false;
+  if (results.outcomes.length === 0 || results.pools.some(({ exactMatch }) => exactMatch > 0)) return false;
+  // Of supervised training on gold answers there are no rollouts.
+  const metrics = await directory.files.metrics();
+  const scores = metrics.flatMap(({ exactMatch }) => (typeof exactMatch === 'number' ? [exactMatch] : []));
+  return scores.every((score) => score === 0) && (scores.length > 0 || results.pools.length > 0);
+}
+
+function finalText(plan: Plan, results: Results, timing: Timing, learned: boolean, details: boolean, io: Io): string {
+  const width = Math.min(100, Math.max(60, (io.out.columns ?? 81) - 1));
+  const summary = summaryText(results, timing, plan.folder, width, learned);
+  return details ? `${renderTable(results, width)}\n${timingText(timing)}\n${summary}` : summary;
 }
 
 function jsonText(plan: Plan, results: Results, timing: Timing): string {

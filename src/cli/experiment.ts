@@ -18,6 +18,7 @@ import {
   type ExperimentFile,
   experimentSettings,
   fileSchema,
+  MOST,
   type Seed,
   seedsOf,
 } from '../experiment/definition.ts';
@@ -64,12 +65,13 @@ Examples:
 
 export function experimentCommand(io: Io): Command {
   return new Command('experiment')
-    .description(
-      'Put the method to the test: arms that differ in one thing, over several seeds, from shared first rounds.',
-    )
     .argument('<experiment>', `${Object.keys(builtIn).join(', ')}, or a JSON file`)
     .requiredOption('--out <dir>', 'directory of the experiment')
-    .option('--seeds <number>', `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`, wholeNumber(1))
+    .option(
+      '--seeds <number>',
+      `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`,
+      wholeNumber(1, MOST),
+    )
     .option('--jobs <number>', 'runs at the same time, which share the cores', wholeNumber(1), 1)
     .addOption(new Option('--preset <name>', 'settings to start from (default: default)').choices(Object.keys(presets)))
     .addOption(
@@ -99,7 +101,7 @@ async function define(
   const settings = await resolveSettings(settingsSchema, experimentSettings(preset), {
     part: file.settings && { source, value: file.settings },
     set: options.set,
-    listing: 'search-e1 experiment … --dry-run',
+    listedBy: '`search-e1 settings`',
   });
   const count = options.seeds ?? file.seeds ?? (preset === 'smoke' ? 1 : SEEDS);
   const name = arms ? source : path.basename(source, '.json');
@@ -173,8 +175,12 @@ async function run(definition: Definition, base: Base, options: Options, io: Io)
   try {
     summary = await interruptible('The same command continues.', (signal) =>
       runExperiment(definition, {
-        ...{ folder: options.out, jobs: options.jobs, threads: os.availableParallelism(), base },
-        ...{ signal, onEvent: (event) => status.see(event) },
+        folder: options.out,
+        jobs: options.jobs,
+        threads: os.availableParallelism(),
+        base,
+        signal,
+        onEvent: (event) => status.see(event),
       }),
     );
   } finally {

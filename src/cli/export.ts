@@ -33,7 +33,6 @@ Hugging Face's layout: for transformers, PEFT, vLLM, llama.cpp's converter, and 
 
 export function exportCommand(io: Io): Command {
   return new Command('export')
-    .description('Write a trained policy as a Hugging Face directory: weights, configuration, tokenizer.')
     .argument(
       '<place>',
       'run (RUN or RUN#STAGE), checkpoint folder, Hugging Face directory, or hf:OWNER/NAME[@REVISION]',

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import ts from 'typescript';
 import { expect, it } from 'vitest';
-import { commands } from './main.ts';
+import { allCommands } from './main.ts';
 
 const source = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,7 +19,7 @@ const describe = (command: Command, above: string) => {
   known.set(name, new Set([...command.options.map((option) => option.long ?? ''), '--help']));
   for (const below of command.commands) describe(below, name);
 };
-for (const command of commands({ out: process.stdout, err: process.stderr })) describe(command, '');
+for (const command of await allCommands({ out: process.stdout, err: process.stderr })) describe(command, '');
 
 interface Text {
   readonly file: string;

@@ -4,15 +4,24 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { megabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
 import type { AnalyzerName } from '../retrieval/analyzer.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
 import { type BuildEvent, buildIndex, partialFolder } from '../retrieval/index/build.ts';
 import type { Manifest } from '../retrieval/index/manifest.ts';
 import { byteSize, decimal, wholeNumber } from './arguments.ts';
-import { buildOther, locked, type OtherOptions, otherOptions } from './index-build-other.ts';
+import {
+  buildOther,
+  type Kind,
+  kinds,
+  locked,
+  type OtherOptions,
+  otherOptions,
+} from './index-build-dense-hybrid-opensearch.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { fitting, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly corpus: readonly string[];
@@ -64,7 +73,11 @@ export function indexBuildCommand(io: Io): Command {
         .default('lucene'),
     )
     .option('--workers <number>', 'processes that analyse (default: one a core, as memory allows)', wholeNumber(1))
-    .option('--memory <size>', 'what all processes of the build together stay within, e.g. 500MB or 4GB', byteSize, 2e9)
+    .addOption(
+      new Option('--memory <size>', 'what all processes of the build together stay within, e.g. 500MB or 4GB')
+        .argParser(byteSize)
+        .default(2e9, '2GB'),
+    )
     .option('--skip-bad', 'pass over malformed lines, and count them')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples);
@@ -91,9 +104,6 @@ function refuseForeignOptions(command: Command, kind: Kind): void {
     });
 }
 
-const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
-export type Kind = (typeof kinds)[number];
-
 const required: Record<Kind, readonly string[]> = {
   bm25: ['corpus'],
   dense: ['corpus', 'embedder'],
@@ -119,6 +129,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
   store: ['dense'],
   faiss: ['dense'],
   legs: ['hybrid'],
+  trustServer: ['hybrid'],
   url: ['opensearch'],
   name: ['opensearch'],
 };
@@ -126,6 +137,7 @@ const optionKinds: Readonly<Record<string, readonly Kind[]>> = {
 async function build({ skipBad, json, ...options }: Options, io: Io): Promise<void> {
   const area = new LiveArea(io.err, json !== true);
   const skipped = new Skipped();
+  let blank = 0;
   const status = new BuildStatus(area);
   const start = performance.now();
   try {
@@ -134,6 +146,9 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
         buildIndex({
           ...options,
           ...(skipBad ? { onBad: (error) => skipped.see(error) } : {}),
+          onBlank: () => {
+            blank += 1;
+          },
           onEvent: (event) => status.see(event),
           signal,
         }),
@@ -143,8 +158,8 @@ async function build({ skipBad, json, ...options }: Options, io: Io): Promise<vo
     const seconds = (performance.now() - start) / 1000;
     io.out.write(
       json
-        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, manifest }, null, 2)}\n`
-        : summary(options.out, manifest, seconds, skipped),
+        ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, blank, manifest }, null, 2)}\n`
+        : fitting(printable(summary(options.out, manifest, seconds, skipped, blank)), io.out),
     );
   } finally {
     area.finish();
@@ -211,14 +226,16 @@ function summary(
   { passages, terms, postings, files }: Manifest,
   seconds: number,
   skipped: Skipped,
+  blank: number,
 ): string {
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   const count = (n: number) => n.toLocaleString('en');
   return [
     `${out}: ${count(passages)} passages, ${count(terms)} terms, ${count(postings)} postings, ${megabytes(bytes)} in ${clock(seconds)}`,
+    ...(blank === 0 ? [] : [`${count(blank)} without title and text, which are never found`]),
     ...(skipped.count === 0 ? [] : [`passed over ${count(skipped.count)} malformed lines, among them:`]),
     ...skipped.first.map((message) => `  ${message}`),
-    `Search it with: search-e1 index search ${out} "your question"`,
+    `Search it with: ${shellCommand('search-e1', 'index', 'search', out, 'your question')}`,
     '',
   ].join('\n');
 }

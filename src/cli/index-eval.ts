@@ -6,7 +6,7 @@ import { readJudgedQueries } from '../retrieval/evaluation/judgements.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { RetrieverInfo } from '../retrieval/retriever.ts';
-import { decimal } from './arguments.ts';
+import { decimal, trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
@@ -17,6 +17,7 @@ interface Options {
   readonly k1?: number;
   readonly b?: number;
   readonly length?: LengthForm;
+  readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
 
@@ -39,15 +40,20 @@ export function indexEvalCommand(io: Io): Command {
     .option('--k1 <number>', 'another k1 than the index was built with', decimal(0, Number.MAX_VALUE))
     .option('--b <number>', 'another b than the index was built with', decimal(0, 1))
     .addOption(new Option('--length <form>', 'another length form').choices(['lucene', 'exact']))
+    .addOption(trustOption())
     .option('--json', 'print one JSON document, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((folder: string, options: Options) => evaluate(folder, options, io));
 }
 
-async function evaluate(folder: string, { queries, qrels, json, ...scoring }: Options, io: Io): Promise<void> {
+async function evaluate(
+  folder: string,
+  { queries, qrels, trustServer: trust, json, ...scoring }: Options,
+  io: Io,
+): Promise<void> {
   const { judged, unjudged } = await readJudgedQueries(queries, qrels);
   const own = Object.keys(scoring).length === 0;
-  const retriever = own ? await openRetriever(folder) : await DiskBm25.open(folder, scoring);
+  const retriever = own ? await openRetriever(folder, { trust }) : await DiskBm25.open(folder, scoring);
   const area = new LiveArea(io.err, json !== true);
   const start = performance.now();
   try {

@@ -14,9 +14,7 @@ Examples:
 `;
 
 export function indexCommand(io: Io): Command {
-  const group = new Command('index')
-    .description('Search indexes over your own passages: build, search, evaluate, look inside.')
-    .addHelpText('after', examples);
+  const group = new Command('index').addHelpText('after', examples);
   for (const command of [indexBuildCommand(io), indexSearchCommand(io), indexEvalCommand(io), indexInfoCommand(io)])
     group.addCommand(command);
   return group;

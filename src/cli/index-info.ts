@@ -5,10 +5,12 @@ import { UserError } from '../base/errors.ts';
 import { verifyIndex } from '../retrieval/index/load.ts';
 import { BM25_KIND, type Manifest, readManifest } from '../retrieval/index/manifest.ts';
 import { indexKind, openRetriever } from '../retrieval/open-retriever.ts';
+import { trustOption } from './arguments.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly verify?: boolean;
+  readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
 
@@ -24,11 +26,18 @@ export function indexInfoCommand(io: Io): Command {
     .description('What an index holds: counts, settings, hashes, sizes.')
     .argument('<dir>', 'a directory made by `index build`')
     .option('--verify', 'read every byte and hold it against the checksums; exit code 2 when one differs')
+    .addOption(trustOption())
     .option('--json', 'print the manifest as one JSON document')
     .addHelpText('after', examples)
-    .action(async (folder: string, { verify, json }: Options) => {
+    .action(async (folder: string, { verify, trustServer: trust, json }: Options) => {
       const kind = await indexKind(folder);
-      if (kind !== undefined && kind !== BM25_KIND) return otherInfo(folder, verify === true, json === true, io);
+      if (kind !== undefined && kind !== BM25_KIND) {
+        if (verify)
+          throw new UserError(`${folder}: --verify is for BM25 indexes`, {
+            hint: 'The others hold every block and line against its checksum when it is first read.',
+          });
+        return otherInfo(folder, trust, json === true, io);
+      }
       const manifest = await readManifest(folder);
       if (verify) await verifyIndex(folder);
       io.out.write(json ? `${JSON.stringify(manifest, null, 2)}\n` : describe(folder, manifest, verify === true));
@@ -36,12 +45,8 @@ export function indexInfoCommand(io: Io): Command {
 }
 
 /** Of dense, hybrid and OpenSearch indexes: what a score of theirs depends on. Opens the index, its model or server too. */
-async function otherInfo(folder: string, verify: boolean, json: boolean, io: Io): Promise<void> {
-  if (verify)
-    throw new UserError(`${folder}: --verify is for BM25 indexes`, {
-      hint: 'The others hold every block and line against its checksum when it is first read.',
-    });
-  const retriever = await openRetriever(folder);
+async function otherInfo(folder: string, trust: readonly string[], json: boolean, io: Io): Promise<void> {
+  const retriever = await openRetriever(folder, { trust });
   const { kind, passages, corpusHash, settings } = retriever.info;
   await retriever.close();
   const rows = Object.entries({ kind, passages, ...settings, corpus: `sha256 ${corpusHash}` });

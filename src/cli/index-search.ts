@@ -1,12 +1,16 @@
 /** `search-e1 index search`: the best passages for a query. */
 import { Command } from 'commander';
+import { printable } from '../base/text.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { Hit } from '../retrieval/retriever.ts';
-import { wholeNumber } from './arguments.ts';
+import { trustOption, wholeNumber } from './arguments.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
+import { brokenAtWords, jsonText } from './widgets/terminal.ts';
 
 interface Options {
-  readonly k: number;
+  readonly passages: number;
+  readonly trustServer: readonly string[];
   readonly json?: boolean;
 }
 
@@ -19,16 +23,18 @@ Examples:
 export function indexSearchCommand(io: Io): Command {
   return new Command('search')
     .description('The best passages for a query.')
-    .argument('<dir>', 'a directory made by `index build`')
+    .argument('<dir>', 'a directory made by `index build`, a corpus file, or the URL of a retrieval server')
     .argument('<query>', 'plain words')
-    .option('-k <number>', 'how many passages', wholeNumber(1), 3)
+    .option('-k, --passages <number>', 'how many passages', wholeNumber(1), 3)
+    .addOption(trustOption())
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples)
-    .action(async (folder: string, query: string, { k, json }: Options) => {
-      const retriever = await openRetriever(folder);
+    .action(async (folder: string, query: string, { passages: k, trustServer: trust, json }: Options) => {
+      announceOpening(io, folder);
+      const retriever = await openRetriever(folder, { trust });
       try {
         const [hits = []] = await retriever.search([query], k);
-        io.out.write(json ? `${asJson(query, hits)}\n` : asText(hits, io.out.columns ?? 100));
+        io.out.write(json ? `${asJson(query, hits)}\n` : asText(hits, Math.min(io.out.columns ?? 100, 100) - 1));
       } finally {
         await retriever.close();
       }
@@ -36,28 +42,20 @@ export function indexSearchCommand(io: Io): Command {
 }
 
 function asJson(query: string, hits: readonly Hit[]): string {
-  return JSON.stringify({ query, hits: hits.map(({ passage, score }) => ({ score, ...passage })) }, null, 2);
+  return jsonText({ query, hits: hits.map(({ passage, score }) => ({ score, ...passage })) }, 2);
 }
 
-function asText(hits: readonly Hit[], columns: number): string {
+function asText(hits: readonly Hit[], width: number): string {
   if (hits.length === 0) return 'No passage shares a word with the query.\n';
   return hits
     .map(({ passage: { id, title, text }, score }, i) => {
-      const head = `${i + 1}. ${title || '(no title)'}  [${id}]  ${score.toFixed(3)}`;
-      return `${head}\n${wrapped(text, Math.min(columns, 100) - 3)
-        .map((line) => `   ${line}\n`)
-        .join('')}`;
+      const head = `${i + 1}. ${oneLine(title) || '(no title)'}  [${oneLine(id)}]  ${score.toFixed(3)}`;
+      return `${brokenAtWords(head, width)}\n${brokenAtWords(`   ${oneLine(text)}`, width)}\n`;
     })
     .join('\n');
 }
 
-/** Lines of at most `width` characters where words allow it. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(/\s+/).filter((word) => word !== '')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
+/** Words of others, in which nothing steers the terminal. */
+function oneLine(text: string): string {
+  return printable(text).replace(/\s+/g, ' ').trim();
 }

@@ -42,10 +42,10 @@ describe('search-e1 score', () => {
     ]);
     expect(err).toBe(
       [
-        'nq: exact match 0.500 ±0.500  F1 0.750 ±0.250  substring 1.000 ±0.000  n 2',
+        'nq: exact match 0.500+-0.500  F1 0.750+-0.250  substring 1.000+-0.000  n 2',
         'hotpotqa: exact match 0.000  F1 0.000  substring 0.000  n 1',
         'macro mean: exact match 0.250  F1 0.375  substring 0.500',
-        'micro mean: exact match 0.333 ±0.333  F1 0.500 ±0.289  substring 0.667 ±0.333  n 3',
+        'micro mean: exact match 0.333+-0.333  F1 0.500+-0.289  substring 0.667+-0.333  n 3',
         '',
       ].join('\n'),
     );
@@ -58,6 +58,17 @@ describe('search-e1 score', () => {
     expect(document.scores).toHaveLength(3);
     expect(document.summary.macro.em.mean).toBe(0.25);
     expect(document.summary.suites[0].em).toMatchObject({ mean: 0.5 });
+  });
+
+  it('calls no suite "all" beside others, and says what wins by nothing', async () => {
+    const rows = [...ROWS, { prediction: 'the', answers: ['A'] }];
+    const { code, err } = await capture('score', '--predictions', await file(rows));
+    expect(code).toBe(0);
+    expect(err).toContain('\n(no suite): exact match 1.000');
+    expect(err).toMatch(/note: .*: 1 of 4 questions have a gold answer that normalises to nothing \(such as "A"\)/);
+    expect((await capture('score', '--predictions', await file([{ prediction: 'x', answers: ['x'] }]))).err).toBe(
+      'all: exact match 1.000  F1 1.000  substring 1.000  n 1\n',
+    );
   });
 
   it('compares two files by id', async () => {

@@ -4,10 +4,12 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJsonLines } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
+import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { type Score, type ScoreSummary, scorePrediction, summarizeScores } from '../benchmarks/score.ts';
 import { type Estimate, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { estimateText } from '../runs/table.ts';
 import type { Io } from './widgets/io.ts';
+import { fitting } from './widgets/terminal.ts';
 
 interface Options {
   readonly predictions: string;
@@ -28,7 +30,6 @@ Examples:
 
 export function scoreCommand(io: Io): Command {
   return new Command('score')
-    .description('Score predictions: exact match, F1 and substring match as the published figures are computed.')
     .requiredOption('--predictions <file>', 'JSONL or JSONL.gz; - reads standard input')
     .option(
       '--compare <file>',
@@ -47,7 +48,9 @@ async function score({ predictions, compare, json }: Options, io: Io): Promise<v
   const lines: Scored[] = [];
   const suites = new Map<string, Score[]>();
   const byId = new Map<string, number>();
-  for await (const { place, id, suite, score } of readPredictions(predictions)) {
+  const asked: { readonly answers: readonly string[] }[] = [];
+  for await (const { place, id, suite, answers, score } of readPredictions(predictions)) {
+    asked.push({ answers });
     const line = { ...(id === undefined ? {} : { id }), ...score };
     if (json === true) lines.push(line);
     else io.out.write(`${JSON.stringify(line)}\n`);
@@ -59,11 +62,15 @@ async function score({ predictions, compare, json }: Options, io: Io): Promise<v
   if (suites.size === 0) throw new UserError(`${predictions}: no predictions`, { hint: LINE });
   const summary = summarizeScores(suites);
   const comparison = compare === undefined ? undefined : await compareWith(compare, byId);
+  const note = emptyAnswersNote(predictions, asked) ?? null;
   if (json === true)
     io.out.write(
-      `${JSON.stringify({ summary, ...(comparison === undefined ? {} : { comparison }), scores: lines }, null, 2)}\n`,
+      `${JSON.stringify({ summary, note, ...(comparison === undefined ? {} : { comparison }), scores: lines }, null, 2)}\n`,
     );
-  else io.err.write(summaryText(summary) + (comparison === undefined ? '' : comparisonText(comparison)));
+  else {
+    const text = summaryText(summary) + (comparison === undefined ? '' : comparisonText(comparison));
+    io.err.write(fitting(note === null ? text : `${text}note: ${note}\n`, io.err));
+  }
 }
 
 const text = z.union([z.string(), z.int().transform(String)], 'expected a string');
@@ -74,6 +81,8 @@ const predictionLine = z.object({
   prediction: z.string('expected a string, or null for no answer').nullable(),
   answers: z.array(z.string('expected a string'), 'expected a list of strings').min(1, 'expected at least one answer'),
 });
+/** Of lines that name none; a suite of the user's may be called anything. */
+const NO_SUITE = '(no suite)';
 const LINE = 'Expected one JSON object a line: {"id"?, "suite"?, "prediction", "answers": ["..."]}.';
 
 async function* readPredictions(file: string) {
@@ -86,7 +95,13 @@ async function* readPredictions(file: string) {
       throw new UserError(`${place}: ${field}${issue.message}`, { hint: LINE });
     }
     const { id, suite, dataset, prediction, answers } = parsed.data;
-    yield { place, id: id ?? undefined, suite: suite ?? dataset ?? 'all', score: scorePrediction(prediction, answers) };
+    yield {
+      place,
+      id: id ?? undefined,
+      suite: suite ?? dataset ?? NO_SUITE,
+      answers,
+      score: scorePrediction(prediction, answers),
+    };
   }
 }
 
@@ -122,7 +137,10 @@ async function compareWith(file: string, byId: ReadonlyMap<string, number>): Pro
 }
 
 function summaryText({ suites, micro, macro, note }: ScoreSummary): string {
-  const lines = suites.map(({ suite, questions, em, f1, sub_em }) => row(suite, questions, em, f1, sub_em));
+  const isOnly = suites.length === 1;
+  const lines = suites.map(({ suite, questions, em, f1, sub_em }) =>
+    row(isOnly && suite === NO_SUITE ? 'all' : suite, questions, em, f1, sub_em),
+  );
   if (suites.length > 1) {
     lines.push(row('macro mean', undefined, macro.em, macro.f1, macro.sub_em));
     lines.push(row('micro mean', micro.questions, micro.em, micro.f1, micro.sub_em));

@@ -2,16 +2,18 @@
 import { Command, Option } from 'commander';
 import { defaultServerOptions, serveRetriever } from '../retrieval/http/server.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { alsoCalled, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
+import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
 
 interface Options {
   readonly host: string;
   readonly port: number;
-  readonly k: number;
   readonly allowHost: readonly string[];
   readonly longQueries: 'refuse' | 'empty';
+  readonly trustServer: readonly string[];
+  readonly passages: number;
   readonly json?: boolean;
 }
 
@@ -31,13 +33,12 @@ than by its address, localhost or an --allow-host, and those of web pages of els
 
 export function serveRetrieverCommand(io: Io): Command {
   const { host, port, limits } = defaultServerOptions;
-  return new Command('serve-retriever')
-    .description('Serve an index or a corpus over HTTP, in the format that existing trainers speak.')
+  const command = new Command('serve-retriever')
     .argument('<source>', 'index directory (search-e1 index build), or corpus file: JSONL, JSONL.gz or Parquet')
     .option('--host <address>', 'address to listen on', host)
     .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)
     .option(
-      '-k, --k <number>',
+      '-k, --passages <number>',
       'passages for a query that names no number',
       wholeNumber(1, limits.maxPassages),
       limits.defaultPassages,
@@ -56,13 +57,17 @@ export function serveRetrieverCommand(io: Io): Command {
         .choices(['refuse', 'empty'])
         .default('refuse'),
     )
+    .addOption(trustOption())
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)
     .action((source: string, options: Options) => serve(source, options, io));
+  return alsoCalled(command, '--k <number>', 'passages');
 }
 
-async function serve(source: string, { host, port, k, allowHost, longQueries, json }: Options, io: Io): Promise<void> {
-  const retriever = await openRetriever(source);
+async function serve(source: string, options: Options, io: Io): Promise<void> {
+  const { host, port, passages: k, allowHost, longQueries, trustServer: trust, json } = options;
+  announceOpening(io, source);
+  const retriever = await openRetriever(source, { trust });
   try {
     const limits = { ...defaultServerOptions.limits, defaultPassages: k, longQueries };
     const server = await serveRetriever(retriever, { ...defaultServerOptions, host, port, limits, names: allowHost });

@@ -79,7 +79,7 @@ describe('settings', () => {
     await expect(resolve({ set: ['zebra=4'] })).rejects.toThrow(/unknown setting zebra$/);
     await expect(resolve({ set: ['__proto__.polluted=1'] })).rejects.toThrow('unknown setting __proto__.polluted');
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-    await expect(resolve({ set: ['grpo.steps.0=4'] })).rejects.toThrow('grpo.steps is a list');
+    await expect(resolve({ set: ['grpo.steps.x=4'] })).rejects.toThrow('grpo.steps is a list');
     await expect(resolve({ set: ['grpo.groupSize.x=4'] })).rejects.toThrow('unknown setting');
   });
 
@@ -126,6 +126,27 @@ describe('settings', () => {
       /grpo\.reward\.0\.0\.by/,
     );
   });
+
+  it('set an entry of a list', async () => {
+    expect((await resolve({ set: ['grpo.steps.1=4'] })).grpo.steps).toEqual([30, 4]);
+    await expect(resolve({ set: ['grpo.steps.2=4'] })).rejects.toThrow('grpo.steps has no entry 2, only 0 to 1');
+    const recipe = await resolveSettings(recipeSchema, worldRecipe, {
+      set: ['phases.3.steps=7', 'phases.3.imitation=0'],
+    });
+    expect(recipe.phases[3]).toEqual({ kind: 'demonstrations', steps: 7, imitation: 0 });
+    expect(recipe.phases.toSpliced(3, 1)).toEqual(worldRecipe.phases.toSpliced(3, 1));
+    await expect(resolveSettings(recipeSchema, worldRecipe, { set: ['phases.0.imitation=1'] })).rejects.toThrow(
+      'phases.0.imitation',
+    );
+    await expect(resolveSettings(recipeSchema, worldRecipe, { set: ['phases.0.speed=1'] })).rejects.toThrow('unknown');
+  });
+
+  it.each(['cycles', 'grpo.groupSize', 'pool.rollouts', 'evaluation.samples', 'distill.epochs', 'rollout.searches'])(
+    'refuse more of %s than memory has room for plans',
+    async (name) => {
+      await expect(resolve({ set: [`${name}=1e9`] })).rejects.toThrow(`${name}: Too big`);
+    },
+  );
 
   it('know every field of the schema', () => {
     const leaves = (value: object, prefix = ''): string[] =>

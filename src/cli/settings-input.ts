@@ -20,11 +20,11 @@ export interface SettingsInput {
   readonly file?: string | undefined;
   /** The same, read already; `source` names it in messages. */
   readonly part?: { readonly source: string; readonly value: Record<string, unknown> } | undefined;
-  /** `a.b=c`, later ones win. */
+  /** `a.b=c`, or `a.0=c` for an entry of a list; later ones win. */
   readonly set?: readonly string[] | undefined;
   readonly seed?: number | undefined;
-  /** The command that prints all settings, for messages. */
-  readonly listing?: string;
+  /** Where all settings are listed, for the hints of errors. */
+  readonly listedBy?: string | undefined;
 }
 
 /** Preset < file < --set < --seed. Throws a UserError for unknown keys and for values that the schema refuses. */
@@ -40,15 +40,15 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
   for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
-  const hint = input.listing && `\`${input.listing}\` prints all settings with their values.`;
   const settings = structuredClone(preset) as Record<string, unknown>;
+  const listed = `${input.listedBy ?? '`search-e1 settings`'} lists all settings.`;
   for (const layer of layers) {
-    refuseUnknown(schema, layer, hint);
+    refuseUnknown(schema, layer, listed);
     assign(settings, layer);
   }
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
-  throw new UserError(refusal(schema, parsed.error.issues, layers, settings), hint === undefined ? {} : { hint });
+  throw refusal(schema, parsed.error.issues, layers, settings, listed);
 }
 
 /** An object's leaves, each with its path; lists are leaves, and objects of which there are several forms. */
@@ -94,32 +94,45 @@ function parseWord(word: string): unknown {
   }
 }
 
-function assign(settings: Record<string, unknown>, { path, value }: Layer): void {
+function assign(settings: Record<string, unknown>, { source, path, value }: Layer): void {
   let place = settings;
-  for (const key of path.slice(0, -1)) {
-    if (!isRecord(place[key])) place[key] = {};
+  for (const [i, key] of path.entries()) {
+    if (Array.isArray(place) && !(Number(key) < place.length))
+      throw new UserError(
+        `${source}: ${path.slice(0, i).join('.')} has no entry ${key}, only 0 to ${place.length - 1}`,
+        {
+          hint: 'Entries count from 0; set the whole list to make it longer.',
+        },
+      );
+    if (i === path.length - 1) place[key] = value;
+    else if (!isRecord(place[key]) && !Array.isArray(place[key])) place[key] = {};
     place = place[key] as Record<string, unknown>;
   }
-  place[path.at(-1)!] = value;
 }
 
-function refuseUnknown(schema: z.ZodType, { source, path }: Layer, hint: string | undefined): void {
+function refuseUnknown(schema: z.ZodType, { source, path }: Layer, listed: string): void {
   if (schemaAt(schema, path) !== undefined) return;
   const parent = path.slice(0, -1);
   if (parent.length > 0 && schemaAt(schema, parent) instanceof z.ZodArray)
-    throw new UserError(`${source}: ${parent.join('.')} is a list and is set as a whole`, {
-      hint: `For example: --set ${parent.join('.')}=[10,20]`,
-    });
+    throw new UserError(
+      `${source}: ${parent.join('.')} is a list: its entries are ${parent.join('.')}.0, ${parent.join('.')}.1, …`,
+      {
+        hint: `Or set it as a whole, for example: --set ${parent.join('.')}=[10,20]`,
+      },
+    );
   if (isWhole(schemaAt(schema, parent)))
     throw new UserError(`${source}: ${parent.join('.')} is set as a whole`, {
       hint: `For example: --set '${parent.join('.')}={"${path.at(-1)}": …}'`,
     });
-  throw new UserError(unknownSetting(schema, source, path.join('.')), hint === undefined ? {} : { hint });
+  throw unknownSetting(schema, source, path.join('.'), listed);
 }
 
-function unknownSetting(schema: z.ZodType, source: string, name: string): string {
+function unknownSetting(schema: z.ZodType, source: string, name: string, listed: string): UserError {
   const nearest = nearestPath(name, knownPaths(schema));
-  return `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`;
+  return new UserError(
+    `${source}: unknown setting ${name}${nearest === undefined ? '' : `, did you mean ${nearest}?`}`,
+    { hint: listed },
+  );
 }
 
 function refusal(
@@ -127,19 +140,21 @@ function refusal(
   issues: readonly z.core.$ZodIssue[],
   layers: readonly Layer[],
   settings: unknown,
-): string {
+  listed: string,
+): UserError {
   const faults = issues.map((issue) => {
     const path = issue.path.map(String);
     const name = path.join('.');
     // The last layer that touched the field, or something in or around it.
     const layer = layers.findLast((one) => one.path.every((key, i) => path[i] === undefined || path[i] === key));
     const source = layer?.source ?? 'settings';
-    if (issue.code === 'unrecognized_keys') return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.'));
+    if (issue.code === 'unrecognized_keys')
+      return unknownSetting(schema, source, [...path, issue.keys[0]!].join('.'), listed).message;
     // The library names the type that it found; the value says more.
     const expected = issue.message.replace(/, received \w+$/, '');
     return `${source}: ${name}: ${expected}, found ${shown(valueAt(settings, path))}`;
   });
-  return faults.join('\n');
+  return new UserError(faults.join('\n'), { hint: listed });
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {
@@ -160,11 +175,19 @@ export function knownPaths(schema: z.ZodType, prefix = ''): string[] {
 function schemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | undefined {
   let place: z.ZodType | undefined = unwrap(schema);
   for (const key of path) {
-    const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
-    if (!Object.hasOwn(shape, key)) return undefined;
-    place = unwrap(shape[key]!);
+    place = place && entryAt(place, key);
+    if (place === undefined) return undefined;
+    place = unwrap(place);
   }
   return place;
+}
+
+function entryAt(place: z.ZodType, key: string): z.ZodType | undefined {
+  if (place instanceof z.ZodArray) return /^\d+$/.test(key) ? (place.element as z.ZodType) : undefined;
+  // Of several forms, one that has the field; whether it fits the others is for the check of the whole.
+  const forms = place instanceof z.ZodUnion ? (place.options as readonly z.ZodType[]) : [place];
+  const form = forms.find((one) => one instanceof z.ZodObject && Object.hasOwn(one.shape, key));
+  return form instanceof z.ZodObject ? (form.shape as Record<string, z.ZodType>)[key] : undefined;
 }
 
 /** The schema within "or null" and "by default". */

@@ -2,18 +2,22 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
+import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import type { ModelConfig } from '../checkpoint/config.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { layoutOf } from '../engines/onnx/model/parameters.ts';
 import { builtInTemplates, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
 import { RunFiles } from '../runs/run-files.ts';
+import { estimateWarmUp } from '../warmup/estimate.ts';
 import type { ExampleSource } from '../warmup/examples.ts';
 import { filesSource } from '../warmup/files-source.ts';
 import type { Manifest } from '../warmup/manifest.ts';
-import { type Recipe, recipeSchema, worldRecipe } from '../warmup/recipe.ts';
-import { warmUp } from '../warmup/warm-up.ts';
+import { type Recipe, recipeSchema, totalSteps, worldRecipe } from '../warmup/recipe.ts';
+import { configOf, warmUp } from '../warmup/warm-up.ts';
 import { worldSource } from '../warmup/world-source.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
@@ -21,6 +25,7 @@ import { resolveSettings } from './settings-input.ts';
 import { WarmUpStatus } from './status/warmup-status.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
+import { fitting, message, shellCommand } from './widgets/terminal.ts';
 
 interface Options {
   readonly config?: string;
@@ -47,14 +52,13 @@ Examples:
 
 export function warmupCommand(io: Io): Command {
   return new Command('warmup')
-    .description('Make a base policy: from embedded worlds, or from your own questions with their gold passages.')
     .option('--config <file>', 'JSON file with parts of the recipe, over the embedded one')
     .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6; may be repeated'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
     .option('--out <dir>', 'where the policy goes, a Hugging Face directory', 'base-policy')
     .option('--resume', 'continue an unfinished warm-up in --out, with the same recipe and files')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
-    .option('--dry-run', 'print the resolved recipe and stop')
+    .option('--dry-run', 'open the files, print the resolved recipe and an estimate of the time, and stop')
     .option('--questions <file>', 'questions with gold_ids, JSONL or JSONL.gz (default: embedded worlds)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
     .option('--tokenizer <file>', 'tokenizer.json')
@@ -66,14 +70,12 @@ export function warmupCommand(io: Io): Command {
         file: options.config,
         set: options.set,
         seed: options.seed,
-        listing: 'search-e1 warmup --dry-run',
+        listedBy: '`search-e1 warmup --dry-run`',
       });
-      if (options.dryRun) {
-        io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);
-        return;
-      }
       await checkFolder(options);
-      await run(recipe, await openSource(recipe, options), options, io);
+      const source = await openSource(recipe, options, io);
+      refuseUnfit(configOf(recipe, source));
+      await (options.dryRun ? dryRun(recipe, source, options, io) : run(recipe, source, options, io));
     });
 }
 
@@ -94,7 +96,7 @@ async function checkFolder({ out, resume }: Options): Promise<void> {
     throw new UserError(`${out}: is not empty`, { hint: 'Choose another directory with --out.' });
 }
 
-async function openSource(recipe: Recipe, options: Options): Promise<ExampleSource> {
+async function openSource(recipe: Recipe, options: Options, io: Io): Promise<ExampleSource> {
   const { questions, corpus, tokenizer, template } = options;
   if (questions === undefined && corpus === undefined && tokenizer === undefined) {
     if (template !== undefined) throw new UserError('--template needs --questions: embedded worlds have their own');
@@ -107,11 +109,46 @@ async function openSource(recipe: Recipe, options: Options): Promise<ExampleSour
   return filesSource(
     { questions, corpus, tokenizer, template: await openTemplate(template ?? searchR1Template.name) },
     recipe,
+    (doing) => io.err.write(message(`${doing} …`, io.err)),
   );
 }
 
+/** Memory of weights, gradients and both means of AdamW, in bytes a parameter. */
+const BYTES_A_PARAMETER = 16;
+
+/** @throws UserError for a model that memory has no room for */
+function refuseUnfit(config: ModelConfig): void {
+  const { total } = layoutOf(config);
+  const available = process.availableMemory();
+  if (total * BYTES_A_PARAMETER <= available) return;
+  throw new UserError(
+    `a model of ${total.toLocaleString('en')} parameters takes ${byteSize(total * BYTES_A_PARAMETER)} of memory to train, ${byteSize(available)} are available`,
+    { hint: 'Make it smaller: --set model.hidden=… --set model.layers=…' },
+  );
+}
+
+async function dryRun(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
+  io.err.write(message('measuring a few steps of each phase …', io.err));
+  const open = (folder: string) => openPolicyDirectory(folder, engineOptions(source, options));
+  const { seconds, parameters } = await interruptible('Nothing was written.', (signal) =>
+    estimateWarmUp(recipe, source, open, signal),
+  );
+  io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);
+  const steps = totalSteps(recipe).toLocaleString('en');
+  io.err.write(
+    message(
+      `${parameters === null ? '' : `${parameters.toLocaleString('en')} parameters, `}${steps} steps: about ${clock(seconds)} of training on this machine`,
+      io.err,
+    ),
+  );
+}
+
+function engineOptions(source: ExampleSource, { threads }: Options) {
+  return { pieces: source.tokenizer.pieces, ...(threads === undefined ? {} : { threads }) };
+}
+
 async function run(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
-  const { out, threads } = options;
+  const { out } = options;
   const area = new LiveArea(io.err, options.json !== true);
   const status = new WarmUpStatus(area);
   await makeFolder(out);
@@ -120,11 +157,7 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
     const manifest = await interruptible('Continue with the same command and --resume.', (signal) =>
       warmUp(recipe, source, out, {
         versions: presentVersions(),
-        openPolicy: (folder) =>
-          openPolicyDirectory(folder, {
-            pieces: source.tokenizer.pieces,
-            ...(threads === undefined ? {} : { threads }),
-          }),
+        openPolicy: (folder) => openPolicyDirectory(folder, engineOptions(source, options)),
         onEvent: (event) => status.see(event),
         signal,
       }),
@@ -133,7 +166,7 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
     io.out.write(
       options.json
         ? `${JSON.stringify({ directory: path.resolve(out), manifest }, null, 2)}\n`
-        : summary(out, manifest),
+        : fitting(summary(options, manifest), io.out),
     );
   } finally {
     area.finish();
@@ -141,14 +174,22 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
   }
 }
 
-function summary(out: string, { parameters, steps, tokens, seconds, losses, measured }: Manifest): string {
+function summary(options: Options, { parameters, steps, tokens, seconds, losses, measured }: Manifest): string {
+  const { out } = options;
   const loss = losses.at(-1);
   return [
     `${out}: ${parameters === null ? '' : `${parameters.toLocaleString('en')} parameters, `}${steps} steps, ${tokens.toLocaleString('en')} tokens in ${clock(seconds)}`,
     ...(loss?.loss == null ? [] : [`last mean loss ${loss.loss.toFixed(3)} nats`]),
     ...(measured === null ? [] : [`measured: ${JSON.stringify(measured.mean ?? measured)}`]),
     `How it was made and what it can do: ${path.join(out, 'manifest.json')}`,
-    `Train it with: search-e1 evolve --model ${out}`,
+    `Train it with: ${trainingCommand(options)}`,
     '',
   ].join('\n');
+}
+
+/** With the data that the policy was made for: without it, a run would train on the embedded world's. */
+function trainingCommand({ out, ...data }: Options): string {
+  const names = ['questions', 'corpus', 'tokenizer', 'template'] as const;
+  const options = names.flatMap((name) => (data[name] === undefined ? [] : [`--${name}`, data[name]]));
+  return shellCommand('search-e1', 'evolve', '--model', out, ...options);
 }

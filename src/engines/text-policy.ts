@@ -1,6 +1,7 @@
 /** A policy that is sampled by ids behind the contract of text models, so that it can be asked whatever a served model is. */
 import { randomUUID } from 'node:crypto';
 import { streamKey } from '../base/random.ts';
+import { encodeFromStart, encodeMarked, foreign } from '../checkpoint/foreign.ts';
 import { readTokens, textTeller } from '../checkpoint/text-teller.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { SampleRequest, Sampler } from '../policy/policy.ts';
@@ -33,7 +34,7 @@ async function complete(
 ): Promise<TextReply> {
   const session = randomUUID();
   const request: SampleRequest = {
-    prompt: tokenizer.encode(asOneText(prompt, tokenizer)),
+    prompt: promptIds(tokenizer, prompt),
     maxTokens,
     temperature,
     topP,
@@ -68,4 +69,14 @@ async function complete(
   } finally {
     policy.release(session);
   }
+}
+
+/** Messages to the model hold questions and passages; what it said itself goes back as it was. */
+function promptIds(tokenizer: Tokenizer, prompt: TextRequest['prompt']): number[] {
+  if (typeof prompt === 'string') return encodeFromStart(tokenizer, prompt);
+  const marked = prompt.map((message) =>
+    message.role === 'assistant' ? message : { ...message, content: foreign(message.content) },
+  );
+  const chat = tokenizer.chat(marked);
+  return chat === undefined ? encodeFromStart(tokenizer, asOneText(marked, undefined)) : encodeMarked(tokenizer, chat);
 }

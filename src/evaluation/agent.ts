@@ -161,7 +161,7 @@ function policyOf({ name, weights, policy }: EnginePolicy): TextModelInfo {
 }
 
 /** Questions as the embedded world spells them: lower case, a space before "'s" and the last mark. */
-function inWorldSpelling(question: string): string {
+export function inWorldSpelling(question: string): string {
   return question
     .toLowerCase()
     .replace(/'s\b|[?.]/g, ' $&')

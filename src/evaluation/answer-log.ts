@@ -60,7 +60,9 @@ export class AnswerLog {
   /** Resolves once the line is on the disk. What arrives while one write is under way shares the next. */
   append(answer: Answer): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: `${JSON.stringify(answer)}\n`, resolve, reject });
+      // A server may cut a reply in the middle of a character; what is written has to be read again.
+      const whole = JSON.stringify(answer, (_, value) => (typeof value === 'string' ? value.toWellFormed() : value));
+      this.#waiting.push({ line: `${whole}\n`, resolve, reject });
       if (!this.#writing) void this.#write();
     });
   }

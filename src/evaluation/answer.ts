@@ -1,5 +1,6 @@
 /** The record of one question: what was answered, how it was found, what it scores. A line of answers.jsonl. */
 import { z } from 'zod';
+import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
 import { baselineNames } from '../baselines/all.ts';
 import type { Attempt } from '../baselines/attempt.ts';
@@ -47,11 +48,16 @@ export const answerSchema = z.strictObject({
 
 export type Answer = z.infer<typeof answerSchema>;
 
-/** What is kept in memory of an answer: neither its texts nor those of its question. */
-export type ScoredAnswer = Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'>;
+/** What is kept in memory of an answer. */
+export interface ScoredAnswer extends Omit<Answer, 'schema' | 'transcript' | 'question' | 'gold'> {
+  /** Stands for question and gold answers: the same only where these are. Absent of old logs, which do not hold them. */
+  readonly asked?: string;
+}
 
-export function scoredOf({ schema: _, transcript: __, question: ___, gold: ____, ...scored }: Answer): ScoredAnswer {
-  return scored;
+export function scoredOf({ schema: _, transcript: __, question, gold, ...scored }: Answer): ScoredAnswer {
+  return question === undefined || gold === undefined
+    ? scored
+    : { ...scored, asked: sha256(JSON.stringify([question, gold])).slice(0, 16) };
 }
 
 /** Names one question of one baseline. */

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { BaselineName } from '../baselines/all.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
-import { compareEvaluations, type NamedEvaluation } from './compare.ts';
+import { compareEvaluations } from './compare.ts';
 import { comparisonHtml, comparisonMarkdown, comparisonText } from './comparison-tables.ts';
 import type { Conditions } from './conditions.ts';
+import { resultsOf } from './measure.ts';
 import { type PublishedModel, publishedRows } from './published.ts';
-import { type EvaluationSuite, resultsOf } from './results.ts';
+import type { EvaluationSuite, NamedEvaluation } from './results.ts';
 import { resultsTable } from './results-table.ts';
 import { answersOf, makeAnswer, makeConditions, makeSuites } from './testing/fixtures.ts';
 
@@ -189,12 +190,41 @@ describe('paired differences', () => {
   });
 
   it('leave out suites of other questions, and questions that failed', () => {
-    const other = made('b', [makeSuites({ one: 10 })[0]!, makeSuites({ two: 5 })[0]!], 5);
+    const two = makeSuites({ two: 5 })[0]!;
+    const others = { ...two, questions: two.questions.map((question) => ({ ...question, question: 'another ?' })) };
+    const other = made('b', [makeSuites({ one: 10 })[0]!, others], 5);
     const failed = makeAnswer(suites[0]!.questions[0]!, { stop: 'deadline', answer: null, failure: 'late' });
     const broken = { ...other, answers: new Map([...other.answers, ...answersOf([failed])]) };
     const [difference] = compareEvaluations([made('a', suites, 5), broken]).differences;
     expect(difference!.suites).toMatchObject({ one: { difference: 0, questions: 9 }, two: null });
     expect(difference!.all!.questions).toBe(9);
+    expect(difference!.notes).toEqual([expect.stringMatching(/^two: no question in common/)]);
+  });
+
+  it('are taken over what other choices of the same questions have in common, and say so', () => {
+    const all = makeSuites({ one: 10 })[0]!;
+    const part = (from: number, to: number) => [{ ...all, questions: all.questions.slice(from, to) }];
+    // Questions 0-6, of which 0-4 are right, and 4-9, of which 4-5 are: 4, 5 and 6 are shared; 1 of 3 right, then 2 of 3.
+    const comparison = compareEvaluations([made('a', part(0, 7), 5), made('b', part(4, 10), 2)]);
+    const [difference] = comparison.differences;
+    expect(difference!.suites.one).toMatchObject({ questions: 3 });
+    expect(difference!.suites.one!.difference).toBeCloseTo(1 / 3, 12);
+    expect(difference!.notes).toEqual(['one: 3 questions in common, of 7 and 6']);
+    expect(comparison.warnings).toEqual(['a and b differ in the questions of one (7 and 6 asked).']);
+    expect(comparisonText(comparison, 200)).toContain('b: one: 3 questions in common, of 7 and 6.');
+    // Logs that do not hold the questions cannot say that they are the same.
+    const strip = (one: NamedEvaluation) => ({
+      ...one,
+      answers: new Map([...one.answers].map(([key, { asked: _, ...answer }]) => [key, answer])),
+    });
+    const old = compareEvaluations([strip(made('a', part(0, 7), 5)), made('b', part(4, 10), 2)]).differences[0]!;
+    expect(old.suites.one).toBeNull();
+  });
+
+  it('warn of other passages without a hash', () => {
+    const retriever = { ...makeConditions(suites).retriever, corpusHash: 'f'.repeat(64) };
+    const { warnings } = compareEvaluations([made('a', suites, 1), made('b', suites, 1, { retriever })]);
+    expect(warnings).toEqual(['a and b differ in the passages that were searched.']);
   });
 
   it('are taken between baselines of one evaluation too', () => {

@@ -7,19 +7,12 @@ import { baselineTitle } from '../baselines/all.ts';
 import { type Estimate, type Interval, mean, pairedBootstrap } from '../benchmarks/statistics.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
 import { isFailure } from '../rollout/trajectory.ts';
-import { answerKey, type ScoredAnswer } from './answer.ts';
+import { answerKey } from './answer.ts';
 import { suiteOf } from './figures-text.ts';
 import { secondsOf } from './measure.ts';
 import { type PublishedModel, type PublishedRow, publishedRows } from './published.ts';
-import type { EvaluationResults, ResultRow } from './results.ts';
+import type { NamedEvaluation, ResultRow } from './results.ts';
 import { warnAmongOurs, warnBesidePublished, weightNote } from './warnings.ts';
-
-/** A finished evaluation under the name that the tables give it. */
-export interface NamedEvaluation {
-  readonly name: string;
-  readonly results: EvaluationResults;
-  readonly answers: ReadonlyMap<string, ScoredAnswer>;
-}
 
 /** One of our rows: a baseline of an evaluation. */
 export interface ComparedRow {
@@ -38,7 +31,7 @@ export interface PublishedCells extends Pick<PublishedRow, 'model' | 'source' | 
   readonly macro: number | null;
 }
 
-/** Row minus the first row, over the questions that both answered. */
+/** Row minus the first row, over the questions that both answered: the same id, question and gold answers. */
 export interface PairedDifference {
   readonly label: string;
   readonly against: string;
@@ -48,6 +41,8 @@ export interface PairedDifference {
   >;
   /** Over all shared questions. */
   readonly all: (Interval & { readonly difference: number; readonly questions: number }) | null;
+  /** Suites of which not every question was compared, and why: a sentence each. */
+  readonly notes: readonly string[];
 }
 
 export interface Comparison {
@@ -130,17 +125,27 @@ function pairedDifference(
   other: ComparedRow,
 ): PairedDifference {
   const [a, b] = [first, other].map(({ evaluation }) => evaluations.find(({ name }) => name === evaluation)!);
+  const askedOf = (evaluation: NamedEvaluation, suite: string) =>
+    evaluation.results.conditions.suites.find(({ name }) => name === suite);
+  const notes: string[] = [];
   const scoresOf = (suite: string): [number[], number[]] => {
-    const hash = (evaluation: NamedEvaluation) =>
-      evaluation.results.conditions.suites.find(({ name }) => name === suite)?.hash;
-    if (hash(a!) === undefined || hash(a!) !== hash(b!)) return [[], []];
-    const pairs = [...a!.answers.values()].flatMap((answer) => {
-      if (answer.suite !== suite || answer.baseline !== first.row.baseline) return [];
+    const [before, after] = [askedOf(a!, suite), askedOf(b!, suite)];
+    if (before === undefined || after === undefined) return [[], []];
+    const sameSet = before.hash === after.hash;
+    const own = [...a!.answers.values()].filter(
+      (answer) => answer.suite === suite && answer.baseline === first.row.baseline,
+    );
+    let shared = 0;
+    const pairs = own.flatMap((answer) => {
       const there = b!.answers.get(answerKey({ ...answer, baseline: other.row.baseline }));
+      // Other choices of one file have questions in common; an id alone does not make two questions one.
+      if (there === undefined || !(sameSet || (answer.asked !== undefined && answer.asked === there.asked))) return [];
+      shared += 1;
       // A failure says nothing about the model: such a question is no pair.
-      if (there === undefined || isFailure(answer.stop) || isFailure(there.stop)) return [];
+      if (isFailure(answer.stop) || isFailure(there.stop)) return [];
       return [{ id: answer.id, scores: [answer.exactMatch, there.exactMatch] as const }];
     });
+    if (!sameSet) notes.push(sharedNote(suite, shared, before.questions, after.questions));
     // Answers stand in the order in which they ended; the interval must not depend on it.
     pairs.sort((x, y) => (x.id < y.id ? -1 : 1));
     return [pairs.map(({ scores }) => scores[0]), pairs.map(({ scores }) => scores[1])];
@@ -155,5 +160,12 @@ function pairedDifference(
     against: first.label,
     suites: Object.fromEntries(suites.map((suite, i) => [suite, differ(suite, scores[i]!)])),
     all: differ('all', [scores.flatMap(([before]) => before), scores.flatMap(([, after]) => after)]),
+    notes,
   };
+}
+
+function sharedNote(suite: string, shared: number, before: number, after: number): string {
+  return shared === 0
+    ? `${suite}: no question in common (the same id, question and gold answers), so there is nothing to compare`
+    : `${suite}: ${shared} questions in common, of ${before} and ${after}`;
 }

@@ -96,7 +96,10 @@ function differenceTable({ suites, differences }: Comparison): TableBlock {
       cells: [...suites.map((suite) => shown(difference.suites[suite] ?? null)), shown(difference.all)],
       rule: false,
     })),
-    notes: ['Questions that failed on either side are left out.'],
+    notes: [
+      'Questions that failed on either side are left out; – where both sides have none in common.',
+      ...differences.flatMap(({ label, notes }) => notes.map((note) => `${label}: ${note}.`)),
+    ],
   };
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import type { Answer } from './answer.ts';
 import { evaluationTasks, openTasks, type Solver, workOff } from './evaluate.ts';
-import { resultsOf } from './results.ts';
+import { resultsOf } from './measure.ts';
 import { answersOf, makeAnswer, makeAttempt, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 const suites = makeSuites({ a: 6, b: 4 });

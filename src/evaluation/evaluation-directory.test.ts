@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerKey } from './answer.ts';
 import { mendTornLine, readAnswers } from './answer-log.ts';
 import { EvaluationDirectory, readEvaluation } from './evaluation-directory.ts';
-import { resultsOf } from './results.ts';
+import { resultsOf } from './measure.ts';
 import { makeAnswer, makeConditions, makeSuites } from './testing/fixtures.ts';
 
 const suites = makeSuites({ a: 3 });

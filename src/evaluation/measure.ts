@@ -2,10 +2,13 @@
  * From answers to the figures of a row: one suite, the mean over suites, the mean over questions. Failed questions were not
  * measured: they are counted and left out of every figure (docs/benchmarks.md).
  */
+
+import type { BaselineName } from '../baselines/all.ts';
 import { type Estimate, estimate, macroMean, wilsonInterval } from '../benchmarks/statistics.ts';
 import { valid } from '../rollout/trajectory.ts';
-import type { ScoredAnswer } from './answer.ts';
-import type { Figures, ResultRow, SuiteResult } from './results.ts';
+import { answerKey, type ScoredAnswer } from './answer.ts';
+import type { Conditions } from './conditions.ts';
+import type { EvaluationResults, EvaluationSuite, Figures, ResultRow, SuiteResult } from './results.ts';
 
 function figuresOf(all: readonly ScoredAnswer[]): Figures {
   const answers = valid(all);
@@ -63,4 +66,21 @@ export function secondsOf(
 ): Estimate | null {
   const own = valid([...answers.values()].filter((a) => a.baseline === baseline));
   return macroMean(suites.map(({ suite }) => estimate(own.filter((a) => a.suite === suite).map((a) => a.seconds))));
+}
+
+/** The results of a finished evaluation, in the order of the questions, whatever order they ended in. */
+export function resultsOf(
+  conditions: Conditions,
+  baselines: readonly BaselineName[],
+  suites: readonly EvaluationSuite[],
+  answers: ReadonlyMap<string, ScoredAnswer>,
+): EvaluationResults {
+  const rows = baselines.map((baseline) => {
+    const bySuite = suites.map(({ name: suite, questions }) =>
+      questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
+    );
+    const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
+    return { baseline, suites: measured, macro: meanOfSuites(measured), micro: meanOfQuestions(bySuite.flat()) };
+  });
+  return { schema: 1, conditions, rows };
 }

@@ -6,11 +6,12 @@ import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
+import type { Trust } from '../retrieval/trust.ts';
 import { defaultLimits, type RolloutLimits } from '../rollout/turns.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { type NamedPolicy, type NamedPolicyOptions, openNamedPolicy, type ServedPolicy } from './named-policy.ts';
 
-export interface NamedAgentInputs extends NamedPolicyOptions {
+export interface NamedAgentInputs extends NamedPolicyOptions, Trust {
   /** See named-policy.ts; undefined = the embedded base policy. */
   readonly policy: string | undefined;
   /** What `openRetriever` takes, or "world"; undefined = what the policy was trained with. */
@@ -42,7 +43,7 @@ const WORLD = 'world';
 export async function openNamedAgent(inputs: NamedAgentInputs, limits: AskedLimits): Promise<NamedAgent> {
   const policy = await openNamedPolicy(inputs.policy, inputs);
   try {
-    const { retriever, world } = await openSearched(inputs.retriever, policy);
+    const { retriever, world } = await openSearched(inputs.retriever, policy, inputs);
     try {
       const run = policy.kind === 'engine' ? policy.run : null;
       // A served model may search the world, but it does not speak the world's language.
@@ -73,6 +74,7 @@ export function modeOf({ raw }: ServedPolicy, template: Template): 'chat' | 'raw
 async function openSearched(
   spec: string | undefined,
   policy: NamedPolicy,
+  trust: Trust,
 ): Promise<{ retriever: OpenRetriever; world?: World }> {
   const run = policy.kind === 'engine' ? policy.run : null;
   const ofWorld = policy.kind === 'engine' && policy.ofWorld;
@@ -81,7 +83,7 @@ async function openSearched(
     throw new UserError('--retriever is missing: what shall this policy search in?', {
       hint: 'Give a corpus (JSONL), an index or a URL; `--retriever world` for a policy of the embedded world.',
     });
-  if (searched !== WORLD) return { retriever: await openRetriever(searched) };
+  if (searched !== WORLD) return { retriever: await openRetriever(searched, trust) };
   const { seed, size } = (run?.settings ?? presets.default).world;
   const world = generateWorld(seed, size);
   return { retriever: new Bm25Index(world.passages, { analyzer: 'words' }), world };

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { byCompletions } from '../engines/by-completions.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
@@ -65,6 +65,8 @@ export interface NamedPolicyOptions {
   readonly tokenizer?: string | undefined;
   /** Ask a served model by /completions. */
   readonly raw?: boolean | undefined;
+  /** Hears what a user should know of the model, in sentences. */
+  readonly onNote?: ((text: string) => void) | undefined;
   /** The environment's variable that holds the key of a served model. */
   readonly apiKeyEnv?: string | undefined;
 }
@@ -122,7 +124,7 @@ async function openRun(folder: string, name: string | undefined, options: NamedP
 async function openFolder(
   folder: string,
   name: string,
-  { concurrency, threads, tokenizer: tokenizerGiven }: NamedPolicyOptions,
+  { concurrency, threads, tokenizer: tokenizerGiven, onNote }: NamedPolicyOptions,
   {
     tokenizer: tokenizerFrom = folder,
     run = null,
@@ -135,10 +137,15 @@ async function openFolder(
 ): Promise<EnginePolicy> {
   const weights = await hashWeights(folder);
   const tokenizer = await loadTokenizer(tokenizerGiven ?? tokenizerFrom);
+  for (const note of tokenizer.notes) onNote?.(note);
   const policy = await openPolicyDirectory(folder, {
     pieces: tokenizer.pieces,
     maxActive: concurrency,
     ...(threads !== undefined && { threads }),
   });
+  if (tokenizer.vocabulary > policy.info.vocabulary) {
+    await policy.close();
+    throw tooManyIds(tokenizer, tokenizerGiven ?? tokenizerFrom, policy.info.vocabulary, folder);
+  }
   return { kind: 'engine', name, weights, policy, tokenizer, run, ofWorld, close: () => policy.close() };
 }

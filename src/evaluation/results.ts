@@ -1,11 +1,10 @@
 /** results.json of an evaluation: its conditions, and for each baseline every suite. No clock in it: same answers, same bytes. */
 import { z } from 'zod';
 import type { Question } from '../base/question.ts';
-import { type BaselineName, baselineNames } from '../baselines/all.ts';
+import { baselineNames } from '../baselines/all.ts';
 import type { Estimate } from '../benchmarks/statistics.ts';
-import { answerKey, type ScoredAnswer } from './answer.ts';
-import { type Conditions, conditionsSchema } from './conditions.ts';
-import { meanOfQuestions, meanOfSuites, measureSuite } from './measure.ts';
+import type { ScoredAnswer } from './answer.ts';
+import { conditionsSchema } from './conditions.ts';
 
 const natural = z.int().min(0);
 const estimate = z.strictObject({ mean: z.number(), standardError: z.number().nullable() }).nullable();
@@ -58,19 +57,9 @@ export interface EvaluationSuite {
   readonly questions: readonly Question[];
 }
 
-/** The results of a finished evaluation, in the order of the questions, whatever order they ended in. */
-export function resultsOf(
-  conditions: Conditions,
-  baselines: readonly BaselineName[],
-  suites: readonly EvaluationSuite[],
-  answers: ReadonlyMap<string, ScoredAnswer>,
-): EvaluationResults {
-  const rows = baselines.map((baseline) => {
-    const bySuite = suites.map(({ name: suite, questions }) =>
-      questions.flatMap(({ id }) => answers.get(answerKey({ baseline, suite, id })) ?? []),
-    );
-    const measured = suites.map(({ name }, i) => measureSuite(name, bySuite[i]!));
-    return { baseline, suites: measured, macro: meanOfSuites(measured), micro: meanOfQuestions(bySuite.flat()) };
-  });
-  return { schema: 1, conditions, rows };
+/** A finished evaluation under the name that the tables give it. */
+export interface NamedEvaluation {
+  readonly name: string;
+  readonly results: EvaluationResults;
+  readonly answers: ReadonlyMap<string, ScoredAnswer>;
 }

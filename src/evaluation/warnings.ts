@@ -1,9 +1,8 @@
 /** What a reader of a comparison has to know: where conditions differ from the published ones, and among ours. */
 import { findBenchmark } from '../benchmarks/suites/all.ts';
-import type { NamedEvaluation } from './compare.ts';
-import { type Conditions, differences } from './conditions.ts';
+import { type Conditions, type Difference, differences } from './conditions.ts';
 import { publishedConditions as published } from './published.ts';
-import type { ResultRow } from './results.ts';
+import type { NamedEvaluation, ResultRow } from './results.ts';
 
 const number = (value: number) => value.toLocaleString('en');
 
@@ -43,8 +42,8 @@ export function warnAmongOurs(evaluations: readonly NamedEvaluation[]): string[]
     const names = new Set(first!.results.conditions.suites.map(({ name }) => name));
     const [there, here] = [first!, other].map(({ results }) => results.conditions) as [Conditions, Conditions];
     const shared = here.suites.filter(({ name }) => names.has(name)).map(({ name }) => name);
-    const found = differences(comparable(there, shared), comparable(here, shared));
-    const listed = found.map(({ field, there, here }) => `${field} (${there} and ${here})`);
+    const found = differences(comparable(there), comparable(here));
+    const listed = [...new Set(found.map(inWords)), ...otherQuestions(there, here, shared)];
     return [
       ...(listed.length > 0 ? [`${first!.name} and ${other.name} differ in ${listed.join(', ')}.`] : []),
       ...onlyIn(first!, shared),
@@ -58,10 +57,25 @@ function onlyIn({ name, results }: NamedEvaluation, shared: readonly string[]): 
   return suites.length === 0 ? [] : [`Only ${name} asks ${suites.map((suite) => suite.name).join(', ')}.`];
 }
 
-/** All but the model and the prompts of baselines, which are what is compared; of the suites those that both have. */
-function comparable({ model, retriever, suites, decoding, limits }: Conditions, shared: readonly string[]) {
-  const both = suites.filter(({ name }) => shared.includes(name));
-  return { model: { mode: model.mode }, retriever, suites: both, decoding, limits };
+/** All but what is compared (the model, the prompts of baselines) and the questions, which are told apart. */
+function comparable({ model, retriever, decoding, limits }: Conditions) {
+  return { model: { mode: model.mode }, retriever, decoding, limits };
+}
+
+/** A difference as a person reads it: a hash says no more than that two things are not the same. */
+function inWords({ field, there, here }: Difference): string {
+  if (field === 'retriever.corpusHash') return 'the passages that were searched';
+  const isHash = [there, here].some((value) => /^[0-9a-f]{12}…$/.test(value));
+  return isHash ? field : `${field} (${there} and ${here})`;
+}
+
+/** Suites of one name whose questions are not the same, with how many each side asks. */
+function otherQuestions(there: Conditions, here: Conditions, shared: readonly string[]): string[] {
+  return shared.flatMap((name) => {
+    const [before, after] = [there, here].map(({ suites }) => suites.find((suite) => suite.name === name)!);
+    if (before!.hash === after!.hash) return [];
+    return [`the questions of ${name} (${number(before!.questions)} and ${number(after!.questions)} asked)`];
+  });
 }
 
 /** How much one suite's questions weigh in the two means, where that is far apart: Bamboogle's, in the seven benchmarks. */

@@ -1,15 +1,15 @@
 /**
  * What a run will take, from a few seconds of the real thing on this machine: a batch of rollouts and the backward pass over
- * them. Times of the stages follow by their amounts of work (progress.ts).
+ * them. Times of the stages follow by their amounts of work (stages.ts).
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import { DRY_STEP, type Policy } from '../policy/policy.ts';
 import { Clock, noTime } from './clock.ts';
-import { BASE, planStages, type Stage } from './plan.ts';
-import { type QuestionCounts, stageWork } from './progress.ts';
 import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
+import { BASE, type QuestionCounts } from './stage.ts';
+import { keptBy, planStages, type Stage, workOf } from './stages.ts';
 
 export interface RunEstimate {
   /** Whole run and its stages, in seconds. */
@@ -74,7 +74,7 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     rolloutsPerSecond,
     trainedPerSecond,
     peakMemory: process.resourceUsage().maxRSS * 1024,
-    diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings)),
+    diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings), settings),
   };
 }
 
@@ -85,19 +85,22 @@ export function estimateStages(
   { rolloutsPerSecond, trainedPerSecond }: Pick<RunEstimate, 'rolloutsPerSecond' | 'trainedPerSecond'>,
 ): { name: string; seconds: number }[] {
   return planStages(settings).map((stage) => {
-    const { rollouts, trained } = stageWork(stage, counts, settings);
+    const { rollouts, trained } = workOf(stage, counts, settings);
     return { name: stage.name, seconds: rollouts / rolloutsPerSecond + trained / trainedPerSecond };
   });
 }
 
 /**
- * What checkpoints of these stages hold, in bytes. Kept: the base, two of each GRPO round (best and end), one of every other
- * training stage; and the newest two. Weights and moments in float32.
+ * What checkpoints of these stages hold, in bytes: those that they keep, the base, and the newest two. Weights and moments in
+ * float32. Null where the engine does not say how large its model is.
  */
-export function checkpointBytes({ info }: Pick<Policy, 'info'>, stages: readonly Stage[]): number | null {
+export function checkpointBytes(
+  { info }: Pick<Policy, 'info'>,
+  stages: readonly Stage[],
+  settings: Settings,
+): number | null {
   if (info.parameters === undefined) return null;
-  const kept = (stage: Stage) =>
-    stage.kind === 'grpo' ? 2 : 'from' in stage || (stage.kind === 'evaluate' && stage.of === BASE) ? 1 : 0;
+  const kept = (stage: Stage) => (stage.kind === 'evaluate' && stage.of === BASE ? 1 : keptBy(stage, settings).length);
   return (stages.reduce((sum, stage) => sum + kept(stage), 0) + 2) * info.parameters * 4 * 3;
 }
 

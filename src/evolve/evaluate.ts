@@ -9,12 +9,33 @@ import { meanOfSuites, measureSuite } from './measure.ts';
 import type { EvaluationMode, StageMeasurement } from './results.ts';
 import type { Groups, Run } from './run.ts';
 import type { Settings } from './settings.ts';
+import { evaluationShard } from './shards.ts';
+import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
 export function evaluationModes(evaluation: Settings['evaluation']): EvaluationMode[] {
   return evaluation.searches.flatMap((searches) => evaluation.decoding.map((decoding) => ({ decoding, searches })));
 }
 
-type EvaluationStage = { readonly name: string; readonly of: string };
+export interface EvaluateStage extends AnyStage {
+  readonly kind: 'evaluate';
+  /** The training stage that it measures, or the base. */
+  readonly of: string;
+}
+
+export const evaluateKind: StageKind<EvaluateStage> = {
+  ...rollsOut,
+  names: {},
+  decides: ({ rollout, evaluation }) => ({ rollout, evaluation }),
+  work(_, { suites }, { evaluation }) {
+    const questions = suites.reduce((sum, s) => sum + Math.min(s.questions, evaluation.questions), 0);
+    const samples = evaluation.decoding.reduce((sum, d) => sum + (d === 'greedy' ? 1 : evaluation.samples), 0);
+    return { rollouts: questions * samples, trained: 0, steps: 1 };
+  },
+  stepsAreRollouts: true,
+  run: evaluateStage,
+};
+
+type EvaluationStage = Pick<EvaluateStage, 'name' | 'of'>;
 
 export async function evaluateStage(run: Run, stage: EvaluationStage, state: EvolveState): Promise<EvolveState> {
   const { results } = state;
@@ -59,7 +80,7 @@ async function measureAll(run: Run, { of }: EvaluationStage): Promise<StageMeasu
   for (const mode of evaluationModes(evaluation)) {
     const [d, b] = [evaluation.decoding.indexOf(mode.decoding), evaluation.searches.indexOf(mode.searches)];
     const groups = rolledOut[d]![b]!;
-    await run.journal.writeTrajectories(shardName(of, mode), groups.flat());
+    await run.journal.writeTrajectories(evaluationShard(of, mode), groups.flat());
     measured.push(measure(of, mode, suites, groups));
   }
   return measured;
@@ -84,11 +105,9 @@ async function repeated(
 ): Promise<StageMeasurement[]> {
   const measured = results.measurements.filter(({ stage }) => stage === before);
   for (const { mode } of measured) {
-    const trajectories = await run.journal.readTrajectories(shardName(before, mode));
-    if (trajectories === undefined) throw new Error(`the trajectories ${shardName(before, mode)} are missing`);
-    await run.journal.writeTrajectories(shardName(of, mode), trajectories);
+    const trajectories = await run.journal.readTrajectories(evaluationShard(before, mode));
+    if (trajectories === undefined) throw new Error(`the trajectories ${evaluationShard(before, mode)} are missing`);
+    await run.journal.writeTrajectories(evaluationShard(of, mode), trajectories);
   }
   return measured.map((measurement) => ({ ...measurement, stage: of }));
 }
-
-const shardName = (stage: string, { decoding, searches }: EvaluationMode) => `${stage}-${decoding}-${searches}`;

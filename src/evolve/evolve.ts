@@ -8,19 +8,14 @@
  */
 
 import { Clock, noTime } from './clock.ts';
-import { distillRound } from './distill-round.ts';
-import { evaluateStage } from './evaluate.ts';
-import { measureGate } from './gate.ts';
-import { grpoRound } from './grpo-round.ts';
-import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
-import { BASE, planStages, type Stage } from './plan.ts';
-import { rollOutPool } from './pool.ts';
+import type { EvolveEvent, Journal } from './journal.ts';
 import { Progress } from './progress.ts';
 import type { Results, Timing } from './results.ts';
 import { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type Setup, sliceQuestions } from './setup.ts';
-import { sftRound } from './sft-round.ts';
+import { BASE } from './stage.ts';
+import { keptBy, planStages, runStage } from './stages.ts';
 
 export interface EvolveOptions {
   readonly onEvent?: (event: EvolveEvent) => void;
@@ -50,7 +45,6 @@ export async function evolve(
     await run.checkpoint(state, BASE);
   }
   progress.startAt(state.stage, state.step);
-  for (const text of setup.notes ?? []) run.emit({ kind: 'note', text });
 
   while (state.stage < plan.length && plan[state.stage]!.name !== before) {
     run.throwIfCancelled();
@@ -60,7 +54,7 @@ export async function evolve(
     clock.begin(stage.name);
     const ended = await runStage(run, stage, state);
     state = { ...ended, stage: state.stage + 1, step: 0, best: null, recent: [] };
-    await run.checkpoint(state, 'from' in stage ? stage.name : undefined);
+    await run.checkpoint(state, keptBy(stage, settings).at(-1));
     await journal.writeResults(state.results, clock.timing());
   }
   // Once more for a run that was killed between its last checkpoint and its last results.
@@ -69,20 +63,3 @@ export async function evolve(
 }
 
 const noResults: Results = { schema: 1, measurements: [], pools: [], gates: [], outcomes: [] };
-
-function runStage(run: Run, stage: Stage, state: EvolveState): Promise<EvolveState> {
-  switch (stage.kind) {
-    case 'evaluate':
-      return evaluateStage(run, stage, state);
-    case 'grpo':
-      return grpoRound(run, stage, state);
-    case 'pool':
-      return rollOutPool(run, stage, state);
-    case 'gate':
-      return measureGate(run, stage, state);
-    case 'distill':
-      return distillRound(run, stage, state);
-    case 'sft':
-      return sftRound(run, stage, state);
-  }
-}

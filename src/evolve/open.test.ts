@@ -37,11 +37,11 @@ async function inputs(training: readonly string[], suite: readonly string[]): Pr
 
 it('leaves out questions whose prompts leave no room for a turn, and says so; hashes are of all questions', async () => {
   const some = ['what is a ?', long, 'what is b ?', 'what is c ?'];
-  const { setup, hashes, close } = await openSetup(await inputs(some, some), presets.smoke);
+  const { setup, hashes, notes, close } = await openSetup(await inputs(some, some), presets.smoke);
   await close();
   expect(setup.trainingQuestions.map(({ id }) => id)).toEqual(['t0', 't2', 't3']);
   expect(setup.suites[0]!.questions.map(({ id }) => id)).toEqual(['s0', 's2', 's3']);
-  expect(setup.notes).toEqual([
+  expect(notes).toEqual([
     expect.stringMatching(
       /^1 of 4 training questions leave no room for a turn in a context of 448 tokens \(the prompt of t1 has 46\d\)/,
     ),

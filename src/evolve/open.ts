@@ -3,10 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { hashFile, sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
+import { emptyAnswersNote, trainableQuestions } from '../benchmarks/empty-answers.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, weightFiles } from '../checkpoint/model-directory.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -15,6 +16,7 @@ import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
+import type { Trust } from '../retrieval/trust.ts';
 import { keepAskable } from '../rollout/room.ts';
 import { generateWorld, type World } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
@@ -53,12 +55,18 @@ export const BASE_POLICY = fileURLToPath(new URL('../../assets/base', import.met
 export interface OpenedSetup {
   readonly setup: Setup;
   readonly hashes: SetupHashes;
+  /** What a reader of the scores should know of the questions, a sentence each. */
+  readonly notes: readonly string[];
   /** Ends the engine, the retriever and their threads. */
   close(): Promise<void>;
 }
 
-/** Opens everything that a run works with. A model on the Hub is downloaded unless the cache has it. */
-export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOptions = {}): Promise<OpenedSetup> {
+/** Opens everything that a run works with; `named`: what only this command can say, and no record of it. A model on the Hub is downloaded unless the cache has it. */
+export async function openSetup(
+  inputs: Inputs,
+  settings: Settings,
+  named: HubOptions & Trust = {},
+): Promise<OpenedSetup> {
   if ((inputs.questions === null) !== (inputs.corpus === null))
     throw new UserError(
       `${inputs.questions === null ? '--questions' : '--corpus'} is missing: questions and something to search go together`,
@@ -77,10 +85,10 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     for (const each of opened.splice(0)) await each.close();
   };
   try {
-    const data = embedded ? openWorld(settings) : await openFiles(inputs);
+    const data = embedded ? openWorld(settings) : await openFiles(inputs, named);
     opened.push(data.retriever);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
-    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, hub);
+    const { folder } = await locateModel(inputs.model ?? BASE_POLICY, named);
     refuseUnfit(await readConfig(folder), settings, inputs.threads === null ? {} : { threads: inputs.threads });
     const tokenizer = await loadTokenizer(inputs.tokenizer ?? folder);
     const policy = await openPolicyDirectory(folder, {
@@ -91,10 +99,7 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
     });
     opened.push(policy);
     if (tokenizer.vocabulary > policy.info.vocabulary)
-      throw new UserError(
-        `${inputs.tokenizer ?? folder}: the tokenizer has ${tokenizer.vocabulary} ids, the model in ${folder} only ${policy.info.vocabulary}`,
-        { hint: 'Use the tokenizer that the model was trained with.' },
-      );
+      throw tooManyIds(tokenizer, inputs.tokenizer ?? folder, policy.info.vocabulary, folder);
     const hashes: SetupHashes = {
       questions: questionsHash(data.trainingQuestions),
       corpus: data.retriever.info.corpusHash,
@@ -103,15 +108,34 @@ export async function openSetup(inputs: Inputs, settings: Settings, hub: HubOpti
       tokenizer: tokenizer.hash,
       weights: await hashWeights(folder),
     };
+    const notes = notesOn(data);
+    if (embedded && inputs.model !== null && tokenizer.hash !== (await loadTokenizer(BASE_POLICY)).hash)
+      notes.push(
+        `${inputs.model} was not made for the embedded world, whose questions and passages are of made-up words: for your own data give --questions and --corpus`,
+      );
+    const askable = askableOf(data, settings, policy, tokenizer, template);
     return {
-      setup: { ...askableOf(data, settings, policy, tokenizer, template), policy, tokenizer, template },
+      setup: { ...askable.data, policy, tokenizer, template },
       hashes,
+      notes: [...notes, ...askable.notes],
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function notesOn({ trainingQuestions, suites }: Data): string[] {
+  const dropped = trainingQuestions.length - trainableQuestions(trainingQuestions).length;
+  return [
+    ...(dropped === 0
+      ? []
+      : [
+          `${dropped} of ${trainingQuestions.length} training questions are left out: of their gold answers normalisation leaves nothing, so that anything would be rewarded`,
+        ]),
+    ...suites.flatMap(({ name, questions }) => emptyAnswersNote(name, questions) ?? []),
+  ];
 }
 
 /**
@@ -124,16 +148,18 @@ function askableOf(
   policy: Policy,
   tokenizer: Tokenizer,
   template: Template,
-): Data & Pick<Setup, 'notes'> {
+): { readonly data: Data; readonly notes: readonly string[] } {
   const within = { tokenizer, template, limits: rollout, contextLength: policy.info.contextLength };
   const keep = (questions: readonly Question[], what: string) =>
     keepAskable(questions, within, what, (tokens) => `--set rollout.contextTokens=${tokens}`);
   const training = keep(data.trainingQuestions, 'training questions');
   const suites = data.suites.map(({ name, questions }) => ({ name, ...keep(questions, `questions of ${name}`) }));
   return {
-    ...data,
-    trainingQuestions: training.askable,
-    suites: suites.map(({ name, askable }) => ({ name, questions: askable })),
+    data: {
+      ...data,
+      trainingQuestions: training.askable,
+      suites: suites.map(({ name, askable }) => ({ name, questions: askable })),
+    },
     notes: [training, ...suites].flatMap(({ note }) => note ?? []),
   };
 }
@@ -165,7 +191,7 @@ function worldQuestions(world: World, { trainingQuestions: count, hops }: Settin
   }
 }
 
-async function openFiles(inputs: Inputs): Promise<Data> {
+async function openFiles(inputs: Inputs, trust: Trust): Promise<Data> {
   const suites: Suite[] = [];
   for (const { suite, file } of inputs.evaluate) suites.push({ name: suite, questions: await readQuestions(file) });
   const names = suites.map((suite) => suite.name);
@@ -184,7 +210,7 @@ async function openFiles(inputs: Inputs): Promise<Data> {
       hint: 'Train on other questions.',
     });
   return {
-    retriever: await openRetriever(inputs.corpus!),
+    retriever: await openRetriever(inputs.corpus!, trust),
     trainingQuestions: questions,
     suites,
   };

@@ -7,13 +7,34 @@ import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import type { PoolMeasurement } from './results.ts';
 import type { Run } from './run.ts';
+import { poolShard } from './shards.ts';
+import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
 /** Questions per shard: what an interruption can cost. */
 export const POOL_SHARD = 64;
 
-type PoolStage = { readonly name: string; readonly cycle: number };
+export interface PoolStage extends AnyStage {
+  readonly kind: 'pool';
+}
 
-export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState): Promise<EvolveState> {
+export const poolKind: StageKind<PoolStage> = {
+  ...rollsOut,
+  names: { pool: 'pool' },
+  decides: ({ rollout, pool }) => ({ rollout, pool }),
+  work: (_, __, { pool }) => ({
+    rollouts: pool.questions * pool.rollouts,
+    trained: 0,
+    steps: Math.ceil(pool.questions / POOL_SHARD),
+  }),
+  stepsAreRollouts: true,
+  run: rollOutPool,
+};
+
+export async function rollOutPool(
+  run: Run,
+  stage: Pick<PoolStage, 'name' | 'cycle'>,
+  start: EvolveState,
+): Promise<EvolveState> {
   const { pool } = run.settings;
   const questions = poolQuestions(run);
   const shards = Math.ceil(questions.length / POOL_SHARD);
@@ -22,7 +43,7 @@ export async function rollOutPool(run: Run, stage: PoolStage, start: EvolveState
     run.throwIfCancelled();
     const part = questions.slice(state.step * POOL_SHARD, (state.step + 1) * POOL_SHARD);
     const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
-    await run.journal.writeTrajectories(shardName(stage.cycle, state.step), groups.flat());
+    await run.journal.writeTrajectories(poolShard(stage.name, state.step), groups.flat());
     state = { ...state, step: state.step + 1 };
     const exactMatch = meanOf(valid(groups.flat()), (t) => t.correct);
     const record = { stage: stage.name, step: state.step, exactMatch };
@@ -62,13 +83,14 @@ function poolQuestions(run: Run): readonly Question[] {
   return run.slices.training.slice(0, run.settings.pool.questions);
 }
 
-const shardName = (cycle: number, shard: number) => `pool-${cycle}-${String(shard).padStart(4, '0')}`;
+/** The pool of a cycle. */
+export const poolName = (cycle: number): string => `pool-${cycle}`;
 
 /** All groups of a pool; a missing shard means that somebody removed files from the run directory. */
 export async function readPool(run: Run, cycle: number): Promise<Trajectory[][]> {
   const groups = new Map<string, Trajectory[]>();
   for (let shard = 0; shard * POOL_SHARD < poolQuestions(run).length; shard++) {
-    const name = shardName(cycle, shard);
+    const name = poolShard(poolName(cycle), shard);
     const trajectories = await run.journal.readTrajectories(name);
     if (trajectories === undefined) throw new Error(`the pool's shard ${name} is missing from the run directory`);
     for (const trajectory of trajectories) {

@@ -6,6 +6,7 @@ import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/onnx/memory.ts';
 import type { Settings } from './settings.ts';
+import { trainingLoads } from './stages.ts';
 
 export interface StageMemory {
   readonly stage: string;
@@ -23,13 +24,13 @@ export interface Remedy {
 /** Node, the compiled graphs, retriever and trajectories of a small run: measured on the embedded world. */
 const PROCESS_BYTES = 300e6;
 
-/** The stages that differ in memory. Each holds weights and sampler; GRPO trains all weights. */
+/** The training stages that differ in memory. Each holds weights and sampler too. */
 export function memoryOfRun(
   config: ModelConfig,
   settings: Settings,
   threads = os.availableParallelism(),
 ): StageMemory[] {
-  const { rollout, grpo, distill, method } = settings;
+  const { rollout } = settings;
   const context = Math.min(rollout.contextTokens, config.contextLength);
   const sampling = samplingMemory(config, {
     sequences: rollout.concurrency,
@@ -37,30 +38,16 @@ export function memoryOfRun(
     bits: rollout.decodeBits,
     threads,
   });
-  const stage = (name: string, adapter: { readonly rank: number } | null, frozen: boolean, tokens: number) => {
+  return trainingLoads(settings).map(({ title, adapterRank, frozen, extraTokens }) => {
     const training = trainingMemory(config, {
-      adapterRank: adapter?.rank ?? null,
+      adapterRank,
       frozen,
-      sequenceTokens: Math.min(tokens, config.contextLength),
+      sequenceTokens: Math.min(context + extraTokens, config.contextLength),
       threads,
     });
     const parts = [...training, ...sampling, { name: 'program', bytes: PROCESS_BYTES }];
-    return { stage: name, parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
-  };
-  // The anchor of GRPO and the teacher share one copy, which is kept once it has been made.
-  const anchored = grpo.klCoefficient > 0;
-  switch (method) {
-    case 'grpo':
-      return [stage('GRPO', null, anchored, context)];
-    case 'search-e1':
-      return [
-        stage('GRPO', null, true, context),
-        stage('distillation', distill.adapter, true, context + distill.expertTokens),
-      ];
-    case 'rejection-sampling':
-    case 'sft':
-      return [stage('fine-tuning', null, false, context)];
-  }
+    return { stage: title, parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
+  });
 }
 
 export function peakOf(stages: readonly StageMemory[]): StageMemory {

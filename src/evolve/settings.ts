@@ -7,8 +7,11 @@ import type { AdvantageForm } from '../algorithms/advantages.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
-const count = z.int().min(1);
-const natural = z.int().min(0);
+// Nobody means more than these; a slip of the keyboard must not fill memory with plans and tasks.
+const count = z.int().min(1).max(1e9);
+const natural = z.int().min(0).max(1e9);
+/** Rollouts of one question, passes over the data, searches. */
+const few = 1000;
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 
@@ -31,11 +34,11 @@ const optimizer = {
 /** How rollouts are made. Method §1, §3. */
 const rolloutSettings = z.strictObject({
   /** Searches allowed per question. */
-  searches: natural,
+  searches: z.int().min(0).max(few),
   /** Turns without an action that are answered by a message; the next one ends the rollout. */
-  invalidTurns: natural,
+  invalidTurns: z.int().min(0).max(few),
   /** Passages per search (k). */
-  passages: count,
+  passages: count.max(few),
   /** Limits in tokens: one turn, all policy tokens, one observation, prompt and response together. */
   turnTokens: count,
   responseTokens: count,
@@ -72,10 +75,10 @@ const paperAdvantage: AdvantageForm = { form: 'trajectory' };
 /** Method §4. */
 const grpoSettings = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
-  steps: z.array(natural).min(1),
+  steps: z.array(natural).min(1).max(few),
   questionsPerStep: count,
   /** G, rollouts per question. */
-  groupSize: z.int().min(2),
+  groupSize: z.int().min(2).max(few),
   /** The parts whose sum is the reward, for each cycle's round; the last entry serves later cycles. */
   reward: z.array(z.array(rewardPart).min(1)).min(1).default(paperReward),
   advantage: advantageForm.default(paperAdvantage),
@@ -91,14 +94,14 @@ const grpoSettings = z.strictObject({
 const poolSettings = z.strictObject({
   /** Training questions rolled out again; K rollouts each. */
   questions: count,
-  rollouts: z.int().min(2),
+  rollouts: z.int().min(2).max(few),
   /** An expert trajectory must have searched at least this often. */
-  minExpertSearches: natural,
+  minExpertSearches: z.int().min(0).max(few),
 });
 
 /** Method §1, 4-6. */
 const distillSettings = z.strictObject({
-  epochs: count,
+  epochs: count.max(few),
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
   maxSteps: natural,
@@ -118,6 +121,11 @@ const distillSettings = z.strictObject({
   objective: z.enum(['forward-kl', 'reverse-kl', 'jsd', 'cross-entropy']).default('forward-kl'),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
+  /**
+   * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
+   * (asked every guards.every steps), the round's start among them.
+   */
+  keep: z.enum(['last', 'best']).default('last'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
   adapter: z.strictObject({ rank: count, alpha: positive }).nullable(),
   ...optimizer,
@@ -125,7 +133,7 @@ const distillSettings = z.strictObject({
 
 /** Supervised training on chosen responses: the training baselines. */
 const sftSettings = z.strictObject({
-  epochs: count,
+  epochs: count.max(few),
   sequencesPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
   maxSteps: natural,
@@ -148,10 +156,13 @@ const evaluationSettings = z.strictObject({
   /** Questions per suite (fewer when a suite is smaller). */
   questions: count,
   /** Samples per question in sampled decoding (temperature 1). */
-  samples: count,
+  samples: count.max(few),
   /** Search budgets; the first is the main one. */
-  searches: z.array(natural).min(1),
-  decoding: z.array(z.enum(['sampled', 'greedy'])).min(1),
+  searches: z.array(z.int().min(0).max(few)).min(1).max(10),
+  decoding: z
+    .array(z.enum(['sampled', 'greedy']))
+    .min(1)
+    .max(2),
 });
 
 /** Signs of collapse that stop a GRPO round and bring back the best checkpoint. */
@@ -166,7 +177,7 @@ const guardSettings = z.strictObject({
   /** Share of groups without variance above which it stops (nothing left to learn from). */
   maxZeroVariance: share,
   /** The last three are averaged over this many steps. */
-  window: count,
+  window: count.max(few),
 });
 
 const adamW = {
@@ -184,10 +195,10 @@ const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate
 
 export const settingsSchema = z.strictObject({
   /** Everything random follows from it. */
-  seed: natural,
+  seed: z.int().min(0),
   /** How the policy is trained: the paper's method, or a baseline of its table (plan.ts). */
   method: z.enum(['search-e1', 'grpo', 'rejection-sampling', 'sft']).default('search-e1'),
-  cycles: natural,
+  cycles: z.int().min(0).max(few),
   /** The embedded world, where no files are given. */
   world: z.strictObject({
     seed: z
@@ -273,6 +284,7 @@ const embedded: Settings = {
     teacherSees: 'expert',
     objective: 'forward-kl',
     tokens: 'all',
+    keep: 'last',
     adapter: { rank: 64, alpha: 128 },
     learningRate: 3e-4,
     warmupSteps: 3,

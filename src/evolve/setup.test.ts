@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { planStages } from './plan.ts';
 import { presets, settingsSchema } from './settings.ts';
 import { questionsOfStep, sliceQuestions } from './setup.ts';
+import { planStages } from './stages.ts';
 
 const questions = Array.from({ length: 150 }, (_, i) => ({
   id: `q${i}`,

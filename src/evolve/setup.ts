@@ -3,6 +3,7 @@
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import { Random, streamKey } from '../base/random.ts';
+import { trainableQuestions } from '../benchmarks/empty-answers.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Template } from '../protocol/template.ts';
@@ -23,11 +24,9 @@ export interface Setup {
   readonly trainingQuestions: readonly Question[];
   /** Evaluation only. */
   readonly suites: readonly Suite[];
-  /** What a reader of the run has to know of them, such as questions that were left out. Default: nothing. */
-  readonly notes?: readonly string[];
 }
 
-/** The training questions, cut into disjoint slices by a seeded shuffle. */
+/** The training questions that can be rewarded, cut into disjoint slices by a seeded shuffle. */
 export interface QuestionSlices {
   /** Rolled out by GRPO and pool. */
   readonly training: readonly Question[];
@@ -38,7 +37,7 @@ export interface QuestionSlices {
 }
 
 export function sliceQuestions(questions: readonly Question[], settings: Settings): QuestionSlices {
-  const shuffled = new Random(streamKey(settings.seed, 'slices')).shuffle(questions);
+  const shuffled = new Random(streamKey(settings.seed, 'slices')).shuffle(trainableQuestions(questions));
   const heldOut = shuffled.splice(0, settings.guards.heldOutQuestions);
   const gate = shuffled.splice(0, settings.gate.questions);
   const training = settings.trainingQuestions > 0 ? shuffled.slice(0, settings.trainingQuestions) : shuffled;

@@ -1,9 +1,9 @@
 /** The training baselines over a policy without an engine: what they learn from, and that they continue where they stopped. */
 import { describe, expect, it } from 'vitest';
-import { planStages } from './plan.ts';
 import { rollOutPool } from './pool.ts';
 import { presets, type Settings, settingsSchema } from './settings.ts';
 import { sftRound } from './sft-round.ts';
+import { planStages } from './stages.ts';
 import { start, toyRun } from './testing/toy.ts';
 
 const right = '<think> done </think> <answer> gold </answer>';

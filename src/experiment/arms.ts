@@ -3,9 +3,10 @@
  * the method's explanation wrong (docs/evidence.md).
  */
 import type { Settings } from '../evolve/settings.ts';
+import { planStages } from '../evolve/stages.ts';
 
 /** The stage of the first cycle before which an arm leaves the run that it shares with the others of its seed. */
-export type ForkPoint = 'pool-1' | 'gate-1';
+export type ForkPoint = 'pool' | 'gate';
 
 /** What the later GRPO rounds of an arm may spend: what `e1` of the same seed spent, evaluation left out. */
 export type Budget = 'tokens' | 'seconds';
@@ -31,109 +32,109 @@ const grpoAlone = (base: Settings): Settings => ({ ...base, method: 'grpo', cycl
 export const E1 = 'e1';
 
 export const arms = [
-  { name: E1, says: 'Search-E1 as it is.', forksAt: 'gate-1', change: (base) => base },
+  { name: E1, says: 'Search-E1 as it is.', forksAt: 'gate', change: (base) => base },
   {
     name: 'grpo-tokens',
     says: 'GRPO alone, its later rounds as long as generated and trained tokens equal those of e1.',
-    forksAt: 'pool-1',
+    forksAt: 'pool',
     change: grpoAlone,
     budget: 'tokens',
   },
   {
     name: 'grpo-seconds',
     says: 'GRPO alone, its later rounds as long as seconds equal those of e1.',
-    forksAt: 'pool-1',
+    forksAt: 'pool',
     change: grpoAlone,
     budget: 'seconds',
   },
   {
     name: 'same-prompt',
     says: 'The teacher is given the prompt and the temperature of the student: nothing can be learned.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ teacherSees: 'nothing', teacherTemperature: 1 }),
   },
   {
     name: 'sharpen',
     says: 'The teacher is given the prompt of the student, at the teacher temperature of e1: sharpening alone.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ teacherSees: 'nothing' }),
   },
   {
     name: 'other-question',
     says: 'The teacher is shown the expert trajectory of another question.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ teacherSees: 'other-question' }),
   },
   {
     name: 'random-correct',
     says: 'The teacher is shown any correct sibling, efficient or not.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ teacherSees: 'random-correct' }),
   },
   {
     name: 'unprivileged',
     says: 'The teacher is shown any sibling, right or wrong.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ teacherSees: 'any-sibling' }),
   },
   {
     name: 'sft-expert',
     says: 'Cross-entropy on the expert trajectories in place of the KL.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ objective: 'cross-entropy' }),
   },
   {
     name: 'reverse-kl',
     says: 'The KL of the student from the teacher, in place of that of the teacher from the student.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ objective: 'reverse-kl' }),
   },
   {
     name: 'jsd',
     says: 'The Jensen-Shannon divergence in place of the KL.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ objective: 'jsd' }),
   },
   {
     name: 'skeleton',
     says: 'Of the expert trajectory the teacher is shown searches and answer alone; the gate too.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ expertView: 'searches-and-answer' }),
   },
   {
     name: 'queries-only',
     says: 'The KL is taken inside search tags alone.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ tokens: 'queries' }),
   },
   {
     name: 'no-clip',
     says: 'The pointwise KL is not clipped.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ clip: null }),
   },
   {
     name: 'paper-loss',
     says: 'Clip and teacher temperature of the paper: 10 and 1.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ clip: 10, teacherTemperature: 1 }),
   },
   {
     name: 'full-weights',
     says: 'All weights are distilled against a frozen copy, without an adapter.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: distilling({ adapter: null }),
   },
   {
     name: 'one-cycle',
     says: 'One cycle.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: (base) => ({ ...base, cycles: 1 }),
   },
   {
     name: 'three-cycles',
     says: 'Three cycles.',
-    forksAt: 'gate-1',
+    forksAt: 'gate',
     change: (base) => ({ ...base, cycles: 3 }),
   },
 ] as const satisfies readonly Arm[];
@@ -145,3 +146,17 @@ export const armNames = arms.map(({ name }) => name) as readonly ArmName[];
 export function armOf(name: ArmName): Arm {
   return arms.find((arm) => arm.name === name)!;
 }
+
+/** Of the run that all arms of a seed have in common. */
+const common = planStages({ method: 'search-e1', cycles: 1 });
+
+/** The stage of a fork point: its name, and its index in every arm's plan, since they are the same up to there. */
+export function forkStage(point: ForkPoint): { readonly name: string; readonly index: number } {
+  const index = common.findIndex(({ kind }) => kind === point);
+  return { name: common[index]!.name, index };
+}
+
+/** What is measured before the first arm leaves the common run: the same for all arms of a seed. */
+export const SHARED_STAGES: readonly string[] = common
+  .slice(0, Math.min(...arms.map(({ forksAt }) => forkStage(forksAt).index)))
+  .flatMap((stage) => (stage.kind === 'evaluate' ? [stage.of] : []));

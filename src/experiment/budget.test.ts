@@ -3,7 +3,10 @@ import { presets } from '../evolve/settings.ts';
 import { withBudgetOf } from './budget.ts';
 
 const stage = (name: string, seconds: number, sampledTokens: number, trainedTokens: number) => ({
-  ...{ stage: name, seconds, sampledTokens, trainedTokens },
+  stage: name,
+  seconds,
+  sampledTokens,
+  trainedTokens,
 });
 /** 10 steps for 100 s and 2,000 tokens; then 45 s and 1,550 tokens besides evaluation. */
 const spent = {

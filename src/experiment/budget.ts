@@ -1,6 +1,7 @@
 /** Equal budgets: how many steps of GRPO cost what Search-E1 cost with the same seed. */
 import type { Timing } from '../evolve/results.ts';
 import type { Settings } from '../evolve/settings.ts';
+import { isStage } from '../evolve/stages.ts';
 import type { Budget } from './arms.ts';
 
 /** What an `e1` run spent. */
@@ -19,10 +20,10 @@ export interface Spent {
  * goes on is the one that this round made, and `e1`'s later steps are cheaper by the searches that distillation saved.
  */
 export function withBudgetOf({ byStage, firstSteps }: Spent, settings: Settings, budget: Budget): Settings {
-  const training = byStage.filter(({ stage }) => !stage.startsWith('evaluate-'));
+  const training = byStage.filter(({ stage }) => !isStage(stage, 'evaluate'));
   const spent = (stages: Timing['byStage']) =>
     stages.reduce((sum, s) => sum + (budget === 'seconds' ? s.seconds : s.sampledTokens + s.trainedTokens), 0);
-  const first = spent(training.filter(({ stage }) => stage === 'grpo-1'));
+  const first = spent(training.filter(({ stage }) => isStage(stage, 'grpo', 1)));
   // A first round that ended before its first step leaves no price to go by: then a single step.
   const price = firstSteps === 0 ? Number.POSITIVE_INFINITY : first / firstSteps;
   const rounds = settings.cycles - 1;

@@ -3,9 +3,10 @@ import { UserError } from '../base/errors.ts';
 import { type Estimate, mean } from '../benchmarks/statistics.ts';
 import { evaluationModes } from '../evolve/evaluate.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { EvaluationMode, MeanMeasurement, Results, StageMeasurement, Timing } from '../evolve/results.ts';
 import type { Settings } from '../evolve/settings.ts';
+import { evaluationShard } from '../evolve/shards.ts';
+import { isStage, planStages } from '../evolve/stages.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { RunFiles } from '../runs/run-files.ts';
 import { type Measure, measures, type RunSummary } from './schema.ts';
@@ -44,7 +45,7 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
   const last = stages.at(-1)!;
   const scores = new Map<string, SuiteScores>();
   for (const mode of modes) {
-    const shard = `${last}-${modeKey(mode)}`;
+    const shard = evaluationShard(last, mode);
     const trajectories = await files.trajectories(shard);
     if (trajectories === undefined)
       throw new UserError(`${files.folder}: trajectories/${shard}.jsonl.gz is missing, though the run is finished`, {
@@ -80,7 +81,7 @@ function summarizeRun(
   metrics: readonly MetricRecord[],
   timing: Timing | undefined,
 ): Omit<RunSummary, 'seed' | 'arm'> {
-  const trained = timing?.byStage.filter(({ stage }) => !stage.startsWith('evaluate')) ?? [];
+  const trained = timing?.byStage.filter(({ stage }) => !isStage(stage, 'evaluate')) ?? [];
   const total = (of: (stage: (typeof trained)[number]) => number) =>
     timing === undefined ? null : round(trained.reduce((sum, stage) => sum + of(stage), 0));
   return {
@@ -142,9 +143,6 @@ export function summarizeTraining(stage: string, metrics: readonly MetricRecord[
     entropy: meanOf('entropy'),
   };
 }
-
-/** Stages that all arms of a seed share: every arm leaves the common run after them. */
-export const SHARED_STAGES: readonly string[] = ['base', 'grpo-1'];
 
 /** To five decimals: finer than any interval here, and short in a file. */
 export function round(value: number): number {

@@ -40,11 +40,14 @@ const claims: readonly ArmName[] = [
 /** Built-in experiments: the arms on which the paper's claims stand or fall, and all there are. */
 export const builtIn: Readonly<Record<string, readonly ArmName[]>> = { claims, 'claims-all': armNames };
 
+/** Most seeds of an experiment, and most entries of its lists. */
+export const MOST = 1000;
+
 /** A user's experiment. `settings` is checked where presets and single settings are put together. */
 export const fileSchema = z.strictObject({
-  arms: z.array(z.enum(armNames)).min(1),
+  arms: z.array(z.enum(armNames)).min(1).max(MOST),
   /** How many; default 5, 1 with the preset `smoke`. */
-  seeds: z.int().min(1).exactOptional(),
+  seeds: z.int().min(1).max(MOST).exactOptional(),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]).exactOptional(),
   /** Some settings, over the preset's. */
   settings: z.record(z.string(), z.unknown()).exactOptional(),
@@ -57,9 +60,10 @@ export const fileSchema = z.strictObject({
         .max(firstWarmUpWorld - 1),
     )
     .min(1)
+    .max(MOST)
     .exactOptional(),
   /** Base policy of each seed, in order, in place of one for all; null = the embedded one. */
-  models: z.array(z.string().nullable()).min(1).exactOptional(),
+  models: z.array(z.string().nullable()).min(1).max(MOST).exactOptional(),
 });
 
 /** Questions a suite: with 100 the seven suites' mean has a standard error of at most .019 in one mode and seed, with the default 40 .030. */

@@ -1,7 +1,7 @@
 /** What an experiment will take, from a few seconds of the real thing on this machine. */
 import { checkpointBytes, estimateRun, estimateStages } from '../evolve/estimate.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { Setup } from '../evolve/setup.ts';
+import { planStages } from '../evolve/stages.ts';
 import { questionCounts, type Task } from './tasks.ts';
 
 export interface ExperimentEstimate {
@@ -21,7 +21,7 @@ export async function estimateExperiment(setup: Setup, tasks: readonly Task[]): 
     return { folder, seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0) };
   });
   const disk = tasks.map(({ settings, begin, end }) =>
-    checkpointBytes(setup.policy, planStages(settings).slice(begin, end)),
+    checkpointBytes(setup.policy, planStages(settings).slice(begin, end), settings),
   );
   return {
     seconds: times.reduce((sum, { seconds }) => sum + seconds, 0),

@@ -3,7 +3,8 @@
  * intervals, exact match by suite, exact match and searches of every stage, gates and the law seed by seed. All of it is in
  * summary.json too.
  */
-import { modeKey, SHARED_STAGES } from './collect.ts';
+import { SHARED_STAGES } from './arms.ts';
+import { modeKey } from './collect.ts';
 import type { Measure, RunSummary, Summary } from './schema.ts';
 
 /** The two that verdicts rest on. */
@@ -25,10 +26,18 @@ export function findingsOf(summary: Summary) {
     seeds.map((seed) => bySeed.find((one) => one.seed === seed)?.value ?? null);
   return {
     schema: 1,
-    ...{ name, arms, seeds, worlds, bases, missing, resamples },
+    name,
+    arms,
+    seeds,
+    worlds,
+    bases,
+    missing,
+    resamples,
     verdicts,
     differences: differences.filter(isOfVerdicts).map(({ mode, bySeed, ...rest }) => ({
-      ...{ ...rest, mode: modeKey(mode), bySeed: seedValues(bySeed) },
+      ...rest,
+      mode: modeKey(mode),
+      bySeed: seedValues(bySeed),
     })),
     lastStage: means.filter(isOfVerdicts).map(({ mode, ...rest }) => ({ ...rest, mode: modeKey(mode) })),
     stages: stageValues(summary),
@@ -42,7 +51,8 @@ export function findingsOf(summary: Summary) {
 /** Exact match of the last stage, mean over seeds: one record for each arm and mode. */
 function suiteValues({ suites }: Summary) {
   return [...Map.groupBy(suites, ({ arm, mode }) => `${arm} ${modeKey(mode)}`).values()].map((ofOne) => ({
-    ...{ arm: ofOne[0]!.arm, mode: modeKey(ofOne[0]!.mode) },
+    arm: ofOne[0]!.arm,
+    mode: modeKey(ofOne[0]!.mode),
     ...Object.fromEntries(ofOne.map(({ suite, exactMatch }) => [suite, exactMatch])),
   }));
 }

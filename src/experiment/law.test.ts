@@ -16,7 +16,9 @@ describe('the law', () => {
   it('is certain on a line, and its correlation has no interval with four seeds', () => {
     const onLine = [0.1, 0.2, 0.3, 0.4, 0.5].map((gap, i) => point(i + 1, gap, 0.5 - gap));
     expect(fitLaw(onLine)).toEqual({
-      ...{ slope: -1, intercept: 0.5, correlation: -1 },
+      slope: -1,
+      intercept: 0.5,
+      correlation: -1,
       correlationInterval: { low: -1, high: -1 },
     });
     expect(fitLaw(onLine.map((one, i) => ({ ...one, seed: `${i % 4}` })))!.correlationInterval).toBeNull();

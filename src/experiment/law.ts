@@ -6,6 +6,7 @@
 import { Random, streamKey } from '../base/random.ts';
 import { type Interval, mean } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
+import { isStage } from '../evolve/stages.ts';
 import { RESAMPLES, smallSampleStretch } from './bootstrap.ts';
 import { type CollectedRun, modeKey, round } from './collect.ts';
 import type { Law } from './schema.ts';
@@ -21,7 +22,7 @@ export function predictedLaw(runs: readonly CollectedRun[], mode: EvaluationMode
   const points = runs.flatMap(({ summary, settings: { distill } }): Point[] => {
     const { seed, arm, stages, gates } = summary;
     const here = stages.filter((stage) => modeKey(stage.mode) === modeKey(mode));
-    const first = here.find(({ stage }) => stage === 'grpo-1');
+    const first = here.find(({ stage }) => isStage(stage, 'grpo', 1));
     const gate = gates[0];
     const asked = distill.teacherSees === 'expert' && distill.objective !== 'cross-entropy';
     const [before, after, gap] = [first?.mean.exactMatch, here.at(-1)?.mean.exactMatch, gate?.exactMatchGap];

@@ -14,7 +14,11 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const embedded = { model: null, weights: 'a' };
 const another = { model: '/bases/2', weights: 'b' };
 const definition = (seeds: Definition['seeds'], arms: Definition['arms'] = ['e1', 'jsd']): Definition => ({
-  ...{ name: 'claims', arms, preset: 'smoke', settings: experimentSettings('smoke'), seeds },
+  name: 'claims',
+  arms,
+  preset: 'smoke',
+  settings: experimentSettings('smoke'),
+  seeds,
 });
 const [first, second] = seedsOf(2) as [Definition['seeds'][number], Definition['seeds'][number]];
 

@@ -28,7 +28,9 @@ const recordSchema = z.strictObject({
   seeds: z
     .array(
       z.strictObject({
-        ...{ name: z.string(), seed: z.int(), world: z.int() },
+        name: z.string(),
+        seed: z.int(),
+        world: z.int(),
         base: z.strictObject(baseFields).exactOptional(),
       }),
     )
@@ -59,7 +61,11 @@ export async function readExperiment(folder: string): Promise<ExperimentRecord> 
 export async function recordExperiment(folder: string, definition: Definition, base: Base): Promise<string[]> {
   const { seeds, ...rest } = definition;
   const record: ExperimentRecord = recordSchema.parse({
-    ...{ schema: 1, ...rest, seeds, ...base, versions: presentVersions() },
+    schema: 1,
+    ...rest,
+    seeds,
+    ...base,
+    versions: presentVersions(),
   });
   const file = path.join(folder, FILE);
   if (!existsSync(file)) {

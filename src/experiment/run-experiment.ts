@@ -6,7 +6,7 @@
 
 import { makeFolder } from '../base/files.ts';
 import type { EvolveEvent } from '../evolve/journal.ts';
-import { planStages } from '../evolve/plan.ts';
+import { planStages } from '../evolve/stages.ts';
 import { acquireLock } from '../runs/lock.ts';
 import type { Base, Definition } from './definition.ts';
 import { recordExperiment } from './record.ts';
@@ -111,6 +111,8 @@ async function runGrid(definition: Definition, options: ExperimentOptions): Prom
         if (ready < 0) break;
         begin(waiting.splice(ready, 1)[0]!);
       }
+      // A race of nobody never ends: tasks that wait for one another in a circle would.
+      if (running.size === 0) throw new Error(`no task can begin: ${waiting.map(({ folder }) => folder).join(', ')}`);
       await Promise.race(running.values());
     }
   } catch (error) {

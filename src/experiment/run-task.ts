@@ -5,8 +5,8 @@ import { writeFileAtomic } from '../base/files.ts';
 import { evolve } from '../evolve/evolve.ts';
 import type { EvolveEvent } from '../evolve/journal.ts';
 import { type Inputs, openSetup } from '../evolve/open.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { Settings } from '../evolve/settings.ts';
+import { isStage, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from '../runs/checkpoints.ts';
 import { checkSameInputs, presentVersions } from '../runs/config-record.ts';
 import { forkRun } from '../runs/fork.ts';
@@ -84,7 +84,13 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
 }
 
 const embedded: Inputs = {
-  ...{ questions: null, corpus: null, tokenizer: null, model: null, template: null, evaluate: [], threads: null },
+  questions: null,
+  corpus: null,
+  tokenizer: null,
+  model: null,
+  template: null,
+  evaluate: [],
+  threads: null,
 };
 
 /** The task's settings; with a budget, at the steps that follow from what `e1` has spent. */
@@ -92,7 +98,7 @@ async function settledSettings({ arm, seed, settings }: Task, folder: string): P
   if (arm?.budget === undefined) return settings;
   const files = new RunFiles(path.join(folder, armFolder(seed, E1)));
   const [results, timing] = [await files.results(), await files.timing()];
-  const firstSteps = results?.outcomes.find(({ stage }) => stage === 'grpo-1')?.steps;
+  const firstSteps = results?.outcomes.find(({ stage }) => isStage(stage, 'grpo', 1))?.steps;
   if (firstSteps === undefined || timing === undefined) throw new Error(`${files.folder}: has no first round`);
   return withBudgetOf({ byStage: timing.byStage, firstSteps }, settings, arm.budget);
 }

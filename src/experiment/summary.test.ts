@@ -179,11 +179,21 @@ describe('figures of a run', () => {
         mask: [1, 0] as (0 | 1)[],
         logprobs: [-1, 0],
       },
-      ...{ searches: [], stop, answer: null, correct, reward: correct, wellFormed: false, grounded: null },
+      searches: [],
+      stop,
+      answer: null,
+      correct,
+      reward: correct,
+      wellFormed: false,
+      grounded: null,
     });
     const scores = scoresOf([rollout('a', 1, 'answered'), rollout('a', 0, 'answered'), rollout('b', 0, 'deadline')]);
     expect(scores.get('nq')!.get('a')).toEqual({
-      ...{ exactMatch: 0.5, searches: 0, policyTokens: 1, wellFormed: 0, grounded: Number.NaN },
+      exactMatch: 0.5,
+      searches: 0,
+      policyTokens: 1,
+      wellFormed: 0,
+      grounded: Number.NaN,
     });
     expect(scores.get('nq')!.get('b')!.exactMatch).toBeNaN();
   });
@@ -213,7 +223,11 @@ describe('findings.json', () => {
     expect(findings.differences).toHaveLength(full.length);
     const [first] = full;
     expect(findings.differences[0]).toMatchObject({
-      ...{ arm: 'grpo-tokens', mode: 'sampled-4', estimate: first!.estimate, low: first!.low, high: first!.high },
+      arm: 'grpo-tokens',
+      mode: 'sampled-4',
+      estimate: first!.estimate,
+      low: first!.low,
+      high: first!.high,
       bySeed: first!.bySeed.map(({ value }) => value),
     });
     const rows = findings.stages.map(({ arm, stage }: { arm: string; stage: string }) => `${arm} ${stage}`);

@@ -5,11 +5,11 @@
  *                              └────► grpo-tokens, grpo-seconds   (after e1, whose budget they spend)
  */
 import path from 'node:path';
-import { planStages, type Stage } from '../evolve/plan.ts';
-import { type QuestionCounts, stageWork } from '../evolve/progress.ts';
 import type { Settings } from '../evolve/settings.ts';
+import type { QuestionCounts } from '../evolve/stage.ts';
+import { planStages, type Stage, workOf } from '../evolve/stages.ts';
 import { SUITES } from '../world/suites.ts';
-import { type Arm, armOf, E1, type ForkPoint } from './arms.ts';
+import { type Arm, armOf, E1, type ForkPoint, forkStage } from './arms.ts';
 import { withBudgetOf } from './budget.ts';
 import type { Definition, Seed } from './definition.ts';
 
@@ -30,19 +30,20 @@ export interface Task {
   readonly end: number;
 }
 
-/** Where arms fork, as an index into the plan: all plans are the same up to there. */
-const stageIndex = (point: ForkPoint) =>
-  planStages({ method: 'search-e1', cycles: 1 }).findIndex(({ name }) => name === point);
-
 /** Seed after seed, and of each seed in an order in which no task waits for a later one. */
 export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'arms' | 'settings'>): Task[] {
   return seeds.flatMap((seed): Task[] => {
     const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
-    const [pool, gate] = [stageIndex('pool-1'), stageIndex('gate-1')];
-    const first = { seed, folder: sharedFolder(seed, 'pool-1'), settings: base, after: [], begin: 0, end: pool };
+    const [pool, gate] = [forkStage('pool').index, forkStage('gate').index];
+    const first = { seed, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
     const second = {
-      ...{ seed, folder: sharedFolder(seed, 'gate-1'), settings: base, begin: pool, end: gate },
-      ...{ from: first.folder, after: [first.folder] },
+      seed,
+      folder: sharedFolder(seed, 'gate'),
+      settings: base,
+      begin: pool,
+      end: gate,
+      from: first.folder,
+      after: [first.folder],
     };
     const ofArms = arms.map((name) => armTask(seed, armOf(name), base));
     const usesSecond = ofArms.some(({ from }) => from === second.folder);
@@ -56,7 +57,7 @@ export function armFolder(seed: Seed, arm: string): string {
 }
 
 function sharedFolder(seed: Seed, point: ForkPoint): string {
-  return path.posix.join(seed.name, 'shared', point);
+  return path.posix.join(seed.name, 'shared', forkStage(point).name);
 }
 
 function armTask(seed: Seed, arm: Arm, base: Settings): Task {
@@ -64,9 +65,13 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
   const changed = arm.change(base);
   const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base), changed, 'seconds');
   return {
-    ...{ seed, arm, settings, from, folder: armFolder(seed, arm.name) },
+    seed,
+    arm,
+    settings,
+    from,
+    folder: armFolder(seed, arm.name),
     after: arm.budget === undefined ? [from] : [from, armFolder(seed, E1)],
-    begin: stageIndex(arm.forksAt),
+    begin: forkStage(arm.forksAt).index,
     end: planStages(settings).length,
   };
 }
@@ -74,14 +79,17 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
 /** What `e1` will spend, in units of work in place of seconds. */
 function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
   const byStage = planStages(base).map((stage) => ({
-    ...{ stage: stage.name, seconds: unitsOf(stage, base), sampledTokens: 0, trainedTokens: 0 },
+    stage: stage.name,
+    seconds: unitsOf(stage, base),
+    sampledTokens: 0,
+    trainedTokens: 0,
   }));
   return { byStage, firstSteps: base.grpo.steps[0]! };
 }
 
 /** Rollouts and trained trajectories of a stage, which take about the same time each. */
 export function unitsOf(stage: Stage, settings: Settings): number {
-  const { rollouts, trained } = stageWork(stage, questionCounts(settings), settings);
+  const { rollouts, trained } = workOf(stage, questionCounts(settings), settings);
   return rollouts + trained;
 }
 

@@ -35,16 +35,27 @@ describe('the rule', () => {
 });
 
 const difference = (arm: string, searches: number, low: number, high: number, values: number[]): Difference => ({
-  ...{ arm, reference: 'e1', mode: { decoding: 'sampled', searches }, measure: 'exactMatch' },
-  ...{ estimate: (low + high) / 2, low, high },
+  arm,
+  reference: 'e1',
+  mode: { decoding: 'sampled', searches },
+  measure: 'exactMatch',
+  estimate: (low + high) / 2,
+  low,
+  high,
   bySeed: values.map((value, i) => ({ seed: `seed-00${i + 1}`, value })),
 });
 
 function distilledRun(largestLoss: number, skippedSteps: number): RunSummary {
   const none = { klThink: null, klSearch: null, klAnswer: null, klTag: null, clipFraction: null, entropy: null };
   return {
-    ...{ seed: 'seed-001', arm: 'same-prompt', seconds: null, trainingSeconds: null, trainingTokens: null },
-    ...{ stages: [], gates: [], pools: [] },
+    seed: 'seed-001',
+    arm: 'same-prompt',
+    seconds: null,
+    trainingSeconds: null,
+    trainingTokens: null,
+    stages: [],
+    gates: [],
+    pools: [],
     training: [{ stage: 'e1-1', steps: 6, skippedSteps, loss: largestLoss, largestLoss, ...none }],
   };
 }

@@ -8,6 +8,7 @@
  *
  * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else not supported.
  */
+import { isStage } from '../evolve/stages.ts';
 import { type Claim, claims } from './claims.ts';
 import { modeKey } from './collect.ts';
 import type { Difference, Interval, RunSummary, Verdict } from './schema.ts';
@@ -99,7 +100,7 @@ function decideNothing(
 ): Verdict {
   const stages = runs
     .filter((run) => run.arm === arm)
-    .flatMap(({ training }) => training.filter(({ stage, steps }) => stage.startsWith('e1-') && steps > 0));
+    .flatMap(({ training }) => training.filter(({ stage, steps }) => isStage(stage, 'distill') && steps > 0));
   if (stages.length === 0)
     return { claim: says, verdict: 'not run', sentence: `No finished run of ${arm} has distilled.` };
   const steps = stages.reduce((sum, stage) => sum + stage.steps, 0);

@@ -1,46 +1,105 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { policyGradientAt } from './policy-gradient.ts';
+import { Random, streamKey } from '../base/random.ts';
+import type { ModelConfig } from '../engines/onnx/model/parameters.ts';
+import { randomWeights, relativeError } from '../engines/onnx/training/reference.testing.ts';
+import { Trainer } from '../engines/onnx/training/training.ts';
+import { sharedCopy } from '../onnx/shared-floats.ts';
+import type { PolicyGradientBatch } from './policy.ts';
+import { policyGradientOf, policyGradientTerms } from './policy-gradient.ts';
 
-const settings = { clipLow: 0.2, clipHigh: 0.28, klCoefficient: 0.05 };
+const logprob = fc.double({ min: -5, max: -0.01, noNaN: true });
+const settings = { clipLow: 0.2, clipHigh: 0.3, klCoefficient: 0.1 };
 
-describe('policyGradientAt', () => {
-  it('has the slope of its loss, by central differences, away from the corners of the clip', () => {
-    const logprob = fc.double({ min: -5, max: 0, noNaN: true });
+describe('the policy gradient of a token', () => {
+  it('pulls by the negative slope of its loss (central differences), on both sides of the clip', () => {
+    const token = fc.record({
+      logprob,
+      oldLogprob: logprob,
+      referenceLogprob: logprob,
+      advantage: fc.double({ min: -2, max: 2, noNaN: true }),
+    });
     fc.assert(
-      fc.property(
-        logprob,
-        logprob,
-        logprob,
-        fc.double({ min: -2, max: 2, noNaN: true }),
-        (present, old, reference, a) => {
-          const ratio = Math.exp(present - old);
-          fc.pre(ratio < 20 && Math.abs(ratio - 0.8) > 1e-3 && Math.abs(ratio - 1.28) > 1e-3);
-          const lossAt = (x: number) => policyGradientAt({ present: x, old, reference }, a, settings).loss;
-          const h = 1e-5;
-          const numeric = -(lossAt(present + h) - lossAt(present - h)) / (2 * h);
-          const { slope } = policyGradientAt({ present, old, reference }, a, settings);
-          expect(Math.abs(slope - numeric)).toBeLessThan(1e-6 * (1 + Math.abs(slope) + Math.exp(reference - present)));
-        },
-      ),
+      fc.property(token, (at) => {
+        const step = 1e-6;
+        const moved = (by: number) => policyGradientTerms({ ...at, logprob: at.logprob + by }, settings);
+        // At the clip's edge the loss has a corner.
+        fc.pre(moved(step).clipped === moved(-step).clipped);
+        const slope = (moved(step).loss - moved(-step).loss) / (2 * step);
+        const { pull } = policyGradientTerms(at, settings);
+        expect(Math.abs(pull + slope)).toBeLessThan(1e-6 * Math.max(1, Math.abs(slope)));
+      }),
     );
   });
 
-  it('is worked out by hand at four tokens', () => {
-    const at = (ratio: number, a: number) =>
-      policyGradientAt({ present: Math.log(ratio), old: 0, reference: 0 }, a, { ...settings, klCoefficient: 0 });
-    expect(at(1, 2)).toMatchObject({ loss: -2, slope: 2, ratio: 1, k3: 0, clipped: false });
-    // Above the ceiling a good token gains nothing more; a bad one is still pushed down.
-    expect(at(1.5, 2)).toMatchObject({ loss: expect.closeTo(-2.56), slope: 0, clipped: true });
-    expect(at(1.5, -2)).toMatchObject({ loss: expect.closeTo(3), slope: expect.closeTo(-3), clipped: false });
-    // Below the floor a bad token gains nothing more.
-    expect(at(0.5, -2)).toMatchObject({ loss: expect.closeTo(1.6), slope: 0, clipped: true });
+  it('has no pull from the reference that it equals, and one towards a likelier one', () => {
+    const at = { logprob: -1, oldLogprob: -1, advantage: 0 };
+    expect(policyGradientTerms({ ...at, referenceLogprob: -1 }, settings)).toEqual({
+      loss: 0,
+      pull: 0,
+      k3: 0,
+      ratioDeviation: 0,
+      clipped: false,
+    });
+    expect(policyGradientTerms(at, settings).k3).toBe(0);
+    expect(policyGradientTerms({ ...at, referenceLogprob: -0.5 }, settings).pull).toBeGreaterThan(0);
   });
+});
 
-  it('has a k3 of e^Δ − Δ − 1 and its slope β (e^Δ − 1)', () => {
-    const { k3, slope, loss } = policyGradientAt({ present: -2, old: -2, reference: -1 }, 0, settings);
-    expect(k3).toBeCloseTo(Math.E - 2, 12);
-    expect(loss).toBeCloseTo(0.05 * (Math.E - 2), 12);
-    expect(slope).toBeCloseTo(0.05 * (Math.E - 1), 12);
-  });
+describe('the policy gradient of a batch', () => {
+  const config: ModelConfig = {
+    family: 'qwen2',
+    vocabulary: 20,
+    hidden: 16,
+    layers: 2,
+    heads: 4,
+    keyValueHeads: 2,
+    headSize: 4,
+    intermediate: 24,
+    ropeTheta: 100,
+    rmsEpsilon: 1e-5,
+    tiedHead: true,
+    contextLength: 32,
+  };
+  const random = new Random(streamKey('policy gradient'));
+  const ids = [12, 20, 1, 7].map((length) => Array.from({ length }, () => random.below(config.vocabulary)));
+
+  it.each([0, 0.4])(
+    'is what the embedded graph computes: loss, metrics and gradient to 1e-6 (β = %s)',
+    async (beta) => {
+      const trainer = new Trainer(config, sharedCopy(randomWeights(config, streamKey('weights'))), { threads: 1 });
+      const logprobs = await trainer.logprobs(ids, 'present');
+      const near = (stream: Float32Array) => stream.map((value) => value + 0.3 * random.normal());
+      const batch: PolicyGradientBatch = {
+        loss: 'policy-gradient',
+        sequences: ids.map((sequence, i) => ({
+          ids: sequence,
+          mask: Uint8Array.from(sequence, () => random.below(2)),
+          advantages: Float32Array.from(sequence, () => random.normal()),
+          oldLogprobs: near(logprobs[i]!),
+          ...(beta > 0 && { referenceLogprobs: near(logprobs[i]!) }),
+        })),
+        clipLow: 0.2,
+        clipHigh: 0.3,
+        klCoefficient: beta,
+        denominator: 9,
+      };
+      const { pulls, result } = policyGradientOf(batch, logprobs);
+      const truth = await trainer.accumulate(batch);
+      const gradient = trainer.gradient().slice();
+      expect(result.metrics.clipFraction).toBeGreaterThan(0);
+      expect(result.tokens).toBe(truth.tokens);
+      const { entropy: _, ...metrics } = truth.metrics;
+      expect(Object.keys(result.metrics).sort()).toEqual(Object.keys(metrics).sort());
+      const close = (a: number, b: number) => expect(Math.abs(a - b)).toBeLessThan(1e-6 * Math.max(1, Math.abs(b)));
+      close(result.loss, truth.loss);
+      for (const [name, value] of Object.entries(metrics)) close(result.metrics[name as keyof typeof metrics]!, value);
+
+      trainer.dropGradient();
+      const sequences = ids.map((sequence, i) => ({ ids: sequence, weights: pulls[i]! }));
+      await trainer.accumulate({ loss: 'cross-entropy', sequences, denominator: batch.denominator });
+      expect(relativeError(trainer.gradient(), gradient)).toBeLessThan(1e-6);
+      await trainer.close();
+    },
+  );
 });

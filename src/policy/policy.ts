@@ -53,7 +53,7 @@ export interface Capabilities {
     readonly clip: boolean;
     /** Betas and epsilon may differ from step to step. */
     readonly betasPerStep: boolean;
-    /** `StepResult.gradientNorm` is reported, and `minGradientNorm` kept to. */
+    /** `StepResult.gradientNorm` is reported. `minGradientNorm` is kept to where `dryRun` is true; elsewhere by steps without any gradient. */
     readonly gradientNorm: boolean;
   };
   /** What `save` leaves in a folder: the weights themselves, or a file that names where they are. */

@@ -1,4 +1,5 @@
 /** What a search shows to the policy: passages as one closed information block within a token limit. */
+import { encodeMarked, foreign } from '../checkpoint/foreign.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import { fill } from './prompts.ts';
@@ -33,7 +34,8 @@ export function observe(
   for (const [index, { title, text }] of passages.entries()) {
     const lead = index === 0 ? '' : template.separator;
     const values = { rank: String(index + 1), title: oneLine(title) };
-    const ids = tokenizer.encode(lead + fill(template.passage, { ...values, text: oneLine(text) }));
+    const marked = { ...values, title: foreign(values.title), text: foreign(oneLine(text)) };
+    const ids = encodeMarked(tokenizer, lead + fill(template.passage, marked));
     if (ids.length <= room()) {
       inside.push(...ids);
       continue;

@@ -1,11 +1,12 @@
 /** The two prompts over which the same response is read: the student's, and the teacher's with an expert shown. */
+import { encodeFromStart, encodeMarked, foreign } from '../checkpoint/foreign.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { TokenIds } from '../policy/policy.ts';
 import { defuse } from './tags.ts';
 import type { Template } from './template.ts';
 import { placeholder } from './templates.ts';
 
-type PromptTokenizer = Pick<Tokenizer, 'encode' | 'chat'>;
+export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'chat' | 'start'>;
 
 /**
  * Puts values in the places of {names}, in one pass: what a value contains is never looked at again, so a question that
@@ -22,7 +23,9 @@ export function studentMessage(template: Template, question: string): string {
 
 /** The ordinary prompt of a question, as ids. */
 export function studentPrompt(tokenizer: PromptTokenizer, template: Template, question: string): number[] {
-  return tokenizer.encode(inChat(tokenizer, template, studentMessage(template, question)));
+  const message = fill(template.student, { question: foreign(defuse(question)) });
+  const { text, encode } = inChat(tokenizer, template, message);
+  return encode(tokenizer, text);
 }
 
 /**
@@ -35,18 +38,27 @@ export function teacherPrompt(
   question: string,
   expert: TokenIds,
 ): number[] {
-  const safeQuestion = defuse(question);
+  const safeQuestion = foreign(defuse(question));
   // A mark that occurs nowhere else shows, in the finished chat text, where the expert belongs.
   let mark = '\uE000';
   while (safeQuestion.includes(mark) || template.teacher.includes(mark)) mark += '\uE001';
   const message = fill(template.teacher, { question: safeQuestion, expert: mark });
-  const parts = inChat(tokenizer, template, message).split(mark);
+  const { text, encode } = inChat(tokenizer, template, message);
+  const parts = text.split(mark);
   if (parts.length !== 2)
     throw new Error(`the chat template shows its message ${parts.length - 1} times, expected once`);
-  return [...tokenizer.encode(parts[0]!), ...expert, ...tokenizer.encode(parts[1]!)];
+  return [...encode(tokenizer, parts[0]!), ...expert, ...encodeMarked(tokenizer, parts[1]!)];
 }
 
-/** The message as one user message of the model's chat format, or as it is when template or model have none. */
-function inChat(tokenizer: PromptTokenizer, template: Template, message: string): string {
-  return template.chat ? (tokenizer.chat(message) ?? message) : message;
+/**
+ * The message as one user message of the model's chat format, or as it is when template or model have none, and how it is
+ * encoded: a chat format writes the beginning of a text itself.
+ */
+function inChat(
+  tokenizer: PromptTokenizer,
+  template: Template,
+  message: string,
+): { readonly text: string; readonly encode: typeof encodeFromStart } {
+  const chat = template.chat ? tokenizer.chat(message) : undefined;
+  return chat === undefined ? { text: message, encode: encodeFromStart } : { text: chat, encode: encodeMarked };
 }

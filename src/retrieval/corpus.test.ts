@@ -49,6 +49,32 @@ describe('forms of a line', () => {
     ]);
   });
 
+  // Title and contents: {id, title, text} as Pyserini's collections have them beside Search-R1's.
+  test.each<[string, object, [title: string, text: string]]>([
+    ['one line of contents', { title: 'T', contents: 'only the one line body' }, ['T', 'only the one line body']],
+    ['contents that repeat the title', { title: 'T', contents: '"T"\nbody\nmore' }, ['T', 'body\nmore']],
+    ['contents that repeat it bare', { title: 'T', contents: 'T\nbody' }, ['T', 'body']],
+    ['contents of other lines', { title: 'T', contents: 'first\nsecond' }, ['T', 'first\nsecond']],
+    ['a quoted title', { title: '"T"', contents: '"T"\nbody' }, ['"T"', 'body']],
+    ['a title that is null', { title: null, contents: '"T"\nbody' }, ['T', 'body']],
+    ['an empty title', { title: '', contents: '"T"\nbody' }, ['T', 'body']],
+    ['text and contents', { title: 'T', text: 'body', contents: 'other' }, ['T', 'body']],
+    ['text and contents with the title', { text: 'body', contents: '"T"\nbody' }, ['T', 'body']],
+    ['text and other contents', { text: 'body', contents: 'A\nB' }, ['', 'body']],
+    ['an empty text', { title: 'T', text: '' }, ['T', '']],
+    ['contents of a title alone', { contents: '"T"\n' }, ['T', '']],
+  ])('of several fields: %s', async (_name, fields, [title, text]) => {
+    expect(await loadCorpus([await corpusFile({ id: '1', ...fields })])).toEqual([{ id: '1', title, text }]);
+  });
+
+  test('passages without title and text keep their place, and are counted', async () => {
+    const file = await corpusFile({ id: 'a', text: ' \n' }, { id: 'b', title: 'T', text: '' }, { id: 'c', text: '' });
+    let blank = 0;
+    const ids: string[] = [];
+    for await (const { id } of readCorpus([file], { onBlank: () => blank++ })) ids.push(id);
+    expect([ids, blank]).toEqual([['a', 'b', 'c'], 2]);
+  });
+
   test('quotation marks inside a title and lines inside a text stay', async () => {
     const file = await corpusFile({ id: 'a', contents: '"The "Fonz""\nfirst\nsecond' });
     expect(await loadCorpus([file])).toEqual([{ id: 'a', title: 'The "Fonz"', text: 'first\nsecond' }]);
@@ -80,8 +106,7 @@ describe('errors name file, line and field', () => {
     ['no text', [OSLO, { id: '2', title: 't' }], 'N.jsonl:2: text: expected a string, found nothing'],
     ['a text of another type', [{ id: '2', text: 7 }], 'N.jsonl:1: text: expected a string, found 7'],
     ['a title of another type', [{ id: '2', title: [], text: 'x' }], 'N.jsonl:1: title: expected a string, found []'],
-    ['a blank text', [{ id: '2', title: 't', text: ' \n' }], 'N.jsonl:1: passage "2" has no text'],
-    ['contents of a title alone', [{ id: '2', contents: '"t"\n' }], 'N.jsonl:1: passage "2" has no text'],
+    ['a text that is null', [{ id: '2', title: 't', text: null }], 'N.jsonl:1: text: expected a string, found null'],
     ['a repeated id', [OSLO, { _id: 1, text: 'x' }], 'N.jsonl:2: the id "1" occurs a second time'],
   ])('%s', async (_name, lines, message) => {
     expect(await failure(lines)).toContain(message);

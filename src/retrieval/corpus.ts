@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { parseJsonLine, readLines } from '../base/files.ts';
 import { notUtf8, shown } from '../base/text.ts';
 import { IdSet } from './id-set.ts';
-import { NotText, readParquetRows } from './parquet-rows.ts';
+import { NotText, OtherValue, readParquetRows } from './parquet-rows.ts';
 import type { Passage } from './retriever.ts';
 
 const FORMS = 'Expected {"id", "title", "text"}, {"_id", "title", "text"} (BEIR) or {"id", "contents"} (Search-R1).';
@@ -15,20 +15,23 @@ const FIELDS = ['id', '_id', 'title', 'text', 'contents'];
 export interface ReadCorpusOptions {
   /** Takes the error of each malformed line, which is then passed over; without it the first one ends the reading. */
   readonly onBad?: (error: UserError) => void;
+  /** Told of each passage that has neither title nor text: it can never be found. */
+  readonly onBlank?: () => void;
   /** Told how many bytes of the files have been taken in so far. */
   readonly onRead?: (bytes: number) => void;
 }
 
 /**
  * The passages of all files, in order. A line, or a row of Parquet by its columns, is one of
- * `{id, title?, text}` · BEIR's `{_id, title?, text}` · Search-R1's `{id, contents}`, contents being the quoted title, a newline, and the text.
+ * `{id, title?, text}` · BEIR's `{_id, title?, text}` · Search-R1's `{id, title?, contents}`, contents being the quoted title, a newline, and the text.
+ * A passage without a text, even without a title, is one all the same: other files count on its place.
  * Memory: at most 36 bytes a passage for the ids; of Parquet one row group at a time.
  *
- * @throws UserError naming file and line (row): malformed line, missing or repeated id, a passage without text; naming the files: no passage at all.
+ * @throws UserError naming file and line (row): malformed line, missing or repeated id; naming the files: no passage at all.
  */
 export async function* readCorpus(
   files: readonly string[],
-  { onBad, onRead }: ReadCorpusOptions = {},
+  { onBad, onBlank, onRead }: ReadCorpusOptions = {},
 ): AsyncGenerator<Passage> {
   const ids = new IdSet();
   let before = 0;
@@ -43,6 +46,7 @@ export async function* readCorpus(
         throw new UserError(`${place}: the id ${JSON.stringify(passage.id)} occurs a second time`, {
           hint: 'Every passage of a corpus needs an id of its own.',
         });
+      if (searchedText(passage).trim() === '') onBlank?.();
       yield passage;
     }
     before += bytes;
@@ -117,6 +121,21 @@ export function passageLine({ id, title, text }: Passage): string {
   return `${JSON.stringify([id, title, text])}\n`;
 }
 
+/** What `passageLine` wrote. @throws UserError naming the place for any other line */
+export function parsePassageLine(line: string, place: string): Passage {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {}
+  if (Array.isArray(value) && value.length === 3 && value.every((field) => typeof field === 'string')) {
+    const [id, title, text] = value as [string, string, string];
+    return { id, title, text };
+  }
+  throw new UserError(`${place}: damaged, no passage of an index`, {
+    hint: 'Build the index again with `search-e1 index build`.',
+  });
+}
+
 function parsePassage(value: unknown, place: string): Passage {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UserError(`${place}: expected a JSON object, found ${shown(value)}`, {
@@ -124,15 +143,33 @@ function parsePassage(value: unknown, place: string): Passage {
     });
   const record = value as Record<string, unknown>;
   const id = parseId(record.id ?? record._id, place);
-  const { title, text } =
-    record.text === undefined && record.contents !== undefined
-      ? splitContents(stringField(record, 'contents', place))
-      : {
-          title: record.title == null ? '' : stringField(record, 'title', place),
-          text: stringField(record, 'text', place),
-        };
-  if (text.trim() === '') throw new UserError(`${place}: passage ${JSON.stringify(id)} has no text`, { hint: FORMS });
-  return { id, title, text };
+  const own = (field: string) => (record[field] == null ? undefined : stringField(record, field, place));
+  const [title, text, contents] = [own('title'), own('text'), own('contents')];
+  // Nothing is as wrong as a number, also beside a title: the text may stand under another name.
+  if (text === undefined && contents === undefined) stringField(record, 'text', place);
+  return { id, ...titleAndText({ title, text, contents }) };
+}
+
+/** Title and text of a record that may have both, or the contents of Search-R1, or all three; undefined or null = it has none. */
+export interface TextFields {
+  readonly title?: string | null | undefined;
+  readonly text?: string | null | undefined;
+  readonly contents?: string | null | undefined;
+}
+
+/**
+ * A title of its own wins, and so does a text; what is missing of them is taken from the contents. These are the title, in quotation
+ * marks or not, a newline, and the text: of contents beside a title the repeated title is left out; contents of one line are text.
+ */
+export function titleAndText({ title, text, contents }: TextFields): { title: string; text: string } {
+  if (contents == null) return { title: title ?? '', text: text ?? '' };
+  const end = contents.indexOf('\n');
+  const line = end < 0 ? '' : contents.slice(0, end).trim();
+  const [first, behind] = [line.replace(/^"(.*)"$/, '$1'), contents.slice(end + 1)];
+  // Without a title of its own the contents' first line is one, but beside a text only where that text follows it.
+  if (!title) return text == null || text === behind ? { title: first, text: behind } : { title: '', text };
+  const repeated = [first, line].includes(title.trim());
+  return { title, text: text ?? (repeated ? behind : contents) };
 }
 
 /** Ids are strings; whole numbers, which some corpora have, are read as their decimal form. */
@@ -140,7 +177,7 @@ function parseId(id: unknown, place: string): string {
   if (id instanceof NotText) throw notUtf8(`${place}: id`, id.bad, STRINGS);
   if (typeof id === 'string' && id !== '') return id;
   if (Number.isSafeInteger(id) || typeof id === 'bigint') return String(id);
-  throw new UserError(`${place}: id: expected a non-empty string, found ${shown(id)}`, {
+  throw new UserError(`${place}: id: expected a non-empty string, found ${found(id)}`, {
     hint: FORMS,
   });
 }
@@ -149,13 +186,10 @@ function stringField(record: Record<string, unknown>, field: string, place: stri
   const value = record[field];
   if (typeof value === 'string') return value;
   if (value instanceof NotText) throw notUtf8(`${place}: ${field}`, value.bad, STRINGS);
-  throw new UserError(`${place}: ${field}: expected a string, found ${shown(value)}`, { hint: FORMS });
+  throw new UserError(`${place}: ${field}: expected a string, found ${found(value)}`, { hint: FORMS });
 }
 
-/** The first line is the title, in quotation marks or not; contents of a single line are text without a title. */
-export function splitContents(contents: string): { title: string; text: string } {
-  const end = contents.indexOf('\n');
-  if (end < 0) return { title: '', text: contents };
-  const firstLine = contents.slice(0, end).trim();
-  return { title: firstLine.replace(/^"(.*)"$/, '$1'), text: contents.slice(end + 1) };
+/** A wrong value for a message. */
+function found(value: unknown): string {
+  return value instanceof OtherValue ? value.shown : shown(value);
 }

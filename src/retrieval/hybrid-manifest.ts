@@ -30,6 +30,7 @@ export async function writeLegs(folder: string, legs: readonly [string, string])
   await writeRecord(path.join(folder, 'manifest.json'), manifest);
 }
 
-function isUrl(spec: string): boolean {
-  return /^https?:\/\//.test(spec);
+/** A leg, or another retriever, that is a server. */
+export function isUrl(spec: string): boolean {
+  return /^https?:\/\//i.test(spec);
 }

@@ -2,7 +2,7 @@
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { studentMessage, studentPrompt } from '../protocol/prompts.ts';
+import { type PromptTokenizer, studentMessage, studentPrompt } from '../protocol/prompts.ts';
 import type { Template } from '../protocol/template.ts';
 import type { RolloutLimits } from './turns.ts';
 
@@ -26,7 +26,7 @@ export interface PromptLengths {
  */
 export function promptLengths(
   questions: readonly Question[],
-  tokenizer: Pick<Tokenizer, 'encode' | 'chat'>,
+  tokenizer: PromptTokenizer,
   template: Template,
   contextTokens: number,
 ): PromptLengths {
@@ -49,7 +49,7 @@ export function promptLengths(
 
 /** Where questions are asked, as far as the room for them goes. */
 export interface AskedWithin {
-  readonly tokenizer: Pick<Tokenizer, 'encode' | 'chat'>;
+  readonly tokenizer: PromptTokenizer;
   readonly template: Template;
   readonly limits: Pick<RolloutLimits, 'searches' | 'responseTokens' | 'observationTokens' | 'contextTokens'>;
   /** Of the model itself. */

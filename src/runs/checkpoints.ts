@@ -11,6 +11,8 @@ import type { z } from 'zod';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, makeFolder, readJson, syncFolder, writeFileAtomic } from '../base/files.ts';
 import type { EvolveState } from '../evolve/journal.ts';
+import { BASE } from '../evolve/stage.ts';
+import { stageNamed } from '../evolve/stages.ts';
 import type { Policy } from '../policy/policy.ts';
 import { parseAs, pointerSchema, stateSchema } from './schemas.ts';
 
@@ -85,7 +87,10 @@ export class Checkpoints {
    * there is none.
    */
   async trained(name?: string): Promise<{ readonly stage: string; readonly folder: string }> {
-    const kept = Object.entries((await this.#pointer())?.kept ?? {}).filter(([stage]) => !stage.endsWith('-best'));
+    // Not those that a round keeps on its way.
+    const kept = Object.entries((await this.#pointer())?.kept ?? {}).filter(
+      ([name]) => name === BASE || stageNamed(name) !== undefined,
+    );
     // Numbered as they were written; the base comes first.
     const [stage, folder] =
       name === undefined

@@ -2,7 +2,7 @@
  * What a run, a checkpoint or a model directory holds, written as Hugging Face's libraries keep it: the merged model, or
  * the adapter alone in PEFT's format.
  */
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
@@ -11,7 +11,7 @@ import type { ModelConfig } from '../checkpoint/config.ts';
 import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig, readWeights, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
 import type { StoredType } from '../checkpoint/safetensors.ts';
-import { readTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer.ts';
+import { readTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer-files.ts';
 import { adapterLayoutOf, layoutOf, viewOf } from '../engines/onnx/model/parameters.ts';
 import { AdapterMerge, type AdapterState } from '../engines/onnx/training/adapter.ts';
 import { named, readSnapshotModel } from '../engines/onnx/training/snapshot.ts';
@@ -30,6 +30,8 @@ export interface ExportSource {
   /** What the weights without the adapter are, when they are a model that can be named. */
   readonly base: { readonly name: string; readonly revision?: string };
   readonly tokenizer?: TokenizerFiles;
+  /** generation_config.json of a model without a tokenizer. */
+  readonly generation?: string;
 }
 
 /**
@@ -48,13 +50,20 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
   }
   const config = await readConfig(folder);
   const layout = layoutOf(config);
-  const weights = new Float32Array(layout.total);
-  await readWeights(folder, config, (tensor) => viewOf(layout, weights, tensor));
+  // Not before the weights bear the configuration out.
+  let weights: Float32Array | undefined;
+  await readWeights(folder, config, (tensor) => {
+    weights ??= new Float32Array(layout.total);
+    return viewOf(layout, weights, tensor);
+  });
   const tokenizer = (await exists(path.join(folder, 'tokenizer.json'))) ? await readTokenizerFiles(folder) : undefined;
+  // Beside a tokenizer it comes with that.
+  const generation = tokenizer ? undefined : await readGeneration(folder);
   return {
     folder,
     config,
-    weights,
+    weights: weights!,
+    ...(generation !== undefined && { generation }),
     ...(adapter !== undefined && { adapter: flatAdapter(config, await readAdapter(adapter, config)) }),
     base: baseOf(folder, name),
     ...(tokenizer && { tokenizer }),
@@ -63,9 +72,10 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
 
 /** Writes the model, the adapter added to its weights by the engine's own arithmetic. */
 export async function exportMerged(source: ExportSource, folder: string, options: WriteOptions): Promise<void> {
-  const { config, tokenizer } = source;
+  const { config, tokenizer, generation } = source;
   const weights = named(layoutOf(config), await mergedWeights(source));
-  await writeModel(folder, { config, weights, ...(tokenizer && { tokenizer }) }, options);
+  const beside = { ...(tokenizer && { tokenizer }), ...(generation !== undefined && { generation }) };
+  await writeModel(folder, { config, weights, ...beside }, options);
 }
 
 async function mergedWeights({ config, weights, adapter }: ExportSource): Promise<Float32Array> {
@@ -118,6 +128,11 @@ async function tokenizerOfRun(checkpoint: string, hub: HubOptions): Promise<Toke
   if (!(await exists(run.file('checkpoints')))) return undefined;
   const { tokenizer, model } = (await run.config()).inputs;
   return readTokenizerFiles(tokenizer ?? (await locateModel(model ?? BASE_POLICY, hub)).folder);
+}
+
+async function readGeneration(folder: string): Promise<string | undefined> {
+  const file = path.join(folder, 'generation_config.json');
+  return (await exists(file)) ? readFile(file, 'utf8') : undefined;
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -8,8 +8,8 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { fileError, makeFolder, shareFolder, syncFolder, writeFileAtomic } from '../base/files.ts';
-import { planStages } from '../evolve/plan.ts';
 import type { Settings } from '../evolve/settings.ts';
+import { decisive, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { acquireLock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
@@ -61,29 +61,7 @@ function checkSamePast(had: Settings, wanted: Settings, stages: number, from: st
   if (!isDeepStrictEqual(past, planStages(wanted).slice(0, stages)))
     throw new UserError(`${from}: its first ${stages} stages are not those of the forked run's plan`);
   const [a, b] = [decisive(had, past), decisive(wanted, past)];
-  for (const name of Object.keys(a))
+  for (const name of Object.keys({ ...a, ...b }))
     if (!isDeepStrictEqual(a[name], b[name]))
       throw new UserError(`${from}: ${name} differs from the forked run's, which has been used already`);
-}
-
-/** The settings that the stages of a past depend on, by name. */
-function decisive(
-  settings: Settings,
-  past: readonly { readonly kind: string; readonly cycle?: number }[],
-): Record<string, unknown> {
-  const { seed, world, trainingQuestions, rollout, evaluation, guards, gate, grpo, pool, distill, sft } = settings;
-  const ran = (kind: string) => past.filter((stage) => stage.kind === kind).length;
-  const { steps, ...grpoRest } = grpo;
-  const stepsOf = (cycle: number) => steps[Math.min(cycle, steps.length) - 1];
-  return {
-    ...{ seed, world, trainingQuestions, rollout, evaluation, 'gate.questions': gate.questions },
-    'guards.heldOutQuestions': guards.heldOutQuestions,
-    ...(ran('grpo') > 0 ? { grpo: grpoRest, guards } : {}),
-    ...Object.fromEntries(
-      past.flatMap(({ kind, cycle }) => (kind === 'grpo' ? [[`grpo.steps of cycle ${cycle}`, stepsOf(cycle!)]] : [])),
-    ),
-    ...(ran('pool') > 0 ? { pool } : {}),
-    ...(ran('gate') > 0 || ran('distill') > 0 ? { pool, gate, distill } : {}),
-    ...(ran('sft') > 0 ? { sft } : {}),
-  };
 }

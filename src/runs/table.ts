@@ -7,6 +7,7 @@ import type {
   StageMeasurement,
   SuiteMeasurement,
 } from '../evolve/results.ts';
+import { stageNamed } from '../evolve/stages.ts';
 
 /** One block: a grid of texts. Rows with `rule` begin a new part. */
 export interface TableBlock {
@@ -21,8 +22,7 @@ export const NOTHING = '–';
 
 /** "grpo-1" as a person says it: "GRPO 1". */
 export function stageLabel(stage: string): string {
-  const [, kind, cycle] = /^(grpo|e1|sft)-(\d+)$/.exec(stage) ?? [];
-  return kind === undefined ? stage : `${kind.toUpperCase()} ${cycle}`;
+  return stageNamed(stage)?.label ?? stage;
 }
 
 export function modeLabel({ decoding, searches }: EvaluationMode): string {

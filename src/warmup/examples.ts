@@ -1,6 +1,7 @@
 /** What the warm-up trains on: token ids with a weight for each, from any source. */
-import type { TokenizerFiles } from '../checkpoint/tokenizer.ts';
+
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import type { TokenizerFiles } from '../checkpoint/tokenizer-files.ts';
 import type { Policy, TokenIds } from '../policy/policy.ts';
 import type { Phase } from './recipe.ts';
 

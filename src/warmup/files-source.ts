@@ -3,8 +3,9 @@ import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import { Random, streamKey } from '../base/random.ts';
 import { questionsHash, readQuestions } from '../benchmarks/questions.ts';
-import { readTokenizerFiles, tokenizerFromJson } from '../checkpoint/tokenizer.ts';
+import { tokenizerFromJson } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import { readTokenizerFiles } from '../checkpoint/tokenizer-files.ts';
 import { observe } from '../protocol/observation.ts';
 import type { Template } from '../protocol/template.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
@@ -28,11 +29,17 @@ export interface FileInputs {
 const examplesPerChunk = 250;
 
 /** Reads the files, indexes the passages, and keeps the questions that can be demonstrated. UserError when none can. */
-export async function filesSource(inputs: FileInputs, recipe: Recipe): Promise<ExampleSource> {
+export async function filesSource(
+  inputs: FileInputs,
+  recipe: Recipe,
+  onProgress: (doing: string) => void = () => {},
+): Promise<ExampleSource> {
   const { template } = inputs;
   const tokenizerFiles = await readTokenizerFiles(inputs.tokenizer);
   const tokenizer = tokenizerFromJson(tokenizerFiles.json, tokenizerFiles, inputs.tokenizer);
+  onProgress('reading the passages');
   const passages = await loadCorpus([inputs.corpus]);
+  onProgress(`indexing ${passages.length.toLocaleString('en')} passages`);
   const index = new Bm25Index(passages, { analyzer: 'english' });
   const byId = new Map(passages.map((passage) => [passage.id, passage]));
   const { searches, passages: k, observationTokens } = recipe.lookup;
@@ -43,6 +50,7 @@ export async function filesSource(inputs: FileInputs, recipe: Recipe): Promise<E
     searches,
   };
   const all = await readQuestions(inputs.questions);
+  onProgress(`looking for the answers of ${all.length.toLocaleString('en')} questions in their passages`);
   const questions = all.filter((question) => isDemonstrable(question, library));
   if (questions.length === 0)
     throw new UserError(`${inputs.questions}: no question can be demonstrated over ${inputs.corpus}`, {

@@ -31,10 +31,10 @@ export function readingOnText(
   const others = Array.from({ length: phase.articles - 1 }, () => random.choice(passages));
   const shown = random.shuffle([gold, ...others]).map((passage) => ({ ...passage, text: excerpt(passage, question) }));
 
-  const ids: number[] = [];
-  const weights: number[] = [];
+  const ids: number[] = [...tokenizer.start];
+  const weights: number[] = tokenizer.start.map(() => 0);
   const say = (text: string, weight: number) => {
-    for (const id of tokenizer.encode(text)) {
+    for (const id of tokenizer.encode(text, [[0, text.length]])) {
       ids.push(id);
       weights.push(weight);
     }

@@ -4,7 +4,9 @@
  */
 import { z } from 'zod';
 
-const count = z.int().min(1);
+// A slip of the keyboard must not fill memory.
+const count = z.int().min(1).max(1e9);
+const small = z.int().min(1).max(1000);
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 
@@ -15,8 +17,8 @@ const phaseSchema = z.discriminatedUnion('kind', [
     kind: z.literal('reading'),
     steps: count,
     /** Articles in one example, and statements after them. */
-    articles: count,
-    statements: count,
+    articles: small,
+    statements: small,
   }),
   z.strictObject({
     /** Whole trajectories with searches. */
@@ -33,15 +35,15 @@ export const recipeSchema = z.strictObject({
   /** Everything random follows from it. */
   seed: z.int().min(0),
   model: z.strictObject({
-    hidden: count,
-    layers: count,
-    heads: count,
-    keyValueHeads: count,
-    headSize: count,
-    intermediate: count,
+    hidden: count.max(2 ** 16),
+    layers: small,
+    heads: small,
+    keyValueHeads: small,
+    headSize: small,
+    intermediate: count.max(2 ** 18),
     ropeTheta: positive,
     /** Longest sequence in tokens. */
-    contextLength: count,
+    contextLength: count.max(2 ** 20),
     /** Start with the copying head (induction.ts) or with plain random weights. */
     copyingHead: z.boolean(),
   }),
@@ -59,9 +61,9 @@ export const recipeSchema = z.strictObject({
     weightDecay: z.number().min(0),
     clipNorm: positive,
   }),
-  phases: z.array(phaseSchema).min(1),
+  phases: z.array(phaseSchema).min(1).max(1000),
   /** How demonstrations look things up (in the embedded world always by 4 searches of 2 passages). */
-  lookup: z.strictObject({ searches: count, passages: count, observationTokens: count }),
+  lookup: z.strictObject({ searches: small, passages: small, observationTokens: count }),
   /** Progress is saved every so many steps. */
   checkpointEvery: count,
 });

@@ -1,6 +1,7 @@
 /** A whole trajectory as an example: prompt, then turns and observations exactly as a rollout would put them together. */
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { TokenIds } from '../policy/policy.ts';
+import { encodeTurn } from '../protocol/encode-turn.ts';
 import { observe } from '../protocol/observation.ts';
 import { openingOf } from '../protocol/opening.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
@@ -38,14 +39,14 @@ export function trajectoryExample(
   append(
     expert === undefined
       ? studentPrompt(tokenizer, template, question)
-      : teacherPrompt(tokenizer, template, question, tokenizer.encode(expert)),
+      : teacherPrompt(tokenizer, template, question, encodeTurn(tokenizer, expert)),
   );
   const begun = openingOf(template, tokenizer, tokenizer.decode(ids.slice(-32))).trim();
   turns.forEach((turn, i) => {
     const start = ids.length;
     // What the prompt has opened is not opened again.
     const words = i === 0 && turn.policy.startsWith(begun) ? turn.policy.slice(begun.length) : turn.policy;
-    append(tokenizer.encode(words));
+    append(encodeTurn(tokenizer, words));
     if (turn.supervised) learned.push([start, ids.length]);
     if (i < turns.length - 1) append(observe(tokenizer, template, turn.passages, observationTokens).ids);
   });

@@ -212,7 +212,8 @@ function learnedLoss(batch: readonly Example[], { perToken }: LossResult): numbe
   return count === 0 ? 0 : sum / count;
 }
 
-function configOf({ model }: Recipe, { tokenizer }: ExampleSource): ModelConfig {
+/** The model that a recipe makes. */
+export function configOf({ model }: Recipe, { tokenizer }: ExampleSource): ModelConfig {
   const { copyingHead: _, ...shape } = model;
   return { family: 'qwen2', vocabulary: tokenizer.vocabulary, ...shape, rmsEpsilon: 1e-6, tiedHead: true };
 }

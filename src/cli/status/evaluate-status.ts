@@ -78,7 +78,7 @@ export class EvaluateStatus {
         joined('  ', bar(this.#done / this.#total, 32), counted, left, `${clock(gone)} gone`, failed),
         ...rowsOf(scores, 4).map((some) => joined('  ', title, ...some)),
       ],
-      plain: joined(', ', `[${clock(gone)}] ${counted}`, left, failed, joined(': ', title, scores.join(' · '))),
+      plain: joined(', ', `[${clock(gone)}] ${counted}`, left, failed, joined(': ', title, scores.join('; '))),
       milestone: this.#baseline,
     });
   }

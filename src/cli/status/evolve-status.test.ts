@@ -65,8 +65,8 @@ it('tells stage, step, time left, figures and pace', () => {
   status.see({ kind: 'step', stage: 'grpo-1', step: 3, steps: 30, metrics: { ...metrics, reward: -0.25 } });
   expect(take()).toMatch(/reward -0\.25, exact match 0\.500, searches/);
 
-  status.see({ kind: 'note', text: 'gate-1 is closed' });
-  expect(take()).toBe('note: gate-1 is closed\n');
+  status.see({ kind: 'note', text: 'something happened' });
+  expect(take()).toBe('note: something happened\n');
   status.see({ kind: 'stage', stage: 'evaluate-grpo-1', index: 2, stages: 13 });
   expect(take()).toMatch(/stage 3\/13 evaluate-grpo-1, 25 %/);
 });

@@ -72,7 +72,7 @@ export class EvolveStatus {
   draw(): void {
     const { name, index, stages } = this.#stage;
     if (stages === 0) return;
-    const title = `stage ${index + 1} of ${stages}  ${stageTitle(name)}`;
+    const title = `stage ${index + 1} of ${stages}  ${stageLabel(name)}`;
     const step = this.#step.steps === 0 ? '' : `step ${this.#step.step} of ${this.#step.steps}`;
     const part = this.#part.total === 0 ? '' : `${this.#part.name} ${this.#part.done} of ${this.#part.total}`;
     const { fraction, secondsLeft } = this.#progress;
@@ -100,12 +100,6 @@ export class EvolveStatus {
     if (time - first.time < 1) return '';
     return `${Math.round((tokens - first.tokens) / (time - first.time)).toLocaleString('en')} tokens/s`;
   }
-}
-
-/** "evaluate-grpo-1" as a person says it: "evaluate GRPO 1". */
-function stageTitle(stage: string): string {
-  const [, evaluated] = /^evaluate-(.+)$/.exec(stage) ?? [];
-  return evaluated === undefined ? stageLabel(stage) : `evaluate ${stageLabel(evaluated)}`;
 }
 
 function figureTexts(metrics: MetricRecord | undefined): string[] {

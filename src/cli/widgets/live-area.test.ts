@@ -45,7 +45,7 @@ describe('the live area', () => {
   it('draws in place, prints lasting lines above, and leaves nothing behind', () => {
     const terminal = new Terminal();
     let time = 0;
-    const area = new LiveArea(terminal, true, () => time);
+    const area = new LiveArea(terminal, true, () => time, {});
     area.show(view('a'));
     expect(terminal.screen).toBe('one a\ntwo a');
     expect(terminal.cursor).toBe(false);
@@ -69,14 +69,46 @@ describe('the live area', () => {
 
   it('cuts lines to the width, so that none wraps', () => {
     const terminal = new Terminal();
-    new LiveArea(terminal).show(view('█'.repeat(100)));
+    new LiveArea(terminal, true, undefined, {}).show(view('█'.repeat(100)));
     expect(Math.max(...terminal.lines.map((line) => line.length))).toBe(39);
+  });
+
+  it('leaves out what does not fit, part by part, and breaks no word', () => {
+    const terminal = new Terminal();
+    const area = new LiveArea(terminal, true, () => 0, {});
+    area.show({
+      ...view(''),
+      lines: ['stage 1 of 9  evaluate the base  step 1 of 1  rollouts 7 of 80', `one ${'long '.repeat(20)}`],
+    });
+    expect(terminal.screen).toBe(`stage 1 of 9  evaluate the base\none ${'long '.repeat(5)}long…`);
+    area.print('a note of more words than a line of forty columns has room for');
+    expect(terminal.screen).toBe('a note of more words than a line of\nforty columns has room for');
+  });
+
+  it('leaves no line behind when the terminal becomes narrower', () => {
+    const terminal = new Terminal();
+    let time = 0;
+    const area = new LiveArea(terminal, true, () => time, {});
+    area.show(view('a'.repeat(30)));
+    // As terminals do: 34 columns now take three rows of 15, the last without anything behind.
+    terminal.columns = 15;
+    terminal.lines = terminal.lines.flatMap((line) => line.match(/.{1,15}/g) ?? ['']);
+    terminal.row = terminal.lines.length - 1;
+    time = 1;
+    area.show(view('b'));
+    expect(terminal.screen).toBe('one b\ntwo b');
+  });
+
+  it('passes on nothing that steers the terminal', () => {
+    const terminal = new Terminal(false);
+    new LiveArea(terminal, true, () => 0, {}).print('note: \u001b]52;c;aGk=\u0007 of a server');
+    expect(terminal.written).toBe('note: ]52;c;aGk= of a server\n');
   });
 
   it('does not redraw at every event', () => {
     const terminal = new Terminal();
     let time = 0;
-    const area = new LiveArea(terminal, true, () => time);
+    const area = new LiveArea(terminal, true, () => time, {});
     for (let i = 0; i < 1000; i++) {
       time = i / 1000;
       area.show(view(String(i)));
@@ -85,12 +117,14 @@ describe('the live area', () => {
   });
 
   it.each([
-    ['no terminal', false, true],
-    ['a terminal, but not wanted', true, false],
-  ])('writes plain lines where there is %s', (_, isTTY, inPlace) => {
+    ['no terminal', false, true, {}],
+    ['a terminal, but not wanted', true, false, {}],
+    ['a terminal that can do nothing', true, true, { TERM: 'dumb' }],
+    ['a terminal of the C locale', true, true, { LC_ALL: 'C' }],
+  ])('writes plain lines where there is %s', (_, isTTY, inPlace, environment) => {
     const terminal = new Terminal(isTTY);
     let time = 0;
-    const area = new LiveArea(terminal, inPlace, () => time);
+    const area = new LiveArea(terminal, inPlace, () => time, environment);
     for (let i = 0; i <= 25; i++) {
       time = i;
       area.show(view(String(i)));

@@ -1,7 +1,11 @@
 /**
- * A few lines at the bottom of a terminal that are drawn again in place; without a terminal, plain lines at a sensible rate.
+ * A few lines at the bottom of a terminal that are drawn again in place; elsewhere (terminal.ts says where) plain lines of ASCII at
+ * a sensible rate.
  * Lasting lines are printed above. After `finish` nothing is left of the area and the cursor stands at a line's start.
  */
+
+import { printable } from '../../base/text.ts';
+import { brokenAtWords, type Environment, fitting, isRich } from './terminal.ts';
 
 /** What is needed of process.stderr. */
 export interface LiveOutput {
@@ -11,7 +15,7 @@ export interface LiveOutput {
 }
 
 export interface LiveView {
-  /** For the terminal; each is cut to its width. */
+  /** For the terminal: parts between two spaces each; those that do not fit its width are left out, the last ones first. */
   readonly lines: readonly string[];
   /** For a log: one line that says it all. */
   readonly plain: string;
@@ -28,15 +32,23 @@ const SHOW_CURSOR = '\u001b[?25h';
 export class LiveArea {
   readonly #output: LiveOutput;
   readonly #inPlace: boolean;
+  readonly #environment: Environment;
   readonly #now: () => number;
-  #drawn = 0;
+  /** Columns of each line of the area as it was drawn. */
+  #drawn: readonly number[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
   #milestone = '';
 
   /** `inPlace` false: plain lines even in a terminal. `now` in seconds. */
-  constructor(output: LiveOutput, inPlace = true, now: () => number = () => performance.now() / 1000) {
+  constructor(
+    output: LiveOutput,
+    inPlace = true,
+    now: () => number = () => performance.now() / 1000,
+    environment: Environment = process.env,
+  ) {
     this.#output = output;
-    this.#inPlace = inPlace && output.isTTY === true;
+    this.#environment = environment;
+    this.#inPlace = inPlace && isRich(output, environment);
     this.#now = now;
   }
 
@@ -48,33 +60,57 @@ export class LiveArea {
     this.#milestone = view.milestone;
     this.#drawnAt = this.#now();
     if (!this.#inPlace) {
-      this.#output.write(`${view.plain}\n`);
+      this.#output.write(`${this.#plain(view.plain)}\n`);
       return;
     }
-    // One character less than the width: a full line would wrap in some terminals, and then it is two.
-    const width = (this.#output.columns || 80) - 1;
-    const lines = view.lines.map((line) => `${[...line].slice(0, width).join('')}\n`);
-    this.#output.write(`${this.#drawn === 0 ? HIDE_CURSOR : this.#erase()}${lines.join('')}`);
-    this.#drawn = lines.length;
+    const lines = view.lines.map((line) => partsThatFit(printable(line), this.#width));
+    this.#output.write(
+      `${this.#drawn.length === 0 ? HIDE_CURSOR : this.#erase()}${lines.map((line) => `${line}\n`).join('')}`,
+    );
+    this.#drawn = lines.map((line) => [...line].length);
   }
 
   /** Prints a line that stays. The area is drawn again below it by the next `show`. */
   print(line: string): void {
-    const erase = this.#drawn > 0 ? this.#erase() + SHOW_CURSOR : '';
-    this.#output.write(`${erase}${line}\n`);
-    this.#drawn = 0;
+    const erase = this.#drawn.length > 0 ? this.#erase() + SHOW_CURSOR : '';
+    const text = this.#plain(line);
+    this.#output.write(`${erase}${this.#output.isTTY ? brokenAtWords(text, this.#width) : text}\n`);
+    this.#drawn = [];
     if (this.#inPlace) this.#drawnAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Removes the area. */
   finish(): void {
-    if (this.#drawn > 0) this.#output.write(this.#erase() + SHOW_CURSOR);
-    this.#drawn = 0;
+    if (this.#drawn.length > 0) this.#output.write(this.#erase() + SHOW_CURSOR);
+    this.#drawn = [];
   }
 
-  #erase(): string {
-    return UP_AND_CLEAR.repeat(this.#drawn);
+  /** One column less than there are: a full line would wrap in some terminals, and then it is two. */
+  get #width(): number {
+    return (this.#output.columns || 80) - 1;
   }
+
+  #plain(text: string): string {
+    return fitting(printable(text), this.#output, this.#environment);
+  }
+
+  /** A terminal that became narrower has broken the lines that were drawn: each takes as many rows as it needs now. */
+  #erase(): string {
+    const rows = this.#drawn.map((columns) => Math.max(1, Math.ceil(columns / (this.#width + 1))));
+    return UP_AND_CLEAR.repeat(rows.reduce((sum, count) => sum + count, 0));
+  }
+}
+
+/** As many of a line's parts (between two spaces each) as fit; of a first part that is too long, its words. */
+function partsThatFit(line: string, width: number): string {
+  const separator = '  ';
+  let parts = line.split(separator);
+  while (parts.length > 1 && [...parts.join(separator)].length > width) parts = parts.slice(0, -1);
+  const kept = [...parts.join(separator)];
+  if (kept.length <= width) return kept.join('');
+  const cut = kept.slice(0, width - 1).join('');
+  const word = cut.lastIndexOf(' ');
+  return `${word > width / 2 ? cut.slice(0, word) : cut}…`;
 }
 
 /** "3:07", "1:02:03". */

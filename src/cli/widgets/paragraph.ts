@@ -1,6 +1,8 @@
 /** Labelled paragraphs on a terminal, word by word as they arrive: wrapped to its width, indented, in colour where it can. */
 import { styleText } from 'node:util';
+import { printable } from '../../base/text.ts';
 import type { LiveOutput } from './live-area.ts';
+import { type Environment, isRich } from './terminal.ts';
 
 export type Style = Parameters<typeof styleText>[0];
 
@@ -15,9 +17,9 @@ export class Paragraphs {
   #word = '';
   #style: Style = 'reset';
 
-  constructor(output: LiveOutput, environment: Readonly<Record<string, string | undefined>> = process.env) {
+  constructor(output: LiveOutput, environment: Environment = process.env) {
     this.#output = output;
-    this.#coloured = output.isTTY === true && !environment.NO_COLOR && environment.TERM !== 'dumb';
+    this.#coloured = isRich(output, environment);
   }
 
   /** True while a paragraph has no text yet. */
@@ -93,10 +95,4 @@ export class Paragraphs {
   #dress(text: string, style: Style): string {
     return this.#coloured && style !== 'reset' ? styleText(style, text, { validateStream: false }) : text;
   }
-}
-
-/** Without control characters: a model or a passage must not steer the terminal. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
 }

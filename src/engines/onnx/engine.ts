@@ -73,9 +73,13 @@ export async function openPolicyDirectory(
 ): Promise<OnnxPolicy> {
   const config = await readConfig(folder);
   const layout = layoutOf(config);
-  const flat = sharedFloats(layout.total);
-  await readWeights(folder, config, (name) => viewOf(layout, flat, name));
-  return open(config, flat, pieces, options);
+  // Not before the weights bear the configuration out.
+  let flat: SharedFloats | undefined;
+  await readWeights(folder, config, (name) => {
+    flat ??= sharedFloats(layout.total);
+    return viewOf(layout, flat, name);
+  });
+  return open(config, flat!, pieces, options);
 }
 
 /** Opens a model of this shape with made-up weights, which compute as fast as any and mean nothing. */

@@ -16,11 +16,11 @@ export function capabilitiesOf(profile: Profile, lora: boolean, vocabulary: numb
     frozen: profile.frozen === 'model' ? 'any' : profile.frozen,
     adapter: lora ? 'always' : 'never',
     optimizer: {
-      fresh: profile.freshOptimizer !== 'none',
+      // Clearing the moments leaves the step count, and with it another bias correction.
+      fresh: profile.freshOptimizer === 'load' || profile.freshOptimizer === 'new-model',
       clip: profile.clip,
       betasPerStep: profile.betasPerStep,
-      // Reported where the server tells it, but only after the step: minGradientNorm cannot be kept to.
-      gradientNorm: false,
+      gradientNorm: profile.gradientNorm !== null,
     },
     checkpoints: 'handles',
   };

@@ -30,7 +30,7 @@ import { Http } from './http.ts';
 import { type Patience, usualPatience } from './patience.ts';
 import { type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
 import { deleteSaved, type RemoteContext, RemoteWeights } from './remote-weights.ts';
-import type { Session } from './session.ts';
+import { Session } from './session.ts';
 import { Turnstile } from './turnstile.ts';
 
 export interface TinkerSource {
@@ -103,6 +103,7 @@ export class TinkerPolicy implements Policy {
   readonly capabilities: Capabilities;
   readonly #profileName: ProfileName;
   readonly #parts: Parts;
+  #session: Session;
   readonly #turns = new Turnstile();
   #present: RemoteWeights;
   /** Where the present weights are saved, as long as nothing has changed them since. */
@@ -118,6 +119,7 @@ export class TinkerPolicy implements Policy {
     const { context, present } = parts;
     this.#profileName = profileName;
     this.#parts = parts;
+    this.#session = parts.session;
     this.#present = present;
     this.info = { engine: 'tinker', vocabulary: context.vocabulary, contextLength: context.contextLength };
     this.capabilities = capabilitiesOf(context.profile, context.lora !== null, context.vocabulary);
@@ -221,6 +223,8 @@ export class TinkerPolicy implements Policy {
   restore(folder: string, { optimizer }: { readonly optimizer: 'kept' | 'fresh' }): Promise<void> {
     return this.#turns.change(async () => {
       const handle = await readHandle(folder, this.#identity);
+      if (this.#frozen === 'present' && handle.path !== this.#savedAs)
+        this.#frozen = await this.#keepFrozen(this.#usable());
       await this.#load(handle, optimizer);
       this.#savedAs = handle.path;
       this.#initial = handle.initial;
@@ -236,14 +240,14 @@ export class TinkerPolicy implements Policy {
       // A frozen copy may still have to be loaded from there.
       if (frozen?.kind === 'saved' && frozen.path === handle.path) return;
       if (this.#savedAs === handle.path) this.#savedAs = undefined;
-      await deleteSaved(this.#parts.session, handle.path);
+      await deleteSaved(this.#session, handle.path);
     });
   }
 
   async close(): Promise<void> {
-    const { http, session, context, closed } = this.#parts;
+    const { http, context, closed } = this.#parts;
     closed.abort(new Error('the engine was closed'));
-    await session.close({ unload: context.profile.unload });
+    await this.#session.close({ unload: context.profile.unload });
     http.close();
   }
 
@@ -276,7 +280,8 @@ export class TinkerPolicy implements Policy {
 
   /** The frozen weights are about to be no longer the present ones. */
   async #keepFrozen(present: RemoteWeights): Promise<FrozenWeights> {
-    const { session, context } = this.#parts;
+    const { context } = this.#parts;
+    const session = this.#session;
     const { frozen } = context.profile;
     if (frozen === 'model') {
       const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`));
@@ -286,14 +291,21 @@ export class TinkerPolicy implements Policy {
     return new FrozenWeights({ kind }, session, context);
   }
 
+  /** Where session or model are lost, as after a restart of the server, new ones are made: saved weights may have outlived them. */
   async #load({ path }: Handle, optimizer: 'kept' | 'fresh'): Promise<void> {
-    const { session, context } = this.#parts;
-    const { load, freshOptimizer } = context.profile;
+    const { context, onNote } = this.#parts;
+    const { load, freshOptimizer, unload } = context.profile;
     const kept = optimizer === 'kept';
+    const isLost = this.#broken && (this.#session.gone || !(await this.#present.model.exists()));
     this.#broken = true;
-    if (load === 'first' || (!kept && freshOptimizer === 'new-model')) {
-      await session.unload(this.#present.model.id);
-      this.#present = await RemoteWeights.create(session, context);
+    if (isLost) {
+      await this.#session.close({ unload: false });
+      this.#session = await Session.open(context.caller, onNote);
+      if (this.#frozen instanceof FrozenWeights) this.#frozen = this.#frozen.in(this.#session);
+    }
+    if (isLost || load === 'first' || (!kept && freshOptimizer === 'new-model')) {
+      if (unload) await this.#session.unload(this.#present.model.id);
+      this.#present = await RemoteWeights.create(this.#session, context);
     }
     await this.#present.load(path, { optimizer: kept });
     if (!kept && freshOptimizer === 'cleared') await this.#present.trainer.clearMoments();

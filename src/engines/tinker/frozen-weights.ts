@@ -29,6 +29,11 @@ export class FrozenWeights {
     this.#context = context;
   }
 
+  /** The same weights for another session: models of the old one are lost. */
+  in(session: Session): FrozenWeights {
+    return new FrozenWeights(this.source, session, this.#context);
+  }
+
   async logprobs(sequences: readonly TokenIds[], options: CallOptions): Promise<Float32Array[]> {
     if (this.source.kind === 'saved') return (await this.#loaded(this.source.path)).logprobs(sequences, options);
     const sampler = await this.#initialSampler();

@@ -45,9 +45,11 @@ function isReason(error: unknown): boolean {
   return (typeof error === 'string' && error !== '') || (typeof error === 'object' && error !== null);
 }
 
+const STRING_OR_NAN = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+
 /** A JSON object; undefined for anything else. Python writes NaN and Infinity, which JSON does not have: they become null. */
 export function parseObject(text: string): Record<string, unknown> | undefined {
-  const value = parse(text) ?? parse(text.replace(/([[:,]\s*)-?(?:NaN|Infinity)\b/g, '$1null'));
+  const value = parse(text) ?? parse(text.replace(STRING_OR_NAN, (match) => (match.startsWith('"') ? match : 'null')));
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : undefined;

@@ -57,20 +57,16 @@ export async function findHandle(folder: string): Promise<Handle | undefined> {
 }
 
 /**
- * The handle in a folder, for this server and model.
- * @throws UserError when there is none, or it belongs to another server or model
+ * The handle in a folder, for this model. The server's address may have changed, as that of a tunnel does.
+ * @throws UserError when there is none, or it belongs to another model
  */
-export async function readHandle(
-  folder: string,
-  engine: Pick<Handle, 'url' | 'baseModel' | 'loraRank'>,
-): Promise<Handle> {
+export async function readHandle(folder: string, engine: Pick<Handle, 'baseModel' | 'loraRank'>): Promise<Handle> {
   const handle = await findHandle(folder);
   if (handle === undefined)
     throw new UserError(`${folder}: holds no ${HANDLE_FILE}, so its weights are not on a training server`, {
       hint: 'It was made by another engine: continue it with that one (engine.kind).',
     });
   for (const [field, setting] of [
-    ['url', 'engine.url'],
     ['baseModel', 'engine.baseModel'],
     ['loraRank', 'engine.loraRank'],
   ] as const)

@@ -1,6 +1,6 @@
 /**
  * Losses of the contract as linear ones, the only kind that every server has: −1/D Σ_t m_t c_t log π_t, with c worked out on
- * the client from log π (`policyGradientAt`), or targets with weights of their own.
+ * the client from log π (`policyGradientOf`), or targets with weights of their own.
  */
 import {
   type CrossEntropyBatch,
@@ -10,7 +10,6 @@ import {
   type SoftCrossEntropyBatch,
   type TokenIds,
 } from '../../policy/policy.ts';
-import { policyGradientAt } from '../../policy/policy-gradient.ts';
 
 /** One sequence of a linear loss; streams over all ids. */
 export interface LinearSequence {
@@ -22,37 +21,16 @@ export interface LinearSequence {
   readonly coefficients: Float32Array;
 }
 
-/** c and the loss of a clipped policy gradient, from log π of each sequence. */
-export function policyGradientLoss(
-  { sequences, denominator, ...settings }: PolicyGradientBatch,
-  logprobs: readonly Float32Array[],
-): { readonly linear: LinearSequence[]; readonly result: LossResult } {
-  const sums = { loss: 0, k3: 0, clipped: 0, tokens: 0, deviation: 0 };
-  const linear = sequences.map(({ ids, mask, advantages, oldLogprobs, referenceLogprobs }, i): LinearSequence => {
-    const coefficients = new Float32Array(ids.length);
-    for (let t = 1; t < ids.length; t++) {
-      if (mask[t] === 0) continue;
-      const present = logprobs[i]![t]!;
-      const at = { present, old: oldLogprobs[t]!, reference: referenceLogprobs?.[t] ?? present };
-      const { loss, slope, ratio, k3, clipped } = policyGradientAt(at, advantages[t]!, settings);
-      if (!Number.isFinite(slope + loss)) throw new NonFiniteError(`loss of token ${t} of sequence ${i} is ${loss}`);
-      coefficients[t] = slope;
-      sums.loss += loss;
-      sums.k3 += k3;
-      sums.clipped += clipped ? 1 : 0;
-      sums.deviation = Math.max(sums.deviation, Math.abs(ratio - 1));
-      sums.tokens += 1;
-    }
-    return { ids, mask: withoutFirst(mask), coefficients };
+/** c = G of a clipped policy gradient, from log π of each sequence. @throws NonFiniteError where G is no number */
+export function policyGradientSequences(
+  { sequences }: PolicyGradientBatch,
+  pulls: readonly Float32Array[],
+): LinearSequence[] {
+  return sequences.map(({ ids, mask }, i) => {
+    const t = pulls[i]!.findIndex((pull) => !Number.isFinite(pull));
+    if (t >= 0) throw new NonFiniteError(`the gradient of token ${t} of sequence ${i} is ${pulls[i]![t]}`);
+    return { ids, mask: withoutFirst(mask), coefficients: pulls[i]! };
   });
-  const tokens = Math.max(1, sums.tokens);
-  const hasReference = sequences.some((sequence) => sequence.referenceLogprobs !== undefined);
-  const metrics = {
-    ...(hasReference && { referenceKl: sums.k3 / tokens }),
-    clipFraction: sums.clipped / tokens,
-    maxRatioDeviation: sums.deviation,
-  };
-  return { linear, result: { loss: sums.loss / denominator, tokens: sums.tokens, metrics } };
 }
 
 /** c = the weights. */

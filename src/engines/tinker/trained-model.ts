@@ -3,6 +3,7 @@
  * are waited for later, so that forward_backward and optim_step are under way together.
  */
 import type { CallClass, Pending } from './calls.ts';
+import { TinkerFailure } from './failures.ts';
 import type { Session } from './session.ts';
 
 export class TrainedModel {
@@ -32,6 +33,18 @@ export class TrainedModel {
     });
     this.#order = posted.catch(() => {});
     return posted;
+  }
+
+  /** Whether the server still has the model. */
+  async exists(): Promise<boolean> {
+    try {
+      const body = JSON.stringify({ model_id: this.id, type: 'get_info' });
+      await this.session.caller.run({ name: 'get_info', class: 'reading', body });
+      return true;
+    } catch (error) {
+      if (error instanceof TinkerFailure && (error.status === 404 || error.status === 410)) return false;
+      throw error;
+    }
   }
 
   /** `begin` and its result. */

@@ -17,13 +17,14 @@ import {
   type StepResult,
   type TokenIds,
 } from '../../policy/policy.ts';
+import { policyGradientOf } from '../../policy/policy-gradient.ts';
 import type { Pending } from './calls.ts';
 import { encodeDatum, requestsOf, shifted, stream } from './datums.ts';
 import {
   crossEntropyLoss,
   crossEntropySequences,
   type LinearSequence,
-  policyGradientLoss,
+  policyGradientSequences,
   softSequences,
 } from './linear-loss.ts';
 import type { Profile } from './profiles.ts';
@@ -170,7 +171,8 @@ export class Trainer {
     switch (batch.loss) {
       case 'policy-gradient': {
         const logprobs = await this.logprobs(batch.sequences, options);
-        const { linear, result } = policyGradientLoss(batch, logprobs);
+        const { pulls, result } = policyGradientOf(batch, logprobs);
+        const linear = policyGradientSequences(batch, pulls);
         return this.#linearPart(linear, logprobs, batch.denominator, () => result);
       }
       case 'cross-entropy':
@@ -254,23 +256,20 @@ export class Trainer {
     const { denominator, sequences } = batch;
     const { softTargets, leastWeight, reduction, lossMetric } = this.#profile;
     const rows = sequences.reduce((sum, { mask }) => sum + mask.reduce((own, m) => own + m, 0), 0);
-    if (softTargets === 'single') {
+    if (softTargets === 'none') throw new RangeError('soft targets cannot be sent; capabilities.softTargets is "none"');
+    const kept = sequences.filter(({ mask }) => mask.includes(1));
+    const tables = kept.map((sequence) => softTable(sequence, denominator, leastWeight));
+    const negative = tables.some(({ weights }) => weights.some((weight) => weight < 0));
+    if (negative && softTargets === 'non-negative')
+      throw new RangeError('a soft target has a weight below 0; capabilities.softTargets is "non-negative"');
+    const sum = tables.reduce((total, { weights }) => total + positiveSum(weights), 0);
+    // hatchery would divide by a sum of weights above 1; it takes free targets too.
+    if (softTargets === 'single' || !takesWeights(reduction, sum)) {
       const linear = softSequences(batch);
       const logprobs = await this.logprobs(linear, options);
       const { loss } = crossEntropyLoss({ loss: 'cross-entropy', sequences: [], denominator }, linear, logprobs);
       return this.#linearPart(linear, logprobs, denominator, () => ({ loss, tokens: rows, metrics: {} }));
     }
-    if (softTargets === 'none') throw new RangeError('soft targets cannot be sent; capabilities.softTargets is "none"');
-    const kept = sequences.filter(({ mask }) => mask.includes(1));
-    const tables = kept.map((sequence) => softTable(sequence, denominator, leastWeight));
-    const negative = tables.some(({ weights }) => weights.some((weight) => weight < 0));
-    if (negative && softTargets !== 'signed')
-      throw new RangeError('a soft target has a weight below 0; capabilities.softTargets is "non-negative"');
-    const sum = tables.reduce((total, { weights }) => total + positiveSum(weights), 0);
-    if (!takesWeights(reduction, sum))
-      throw new RangeError(
-        `soft targets whose weights over the denominator add up to ${sum}, more than 1, would be scaled down by the server`,
-      );
     return {
       loss: 'cross_entropy',
       datums: kept.length,

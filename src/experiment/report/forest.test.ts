@@ -3,8 +3,14 @@ import type { Difference } from '../schema.ts';
 import { forestPlot } from './forest.ts';
 
 const difference = (measure: Difference['measure'], low: number, high: number): Difference => ({
-  ...{ arm: 'sharpen', reference: 'e1', mode: { decoding: 'sampled', searches: 4 }, measure },
-  ...{ estimate: (low + high) / 2, low, high, bySeed: [{ seed: 'seed-001', value: low }] },
+  arm: 'sharpen',
+  reference: 'e1',
+  mode: { decoding: 'sampled', searches: 4 },
+  measure,
+  estimate: (low + high) / 2,
+  low,
+  high,
+  bySeed: [{ seed: 'seed-001', value: low }],
 });
 
 describe('a forest plot', () => {

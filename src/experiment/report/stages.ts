@@ -1,7 +1,9 @@
 /** Stages of an experiment in order, and what was measured after one: means over seeds. */
 import { mean } from '../../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../../evolve/results.ts';
-import { modeKey, SHARED_STAGES } from '../collect.ts';
+import { compareStages } from '../../evolve/stages.ts';
+import { SHARED_STAGES } from '../arms.ts';
+import { modeKey } from '../collect.ts';
 import type { Measure, RunSummary, Summary } from '../schema.ts';
 import { fixed } from '../text.ts';
 
@@ -27,11 +29,7 @@ export interface StageRow {
 /** All stages of all runs in the order of a run; an arm may lack some. */
 export function stageOrder({ runs }: Pick<Summary, 'runs'>): string[] {
   const stages = [...new Set(runs.flatMap((run) => run.stages.map(({ stage }) => stage)))];
-  const rank = (stage: string) => {
-    const [, kind, cycle] = /^(.*)-(\d+)$/.exec(stage) ?? [];
-    return kind === undefined ? 0 : Number(cycle) * 2 + (kind === 'grpo' ? 0 : 1);
-  };
-  return stages.sort((a, b) => rank(a) - rank(b));
+  return stages.sort(compareStages);
 }
 
 /** The stages that all arms of a seed share; every seed counts once. */

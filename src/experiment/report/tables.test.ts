@@ -17,7 +17,12 @@ function round(name: string, loss: number): RunSummary['training'][number] {
 
 function run(seed: string, arm: string, first: number, last: number): RunSummary {
   return {
-    ...{ seed, arm, seconds: null, trainingSeconds: 90, trainingTokens: 2e6, pools: [] },
+    seed,
+    arm,
+    seconds: null,
+    trainingSeconds: 90,
+    trainingTokens: 2e6,
+    pools: [],
     stages: [stage('base', 0.2), stage('grpo-1', first), stage('e1-1', last)],
     gates: [{ stage: 'gate-1', exactMatchGap: -0.25, searchesSaved: 0.5, open: seed === 'a' }],
     training: [round('grpo-1', 9), round('e1-1', last), round('e1-2', 2 * last)],
@@ -26,8 +31,18 @@ function run(seed: string, arm: string, first: number, last: number): RunSummary
 
 /** Two seeds of two arms, the second with a teacher that the gate does not ask. */
 const summary: Summary = {
-  ...{ schema: 1, name: 'made up', arms: ['e1', 'sharpen'], seeds: ['a', 'b'], worlds: [], bases: [] },
-  ...{ missing: [], resamples: 1, means: [], suites: [], differences: [], verdicts: [] },
+  schema: 1,
+  name: 'made up',
+  arms: ['e1', 'sharpen'],
+  seeds: ['a', 'b'],
+  worlds: [],
+  bases: [],
+  missing: [],
+  resamples: 1,
+  means: [],
+  suites: [],
+  differences: [],
+  verdicts: [],
   runs: [run('a', 'e1', 0.4, 0.5), run('a', 'sharpen', 0.4, 0.9), run('b', 'e1', 0.5, 0.7)],
   laws: [{ mode, fit: null, points: ['a', 'b'].map((seed) => ({ seed, arm: 'e1', gap: -0.25, gain: 0.1 })) }],
 };

@@ -1,4 +1,5 @@
 /** What happened in training: what arms spent, what their pools and gates showed, and every distillation round. */
+import { isStage } from '../../evolve/stages.ts';
 import { stageLabel, type TableBlock } from '../../runs/table.ts';
 import type { RunSummary, Summary } from '../schema.ts';
 import { meanText, NOTHING } from './stages.ts';
@@ -72,7 +73,7 @@ export function roundsBlock({ arms, runs }: Summary): TableBlock {
   const rows = arms.flatMap((arm) => {
     const rounds = runs
       .filter((run) => run.arm === arm)
-      .flatMap(({ training }) => training.filter(({ stage }) => stage.startsWith('e1-')));
+      .flatMap(({ training }) => training.filter(({ stage }) => isStage(stage, 'distill')));
     return [...Map.groupBy(rounds, ({ stage }) => stage)].map(([stage, ofSeeds], i) => ({
       label: `${arm}, ${stageLabel(stage)}`,
       cells: roundColumns.map(({ of }) => of(ofSeeds)),

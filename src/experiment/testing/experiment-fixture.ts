@@ -6,9 +6,9 @@ import type { Tokenizer } from '../../checkpoint/tokenizer.types.ts';
 import { evaluationModes } from '../../evolve/evaluate.ts';
 import type { MetricRecord } from '../../evolve/journal.ts';
 import { meanOfSuites, measureSuite } from '../../evolve/measure.ts';
-import { planStages } from '../../evolve/plan.ts';
 import type { Results, StageMeasurement } from '../../evolve/results.ts';
 import { presets, type Settings } from '../../evolve/settings.ts';
+import { planStages } from '../../evolve/stages.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
 import { presentVersions } from '../../runs/config-record.ts';
@@ -197,19 +197,20 @@ function trajectory(
   searches: number,
 ): Trajectory {
   return {
-    ...{
-      questionId,
-      dataset,
-      rollout,
-      correct,
-      reward: correct,
-      prompt: [1],
-      ids: [2, 3, 4],
-      mask: [1, 0, 1],
-      logprobs: [-1, 0, -1],
-    },
+    questionId,
+    dataset,
+    rollout,
+    correct,
+    reward: correct,
+    prompt: [1],
+    ids: [2, 3, 4],
+    mask: [1, 0, 1],
+    logprobs: [-1, 0, -1],
     searches: Array.from({ length: searches }, () => ({ query: 'who', passages: [] })),
-    ...{ stop: 'answered', answer: 'x', wellFormed: true, grounded: correct === 1 },
+    stop: 'answered',
+    answer: 'x',
+    wellFormed: true,
+    grounded: correct === 1,
   };
 }
 
@@ -223,7 +224,10 @@ async function writePairs(files: RunFiles, { encode }: Pick<Tokenizer, 'encode'>
   const groups = [0, 1, 2, 3].map((q) =>
     [0, 1, 2, 3, 4].map((rollout) => ({
       ...trajectory(`pool/${q}`, 'hotpotqa', rollout, rollout <= q ? 1 : 0, 1),
-      ...{ prompt: question, ids: said, mask: mask.map((m) => m as 0 | 1), logprobs: mask.map((m) => -0.5 * m) },
+      prompt: question,
+      ids: said,
+      mask: mask.map((m) => m as 0 | 1),
+      logprobs: mask.map((m) => -0.5 * m),
     })),
   );
   await writeShard(shardFile(files.file('trajectories'), 'pool-1-0000'), groups.flat().map(toLine));

@@ -52,6 +52,8 @@ export function testTokenizer({ chat = false } = {}): Tokenizer {
       const said = messages.map(({ role, content }) => `<|im_start|>${role}\n${content}<|im_end|>\n`);
       return `${said.join('')}<|im_start|>assistant\n`;
     },
+    start: [],
+    notes: [],
     endTokens: chat ? [pieces.indexOf('<|im_end|>')] : [],
     hash: 'test',
   };

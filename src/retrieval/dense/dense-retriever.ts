@@ -1,18 +1,21 @@
 /** A dense index opened for searching: queries embedded, the nearest vectors found, their passages read. */
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { isAddress } from '../../engines/openai/address.ts';
 import { PassageStore } from '../index/passage-store.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
+import { requireTrusted, type Trust } from '../trust.ts';
 import { VECTORS_FILE } from './build.ts';
 import type { Embedder } from './embedder.ts';
 import { openFlatIndex } from './flat-index.ts';
 import { LANCE_FOLDER, openLance, REFINE_FACTOR } from './lance.ts';
-import { type DenseManifest, readDenseManifest } from './manifest.ts';
+import { type DenseManifest, MANIFEST_FILE, readDenseManifest } from './manifest.ts';
 import { openEmbedder } from './open-embedder.ts';
 import { readPassageTable } from './passage-files.ts';
+import type { VectorLayout } from './vector-file.ts';
 import type { VectorIndex } from './vector-index.ts';
 
-export interface DenseOptions {
+export interface DenseOptions extends Trust {
   /** Where the model is now: a folder or http://HOST:PORT/v1#MODEL; default: where it was when the index was built. */
   readonly embedder?: string | undefined;
   /** The environment variable that holds a served model's key. */
@@ -43,6 +46,7 @@ export class DenseRetriever implements Retriever {
   static async open(folder: string, options: DenseOptions = {}): Promise<DenseRetriever> {
     const manifest = await readDenseManifest(folder);
     const { corpus, vectors } = manifest;
+    if (vectors.store === 'flat') checkLayout(manifest, vectors.layout, folder);
     const table = readPassageTable(folder, corpus);
     const index =
       vectors.store === 'flat'
@@ -76,6 +80,15 @@ export class DenseRetriever implements Retriever {
   }
 }
 
+/** One vector a passage, of the model's dimension. */
+function checkLayout({ corpus, embedder }: DenseManifest, { count, dimension }: VectorLayout, folder: string): void {
+  if (count !== corpus.passages || dimension !== embedder.dimension)
+    throw new UserError(
+      `${path.join(folder, MANIFEST_FILE)}: damaged, ${count} vectors of dimension ${dimension} for ${corpus.passages} passages and a model of dimension ${embedder.dimension}`,
+      { hint: 'Build the index again.' },
+    );
+}
+
 function infoOf({ corpus, embedder, vectors }: DenseManifest): RetrieverInfo {
   const { passages, corpusHash } = corpus;
   const model = { embedder: embedder.name, embedderHash: embedder.hash, dimension: embedder.dimension };
@@ -88,6 +101,8 @@ function infoOf({ corpus, embedder, vectors }: DenseManifest): RetrieverInfo {
 
 async function openSameEmbedder(folder: string, { embedder: built }: DenseManifest, options: DenseOptions) {
   const { embedder: place = built.name, threads, apiKeyEnv } = options;
+  if (options.embedder === undefined && isAddress(place))
+    requireTrusted(place, path.join(folder, MANIFEST_FILE), options);
   const embedder = await openEmbedder(place, { threads, apiKeyEnv, prefixes: built.prefixes });
   const { dimension, hash } = embedder.info;
   // A served model has no hash: then the dimension is all there is to compare.

@@ -13,6 +13,7 @@ import { hasCode, messageOf, UserError } from '../../base/errors.ts';
 import { hashFile, readJson, sha256 } from '../../base/files.ts';
 import { createSession } from '../../onnx/session.ts';
 import { normalizeRows } from './embedder.ts';
+import { LARGEST_DIMENSION } from './vector-file.ts';
 
 const MAX_TOKENS = 256;
 /**
@@ -23,7 +24,11 @@ const LENGTH_STEP = 16;
 /** Tokens of one run, padding included; more are no faster on processors and cost memory. */
 const TOKENS_AT_ONCE = 2048;
 
-const configSchema = z.looseObject({ hidden_size: z.int().positive(), max_position_embeddings: z.int().positive() });
+const configSchema = z.looseObject({
+  hidden_size: z.int().positive().max(LARGEST_DIMENSION),
+  // Two special tokens, two rows that are no positions, and something between.
+  max_position_embeddings: z.int().min(8),
+});
 const poolingSchema = z.looseObject({ pooling_mode_mean_tokens: z.boolean() });
 
 /** The files of a model's folder. */

@@ -8,6 +8,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/files.ts';
+import { LARGEST_DIMENSION } from './vector-file.ts';
 
 const HEADER_BYTES = 45;
 const INNER_PRODUCT = 0;
@@ -53,7 +54,7 @@ export async function openFaissFlat(file: string): Promise<FaissFlat> {
   const numbers = Number(header.readBigUInt64LE(37));
   if (metric !== INNER_PRODUCT)
     throw new UserError(`${file}: its metric is number ${metric}, only the inner product (0) can be read`);
-  if (dimension < 1 || count < 1 || numbers !== dimension * count)
+  if (dimension < 1 || dimension > LARGEST_DIMENSION || count < 1 || numbers !== dimension * count)
     throw new UserError(
       `${file}: damaged: ${count} vectors of dimension ${dimension} cannot be ${numbers} numbers`,
       hint,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { readRecord, writeRecord } from '../record.ts';
 import type { EmbedderInfo } from './embedder.ts';
 import { passageFilesSchema } from './passage-files.ts';
-import { vectorLayoutSchema } from './vector-file.ts';
+import { LARGEST_DIMENSION, vectorLayoutSchema } from './vector-file.ts';
 
 export const DENSE_KIND = 'search-e1 dense index';
 const SCHEMA = 1;
@@ -12,7 +12,7 @@ const SCHEMA = 1;
 const embedderSchema = z.strictObject({
   /** A model's folder, or http://HOST:PORT/v1#MODEL. */
   name: z.string().min(1),
-  dimension: z.int().positive(),
+  dimension: z.int().positive().max(LARGEST_DIMENSION),
   /** SHA-256 of a local model's files; '' for a served one. */
   hash: z.string(),
   prefixes: z.strictObject({ query: z.string(), passage: z.string() }),
@@ -26,7 +26,13 @@ const manifestSchema = z.strictObject({
   /** flat: vectors.bin, as `layout` says; lancedb: the table in lancedb/. */
   vectors: z.discriminatedUnion('store', [
     z.strictObject({ store: z.literal('flat'), layout: vectorLayoutSchema }),
-    z.strictObject({ store: z.literal('lancedb'), partitions: z.int().positive() }),
+    z.strictObject({
+      store: z.literal('lancedb'),
+      partitions: z
+        .int()
+        .positive()
+        .max(2 ** 24),
+    }),
   ]),
 });
 export type DenseManifest = Readonly<z.infer<typeof manifestSchema>>;

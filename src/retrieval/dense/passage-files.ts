@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { readArray, verifySize } from '../index/array-files.ts';
+import { checkTable } from '../index/check.ts';
 import { FILES } from '../index/manifest.ts';
 import type { PassageTable } from '../index/passage-store.ts';
 import { PassageWriter } from '../index/passage-writer.ts';
@@ -48,12 +49,14 @@ export async function writePassages(
 }
 
 /** @throws UserError when the files are not those that were written; a damaged line, when it is read */
-export function readPassageTable(folder: string, { files }: PassageFiles): PassageTable {
+export function readPassageTable(folder: string, { passages, files }: PassageFiles): PassageTable {
   const file = path.join(folder, FILES.passages);
   verifySize(file, files[FILES.passages]);
-  return {
+  const table = {
     file,
     ends: readArray(Float64Array, path.join(folder, FILES.passageEnds), files[FILES.passageEnds]),
     sums: readArray(Uint32Array, path.join(folder, FILES.passageSums), files[FILES.passageSums]),
   };
+  checkTable(table, passages, files[FILES.passages].bytes);
+  return table;
 }

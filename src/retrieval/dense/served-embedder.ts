@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import type { ServedAddress } from '../../engines/openai/address.ts';
 import { type Embedder, type EmbedderInfo, normalizeRows, type TextRole } from './embedder.ts';
+import { LARGEST_DIMENSION } from './vector-file.ts';
 
 export interface ServedEmbedderSettings {
   /** Sent as a bearer token; never printed, never recorded. Undefined: none is sent. */
@@ -131,6 +132,8 @@ function vectorsOf(answer: unknown, texts: number, dimension: number | undefined
   }
   if (parsed.data.data.length !== texts) throw wrong(`expected ${texts} vectors, found ${parsed.data.data.length}`);
   const expected = dimension ?? vectors[0]!.length;
+  if (expected > LARGEST_DIMENSION)
+    throw wrong(`expected vectors of dimension ${LARGEST_DIMENSION} at most, found ${expected}`);
   const other = vectors.find((vector) => vector.length !== expected || vector.length === 0);
   if (other !== undefined) throw wrong(`expected vectors of dimension ${expected}, found ${other.length}`);
   return vectors;

@@ -10,27 +10,36 @@ import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/files.ts';
 import { fromHalf, toHalf } from '../../base/half-floats.ts';
 
+const BLOCK_BYTES = 8 << 20;
+
 export const vectorTypes = ['float32', 'float16'] as const;
 export type VectorType = (typeof vectorTypes)[number];
 
-export const vectorLayoutSchema = z.strictObject({
-  dimension: z.int().min(1).max(65_536),
-  type: z.enum(vectorTypes),
-  /** Rows of the file. */
-  count: z.int().nonnegative(),
-  /** Rows of a block; the last block may be shorter. */
-  blockRows: z.int().positive(),
-  /** Largest Euclidean norm of a row: with it the rounding of a score has a bound. */
-  largestNorm: z.number().nonnegative(),
-  /** CRC-32 of the bytes of each block. */
-  checksums: z.array(z.int().nonnegative()),
-});
+/** More dimensions than any model of sentences has. */
+export const LARGEST_DIMENSION = 65_536;
+
+export const vectorLayoutSchema = z
+  .strictObject({
+    dimension: z.int().min(1).max(LARGEST_DIMENSION),
+    type: z.enum(vectorTypes),
+    /** Rows of the file. */
+    count: z.int().nonnegative(),
+    /** Rows of a block; the last block may be shorter. */
+    blockRows: z.int().positive(),
+    /** Largest Euclidean norm of a row: with it the rounding of a score has a bound. */
+    largestNorm: z.number().nonnegative(),
+    /** CRC-32 of the bytes of each block. */
+    checksums: z.array(z.int().nonnegative()),
+  })
+  .refine(({ dimension, type, blockRows }) => blockRows <= Math.max(1, BLOCK_BYTES / (dimension * bytesOf(type))), {
+    path: ['blockRows'],
+    error: 'expected blocks of at most 8 MiB',
+  });
 export type VectorLayout = Readonly<z.infer<typeof vectorLayoutSchema>>;
 
 /** Numbers of one block: float32 values, or float16 as patterns. */
 export type VectorData = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
-const BLOCK_BYTES = 8 << 20;
 /** Norms above this could overflow float32 products. */
 const LARGEST_NORM = 1e15;
 

@@ -162,6 +162,7 @@ describe('opening', () => {
   it.each([
     ['localhost:8000', /not a URL/],
     ['ftp://localhost', /not a URL/],
+    ['http://me:secret@127.0.0.1:9', /^http:\/\/127.0.0.1:9: an address must not hold a password$/],
   ])('%s is refused', async (url, message) => {
     await expect(openHttpRetriever(url, quick)).rejects.toThrow(message);
   });

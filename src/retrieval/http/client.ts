@@ -8,19 +8,15 @@
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { sha256 } from '../../base/files.ts';
-import { pause } from '../../base/pause.ts';
+import { Passing, type Patience, patiently, retryAfter } from '../../base/retry.ts';
 import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
 import { defaultLimits, parseResponse } from './wire.ts';
 
-export interface HttpRetrieverOptions {
+/** `attempts`: requests made for the same queries before giving up. */
+export interface HttpRetrieverOptions extends Patience {
   /** Deadline of one request, in seconds. */
   readonly requestSeconds: number;
-  /** Requests made for the same queries before giving up, ≥ 1. */
-  readonly attempts: number;
-  /** The first wait, in seconds; it doubles each time up to `longestWait`, and each is shortened at random by up to a half. */
-  readonly firstWait: number;
-  readonly longestWait: number;
   /** Queries of one request; fewer where their passages would be more than a server answers with. */
   readonly batch: number;
   /** Requests under way at once for one call. */
@@ -46,15 +42,6 @@ const health = z.object({
   }),
 });
 
-/** A reason to ask again, after at least so many seconds if the server named them. */
-class Passing extends Error {
-  readonly afterSeconds: number;
-  constructor(message: string, afterSeconds = 0) {
-    super(message);
-    this.afterSeconds = afterSeconds;
-  }
-}
-
 /**
  * Opens the server at `url` (with or without /retrieve at its end). A server that does not describe itself at /healthz is taken
  * as it is: `info` then holds 0 passages, and as corpusHash a hash of its URL, with the setting `corpus: "unverified"`.
@@ -67,8 +54,13 @@ export async function openHttpRetriever(
   const options = { ...defaultHttpOptions, ...given };
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new UserError(`${url}: not a URL`, { hint: 'Expected http://host:port of a retrieval server.' });
+  const { origin, username, password } = new URL(url);
+  if (username !== '' || password !== '')
+    throw new UserError(`${origin}: an address must not hold a password`, {
+      hint: 'Addresses are printed and recorded. Put a proxy that knows the password in front of the server.',
+    });
   const base = url.replace(/\/+$/, '').replace(/\/retrieve$/, '');
-  const description = await patiently(options, undefined, async (signal) => {
+  const description = await askPatiently(options, undefined, async (signal) => {
     const response = await reach(`${base}/healthz`, { signal });
     // A server without this page is as good; one that is still starting is not.
     if (response.status >= 500) throw new Passing(`${base}/healthz: status ${response.status}`);
@@ -132,7 +124,7 @@ export class HttpRetriever implements Retriever {
 
   #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Hit[][]> {
     const body = JSON.stringify({ queries, topk: k, return_scores: true });
-    return patiently(this.#options, signal, async (patience) => {
+    return askPatiently(this.#options, signal, async (patience) => {
       const response = await reach(this.#url, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
@@ -144,7 +136,9 @@ export class HttpRetriever implements Retriever {
       });
       const text = decodeText(new Uint8Array(bytes), this.#url);
       if (response.status === 429 || response.status >= 500)
-        throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, retryAfter(response));
+        throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
+          afterSeconds: retryAfter(response.headers),
+        });
       if (!response.ok)
         throw new UserError(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
           hint: 'The server refuses this request; asking again would not help.',
@@ -156,34 +150,28 @@ export class HttpRetriever implements Retriever {
   }
 }
 
-/** Runs `attempt` until it succeeds, fails for good, or has failed too often; never longer than `signal` allows. */
-async function patiently<T>(
-  { requestSeconds, attempts, firstWait, longestWait }: HttpRetrieverOptions,
+/** Asks until there is an answer; each request has its deadline, and one that hangs is asked again like one that breaks. */
+async function askPatiently<T>(
+  options: HttpRetrieverOptions,
   signal: AbortSignal | undefined,
   attempt: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  for (let failures = 0; ; ) {
-    signal?.throwIfAborted();
-    const deadline = AbortSignal.timeout(requestSeconds * 1000);
+  const withinDeadline = async () => {
+    const deadline = AbortSignal.timeout(options.requestSeconds * 1000);
     try {
       return await attempt(signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
     } catch (error) {
-      signal?.throwIfAborted();
-      const passing = error instanceof Passing || (error instanceof Error && error.name === 'TimeoutError');
-      failures += 1;
-      if (!passing || failures >= attempts)
-        throw passing
-          ? new UserError(`${messageOf(error)} (asked ${failures} times)`, {
-              hint: 'Is the retrieval server running?',
-              cause: error,
-            })
-          : error;
-      // Only waiting depends on chance here, no result does.
-      const wait = Math.min(longestWait, firstWait * 2 ** (failures - 1)) * (1 - Math.random() / 2);
-      const named = error instanceof Passing ? error.afterSeconds : 0;
-      await pause(Math.max(wait, named), signal);
+      if (error instanceof Error && error.name === 'TimeoutError') throw new Passing(error.message, { cause: error });
+      throw error;
     }
-  }
+  };
+  return patiently(options, withinDeadline, signal).catch((error: unknown) => {
+    if (!(error instanceof Passing)) throw error;
+    throw new UserError(`${error.message} (asked ${options.attempts} times)`, {
+      hint: 'Is the retrieval server running?',
+      cause: error,
+    });
+  });
 }
 
 /** fetch, where a connection that fails or breaks is a passing failure. */
@@ -204,14 +192,4 @@ function parsed(text: string, url: string): unknown {
     // Half an answer may be whole the next time.
     throw new Passing(messageOf(error));
   }
-}
-
-const LONGEST_NAMED_WAIT = 60;
-
-/** Seconds that the server asks to wait, as a number or a date; 0 when it names none. */
-function retryAfter(response: Response): number {
-  const value = response.headers.get('Retry-After');
-  if (value === null) return 0;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.min(LONGEST_NAMED_WAIT, Math.max(0, seconds)) : 0;
 }

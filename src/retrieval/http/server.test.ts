@@ -332,7 +332,8 @@ describe('the other pages', () => {
 
   it('count what the cache of the retriever answered', async () => {
     const cached: Retriever = {
-      ...{ info: index.info, search: index.search.bind(index) },
+      info: index.info,
+      search: index.search.bind(index),
       statistics: () => ({ queries: 8, cacheHits: 6, cacheBytes: 1234 }),
     };
     const own = await serveRetriever(cached, local);

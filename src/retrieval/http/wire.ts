@@ -9,7 +9,7 @@
  */
 import { z } from 'zod';
 import { sha256 } from '../../base/files.ts';
-import { splitContents } from '../corpus.ts';
+import { titleAndText } from '../corpus.ts';
 import type { Hit, Passage } from '../retriever.ts';
 
 export interface RetrieveLimits {
@@ -129,8 +129,8 @@ export function parseResponse(body: unknown, queries: number, k: number): Hit[][
   return lists;
 }
 
-function toPassage({ id, _id, title, text, contents }: z.infer<typeof document>): Passage | null {
-  const split = text == null && contents != null ? splitContents(contents) : { title: title ?? '', text: text ?? '' };
-  if (split.text.trim() === '') return null;
+function toPassage({ id, _id, ...fields }: z.infer<typeof document>): Passage | null {
+  if (fields.text == null && fields.contents == null) return null;
+  const split = titleAndText(fields);
   return { id: id ?? _id ?? sha256(split.title, '\n', split.text).slice(0, 16), ...split };
 }

@@ -24,6 +24,7 @@ export interface AnalyseOptions {
   /** Bytes of passages in the segment of this index. */
   readonly segmentBytes: (index: number) => number;
   readonly onBad: ((error: UserError) => void) | undefined;
+  readonly onBlank: (() => void) | undefined;
   readonly onProgress: (progress: AnalyseProgress) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -49,7 +50,7 @@ export interface Analysed {
 export async function analyseCorpus(
   segmentFolder: string,
   indexFolder: string,
-  { files, bytes, segmentBytes, onBad, onProgress, signal, ...options }: AnalyseOptions,
+  { files, bytes, segmentBytes, onBad, onBlank, onProgress, signal, ...options }: AnalyseOptions,
 ): Promise<Analysed> {
   const segments: Promise<SegmentRecord>[] = [];
   let [analysed, resumed, read] = [0, 0, 0];
@@ -94,7 +95,7 @@ export async function analyseCorpus(
     const onRead = (soFar: number) => {
       read = soFar;
     };
-    for await (const passage of readCorpus(files, { onRead, ...(onBad && { onBad }) })) {
+    for await (const passage of readCorpus(files, { onRead, ...(onBad && { onBad }), ...(onBlank && { onBlank }) })) {
       store.add(passage);
       if (store.bytes - begin.bytes < segmentBytes(segments.length)) continue;
       await endSegment();

@@ -109,6 +109,10 @@ export function readArray<A extends ArrayBufferView>(
   file: string,
   expected: FileSum,
 ): A {
+  // Before as many bytes are asked for as a manifest may say.
+  verifySize(file, expected);
+  if (expected.bytes % type.BYTES_PER_ELEMENT !== 0)
+    throw new UserError(`${file}: damaged, ${expected.bytes} bytes are no whole numbers`, { hint });
   const array = sharedArray(type, expected.bytes / type.BYTES_PER_ELEMENT);
   const bytes = bytesOf(array);
   checkParts(file, expected, (fd, from, length) => {

@@ -9,6 +9,8 @@
  * Memory: 5 P + 4 T (dictionary's slots: 8-16 T, and the terms' bytes) + 8 T (starts) + 1 or 4 N; `Impacts` add 4 B + 8 T.
  */
 
+import { UserError } from '../../base/errors.ts';
+
 /** How a passage's length |d| enters its score: as Lucene rounds it, to one byte, or as it is. */
 export type LengthForm = 'lucene' | 'exact';
 
@@ -108,5 +110,12 @@ export function sharedArray<A>(
   type: { new (buffer: SharedArrayBuffer): A; readonly BYTES_PER_ELEMENT: number },
   length: number,
 ): A {
-  return new type(new SharedArrayBuffer(length * type.BYTES_PER_ELEMENT));
+  const bytes = length * type.BYTES_PER_ELEMENT;
+  try {
+    return new type(new SharedArrayBuffer(bytes));
+  } catch (error) {
+    // What the system cannot give.
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`out of memory: an array of the index needs ${(bytes / 1e9).toFixed(1)} GB`, { cause: error });
+  }
 }

@@ -36,6 +36,8 @@ export interface BuildOptions {
   readonly memory: number;
   /** Takes the error of each malformed line, which is passed over; without it the first one ends the build. */
   readonly onBad?: (error: UserError) => void;
+  /** Told of each passage that has neither title nor text; it is kept, and never found. */
+  readonly onBlank?: () => void;
   readonly onEvent?: (event: BuildEvent) => void;
   readonly signal?: AbortSignal;
   /** Bytes of passages in a segment, for tests of small corpora. */
@@ -55,7 +57,7 @@ export const partialFolder = (out: string) => `${path.resolve(out)}.partial`;
 
 /** @throws UserError for a bad corpus, a taken directory, too little memory, or a build that was begun with other arguments */
 export async function buildIndex(options: BuildOptions): Promise<Manifest> {
-  const { corpus, out, analyzer, k1, b, length, onBad, onEvent, signal } = options;
+  const { corpus, out, analyzer, k1, b, length, onBad, onBlank, onEvent, signal } = options;
   const work = partialFolder(out);
   const [segmentFolder, indexFolder] = [path.join(work, 'segments'), path.join(work, 'index')];
   await checkTarget(out);
@@ -67,8 +69,14 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
   );
   const { workers, segmentBytes } = memoryPlan({ ...options, corpusBytes });
   const plan = {
-    ...{ corpus: corpus.map((file) => path.resolve(file)), analyzer, analyzerVersion: ANALYZER_VERSION },
-    ...{ k1, b, length, memory: options.memory, workers },
+    corpus: corpus.map((file) => path.resolve(file)),
+    analyzer,
+    analyzerVersion: ANALYZER_VERSION,
+    k1,
+    b,
+    length,
+    memory: options.memory,
+    workers,
   };
   const continued = await claimPlan(work, segmentFolder, plan);
   onEvent?.({ kind: 'start', workers, continued });
@@ -76,19 +84,36 @@ export async function buildIndex(options: BuildOptions): Promise<Manifest> {
 
   const analysed = await analyseCorpus(segmentFolder, indexFolder, {
     files: corpus,
-    ...{ bytes, analyzer, workers, segmentBytes, onBad, signal },
+    bytes,
+    analyzer,
+    workers,
+    segmentBytes,
+    onBad,
+    onBlank,
+    signal,
     onProgress: (progress) => onEvent?.({ kind: 'analysed', ...progress }),
   });
   signal?.throwIfAborted();
   const merged = await mergeSegments(analysed.segments, segmentFolder, indexFolder, {
-    ...{ k1, b, length, signal },
+    k1,
+    b,
+    length,
+    signal,
     onProgress: (fraction) => onEvent?.({ kind: 'merged', fraction }),
   });
   const { passages, corpusHash, files } = analysed;
   const { terms, postings, totalTerms } = merged;
   await writeManifest(indexFolder, {
-    ...{ analyzer, analyzerVersion: ANALYZER_VERSION, k1, b, length },
-    ...{ passages, terms, postings, totalTerms, corpusHash },
+    analyzer,
+    analyzerVersion: ANALYZER_VERSION,
+    k1,
+    b,
+    length,
+    passages,
+    terms,
+    postings,
+    totalTerms,
+    corpusHash,
     files: { ...files, ...merged.files },
   });
   try {

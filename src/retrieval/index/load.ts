@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { readArray, verifyFile, verifySize } from './array-files.ts';
 import { blockStartsOf, type Impacts, type IndexArrays, type LengthForm } from './arrays.ts';
+import { checkArrays, checkSizes, checkTable } from './check.ts';
 import { computeImpacts } from './impacts.ts';
 import { encodeLengths } from './lengths.ts';
 import { FILES, type FileName, type Manifest, readManifest } from './manifest.ts';
@@ -24,9 +25,10 @@ export interface LoadedIndex {
   readonly table: PassageTable;
 }
 
-/** Opens an index directory: reads and checks all arrays. @throws UserError naming the file that is absent, truncated or otherwise damaged */
+/** Opens an index directory: reads and checks all arrays (check.ts). @throws UserError naming the file that is absent, truncated or otherwise damaged */
 export async function loadIndex(folder: string, scoring: Scoring = {}): Promise<LoadedIndex> {
   const manifest = await readManifest(folder);
+  checkSizes(manifest, folder);
   const file = (name: FileName) => path.join(folder, name);
   const sum = (name: FileName) => manifest.files[name];
   const u8 = (name: FileName) => readArray(Uint8Array, file(name), sum(name));
@@ -39,10 +41,11 @@ export async function loadIndex(folder: string, scoring: Scoring = {}): Promise<
 
   const length = scoring.length ?? manifest.length;
   const postingStarts = u32(FILES.postingStarts);
+  const lengths = u32(FILES.lengths);
   const arrays: IndexArrays = {
     passages: manifest.passages,
     totalTerms: manifest.totalTerms,
-    ...encodeLengths(u32(FILES.lengths), length),
+    ...encodeLengths(lengths, length),
     dictionary: { bytes: u8(FILES.termBytes), ends: u32(FILES.termEnds), slots: u32(FILES.termSlots) },
     postingStarts,
     blockStarts: blockStartsOf(postingStarts),
@@ -52,14 +55,17 @@ export async function loadIndex(folder: string, scoring: Scoring = {}): Promise<
   };
   const { k1 = manifest.k1, b = manifest.b } = scoring;
   const asBuilt = k1 === manifest.k1 && b === manifest.b && length === manifest.length;
-  const impacts = asBuilt
-    ? { k1, b, blockMaxima: f32(FILES.blockMaxima), thirdBest: f32(FILES.thirdBest), tenthBest: f32(FILES.tenthBest) }
+  const blockMaxima = asBuilt ? f32(FILES.blockMaxima) : undefined;
+  checkArrays(arrays, lengths, blockMaxima, folder);
+  const impacts = blockMaxima
+    ? { k1, b, blockMaxima, thirdBest: f32(FILES.thirdBest), tenthBest: f32(FILES.tenthBest) }
     : computeImpacts(arrays, k1, b);
   const table = {
     file: file(FILES.passages),
     ends: readArray(Float64Array, file(FILES.passageEnds), sum(FILES.passageEnds)),
     sums: u32(FILES.passageSums),
   };
+  checkTable(table, manifest.passages, passages.bytes);
   return { manifest, arrays, impacts, table };
 }
 

@@ -6,6 +6,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/files.ts';
+import { parsePassageLine } from '../corpus.ts';
 import type { Passage } from '../retriever.ts';
 
 /** Where the passages stand; can be sent to worker threads. */
@@ -16,6 +17,8 @@ export interface PassageTable {
   /** CRC-32 of each line. */
   readonly sums: Uint32Array;
 }
+
+const hint = 'Build the index again with `search-e1 index build`.';
 
 export class PassageStore {
   readonly #table: PassageTable;
@@ -35,6 +38,8 @@ export class PassageStore {
   /** The passage at a position in [0, N). Blocks for the read: microseconds from the page cache. @throws UserError when the line is damaged */
   read(position: number): Passage {
     const { file, ends, sums } = this.#table;
+    if (!(position < ends.length))
+      throw new UserError(`${file}: no passage ${position}, there are ${ends.length}`, { hint });
     const start = position === 0 ? 0 : ends[position - 1]!;
     const length = ends[position]! - start;
     if (length > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(2 * length);
@@ -51,10 +56,9 @@ export class PassageStore {
     const line = this.#buffer.subarray(0, filled);
     if (filled < length || crc32(line) !== sums[position])
       throw new UserError(`${file}: damaged at passage ${position}, line ${position + 1}`, {
-        hint: 'Build the index again with `search-e1 index build`.',
+        hint,
       });
-    const [id, title, text] = JSON.parse(line.toString()) as [string, string, string];
-    return { id, title, text };
+    return parsePassageLine(line.toString(), `${file}:${position + 1}`);
   }
 
   close(): void {

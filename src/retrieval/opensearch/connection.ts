@@ -8,16 +8,15 @@ import { Agent as SecureAgent } from 'node:https';
 import type { Client } from '@opensearch-project/opensearch';
 import type { z } from 'zod';
 import { hasCode, messageOf, UserError } from '../../base/errors.ts';
-import { pause } from '../../base/pause.ts';
+import { Passing, type Patience, patiently } from '../../base/retry.ts';
 
 /** The longest wait for one answer, in seconds. */
 const SECONDS = 60;
-/** How often is repeated what was rejected because the servers were busy, and what got no answer at all. */
-const RETRIES = 5;
-const UNANSWERED_RETRIES = 2;
+/** With servers that are busy. */
+export const busyPatience: Patience = { attempts: 6, firstWait: 0.3, longestWait: 10 };
+/** What got no answer at all is asked less often. */
+const UNANSWERED_ATTEMPTS = 3;
 const BUSY = [429, 502, 503, 504];
-/** In seconds. */
-const FIRST_PAUSE = 0.2;
 
 /** A request under way. */
 type Request = PromiseLike<{ readonly body: unknown }>;
@@ -65,25 +64,22 @@ export class Connection {
    * @throws UserError naming the address: no answer, a refusal, an answer of another shape
    */
   async ask<T>(schema: z.ZodType<T>, send: (client: Client) => Request, signal?: AbortSignal): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      signal?.throwIfAborted();
-      try {
-        const body = await abortable(send(this.#client), signal);
-        const parsed = schema.safeParse(body);
-        if (parsed.success) return parsed.data;
-        const issue = parsed.error.issues[0]!;
-        throw new UserError(`${this.url}: an answer of another shape (${issue.path.join('.')}: ${issue.message})`, {
-          hint: 'Is this OpenSearch 2 or 3?',
-        });
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (error instanceof UserError) throw error;
+    const attempt = async (failures: number) => {
+      const body = await abortable(send(this.#client), signal).catch((error: unknown) => {
         const status = statusOf(error);
-        const retries = status === undefined ? UNANSWERED_RETRIES : BUSY.includes(status) ? RETRIES : 0;
-        if (attempt >= retries) throw this.#failure(error);
-      }
-      await pauseBefore(attempt, signal);
-    }
+        const isPassing = status === undefined ? failures + 1 < UNANSWERED_ATTEMPTS : BUSY.includes(status);
+        throw isPassing ? new Passing(messageOf(error), { cause: error }) : this.#failure(error);
+      });
+      const parsed = schema.safeParse(body);
+      if (parsed.success) return parsed.data;
+      const issue = parsed.error.issues[0]!;
+      throw new UserError(`${this.url}: an answer of another shape (${issue.path.join('.')}: ${issue.message})`, {
+        hint: 'Is this OpenSearch 2 or 3?',
+      });
+    };
+    return patiently(busyPatience, attempt, signal).catch((error: unknown) => {
+      throw error instanceof Passing ? this.#failure(error.cause) : error;
+    });
   }
 
   /** Ends what is under way: the client alone would wait for it. */
@@ -109,14 +105,6 @@ export class Connection {
     );
   }
 }
-
-/** Waits before another attempt: 0.2 s, doubled each time. */
-export function pauseBefore(attempt: number, signal?: AbortSignal): Promise<void> {
-  return pause(FIRST_PAUSE * 2 ** attempt, signal);
-}
-
-/** How often work that was rejected is tried again. */
-export { RETRIES };
 
 /**
  * The body of an answer, or the signal's reason at once. The request itself is left to end on its own: aborting it, the

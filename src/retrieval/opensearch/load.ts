@@ -10,9 +10,10 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/files.ts';
+import { Passing, patiently } from '../../base/retry.ts';
 import { passageLine } from '../corpus.ts';
 import type { Passage } from '../retriever.ts';
-import { type Connection, pauseBefore, RETRIES } from './connection.ts';
+import { busyPatience, type Connection } from './connection.ts';
 import {
   MANIFEST_FILE,
   type OpenSearchTarget,
@@ -154,7 +155,8 @@ async function sendBatch(
   signal?: AbortSignal,
 ): Promise<void> {
   let waiting = batch;
-  for (let attempt = 0; ; attempt++) {
+  let busy = '';
+  const send = async () => {
     const body = waiting.flatMap(({ position, passage: { id, title, text } }) => [
       { index: { _index: index, _id: String(position) } },
       { position, id, title, text, contents: `${title}\n${text}` },
@@ -166,17 +168,18 @@ async function sendBatch(
     for (const [i, { index: item }] of items.entries()) {
       if (item.error === undefined) continue;
       const { position, passage } = waiting[i]!;
-      if (item.status !== 429 || attempt === RETRIES)
-        throw new UserError(
-          `${connection.url}: refuses passage ${position} (${JSON.stringify(passage.id)}): ${item.error.reason}`,
-          item.status === 429 ? { hint: 'The server is overloaded; continue later with the same command.' } : {},
-        );
+      const refusal = `${connection.url}: refuses passage ${position} (${JSON.stringify(passage.id)}): ${item.error.reason}`;
+      if (item.status !== 429) throw new UserError(refusal);
       rejected.push(waiting[i]!);
+      busy = refusal;
     }
-    if (rejected.length === 0) return;
     waiting = rejected;
-    await pauseBefore(attempt, signal);
-  }
+    if (rejected.length > 0) throw new Passing(busy);
+  };
+  await patiently(busyPatience, send, signal).catch((error: unknown) => {
+    if (!(error instanceof Passing)) throw error;
+    throw new UserError(error.message, { hint: 'The server is overloaded: wait for it.', continues: true });
+  });
 }
 
 /** Makes everything searchable, counts it, and writes into the index what it holds. */

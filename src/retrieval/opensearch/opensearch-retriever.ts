@@ -2,11 +2,14 @@
  * A corpus in OpenSearch as a retriever: `_msearch` with dfs_query_then_fetch, so that document frequencies are those of the
  * whole corpus and not of a shard. Ties by position, as everywhere.
  */
+import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../base/errors.ts';
+import { Passing, patiently } from '../../base/retry.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
-import { Connection, pauseBefore, RETRIES } from './connection.ts';
-import { type OpenSearchManifest, readOpenSearchManifest } from './manifest.ts';
+import { requireTrusted, type Trust } from '../trust.ts';
+import { busyPatience, Connection } from './connection.ts';
+import { MANIFEST_FILE, type OpenSearchManifest, readOpenSearchManifest } from './manifest.ts';
 
 /** Queries of one request. */
 const QUERIES_AT_ONCE = 128;
@@ -58,9 +61,10 @@ export class OpenSearchRetriever implements Retriever {
     this.#index = index;
   }
 
-  /** @throws UserError when the server does not answer, or its index is not the one that the folder's manifest describes */
-  static async open(folder: string): Promise<OpenSearchRetriever> {
+  /** @throws UserError when the server is not a trusted one or does not answer, or its index is not the one that the folder's manifest describes */
+  static async open(folder: string, trust: Trust = {}): Promise<OpenSearchRetriever> {
     const manifest = await readOpenSearchManifest(folder);
+    requireTrusted(manifest.url, path.join(folder, MANIFEST_FILE), trust);
     const connection = await Connection.open(manifest.url);
     try {
       await checkIndex(connection, manifest);
@@ -87,7 +91,8 @@ export class OpenSearchRetriever implements Retriever {
   async #searchBatch(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Hit[][]> {
     const results: Hit[][] = Array.from({ length: queries.length });
     let waiting = queries.map((query, i) => ({ query, i }));
-    for (let attempt = 0; ; attempt++) {
+    let busy = '';
+    const ask = async () => {
       const body = waiting.flatMap(({ query }) => [{ index: this.#index }, searchBody(query, k)]);
       const { responses } = await this.#connection.ask(
         msearchSchema,
@@ -100,16 +105,20 @@ export class OpenSearchRetriever implements Retriever {
       for (const [n, response] of responses.entries()) {
         const asked = waiting[n]!;
         if (!('error' in response)) results[asked.i] = this.#hitsOf(response);
-        else if (response.status === 429 && attempt < RETRIES) rejected.push(asked);
-        else
-          throw this.#failure(
-            `${JSON.stringify(asked.query.slice(0, 60))}: ${response.error.reason ?? response.error.type}`,
-          );
+        else {
+          const reason = `${JSON.stringify(asked.query.slice(0, 60))}: ${response.error.reason ?? response.error.type}`;
+          if (response.status !== 429) throw this.#failure(reason);
+          rejected.push(asked);
+          busy = reason;
+        }
       }
-      if (rejected.length === 0) return results;
       waiting = rejected;
-      await pauseBefore(attempt, signal);
-    }
+      if (rejected.length > 0) throw new Passing(busy);
+    };
+    await patiently(busyPatience, ask, signal).catch((error: unknown) => {
+      throw error instanceof Passing ? this.#failure(error.message) : error;
+    });
+    return results;
   }
 
   /** A list from some of the shards only would be a wrong one. */

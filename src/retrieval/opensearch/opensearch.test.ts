@@ -51,7 +51,7 @@ describe('from corpus to hits', () => {
     expect(await load({ onProgress: (loaded) => seen.push(loaded) })).toBe(2500);
     expect(seen).toEqual([1000, 2000, 2500]);
     expect(await readdir(folder)).toEqual(['manifest.json']);
-    const retriever = await OpenSearchRetriever.open(folder);
+    const retriever = await OpenSearchRetriever.open(folder, { trust: [server.url] });
     expect(retriever.info).toEqual({
       kind: 'opensearch',
       passages: 2500,
@@ -76,7 +76,7 @@ describe('from corpus to hits', () => {
   test('more queries than one request takes', async () => {
     const passages = PASSAGES.slice(0, 3);
     await load({ corpus: stream(passages) });
-    const retriever = await OpenSearchRetriever.open(folder);
+    const retriever = await OpenSearchRetriever.open(folder, { trust: [server.url] });
     const hits = await retriever.search(
       Array.from({ length: 300 }, (_, i) => words[i % 3]!),
       1,
@@ -152,7 +152,7 @@ describe('searching', () => {
   let retriever: OpenSearchRetriever;
   beforeEach(async () => {
     await load({ corpus: stream(PASSAGES.slice(0, 20)) });
-    retriever = await OpenSearchRetriever.open(folder);
+    retriever = await OpenSearchRetriever.open(folder, { trust: [server.url] });
   });
   afterEach(() => retriever.close());
 
@@ -191,13 +191,13 @@ describe('searching', () => {
 
   test('an index that is no longer the one that was loaded is refused', async () => {
     server.indices.get('wiki')!.documents.delete('7');
-    await expect(OpenSearchRetriever.open(folder)).rejects.toThrow(
+    await expect(OpenSearchRetriever.open(folder, { trust: [server.url] })).rejects.toThrow(
       'does not hold the corpus that was loaded (19 passages of 20)',
     );
     server.indices.delete('wiki');
-    await expect(OpenSearchRetriever.open(folder)).rejects.toThrow('refused with status 404');
+    await expect(OpenSearchRetriever.open(folder, { trust: [server.url] })).rejects.toThrow('refused with status 404');
     server.close();
-    await expect(OpenSearchRetriever.open(folder)).rejects.toThrow(`${server.url}: no answer`);
+    await expect(OpenSearchRetriever.open(folder, { trust: [server.url] })).rejects.toThrow(`${server.url}: no answer`);
   });
 });
 
@@ -212,7 +212,7 @@ test.skipIf(!live)(
     const target = { url: live!, index: name, k1: 0.9, b: 0.4 };
     try {
       await loadIntoOpenSearch({ folder, target, connection, corpus: stream(passages) });
-      const retriever = await OpenSearchRetriever.open(folder);
+      const retriever = await OpenSearchRetriever.open(folder, { trust: [live!] });
       const memory = new Bm25Index(passages);
       for (const query of ['oslo fjord', 'the running seine', 'paris paris oslo', 'zebra']) {
         const [hits] = await retriever.search([query], 10);

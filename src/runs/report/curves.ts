@@ -1,12 +1,14 @@
 /** The training curves: one chart a figure, over the steps of all training stages one after another. */
 import type { MetricRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
+import { heldOutName } from '../../evolve/shards.ts';
+import { type Stage, stageNamed } from '../../evolve/stages.ts';
 import { estimateText, modeLabel, stageLabel } from '../table.ts';
 import { lineChart, type Point, type Series } from './chart.ts';
 import { type Html, html } from './html.ts';
 
 /** Figures worth a chart. GRPO and distillation have losses and KLs of different kinds, which do not share an axis. */
-const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; heldOut?: string }[] = [
+const figures: readonly { metric: string; title: string; kind?: Stage['kind']; heldOut?: string }[] = [
   { metric: 'exactMatch', title: 'Exact match of training rollouts', heldOut: 'exactMatch' },
   { metric: 'reward', title: 'Reward of training rollouts' },
   { metric: 'searches', title: 'Searches a rollout' },
@@ -16,31 +18,33 @@ const figures: readonly { metric: string; title: string; kind?: 'grpo' | 'e1'; h
   { metric: 'entropy', title: 'Entropy of the policy (nats)' },
   { metric: 'kl', title: 'GRPO: KL to the start of the round (nats)', kind: 'grpo' },
   { metric: 'loss', title: 'GRPO: loss', kind: 'grpo' },
-  { metric: 'kl', title: 'Distillation: divergence from the teacher (nats)', kind: 'e1' },
-  { metric: 'loss', title: 'Distillation: loss (the same, clipped)', kind: 'e1' },
+  { metric: 'kl', title: 'Distillation: divergence from the teacher (nats)', kind: 'distill' },
+  { metric: 'loss', title: 'Distillation: loss (the same, clipped)', kind: 'distill' },
+  { metric: 'loss', title: 'Fine-tuning: loss (nats a token)', kind: 'sft' },
   { metric: 'gradientNorm', title: 'Gradient norm before clipping' },
 ];
 
-const TRAINING = /^(grpo|e1)-\d+$/;
-const HELD_OUT = /^(grpo-\d+)-held-out$/;
+/** Stages whose steps are training steps. */
+const training: readonly (Stage['kind'] | undefined)[] = ['grpo', 'distill', 'sft'];
 
 export function trainingCurves(records: readonly MetricRecord[]): Html {
   const metrics = records.map(withExactMatch);
   const charts = figures.map(({ metric, title, kind, heldOut }) => {
-    const wanted = metrics.filter(
-      ({ stage }) => TRAINING.test(stage) && (kind === undefined || stage.startsWith(kind)),
-    );
+    const wanted = metrics.filter(({ stage }) => {
+      const found = stageNamed(stage)?.kind;
+      return kind === undefined ? training.includes(found) : found === kind;
+    });
     const starts = startsOf(wanted);
     const at = ({ stage, step }: MetricRecord) => (starts.get(stage) ?? 0) + step;
-    const training = pointsOf(wanted, metric, at);
+    const points = pointsOf(wanted, metric, at);
     const held = heldOut === undefined ? [] : heldOutPoints(metrics, heldOut, starts);
-    const series: Series[] = [{ name: 'training', points: training }];
+    const series: Series[] = [{ name: 'training', points }];
     if (held.length > 0) series.push({ name: 'held-out questions', points: held });
     const borders = [...starts].map(([stage, start]) => ({
       x: start + (start === 0 ? 0 : 0.5),
       label: stageLabel(stage),
     }));
-    return training.length === 0 ? undefined : lineChart({ title, series, borders, xTitle: 'step' });
+    return points.length === 0 ? undefined : lineChart({ title, series, borders, xTitle: 'step' });
   });
   return html`<div class="charts">${charts}</div>`;
 }
@@ -80,8 +84,9 @@ function pointsOf(records: readonly MetricRecord[], metric: string, at: (record:
 
 /** Step 0 of a round is its start: the weights before its first step. */
 function heldOutPoints(metrics: readonly MetricRecord[], metric: string, starts: ReadonlyMap<string, number>): Point[] {
-  const records = metrics.filter(({ stage }) => starts.has(HELD_OUT.exec(stage)?.[1] ?? ''));
-  return pointsOf(records, metric, ({ stage, step }) => starts.get(HELD_OUT.exec(stage)![1]!)! + step);
+  const heldOut = new Map([...starts].map(([stage, start]) => [heldOutName(stage), start]));
+  const records = metrics.filter(({ stage }) => heldOut.has(stage));
+  return pointsOf(records, metric, ({ stage, step }) => heldOut.get(stage)! + step);
 }
 
 /** Exact match and searches of the evaluated stages, a line for each mode. */

@@ -1,6 +1,8 @@
 /** Which trajectories and pairs a reader is shown: the same questions at every stage, chosen for what changed between them. */
 import type { PairRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
+import { evaluationShard, pairShard } from '../../evolve/shards.ts';
+import { planStages } from '../../evolve/stages.ts';
 import { type Trajectory, valid } from '../../rollout/trajectory.ts';
 import type { RunFiles } from '../run-files.ts';
 
@@ -37,7 +39,7 @@ export async function findExamples(files: RunFiles, results: Results): Promise<E
   const stages = [...new Set(results.measurements.map(({ stage }) => stage))];
   const byStage = new Map<string, Trajectory[]>();
   for (const stage of stages) {
-    const shard = await files.trajectories(`${stage}-${main.mode.decoding}-${main.mode.searches}`);
+    const shard = await files.trajectories(evaluationShard(stage, main.mode));
     if (shard !== undefined) byStage.set(stage, valid(shard));
   }
   return chooseExamples(byStage);
@@ -71,17 +73,13 @@ export function chooseExamples(byStage: ReadonlyMap<string, readonly Trajectory[
 
 /** Pairs of each distillation round: two with a wrong student and two with a right one, from the first step's shard. */
 export async function findPairs(files: RunFiles): Promise<PairExamples[]> {
-  const firstShards = new Map<string, string>();
-  for (const shard of await files.pairShards()) {
-    const stage = shard.replace(/-\d+$/, '');
-    if (!firstShards.has(stage)) firstShards.set(stage, shard);
-  }
   const examples: PairExamples[] = [];
-  for (const [stage, shard] of firstShards) {
-    const pairs = (await files.pairs(shard)) ?? [];
+  for (const { kind, name } of planStages((await files.config()).settings)) {
+    const pairs = kind === 'distill' ? await files.pairs(pairShard(name, 1)) : undefined;
+    if (pairs === undefined) continue;
     const wrong = pairs.filter(({ student }) => !student.correct).slice(0, 2);
     const right = pairs.filter(({ student }) => student.correct).slice(0, 2);
-    examples.push({ stage, pairs: [...wrong, ...right] });
+    examples.push({ stage: name, pairs: [...wrong, ...right] });
   }
   return examples;
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { rotaryFrequencies } from '../../../checkpoint/rope.ts';
 import { referenceFrequencies } from '../training/reference.testing.ts';
 import type { ModelConfig } from './parameters.ts';
-import { rotaryAngles, rotaryFrequencies } from './rotary.ts';
+import { rotaryAngles } from './rotary.ts';
 
 /** Llama 3.2 1B. */
 const config: ModelConfig = {

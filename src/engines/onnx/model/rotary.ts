@@ -1,4 +1,5 @@
 /** Rotary positions: the cosines and sines of position x θ_i. */
+import { rotaryFrequencies } from '../../../checkpoint/rope.ts';
 import type { ModelConfig } from './parameters.ts';
 
 export interface RotaryAngles {
@@ -21,23 +22,4 @@ export function rotaryAngles(config: ModelConfig, positions: number): RotaryAngl
     }
   }
   return { cosine, sine };
-}
-
-/**
- * θ_i in radians a position, i < headSize / 2: ropeTheta^(−2i / headSize), scaled as the configuration says.
- *
- * Llama 3 (transformers' `rope_type: "llama3"`) divides by `factor` what turns fewer than `lowFrequencyFactor` times in
- * the original context, leaves alone what turns more than `highFrequencyFactor` times, and blends linearly between the two.
- */
-export function rotaryFrequencies({ headSize, ropeTheta, ropeScaling }: ModelConfig): number[] {
-  const half = headSize / 2;
-  const scaled = (frequency: number): number => {
-    if (!ropeScaling) return frequency;
-    if (ropeScaling.type === 'linear') return frequency / ropeScaling.factor;
-    const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalContextLength } = ropeScaling;
-    const turns = (originalContextLength * frequency) / (2 * Math.PI);
-    const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-    return kept * frequency + (1 - kept) * (frequency / factor);
-  };
-  return Array.from({ length: half }, (_, i) => scaled(ropeTheta ** (-i / half)));
 }

@@ -66,7 +66,7 @@ export class CopyingBigram {
       const logits = this.parameters.slice(last * V, (last + 1) * V);
       const pull = this.parameters[V * V + last]!;
       for (const id of seen) logits[id]! += pull;
-      yield { t, logp: logSoftmax(logits), seen };
+      yield { t, logp: logSoftmax(logits), seen: new Set(seen) };
     }
   }
 

@@ -68,7 +68,7 @@ export class MockModel {
     let weights = 0;
     for (const datum of data) {
       const ids = datum.model_input.chunks.flatMap(({ tokens }) => tokens);
-      const rows = [...this.bigram.rows(ids)].map((row) => ({ ...row, seen: new Set(row.seen) }));
+      const rows = [...this.bigram.rows(ids)];
       const found = this.#pulls(datum, loss, config, rows, ids, backward);
       logprobs.push(found.logprobs);
       const own = found.pulls.reduce((sum, { weight }) => sum + weight, 0);

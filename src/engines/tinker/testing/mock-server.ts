@@ -186,6 +186,9 @@ export class MockServer {
         return this.#retrieve(String(body.request_id));
       case 'asample':
         return this.#promise(name, this.#sample(body));
+      case 'get_info':
+        if (!this.#models.has(String(body.model_id))) throw new Refusal(404, 'model_id not found');
+        return { model_data: { model_name: BASE_MODEL }, is_lora: true };
       case 'unload_model':
         if (!dialect.unload) throw new Refusal(404, 'Not Found');
         this.#models.delete(String(body.model_id));
@@ -231,8 +234,6 @@ export class MockServer {
     const isFirst = !this.#loaded.has(id);
     this.#loaded.add(id);
     switch (name) {
-      case 'get_info':
-        return { model_data: { model_name: BASE_MODEL }, is_lora: true };
       case 'forward':
       case 'forward_backward': {
         const input = (body.forward_input ?? body.forward_backward_input) as {

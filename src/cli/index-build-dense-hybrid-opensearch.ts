@@ -12,15 +12,20 @@ import { openFaissFlat } from '../retrieval/dense/faiss.ts';
 import { requireLance } from '../retrieval/dense/lance.ts';
 import { openEmbedder } from '../retrieval/dense/open-embedder.ts';
 import { type VectorType, vectorTypes } from '../retrieval/dense/vector-file.ts';
-import { writeLegs } from '../retrieval/hybrid-manifest.ts';
+import { isUrl, writeLegs } from '../retrieval/hybrid-manifest.ts';
 import { openHybrid, openRetriever } from '../retrieval/open-retriever.ts';
 import { Connection } from '../retrieval/opensearch/connection.ts';
 import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
+import { originOf, type Trust } from '../retrieval/trust.ts';
 import { acquireLock } from '../runs/lock.ts';
-import type { Kind } from './index-build.ts';
+import { trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { shellCommand } from './widgets/terminal.ts';
+
+export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
+export type Kind = (typeof kinds)[number];
 
 /** Options of these kinds; `index-build.ts` sees to it that those are there which a kind needs. */
 export interface OtherOptions {
@@ -41,6 +46,7 @@ export interface OtherOptions {
   readonly legs: readonly string[];
   readonly url: string;
   readonly name: string;
+  readonly trustServer: readonly string[];
 }
 
 export function otherOptions(): Option[] {
@@ -54,6 +60,7 @@ export function otherOptions(): Option[] {
       .choices(['flat', 'lancedb'])
       .default('flat'),
     new Option('--faiss <file>', 'dense: vectors made before, an IndexFlatIP file in the order of the corpus'),
+    trustOption(),
     new Option('--legs <retriever...>', 'hybrid: two index directories, corpus files or servers over one corpus'),
     new Option('--url <url>', 'opensearch: a node, e.g. http://127.0.0.1:9200'),
     new Option('--name <name>', 'opensearch: of the index to create there'),
@@ -64,26 +71,37 @@ export async function buildOther(options: OtherOptions, io: Io): Promise<void> {
   const area = new LiveArea(io.err, options.json !== true);
   const start = performance.now();
   const skipped = { count: 0 };
+  const blank = { count: 0 };
   try {
     await interruptible('Continue with the same command.', (signal) => {
-      const work = { options, area, signal, skipped };
-      if (options.kind === 'hybrid') return buildHybrid(options);
+      const work = { options, area, signal, skipped, blank };
+      if (options.kind === 'hybrid') return buildHybrid(options, { trust: options.trustServer });
       return locked(options.out, () => (options.kind === 'dense' ? buildDense(work) : loadOpenSearch(work)));
     });
   } finally {
     area.finish();
   }
-  const retriever = await openRetriever(options.out);
+  const trust = namedServers(options);
+  const retriever = await openRetriever(options.out, { trust });
   const { info } = retriever;
   await retriever.close();
   const seconds = (performance.now() - start) / 1000;
   io.out.write(
     options.json
-      ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, info }, null, 2)}\n`
+      ? `${JSON.stringify({ directory: path.resolve(options.out), seconds, skipped, blank: blank.count, info }, null, 2)}\n`
       : `${options.out}: ${info.kind}, ${info.passages.toLocaleString('en')} passages in ${clock(seconds)}${
           skipped.count === 0 ? '' : `, ${skipped.count} malformed lines passed over`
-        }\nSearch it with: search-e1 index search ${options.out} "your question"\n`,
+        }${
+          blank.count === 0 ? '' : `, ${blank.count} without title and text`
+        }\nSearch it with: ${shellCommand('search-e1', 'index', 'search', options.out, 'your question', ...trust.flatMap((server) => ['--trust-server', server]))}\n`,
   );
+}
+
+/** The servers that this index names from now on: those of these options. */
+function namedServers({ kind, embedder, legs, url, trustServer }: OtherOptions): string[] {
+  const named = { bm25: [], dense: [embedder], hybrid: legs, opensearch: [url] }[kind];
+  const origins = [...named, ...trustServer].map(originOf).filter((origin) => origin !== undefined);
+  return [...new Set(origins)];
 }
 
 /** One process at a time builds in a folder. Of a build that was refused nothing stays behind. */
@@ -103,13 +121,17 @@ interface Work {
   readonly area: LiveArea;
   readonly signal: AbortSignal;
   readonly skipped: { count: number };
+  readonly blank: { count: number };
 }
 
-function corpusOf({ options, skipped }: Work) {
+function corpusOf({ options, skipped, blank }: Work) {
+  const onBlank = () => {
+    blank.count += 1;
+  };
   const onBad = () => {
     skipped.count += 1;
   };
-  return readCorpus(options.corpus, options.skipBad ? { onBad } : {});
+  return readCorpus(options.corpus, { onBlank, ...(options.skipBad ? { onBad } : {}) });
 }
 
 async function buildDense(work: Work): Promise<void> {
@@ -141,16 +163,16 @@ async function buildDense(work: Work): Promise<void> {
   }
 }
 
-async function buildHybrid({ out, legs }: OtherOptions): Promise<void> {
+async function buildHybrid({ out, legs }: OtherOptions, trust: Trust): Promise<void> {
   const [first, second, ...more] = legs;
   if (first === undefined || second === undefined || more.length > 0)
     throw new UserError(`--legs: expected two retrievers, found ${legs.length}`);
   if (existsSync(path.join(out, 'manifest.json')))
     throw new UserError(`${out}: holds a finished index`, { hint: 'Choose another directory with --out.' });
-  const absolute = [first, second].map((leg) => (/^https?:/.test(leg) ? leg : path.resolve(leg)));
+  const absolute = [first, second].map((leg) => (isUrl(leg) ? leg : path.resolve(leg)));
   const both = [absolute[0]!, absolute[1]!] as const;
   // Opened once, so that two that do not go together are refused here.
-  await (await openHybrid(both)).close();
+  await (await openHybrid(both, trust)).close();
   await writeLegs(path.resolve(out), both);
 }
 

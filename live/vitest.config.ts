@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests against real servers, in Python environments under .peer (live/install.ts). */
+export default defineConfig({
+  test: {
+    include: ['live/**/*.test.ts'],
+    root: new URL('..', import.meta.url).pathname,
+    pool: 'forks',
+    maxWorkers: 1,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+  },
+});

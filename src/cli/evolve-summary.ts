@@ -1,0 +1,142 @@
+/**
+ * The end of a run, on one screen: what came out and whether it is more than chance, a small table, what happened on the way, and
+ * the commands that come next. The whole table is `renderTable`'s.
+ */
+import path from 'node:path';
+import type { Estimate } from '../benchmarks/statistics.ts';
+import type { Results, StageMeasurement, StageOutcome, Timing } from '../evolve/results.ts';
+import {
+  blockAsText,
+  estimateText,
+  indented,
+  modeLabel,
+  NOTHING,
+  stageLabel,
+  stageNotes,
+  type TableBlock,
+} from '../runs/table.ts';
+import { clock } from './widgets/live-area.ts';
+import { shellCommand } from './widgets/terminal.ts';
+
+/** Rows of the small table: the base and the last stages. */
+const ROWS = 6;
+/** Notes on stages that did not go as planned; the report has all. */
+const NOTES = 2;
+
+/** @param learned false: no rollout of the whole run was right (`neverRight`) */
+export function summaryText(results: Results, timing: Timing, folder: string, width: number, learned: boolean): string {
+  const main = mainMeasurements(results);
+  const base = main[0];
+  const last = main.at(-1);
+  const report = path.join(folder, 'report.html');
+  const parts = [
+    base === undefined || last === undefined
+      ? 'Nothing was measured.'
+      : learned
+        ? headline(base, last)
+        : 'Nothing was learned: not one rollout of this run was right.',
+    ...(base === undefined ? [] : [blockAsText(smallTable(main), width).trimEnd()]),
+    [...eventsOf(results), timeText(timing)].map((line) => indented('', line, width)).join('\n'),
+    [
+      'Next:',
+      ...nextCommands(folder).map((command) => `  ${command}`),
+      `Every suite, stage and way of asking: ${report}, or --details`,
+    ].join('\n'),
+  ];
+  return `${parts.map((part, i) => (i === 0 ? indented('', part, width) : part)).join('\n\n')}\n`;
+}
+
+/** Each stage in the mode that stands first: the main budget, the first way of decoding. Stages without suites say nothing. */
+function mainMeasurements({ measurements }: Results): StageMeasurement[] {
+  const mode = measurements[0]?.mode;
+  return measurements.filter(
+    (one) => one.suites.length > 0 && one.mode.decoding === mode?.decoding && one.mode.searches === mode.searches,
+  );
+}
+
+/** A difference of two standard errors, the samples taken as independent, is called one; the report has what is behind it. */
+function headline(base: StageMeasurement, last: StageMeasurement): string {
+  const [before, after] = [base.mean, last.mean];
+  const searches = `Searches a question: ${estimateMean(before.searches, 2)} before, ${estimateMean(after.searches, 2)} after.`;
+  if (base === last) return `Exact match ${estimateText(before.exactMatch, 3)} (${stageLabel(base.stage)}).`;
+  const [from, to] = [before, after].map(({ exactMatch }) => estimateText(exactMatch, 3));
+  const words = isBeyondChance(before.exactMatch, after.exactMatch)
+    ? `Exact match ${after.exactMatch!.mean > before.exactMatch!.mean ? 'rose' : 'fell'} from ${from} (base) to ${to} (${stageLabel(last.stage)}).`
+    : `Exact match ${from} (base) and ${to} (${stageLabel(last.stage)}): no difference that these questions can tell.`;
+  return `${words} ${searches}`;
+}
+
+function isBeyondChance(a: Estimate | null, b: Estimate | null): boolean {
+  if (a?.standardError == null || b?.standardError == null) return false;
+  return Math.abs(a.mean - b.mean) > 2 * Math.hypot(a.standardError, b.standardError);
+}
+
+/** The mean alone; a dash where nothing was measured. */
+function estimateMean(estimate: Estimate | null, decimals: number): string {
+  return estimate?.mean.toFixed(decimals) ?? NOTHING;
+}
+
+function smallTable(main: readonly StageMeasurement[]): TableBlock {
+  const shown = main.length <= ROWS ? main : [main[0]!, ...main.slice(-(ROWS - 1))];
+  const { mode, suites } = main[0]!;
+  const questions = suites.reduce((sum, suite) => sum + suite.questions, 0);
+  const trained = new Set(main.map(({ stage }) => stage.split('-')[0]!));
+  return {
+    title: `${questions} questions${suites.length > 1 ? ` in ${suites.length} suites` : ''}, ${modeLabel(mode)}`,
+    header: ['exact match', 'searches', 'tokens', 'well formed'],
+    rows: shown.map(({ stage, mean }) => ({
+      label: stageLabel(stage),
+      cells: [
+        estimateText(mean.exactMatch, 3),
+        estimateText(mean.searches, 2),
+        estimateMean(mean.policyTokens, 1),
+        estimateMean(mean.wellFormed, 3),
+      ],
+      rule: false,
+    })),
+    notes: [
+      [
+        ...(trained.has('grpo') ? ['GRPO n: after round n of reinforcement learning.'] : []),
+        ...(trained.has('e1') ? ['E1 n: of self-distillation.'] : []),
+        'Well formed: every turn thinks, then searches or answers.',
+      ].join(' '),
+    ],
+  };
+}
+
+/** What did not go as planned: stages that were stopped or left out. */
+function eventsOf(results: Results): string[] {
+  const isPlain = ({ stoppedBy }: StageOutcome) => stoppedBy === 'steps';
+  const notes = stageNotes({ ...results, outcomes: results.outcomes.filter((outcome) => !isPlain(outcome)) });
+  return notes.length <= NOTES
+    ? notes
+    : [...notes.slice(0, NOTES - 1), `${notes.length - NOTES + 1} more such notes: see the report.`];
+}
+
+function nextCommands(folder: string): string[] {
+  const name = path.basename(path.resolve(folder));
+  return [
+    shellCommand('search-e1', 'ask', '--policy', folder),
+    shellCommand('search-e1', 'evaluate', '--policy', folder, '--out', path.join('evaluations', name)),
+    shellCommand('search-e1', 'export', folder, '--out', path.join('policies', name)),
+  ];
+}
+
+function timeText({ totalSeconds, samplingSeconds, trainingSeconds, trajectories }: Timing): string {
+  const parts = `sampling ${clock(samplingSeconds)}, training ${clock(trainingSeconds)}`;
+  return `Time ${clock(totalSeconds)} (${parts}), ${trajectories.toLocaleString('en')} trajectories.`;
+}
+
+/** Why a run in which nothing was right could learn nothing, and what to try. */
+export function nothingLearned(results: Results): { message: string; hint: string } {
+  const base = mainMeasurements(results)[0];
+  const formed = base?.mean.wellFormed?.mean ?? 0;
+  const form = `the base policy kept the form (think, then search or answer, in tags) in ${Math.round(100 * formed)} % of its rollouts`;
+  return {
+    message: `no rollout was right, so that no step had anything to reinforce and no pair could be made; ${form}`,
+    hint:
+      formed < 0.5
+        ? 'Start from an instruction-tuned model, from `search-e1 warmup` on your own questions, or try another --template; `search-e1 ask` shows what the policy writes.'
+        : 'The form is there, the answers are wrong: are gold answers short, and do the passages hold them? `search-e1 ask` shows what the policy finds.',
+  };
+}

@@ -1,0 +1,28 @@
+/** What takes its time before anything can be shown is announced, so that nobody looks at an empty screen. */
+import { statSync } from 'node:fs';
+import { byteSize } from '../base/bytes.ts';
+import type { Io } from './widgets/io.ts';
+import { message } from './widgets/terminal.ts';
+
+/** Files from this size on take seconds to be read and indexed. */
+const LARGE = 5e6;
+
+/** Says on standard error what is being opened: servers, which may keep one waiting, and large files. */
+export function announceOpening(io: Io, ...sources: readonly (string | null | undefined)[]): void {
+  for (const source of sources) {
+    if (!source) continue;
+    const bytes = statSync(source, { throwIfNoEntry: false })?.size ?? 0;
+    if (/^https?:/.test(source))
+      io.err.write(
+        message(
+          `asking ${withoutPassword(source)} … (a server that does not answer is asked again, for half a minute or so)`,
+          io.err,
+        ),
+      );
+    else if (bytes >= LARGE) io.err.write(message(`reading ${source}, ${byteSize(bytes)} …`, io.err));
+  }
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, '//…@');
+}
