@@ -22,7 +22,7 @@ describe('in a session', () => {
 
   it('help is shown, also for a command that there is not', () => {
     expect(typed('/help')).toEqual({ done: true, out: sessionHelp });
-    expect(typed('/hlep')).toEqual({ done: true, out: `There is no /hlep.\n${sessionHelp}` });
+    expect(typed('/hlep')).toEqual({ done: true, out: `There is no /hlep. A line is a question.\n${sessionHelp}` });
   });
 
   it('passages can be read whole, without steering the terminal', () => {
@@ -35,7 +35,7 @@ describe('in a session', () => {
       );
     expect(
       runCommand('/read 1', undefined, {
-        out: { write: (text) => expect(text).toBe('Nothing has been searched yet.\n') },
+        out: { write: (text) => expect(text).toBe('Nothing was asked yet.\n') },
         err: { write() {} },
       }),
     ).toBe(true);

@@ -1,10 +1,13 @@
 /** What can be typed in a session beside questions. */
+import { printable } from '../base/text.ts';
 import type { Asked } from '../evaluation/agent.ts';
+import type { Hit } from '../retrieval/retriever.ts';
 import type { Io } from './widgets/io.ts';
 import { Paragraphs } from './widgets/paragraph.ts';
 
 export const sessionHelp = `Type a question; the answer is worked out step by step.
-  /read 2      the second passage of the last search, whole; /read 1.2 that of the first search
+  /passages    what the last answer's searches found, whole
+  /read 2      the second passage of its last search; /read 1.2 that of its first search
   /help        this
   /exit        ends the session, as Ctrl-D does; Ctrl-C stops an answer
 `;
@@ -21,16 +24,28 @@ export function runCommand(line: string, last: Asked | undefined, io: Io): 'exit
   const [word = '', ...rest] = line.toLowerCase().split(/\s+/);
   if (ways.includes(line.toLowerCase())) return 'exit';
   if (word === 'help' && rest.length === 0) io.out.write(sessionHelp);
-  else if (word === '/read') io.out.write(passageText(rest.join(''), last, io));
-  else if (word.startsWith('/')) io.out.write(word === '/help' ? sessionHelp : `There is no ${word}.\n${sessionHelp}`);
+  else if (word === '/read' || word === '/passages') io.out.write(passageText(rest.join(''), word, last, io));
+  else if (word.startsWith('/'))
+    io.out.write(
+      word === '/help' ? sessionHelp : `There is no ${printable(word)}. A line is a question.\n${sessionHelp}`,
+    );
   else return false;
   return true;
 }
 
-/** The passage that "2" or "1.2" names; what is wrong with it otherwise. */
-function passageText(which: string, last: Asked | undefined, io: Io): string {
-  const found = last?.found ?? [];
-  if (found.length === 0) return 'Nothing has been searched yet.\n';
+/** All passages, or the one that "2" or "1.2" names; what is wrong with it otherwise. */
+function passageText(which: string, word: '/read' | '/passages', last: Asked | undefined, io: Io): string {
+  if (last === undefined) return 'Nothing was asked yet.\n';
+  const { found, searches } = last;
+  if (found.length === 0) return 'Nothing was searched for the last answer.\n';
+  if (word === '/passages') {
+    const pieces: string[] = [];
+    for (const [i, hits] of found.entries()) {
+      pieces.push(`${printable(searches[i]?.query ?? '')}\n`);
+      for (const hit of hits) pieces.push(wholeText(hit, io));
+    }
+    return pieces.join('');
+  }
   const [, search = String(found.length), number] = /^(?:(\d+)\.)?(\d+)$/.exec(which) ?? [];
   const hits = found[Number(search) - 1];
   const hit = hits?.[Number(number) - 1];
@@ -38,6 +53,10 @@ function passageText(which: string, last: Asked | undefined, io: Io): string {
     const counts = found.map((each, i) => `${i + 1}.1 to ${i + 1}.${each.length}`).join(', ');
     return `Which passage? There are ${counts}; a number alone is one of the last search.\n`;
   }
+  return wholeText(hit, io);
+}
+
+function wholeText(hit: Hit, io: Io): string {
   const pieces: string[] = [];
   const { isTTY, columns } = io.out;
   const paragraphs = new Paragraphs({ write: (piece: string) => pieces.push(piece), isTTY, columns });

@@ -71,7 +71,7 @@ export class AskView {
     }
     if (gold != null && exactMatch != null) {
       this.#paragraphs.begin(exactMatch === 1 ? 'right' : 'wrong', exactMatch === 1 ? 'green' : 'yellow');
-      this.#paragraphs.add(`gold: ${gold.join(' | ')}`);
+      this.#paragraphs.add(`gold answer: ${gold.join(' | ')}`);
     }
     for (const note of notes) {
       this.#paragraphs.begin('note', 'yellow');

@@ -68,18 +68,18 @@ describe('search-e1 ask', () => {
 
   it('judges an answer where gold answers are known: of the world, and of files', async () => {
     const world = await capture('ask', "what is person firo fuzir 's birthplace ?");
-    expect(world.out).toMatch(/answer {3}zavan zezul\nright {4}gold: zavan zezul\n/);
+    expect(world.out).toMatch(/answer {3}zavan zezul\nright {4}gold answer: zavan zezul\n/);
     const questions = path.join(folder, 'questions.jsonl');
     await writeFile(questions, '{"id":"1","question":"who wrote Faust?","answers":["Goethe","J. W. Goethe"]}\n');
     const right = await askServed(reader, '--questions', questions);
-    expect(right.out).toMatch(/answer {3}Goethe\nright {4}gold: Goethe \| J\. W\. Goethe\n/);
+    expect(right.out).toMatch(/answer {3}Goethe\nright {4}gold answer: Goethe \| J\. W\. Goethe\n/);
     const wrong = await askServed(() => '<answer> Schiller </answer>', '--questions', questions, '--json');
     expect(JSON.parse(wrong.out)).toMatchObject({
       answer: 'Schiller',
       gold: ['Goethe', 'J. W. Goethe'],
       exactMatch: 0,
     });
-    expect(wrong.err).toContain('wrong    gold: Goethe | J. W. Goethe\n');
+    expect(wrong.err).toContain('wrong    gold answer: Goethe | J. W. Goethe\n');
     const unknown = await askServed(reader, '--json');
     expect(JSON.parse(unknown.out)).toMatchObject({ gold: null, exactMatch: null });
     expect((await capture('ask', 'why?', '--questions', path.join(folder, 'none.jsonl'))).code).toBe(2);

@@ -32,9 +32,7 @@ Examples:
 `;
 
 export function askCommand(io: Io): Command {
-  const command = new Command('ask')
-    .description('Ask a search agent: see it think, search and answer. Without a question: a session.')
-    .argument('[question]', 'what to ask; quote it');
+  const command = new Command('ask').argument('[question]', 'what to ask; quote it');
   return addAgentOptions(command)
     .addOption(repeatable('--questions <file>', 'questions with gold answers: those that stand there are judged'))
     .option('--json', 'print one JSON document with the whole trajectory; the rest goes to stderr')

@@ -64,11 +64,11 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
     load: async (io) => (await import('./index-group.ts')).indexCommand(io),
   },
   serve: {
-    says: 'Serve a search agent over HTTP, in the shape of OpenAI: chat completions, with searches and citations.',
+    says: 'Serve a search agent over HTTP, as OpenAI-compatible chat completions.',
     load: async (io) => (await import('./serve.ts')).serveCommand(io),
   },
   mcp: {
-    says: 'Serve a search agent by the Model Context Protocol: the tools `ask` and `search`.',
+    says: 'Serve a search agent as tools of the Model Context Protocol: for editors and other agents.',
     load: async (io) => (await import('./mcp.ts')).mcpCommand(io),
   },
   'serve-retriever': {

@@ -27,7 +27,7 @@ Examples:
 `;
 
 export function mcpCommand(io: Io): Command {
-  const command = new Command('mcp').description('Serve a search agent as tools of the Model Context Protocol.');
+  const command = new Command('mcp');
   return addServingOptions(addAgentOptions(command), PORT)
     .option('--http', 'listen at /mcp (streamable HTTP) in place of standard input and output')
     .addHelpText('after', examples)

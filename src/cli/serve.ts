@@ -26,9 +26,7 @@ Examples:
 `;
 
 export function serveCommand(io: Io): Command {
-  const command = new Command('serve').description(
-    'Serve a search agent over HTTP, as OpenAI-compatible chat completions.',
-  );
+  const command = new Command('serve');
   return addServingOptions(addAgentOptions(command), defaultServingOptions.port)
     .option('--json', 'print the first line as JSON')
     .addHelpText('after', examples)

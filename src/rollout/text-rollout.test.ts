@@ -62,7 +62,7 @@ describe('a rollout on text', () => {
 
   it('continues the very text of a raw completion, in the chat template it is given', async () => {
     const model = turns(searching, answering);
-    const chatTemplate = { chat: (message: unknown) => `<user>${message}</user>` };
+    const chatTemplate = { ...tokenizer, chat: (message: unknown) => `<user>${message}</user>` };
     const trajectory = await rollOutText(asked, near({ model, mode: 'raw', chatTemplate }));
     expect(trajectory.prompt).toMatch(/^<user>Answer the question[\s\S]*Question: what is q \?\n<\/user>$/);
     const [said, shown] = trajectory.segments.map(({ text }) => text);
@@ -173,7 +173,7 @@ describe('a rollout on text', () => {
       'look </think> <search> who </search>',
       mode === 'chat' ? 'so </think> <answer> gold </answer>' : answering,
     );
-    const chatTemplate = { chat: (message: unknown) => `<user>${message}</user><think>\n` };
+    const chatTemplate = { ...tokenizer, chat: (message: unknown) => `<user>${message}</user><think>\n` };
     const trajectory = await rollOutText(asked, near({ model, mode, chatTemplate }));
     expect(trajectory).toMatchObject({ stop: 'answered', answer: 'gold', wellFormed: true });
     expect(trajectory.segments[0]!.text).toBe('look </think> <search> who </search>');

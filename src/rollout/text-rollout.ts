@@ -9,7 +9,7 @@
  */
 import type { Question } from '../base/question.ts';
 import { streamKey } from '../base/random.ts';
-import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import { type ChatTemplate, inTemplate } from '../engines/by-completions.ts';
 import { type ChatMessage, PromptTooLong, type TextModel, type TextReply } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import { observe } from '../protocol/observation.ts';
@@ -32,7 +32,7 @@ export interface TextSurroundings extends TurnEnvironment {
   /** chat: messages for the server's chat template. raw: the prompt is a text that is continued. */
   readonly mode: 'chat' | 'raw';
   /** For raw continuations of models that were trained on chats: puts the prompt into the model's own chat template. */
-  readonly chatTemplate?: Pick<Tokenizer, 'chat'> | undefined;
+  readonly chatTemplate?: ChatTemplate | undefined;
   /** 0 = greedy. */
   readonly temperature: number;
   /** The seed of turn n of a question's rollout follows from this seed, the question's id, the rollout and n. */
@@ -93,7 +93,7 @@ export async function rollOutText(
 ): Promise<TextTrajectory> {
   const { template, mode, chatTemplate, seed } = environment;
   const message = studentMessage(template, question.question);
-  const prompt = mode === 'raw' && template.chat ? (chatTemplate?.chat(message) ?? message) : message;
+  const prompt = mode === 'raw' && template.chat ? (inTemplate(message, chatTemplate) ?? message) : message;
   const seedOf = (turn: number) => streamKey(seed, 'text-rollout', question.id, rollout, turn)[0];
   // A chat's prompt is put into the server's own template, which is not at hand.
   const opening = mode === 'raw' ? openingOf(template, chatTemplate, prompt) : '';

@@ -6,6 +6,7 @@
 import OpenAI, { APIError } from 'openai';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { heard } from '../../base/heard.ts';
 import type { ServedAddress } from '../../base/served-address.ts';
 import { type Embedder, type EmbedderInfo, normalizeRows, type TextRole } from './embedder.ts';
 import { LARGEST_DIMENSION } from './vector-file.ts';
@@ -75,7 +76,7 @@ export async function openServedEmbedder(
       );
     } catch (error) {
       signal.throwIfAborted();
-      throw failure(error, url, model!);
+      throw failure(error, url, model!, apiKey);
     }
     return vectorsOf(answer, texts.length, dimension, url);
   }
@@ -145,14 +146,15 @@ function floatsOf(base64: string): Float32Array {
   return Float32Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => bytes.readFloatLE(4 * i));
 }
 
-function failure(error: unknown, url: string, model: string): Error {
+function failure(error: unknown, url: string, model: string, apiKey: string | undefined): Error {
+  const words = heard(messageOf(error), [apiKey]);
   if (error instanceof APIError && error.status !== undefined)
-    return new UserError(`${url}/embeddings: ${messageOf(error)}`, {
+    return new UserError(`${url}/embeddings: ${words}`, {
       hint:
         error.status === 401 || error.status === 403
           ? 'Put the key into the environment: OPENAI_API_KEY, or another variable with --api-key-env.'
           : `Is ${JSON.stringify(model)} served there?`,
       cause: error,
     });
-  return new UserError(`${url}: no answer (${messageOf(error)})`, { hint: 'Is the server running?', cause: error });
+  return new UserError(`${url}: no answer (${words})`, { hint: 'Is the server running?', cause: error });
 }

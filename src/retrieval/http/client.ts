@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { sha256 } from '../../base/files.ts';
+import { heard } from '../../base/heard.ts';
 import { Passing, type Patience, patiently, retryAfter } from '../../base/retry.ts';
 import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
@@ -136,11 +137,11 @@ export class HttpRetriever implements Retriever {
       });
       const text = decodeText(new Uint8Array(bytes), this.#url);
       if (response.status === 429 || response.status >= 500)
-        throw new Passing(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
+        throw new Passing(`${this.#url}: status ${response.status}: ${heard(text)}`, {
           afterSeconds: retryAfter(response.headers),
         });
       if (!response.ok)
-        throw new UserError(`${this.#url}: status ${response.status}: ${text.slice(0, 200)}`, {
+        throw new UserError(`${this.#url}: status ${response.status}: ${heard(text)}`, {
           hint: 'The server refuses this request; asking again would not help.',
         });
       const lists = parseResponse(parsed(text, this.#url), queries.length, k);
