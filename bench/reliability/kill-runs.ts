@@ -1,20 +1,24 @@
 /**
- * `node bench/reliability/kill-runs.ts [--runs 5] [--seed 1]`: runs of `evolve --preset smoke` that are killed by SIGKILL at random moments and
- * continued until they end. What each leaves is held against an undisturbed run, byte for byte.
+ * `node bench/reliability/kill-runs.ts [--runs 5] [--seed 1] [--small]`: runs of `evolve --preset smoke` (or smaller) that are killed by SIGKILL at
+ * random moments and continued until they end. What each leaves is held against an undisturbed run, byte for byte.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random, streamKey } from '../../src/base/random.ts';
-import { contentsOf, differences, searchE1 } from './run.ts';
+import { contentsOf, differences, newRun, searchE1 } from './run.ts';
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, seed: { type: 'string', default: '1' } },
+  options: {
+    runs: { type: 'string', default: '5' },
+    seed: { type: 'string', default: '1' },
+    small: { type: 'boolean', default: false },
+  },
 });
 const random = new Random(streamKey(values.seed, 'kill-runs'));
 const folder = await mkdtemp(path.join(tmpdir(), 'kill-runs-'));
-const evolve = ['evolve', '--preset', 'smoke'];
+const evolve = await newRun(folder, values.small);
 
 const begun = performance.now();
 const undisturbed = path.join(folder, 'undisturbed');
@@ -30,7 +34,7 @@ for (let run = 0; run < Number(values.runs); run++) {
   let isBegun = false;
   for (;;) {
     const args = isBegun ? ['evolve', '--resume', place] : [...evolve, '--out', place];
-    const ended = await searchE1(args, random.uniform() * milliseconds * 0.7);
+    const ended = await searchE1(args, { killAfter: random.uniform() * milliseconds * 0.7 });
     if (ended.code === 0) break;
     if (ended.code === null) kills += 1;
     // Killed before it had written its record: there is nothing to continue, and the folder can be used.
