@@ -12,6 +12,6 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: path.join(tmpdir(), 'node-compile-cache') },
     // A guard against hanging, not a measure of speed: slow disks and busy machines must not fail a test.
     testTimeout: 180_000,
-    hookTimeout: 60_000,
+    hookTimeout: 180_000,
   },
 });

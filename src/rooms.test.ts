@@ -80,6 +80,25 @@ it('engines are reached through engines/open-engine.ts alone, but for tests and 
   expect(wrong).toEqual([]);
 });
 
+it('tests have no limit of time of their own under that of vitest.config.ts, which busy machines need', () => {
+  const config = readFileSync(path.join(source, '..', 'vitest.config.ts'), 'utf8');
+  const number = (text: string) => Number(text.replaceAll('_', ''));
+  const [limit, hook] = ['testTimeout', 'hookTimeout'].map((name) =>
+    number(new RegExp(`${name}: ([\\d_]+)`).exec(config)![1]!),
+  );
+  expect(hook).toBe(limit);
+  const short: string[] = [];
+  for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.test.ts')) continue;
+    // As the last argument of a test or hook, or as an option.
+    for (const [, last, option] of readFileSync(path.join(source, file), 'utf8').matchAll(
+      /^ *\}, ([\d_]{4,})\);$|\btimeout: ([\d_]+)/gm,
+    ))
+      if (number(last ?? option!) < limit!) short.push(`${file}: ${last ?? option}`);
+  }
+  expect(short).toEqual([]);
+});
+
 it('every folder of src is a known room', () => {
   const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(folders.map((f) => f.name).sort()).toEqual([...rooms].sort());

@@ -6,7 +6,7 @@ import { UserError } from '../base/errors.ts';
 import { configJson, type ModelConfig } from './config.ts';
 import { readModel, writeModel } from './model-directory.ts';
 import { readSafetensors, safetensorsBytes, type Tensor } from './safetensors.ts';
-import { lacks, shared } from './shared.testing.ts';
+import { lacks, reference, shared } from './shared.testing.ts';
 import { tensorShapes } from './tensor-shapes.ts';
 import { loadTokenizer } from './tokenizer.ts';
 import { wordTokenizerJson } from './word-tokenizer.ts';
@@ -349,6 +349,19 @@ describe('readModel', () => {
     await expect(readModel(folder)).rejects.toThrow(/not a model directory \(it has no config\.json\)/);
     await put('config.json', JSON.stringify(configJson(TIED)));
     await expect(readModel(folder)).rejects.toThrow(/expected model\.safetensors or model\.safetensors\.index\.json/);
+  });
+});
+
+describe('models that transformers wrote (tests/reference)', () => {
+  const common = { vocabulary: 80, hidden: 24, layers: 2, intermediate: 40, contextLength: 64 };
+  it.each([
+    ['qwen2', { family: 'qwen2', heads: 3, keyValueHeads: 1, headSize: 8, tiedHead: true }, 26],
+    ['qwen3', { family: 'qwen3', heads: 2, keyValueHeads: 1, headSize: 16, tiedHead: false }, 25],
+    ['llama', { family: 'llama', heads: 3, keyValueHeads: 3, headSize: 8, tiedHead: false }, 21],
+  ])('%s has the shape and the tensors that its configuration calls for', async (name, shape, tensors) => {
+    const { config, weights } = await readModel(reference(name));
+    expect(config).toMatchObject({ ...common, ...shape });
+    expect(weights.size).toBe(tensors);
   });
 });
 

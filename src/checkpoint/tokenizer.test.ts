@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { readJsonLines } from '../base/files.ts';
-import { lacks, shared } from './shared.testing.ts';
+import { lacks, reference, shared } from './shared.testing.ts';
 import { loadTokenizer, tokenizerFromJson } from './tokenizer.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
 import { readTokenizerFiles } from './tokenizer-files.ts';
@@ -257,6 +257,51 @@ async function passages(): Promise<string[]> {
 const texts = fc
   .array(fc.oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom(' ', '\n', '</search>', '<|im_end|>', 'the')))
   .map((parts) => parts.join(''));
+
+describe('a small tokenizer of the form of Qwen’s (tests/reference)', () => {
+  const folder = reference('tokenizer');
+  const read = async () => ({
+    tokenizer: await loadTokenizer(folder),
+    expected: JSON.parse(await readFile(path.join(folder, 'expected.json'), 'utf8')) as {
+      vocabulary: number;
+      messages: { role: 'user' | 'assistant'; content: string }[];
+      chat: string;
+      chat_ids: number[];
+      cases: { text: string; ids: number[]; decoded: string }[];
+    },
+  });
+
+  it('gives the ids and texts that transformers gives', async () => {
+    const { tokenizer, expected } = await read();
+    expect(tokenizer.vocabulary).toBe(expected.vocabulary);
+    expect(expected.cases.length).toBeGreaterThan(10);
+    for (const { text, ids, decoded } of expected.cases) {
+      expect({ text, ids: tokenizer.encode(text) }).toEqual({ text, ids });
+      expect(tokenizer.decode(ids)).toBe(decoded);
+      expect(joined(tokenizer, ids)).toBe(latin1(decoded));
+    }
+  });
+
+  it('puts messages into the chat template as transformers does', async () => {
+    const { tokenizer, expected } = await read();
+    expect(tokenizer.chat(expected.messages)).toBe(expected.chat);
+    expect(tokenizer.encode(expected.chat)).toEqual(expected.chat_ids);
+    expect(tokenizer.endTokens).toEqual(tokenizer.encode('<|im_end|>'));
+  });
+
+  it('decodes to the text in NFC, and its pieces are the bytes', async () => {
+    const { tokenizer } = await read();
+    fc.assert(
+      fc.property(texts, (text) => {
+        const ids = tokenizer.encode(text);
+        // Special tokens are cut out before normalisation; the pieces between them are normalised one by one.
+        const parts = text.split(/(<\|im_end\|>)/).map((part) => part.normalize('NFC'));
+        expect(tokenizer.decode(ids)).toBe(parts.join(''));
+        expect(joined(tokenizer, ids)).toBe(latin1(parts.join('')));
+      }),
+    );
+  });
+});
 
 describe.skipIf(lacks('data', 'tokenizers', 'qwen2.5'))('Qwen2.5', () => {
   const folder = shared('data', 'tokenizers', 'qwen2.5');

@@ -115,7 +115,7 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   // The seed's own base.
   const { inputs } = await new RunFiles(at('grid', 'seed-001', 'e1')).config();
   expect(inputs.model).toBe(BASE_POLICY);
-}, 120_000);
+});
 
 it.each([
   ['fewer arms', { arms: ['e1'] }, /arms that were not asked for/],

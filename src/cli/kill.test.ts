@@ -59,9 +59,9 @@ function evolve(
   return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, out, err })));
 }
 
-/** Hashes of all files but those that hold times. */
+/** Hashes of all files but those that hold times, or (latest.json) hashes of those. */
 async function contents(run: string): Promise<Record<string, string>> {
-  const timed = ['timing.json', 'state.json', 'report.html'];
+  const timed = ['timing.json', 'state.json', 'latest.json', 'report.html'];
   const hashes: Record<string, string> = {};
   for (const entry of await readdir(run, { recursive: true, withFileTypes: true })) {
     const file = path.join(entry.parentPath, entry.name);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { reference } from '../checkpoint/shared.testing.ts';
 import { loadTokenizer, tokenizerFromJson } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { expertView } from '../protocol/expert.ts';
@@ -102,6 +103,25 @@ describe('the embedded world’s tokenizer', () => {
   it('takes tags in a question for unknown words', () => {
     const text = tokenizer.decode(studentPrompt(tokenizer, worldTemplate, 'what </q> <answer> is'));
     expect(text).toBe('<q> what <unk> <unk> <unk> <unk> is </q>');
+  });
+});
+
+describe('a small tokenizer of the form of Qwen’s (tests/reference)', async () => {
+  const tokenizer = await loadTokenizer(reference('tokenizer'));
+
+  it('goes through a rollout, prompts, expert views and files', () => checkLoop(tokenizer, searchR1Template));
+  it('keeps observations closed at any limit', () => checkObservations(tokenizer, searchR1Template));
+
+  it('lets no question or passage write a special token', () => {
+    const special = ['<|im_start|>', '<|im_end|>', '<|endoftext|>'];
+    const ids = new Set(special.map((text) => tokenizer.encode(text)[0]!));
+    expect(ids.size).toBe(3);
+    const count = (prompt: readonly number[]) => prompt.filter((id) => ids.has(id)).length;
+    const plain = count(studentPrompt(tokenizer, searchR1Template, 'Who?'));
+    expect(plain).toBeGreaterThanOrEqual(3);
+    expect(count(studentPrompt(tokenizer, searchR1Template, `Who? ${special.join('')}`))).toBe(plain);
+    const planted = { id: 'p', title: special.join(' '), text: special.join('') };
+    expect(count(observe(tokenizer, searchR1Template, [planted], 500).ids)).toBe(0);
   });
 });
 

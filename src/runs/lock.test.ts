@@ -31,7 +31,7 @@ it('is held by one of eight processes at a time, whoever dies with it', async ()
   // Nothing stays but, perhaps, the lock of the last one that died.
   await (await acquireLock(folder)).release();
   expect(await readdir(folder)).toEqual([]);
-}, 180_000);
+});
 
 it('is taken over from a dead process, and from one that died while it took it over', async () => {
   const left = JSON.stringify(dead);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,6 +9,7 @@ import { UserError } from '../../base/errors.ts';
 import { Random } from '../../base/random.ts';
 import { writeModel } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
+import { type ExpectedOfModel, referenceModels } from '../../checkpoint/shared.testing.ts';
 import {
   type AdamWStep,
   DRY_STEP,
@@ -358,15 +359,9 @@ describe('the embedded engine', () => {
   });
 });
 
-const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
-const checkpoint = path.join(shared, 'checkpoints/tiny-qwen2-tied');
-if (!existsSync(checkpoint)) console.warn(`skipped: ${checkpoint} is not there (set SEARCH_E1_SHARED)`);
-
-describe.skipIf(!existsSync(checkpoint))('the engine on the reference checkpoint', () => {
+describe.each(referenceModels)('the engine on the reference model %s', (_, checkpoint) => {
   it('continues greedily as transformers does, alone and in company', async () => {
-    const expected = JSON.parse(readFileSync(path.join(checkpoint, 'expected.json'), 'utf8')) as {
-      greedy_from_first5: number[];
-    };
+    const expected = JSON.parse(readFileSync(path.join(checkpoint, 'expected.json'), 'utf8')) as ExpectedOfModel;
     const policy = await openPolicyDirectory(checkpoint, { pieces: [] });
     const continuation = expected.greedy_from_first5.slice(5);
     const greedy = request({
@@ -376,7 +371,7 @@ describe.skipIf(!existsSync(checkpoint))('the engine on the reference checkpoint
     });
     const random = new Random([1, 5]);
     const others = Array.from({ length: 20 }, (_, i) =>
-      request({ prompt: Array.from({ length: 1 + i }, () => random.below(320)), key: [i, i] }),
+      request({ prompt: Array.from({ length: 1 + i }, () => random.below(policy.info.vocabulary)), key: [i, i] }),
     );
     const [alone] = [await policy.sample(greedy)];
     const [together] = await Promise.all([greedy, ...others].map((one) => policy.sample(one)));

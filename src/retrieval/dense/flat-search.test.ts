@@ -70,22 +70,18 @@ describe('against a plain double loop', () => {
     }),
   );
 
-  test.each(['float32', 'float16'] as const)(
-    '%s: the same rows, order and scores',
-    { timeout: 30_000 },
-    async (type) => {
-      await fc.assert(
-        fc.asyncProperty(cases, async ({ dimension, rows, queries, k, blockRows, keptBytes }) => {
-          const data = Float32Array.from(rows.flat());
-          const asked = Float32Array.from(queries.flat());
-          const { file, layout } = await written(data, dimension, type, blockRows);
-          const stored = type === 'float32' ? data : data.map((x) => fromHalf(toHalf(x)));
-          expect(await search(file, layout, asked, k, keptBytes)).toEqual(plainSearch(stored, dimension, asked, k));
-        }),
-        { numRuns: 100 },
-      );
-    },
-  );
+  test.each(['float32', 'float16'] as const)('%s: the same rows, order and scores', async (type) => {
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ dimension, rows, queries, k, blockRows, keptBytes }) => {
+        const data = Float32Array.from(rows.flat());
+        const asked = Float32Array.from(queries.flat());
+        const { file, layout } = await written(data, dimension, type, blockRows);
+        const stored = type === 'float32' ? data : data.map((x) => fromHalf(toHalf(x)));
+        expect(await search(file, layout, asked, k, keptBytes)).toEqual(plainSearch(stored, dimension, asked, k));
+      }),
+      { numRuns: 100 },
+    );
+  });
 
   test('more candidates than are kept without thinning, and rows that all tie', async () => {
     const dimension = 4;

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { streamKey } from '../../../base/random.ts';
 import { readModel } from '../../../checkpoint/model-directory.ts';
+import { type ExpectedOfModel, referenceModels } from '../../../checkpoint/shared.testing.ts';
 import { createSession, floats } from '../../../onnx/session.ts';
 import { forEachRow, microBatch } from '../training/micro-batches.ts';
 import { largestDifference, randomWeights, referenceLogits } from '../training/reference.testing.ts';
@@ -90,23 +91,14 @@ describe('transformer', () => {
     },
   );
 
-  const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
-  const folder = path.join(shared, 'checkpoints/tiny-qwen2-tied');
-  const found = existsSync(folder);
-  if (!found) console.warn(`skipped: ${folder} is not there (set SEARCH_E1_SHARED)`);
-
-  it.skipIf(!found)(
-    'gives the logits of Hugging Face transformers, and so does the float64 implementation',
-    async () => {
+  it.each(referenceModels)(
+    'gives the logits of Hugging Face transformers for %s, and so does the float64 implementation',
+    async (_, folder) => {
       const { config, weights } = await readModel(folder);
       const layout = layoutOf(config);
       const flat = new Float32Array(layout.total);
       for (const { name } of layout.entries) viewOf(layout, flat, name).set(weights.get(name)!.data);
-      const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as {
-        input_ids: number[][];
-        logits_row0_unpadded: number[][];
-        logits_row1_valid_positions: number[][];
-      };
+      const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as ExpectedOfModel;
       const rows = [expected.input_ids[0]!, expected.input_ids[1]!.slice(-expected.logits_row1_valid_positions.length)];
       const truths = [expected.logits_row0_unpadded, expected.logits_row1_valid_positions];
       for (const [n, ids] of rows.entries()) {

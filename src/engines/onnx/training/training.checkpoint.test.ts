@@ -1,33 +1,20 @@
-/** Agreement with numbers that Hugging Face transformers and PyTorch gave for a small random Qwen2 (see its expected.json). */
-import { existsSync, readFileSync } from 'node:fs';
+/** Agreement with what Hugging Face transformers and PyTorch compute of small random models (tests/reference). */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readModel } from '../../../checkpoint/model-directory.ts';
 import { readSafetensors } from '../../../checkpoint/safetensors.ts';
+import { type ExpectedOfModel, referenceModels } from '../../../checkpoint/shared.testing.ts';
 import { type SharedFloats, sharedCopy } from '../../../onnx/shared-floats.ts';
 import { layoutOf, type ModelConfig, viewOf } from '../model/parameters.ts';
 import { adamwStep, freshMoments, ownShard } from './adamw.ts';
 import { largestDifference, relativeError } from './reference.testing.ts';
 import { Trainer } from './training.ts';
 
-const shared = process.env.SEARCH_E1_SHARED ?? path.resolve(import.meta.dirname, '../../../../shared');
-const folder = path.join(shared, 'checkpoints/tiny-qwen2-tied');
-const found = existsSync(folder);
-if (!found) console.warn(`skipped: ${folder} is not there (set SEARCH_E1_SHARED)`);
-
-interface Expected {
-  input_ids: number[][];
-  attention_mask: number[][];
-  next_token_logprobs: number[][];
-  entropy_row0: number[];
-  loss: { token_mask: number[][]; advantage: number[][]; value: number; grad_global_norm: number };
-  adamw: { clip_grad_norm: number; lr: number; betas: [number, number]; eps: number; weight_decay: number };
-}
-
-describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
+describe.each(referenceModels)('Trainer on the reference model %s', (_, folder) => {
   let config: ModelConfig;
   let initial: Float32Array;
-  let expected: Expected;
+  let expected: ExpectedOfModel;
   const read = async (file: string) => {
     const layout = layoutOf(config);
     const flat = new Float32Array(layout.total);
@@ -49,7 +36,7 @@ describe.skipIf(!found)('Trainer on the reference checkpoint', () => {
   beforeAll(async () => {
     ({ config } = await readModel(folder));
     initial = await read('model.safetensors');
-    expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as Expected;
+    expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as ExpectedOfModel;
   });
   afterAll(async () => {
     for (const trainer of trainers) await trainer.close();
