@@ -139,6 +139,18 @@ describe('settings', () => {
     expect(rest).toEqual(['rollout.decodeBits']);
   });
 
+  it('of a group of several kinds are those of the kind that is set', async () => {
+    const set = ['url=http://127.0.0.1:1', 'profile=verl', 'baseModel=a/b', 'loraRank=null'].map(
+      (one) => `engine.${one}`,
+    );
+    const { engine } = await resolve({ set: ['engine.kind=tinker', ...set] });
+    expect(engine).toMatchObject({ kind: 'tinker', profile: 'verl', loraRank: null, concurrency: 256 });
+    expect(engine).not.toHaveProperty('decodeBits');
+    await expect(resolve({ set })).rejects.toThrow('engine.url');
+    await expect(resolve({ set: ['engine.kind=tinker'] })).rejects.toThrow(/engine\.url: .*found nothing/);
+    await expect(resolve({ set: ['engine.kind=tinkr'] })).rejects.toThrow(/engine\.kind/);
+  });
+
   it('may stand where they stood in 0.4', async () => {
     const old = await resolveSettings(settingsSchema, preset, { set: ['rollout.decodeBits=8'] });
     expect(old).toEqual(await resolveSettings(settingsSchema, preset, { set: ['engine.decodeBits=8'] }));

@@ -11,6 +11,7 @@ import type { TextModel } from '../policy/text-model.ts';
 import { byCompletions } from './by-completions.ts';
 import { openPolicyDirectory } from './onnx/engine.ts';
 import { openServedModel } from './openai/served-model.ts';
+import { findHandle } from './tinker/handles.ts';
 import { openTinker, tinkerIdentity, tinkerSettings } from './tinker/settings.ts';
 
 // ---------------------------------------------------------------------------------------------------------- settings
@@ -149,6 +150,11 @@ export {
 /** What an engine saved as a model of files. */
 export { isSaved, mergedWeights, readSavedModel } from './onnx/saved-model.ts';
 export { type Pace, probe } from './probe.ts';
+
+/** Where the weights of a saved folder are that does not hold them itself: a server's address; undefined for any other folder. */
+export async function remoteHome(folder: string): Promise<string | undefined> {
+  return (await findHandle(folder))?.url;
+}
 
 // ------------------------------------------------------------------------------------------------------- text models
 

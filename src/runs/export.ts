@@ -11,7 +11,7 @@ import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { type Model, readModel, type WriteOptions, writeModel } from '../checkpoint/model-directory.ts';
 import type { StoredType } from '../checkpoint/safetensors.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer.ts';
-import { isSaved, mergedWeights, readSavedModel } from '../engines/open-engine.ts';
+import { isSaved, mergedWeights, readSavedModel, remoteHome } from '../engines/open-engine.ts';
 import { Checkpoints, splitStage } from './checkpoints.ts';
 import { RunFiles } from './run-files.ts';
 
@@ -33,6 +33,11 @@ export interface ExportSource extends Model {
 export async function openExport(place: string, adapter?: string, hub: HubOptions = {}): Promise<ExportSource> {
   const { folder: located, place: name } = await locateModel(place, hub);
   const folder = await checkpointOf(located);
+  const home = await remoteHome(folder);
+  if (home !== undefined)
+    throw new UserError(`${folder}: its weights are on the training server at ${home}, engine.json names them`, {
+      hint: 'Have the server write them as a Hugging Face directory (docs/distributed.md); that can be given as --model.',
+    });
   if (isSaved(folder)) {
     if (adapter !== undefined) throw new UserError(`--adapter: ${folder} is a checkpoint, which keeps its own`);
     const model = await readSavedModel(folder);

@@ -142,18 +142,24 @@ export class TinkerPolicy implements Policy {
     return { session: this.#session.id, model: this.#present.model.id };
   }
 
-  /** Below the contract: for probes of the server. `create` makes further models, `release` gives them back. */
+  /** Below the contract: for probes of the server. `copyOf` makes a further model of saved weights, `release` gives it back. */
   get parts(): {
     readonly weights: RemoteWeights;
     readonly profile: Profile;
-    readonly create: () => Promise<RemoteWeights>;
+    readonly copyOf: (path: string) => Promise<RemoteWeights>;
+    readonly discard: (path: string) => Promise<void>;
     readonly release: (weights: RemoteWeights) => Promise<void>;
   } {
     const { context } = this.#parts;
     return {
       weights: this.#usable(),
       profile: context.profile,
-      create: () => RemoteWeights.create(this.#session, context),
+      copyOf: async (path) => {
+        const copy = await RemoteWeights.create(this.#session, context);
+        await copy.load(path, { optimizer: false });
+        return copy;
+      },
+      discard: (path) => deleteSaved(this.#session, path),
       release: (weights) => this.#session.unload(weights.model.id),
     };
   }

@@ -1,5 +1,7 @@
 /** What a server can do of the method: what is known of its kind, and what it shows when it is asked. */
+import { randomUUID } from 'node:crypto';
 import type { Capabilities } from '../../policy/policy.ts';
+import type { TinkerPolicy } from './engine.ts';
 import { probeTraining, samplerGapOf, type TrainingProbe } from './probe.ts';
 import type { Profile } from './profiles.ts';
 import { openTinker, type TinkerSettings } from './settings.ts';
@@ -26,16 +28,27 @@ export async function examineServer(
 ): Promise<Examination> {
   const { policy } = await openTinker(settings, { pieces, seed: 0, onNote });
   try {
-    const { weights, create, release, profile } = policy.parts;
+    const { weights, profile } = policy.parts;
     return {
       url: settings.url,
       profile,
       capabilities: policy.capabilities,
       vocabulary: pieces.length,
       samplerGap: await samplerGapOf(weights, pieces.length, settings.url),
-      training: profile.frozen === 'model' ? await probeTraining(profile, create, release) : null,
+      training: profile.frozen === 'model' ? await tried(policy) : null,
     };
   } finally {
     await policy.close();
+  }
+}
+
+/** New adapters begin with other random numbers: the scratch models are copies of one. */
+async function tried({ parts }: TinkerPolicy): Promise<TrainingProbe> {
+  const { weights, profile, copyOf, discard, release } = parts;
+  const path = await weights.save(`search-e1-probe-${randomUUID()}`);
+  try {
+    return await probeTraining(profile, () => copyOf(path), release);
+  } finally {
+    await discard(path);
   }
 }

@@ -57,7 +57,7 @@ const ids: readonly TokenIds[] = [
   [2, 0, 3, 1, 1, 2],
 ];
 const step: AdamWStep = {
-  learningRate: 1e-2,
+  learningRate: 1e-3,
   beta1: 0.9,
   beta2: 0.95,
   epsilon: 1e-8,
@@ -66,7 +66,7 @@ const step: AdamWStep = {
   minGradientNorm: 0,
 };
 
-/** On models of its own, each made by `create` and given back by `release`. */
+/** On models of its own, each made by `create` with the same weights and given back by `release`. */
 export async function probeTraining(
   profile: Profile,
   create: () => Promise<RemoteWeights>,
