@@ -206,10 +206,11 @@ it('other refusals are final, and name server, call and reason, never the reques
     detail: [{ loc: ['body', 'seq_id'], msg: 'reused', input: { model_input: 'the prompt' } }],
   });
   mock.server.faults.add({ call: 'forward', kind: 'status', status: 409, body });
+  const before = mock.server.requests.length;
   const error = await failing(policy.logprobs([ids], 'present'));
   expect(error.kind).toBe('refused');
   expect(error.message).toBe(`${mock.server.url} refuses forward (409): body.seq_id: reused`);
-  expect(mock.server.requests.filter(({ call }) => call === 'forward')).toHaveLength(1);
+  expect(mock.server.requests.slice(before).map(({ call }) => call)).toEqual(['forward']);
 });
 
 it('a server that is not there is waited for, and then named', async () => {
@@ -224,7 +225,7 @@ it('a server that is not there is waited for, and then named', async () => {
 });
 
 it('a call that never ends is given up, named with its request and the queue’s last words', async () => {
-  const mock = await mockOf('skyrl', {}, { tryAgain: (index) => (index > 1 ? Number.POSITIVE_INFINITY : 0) });
+  const mock = await mockOf('skyrl', {}, { tryAgain: (index) => (index > 4 ? Number.POSITIVE_INFINITY : 0) });
   const policy = await mock.open({ patience: { ...quick, progress: 0.2 } });
   const error = await failing(policy.logprobs([ids], 'present').then(() => policy.logprobs([ids], 'present')));
   expect(error.kind).toBe('stalled');
