@@ -97,7 +97,7 @@ describe('an agent', () => {
   it('that is served is followed word by word, and counts what the server counts', () =>
     withAgent({ policy: server.url, retriever: corpus }, async (agent) => {
       const events: RolloutEvent[] = [];
-      const asked = await agent.ask('What is gold?', undefined, (event) => events.push(event));
+      const asked = await agent.ask('What is gold?', { onEvent: (event) => events.push(event) });
       expect(asked).toMatchObject({ mode: 'chat', answer: 'gold', stop: 'answered', wellFormed: true, grounded: true });
       expect(asked.searches).toMatchObject([{ query: 'egg', passages: [{ id: '1', title: 'A' }] }]);
       expect(asked.tokens).toBeUndefined();
