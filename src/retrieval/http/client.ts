@@ -7,8 +7,8 @@
  */
 import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
-import { heard } from '../../base/heard.ts';
 import { sha256 } from '../../base/files.ts';
+import { heard } from '../../base/heard.ts';
 import { Passing, type Patience, patiently, retryAfter } from '../../base/retry.ts';
 import { decodeText, parseJson } from '../../base/text.ts';
 import type { Hit, Retriever, RetrieverInfo } from '../retriever.ts';
