@@ -86,10 +86,14 @@ export class EvaluateStatus {
   #count({ baseline, suite, exactMatch, stop }: ScoredAnswer): void {
     const tally = this.#tallies.get(baseline)?.get(suite);
     if (tally === undefined) return;
+    this.#done += 1;
+    // What failed was not measured: it is in no score.
+    if (isFailure(stop)) {
+      this.#failed += 1;
+      return;
+    }
     tally.asked += 1;
     tally.correct += exactMatch;
-    this.#done += 1;
-    if (isFailure(stop)) this.#failed += 1;
   }
 }
 
