@@ -150,6 +150,35 @@ describe('Parquet', () => {
     await expect(loadCorpus([path.join(folder, 'no.parquet')])).rejects.toThrow('no such file');
   });
 
+  // Made with pyarrow 21: 2,000 rows of one text of 10 MB, by a dictionary; a text of 200 MB, in a page packed by zstd.
+  test.each([
+    ['bomb-text.parquet', /up to row \d+: 1000 times as much text as the file has bytes/],
+    ['bomb-page.parquet', /a page of 200000010 bytes, at most \d+/],
+  ])('a file that unpacks to gigabytes is refused: %s', async (name, message) => {
+    const bomb = fileURLToPath(new URL(`./testing/${name}`, import.meta.url));
+    await expect(loadCorpus([bomb])).rejects.toThrow(message);
+    await expect(loadCorpus([bomb])).rejects.toThrow(UserError);
+  });
+
+  const cases = path.join(process.env.SEARCH_E1_SHARED ?? '../shared', 'cases/retrieval/parquet/v2.parquet');
+  test.skipIf(!existsSync(cases))(
+    'a page header without an end, which the library reads in circles, is given up',
+    async () => {
+      const endless = path.join(folder, 'endless.parquet');
+      await writeFile(endless, (await readFile(cases)).fill(0, 47, 57));
+      await expect(loadCorpus([endless])).rejects.toThrow(
+        `${endless}: a row group of it takes more than 5.0 s to read`,
+      );
+    },
+  );
+
+  test('a reader that is not needed any more is ended', async () => {
+    const rows = readParquetRows(file, ['id', 'text']);
+    await rows.next();
+    await rows.return(undefined);
+    expect(await loadCorpus([file])).toHaveLength(3);
+  });
+
   test('a file without any of the columns is refused, with those that it has', async () => {
     const rows = readParquetRows(file, ['question']);
     await expect(rows.next()).rejects.toThrow('none of the columns question; found id, title, text, extra');

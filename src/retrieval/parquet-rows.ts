@@ -1,10 +1,11 @@
-/** Parquet files as a stream of rows, one row group in memory at a time, read in a thread within limits (parquet-worker.ts). */
+/** Parquet files as a stream of rows, one row group in memory at a time, read by a process within limits (parquet-process.ts). */
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import type { BadByte } from '../base/text.ts';
-import type { Cell, FromParquetWorker, ParquetWorkerData, ToParquetWorker } from './parquet-worker.ts';
+import type { Cell, FromParquetProcess, ToParquetProcess } from './parquet-process.ts';
 
 /** One row: its number (from 1), its values by column, and how many of the file's bytes have been read, by estimate. */
 export interface ParquetRow {
@@ -32,28 +33,29 @@ export class OtherValue {
 }
 
 /**
- * Limits of the thread: so much, and for each megabyte that a row group takes of the file so much more. Text is read at 20 to 100
- * megabytes a second, and packed three to ten times.
+ * Limits of the process: so much, and for each megabyte that a row group takes of the file so much more. Text is read at 20 to
+ * 100 megabytes a second, and packed three to ten times.
  */
-const HEAP = { base: 256, perMegabyte: 60 };
-const LARGEST_HEAP = 4096;
+const HEAP = { base: 256, perMegabyte: 60, most: 4096 };
 const SECONDS = { base: 5, perMegabyte: 0.5 };
 /** How often the time is looked at, in milliseconds. */
 const LOOK = 250;
+/** Where only the clock can be looked at: other programs may take most of the processor's time. */
+const CLOCK = 6;
 
 const script = new URL(
-  import.meta.url.endsWith('.ts') ? './parquet-worker.ts' : './parquet-worker.js',
+  import.meta.url.endsWith('.ts') ? './parquet-process.ts' : './parquet-process.js',
   import.meta.url,
 );
 
 /** All rows, with those of the wanted columns that the file has. @throws UserError naming the file: absent, damaged, without any of the wanted columns, or beyond the limits */
 export async function* readParquetRows(file: string, wanted: readonly string[]): AsyncGenerator<ParquetRow> {
   const size = await sizeOf(file);
-  const thread = new ParquetThread({ file, wanted }, size);
+  const reader = new ParquetReader(file, wanted, size);
   try {
     let row = 0;
     for (let bytes = size; ; ) {
-      const answer = await thread.next(bytes);
+      const answer = await reader.next(bytes);
       if (answer.kind === 'end') return;
       if (answer.kind === 'group') bytes = answer.bytes;
       else if (answer.kind === 'rows')
@@ -61,7 +63,7 @@ export async function* readParquetRows(file: string, wanted: readonly string[]):
       else throw refusal(file, wanted, answer);
     }
   } finally {
-    await thread.close();
+    await reader.close();
   }
 }
 
@@ -88,7 +90,7 @@ function valuesOf(cells: Readonly<Record<string, Cell>>): Record<string, unknown
 function refusal(
   file: string,
   wanted: readonly string[],
-  answer: Extract<FromParquetWorker, { kind: 'broken' | 'other-columns' }>,
+  answer: Extract<FromParquetProcess, { kind: 'broken' | 'other-columns' }>,
 ): UserError {
   if (answer.kind === 'broken') return unreadable(file, answer.reason);
   return new UserError(`${file}: none of the columns ${wanted.join(', ')}; found ${answer.present.join(', ')}`, {
@@ -102,46 +104,50 @@ function unreadable(file: string, reason: string): UserError {
   });
 }
 
-class ParquetThread {
+class ParquetReader {
   readonly #file: string;
-  readonly #worker: Worker;
-  #settle: { resolve(answer: FromParquetWorker): void; reject(error: Error): void } | undefined;
+  readonly #process: ChildProcess;
+  readonly #exit: Promise<void>;
+  #settle: { resolve(answer: FromParquetProcess): void; reject(error: Error): void } | undefined;
   #failed: Error | undefined;
 
-  constructor(data: ParquetWorkerData, size: number) {
-    this.#file = data.file;
-    const heap = HEAP.base + (HEAP.perMegabyte * size) / 1e6;
-    this.#worker = new Worker(script, {
-      workerData: data,
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: Math.min(heap, LARGEST_HEAP) },
+  constructor(file: string, wanted: readonly string[], size: number) {
+    this.#file = file;
+    const heap = Math.round(Math.min(HEAP.most, HEAP.base + (HEAP.perMegabyte * size) / 1e6));
+    this.#process = fork(script, [file, ...wanted], {
+      execArgv: [`--max-old-space-size=${heap}`],
+      serialization: 'advanced',
+      // What it would say at its end says nothing to users.
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    this.#worker.on('message', (answer: FromParquetWorker) => this.#settle?.resolve(answer));
-    this.#worker.on('error', (error: NodeJS.ErrnoException) =>
+    const exit = Promise.withResolvers<void>();
+    this.#exit = exit.promise;
+    this.#process.on('message', (answer: FromParquetProcess) => this.#settle?.resolve(answer));
+    this.#process.on('error', (error) => {
+      this.#fail(unreadable(file, error.message));
+      exit.resolve();
+    });
+    this.#process.on('exit', () => {
       this.#fail(
-        error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-          ? new UserError(`${this.#file}: a row group of it takes more than ${Math.round(heap)} MB of memory`, {
-              hint: 'It is damaged, or was packed to burst; if it is neither, write it with smaller row groups.',
-            })
-          : unreadable(this.#file, error.message),
-      ),
-    );
-    this.#worker.on('exit', () => this.#fail(unreadable(this.#file, 'its reader ended')));
+        new UserError(`${file}: its reader ended, as a row group that takes more than ${heap} MB of memory ends it`, {
+          hint: 'It is damaged, or was packed to burst; if it is neither, write it with smaller row groups.',
+        }),
+      );
+      exit.resolve();
+    });
   }
 
   /** The next answer. @param bytes of the file that it is to be read from */
-  async next(bytes: number): Promise<FromParquetWorker> {
+  async next(bytes: number): Promise<FromParquetProcess> {
     if (this.#failed !== undefined) throw this.#failed;
-    const answer = new Promise<FromParquetWorker>((resolve, reject) => {
+    const answer = new Promise<FromParquetProcess>((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    this.#worker.postMessage('next' satisfies ToParquetWorker);
+    this.#process.send('next' satisfies ToParquetProcess, () => {});
     const seconds = SECONDS.base + (SECONDS.perMegabyte * bytes) / 1e6;
-    const begun = process.cpuUsage();
-    // Time of the processor, not of the clock: on a busy machine a sound file may take long.
+    const spent = stopwatch(this.#process.pid!);
     const timer = setInterval(() => {
-      const { user, system } = process.cpuUsage(begun);
-      if ((user + system) / 1e6 > seconds)
+      if (spent() > seconds)
         this.#fail(
           new UserError(`${this.#file}: a row group of it takes more than ${seconds.toFixed(1)} s to read`, {
             hint: 'It is damaged, or was made to keep its readers busy. Fetch the file again.',
@@ -156,11 +162,30 @@ class ParquetThread {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    this.#process.kill('SIGKILL');
+    await this.#exit;
   }
 
   #fail(error: Error): void {
     this.#failed ??= error;
     this.#settle?.reject(this.#failed);
   }
+}
+
+/** Seconds of the processor that a process has had from now on, where the system tells them: on a busy machine a sound file may take long. */
+function stopwatch(pid: number): () => number {
+  const processor = () => {
+    try {
+      // utime and stime, in hundredths of a second; before them stands the name, in brackets.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+      return undefined;
+    }
+  };
+  const [before, begun] = [processor(), performance.now()];
+  return () => {
+    const now = processor();
+    return before === undefined || now === undefined ? (performance.now() - begun) / 1000 / CLOCK : now - before;
+  };
 }

@@ -1,9 +1,8 @@
 /**
- * The thread that reads a Parquet file for parquet-rows.ts: one row group at a time, handed over in pieces. What a file says of
- * itself is not to be trusted with the main thread: a page's header can make the library read in circles, a run of five
- * bytes stand for two thousand million values. This thread has a heap of its own with a limit, and can be ended.
+ * The process that reads a Parquet file for parquet-rows.ts: one row group at a time, handed over in pieces. What a file says of
+ * itself is not to be trusted with the main process: a page's header can make the library read in circles, a run of five
+ * bytes stand for two thousand million values, and memory that runs out ends whoever asked for it.
  */
-import { parentPort, workerData } from 'node:worker_threads';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   asyncBufferFromFile,
@@ -15,15 +14,16 @@ import {
 } from 'hyparquet';
 import { compressors as pure } from 'hyparquet-compressors';
 import { messageOf } from '../base/errors.ts';
+import { LINE_BYTES } from '../base/files.ts';
 import { type BadByte, decodeUtf8, shown } from '../base/text.ts';
 
-export interface ParquetWorkerData {
+export interface ParquetTask {
   readonly file: string;
   readonly wanted: readonly string[];
 }
 
 /** What is asked: the next piece of rows. */
-export type ToParquetWorker = 'next';
+export type ToParquetProcess = 'next';
 
 /** Values of a row that structured cloning would spoil: text that is not UTF-8, and what is no text, number or null. */
 export type Cell =
@@ -36,7 +36,7 @@ export type Cell =
   | { readonly bad: BadByte }
   | { readonly shown: string };
 
-export type FromParquetWorker =
+export type FromParquetProcess =
   /** `read`: bytes of the file up to the last of these rows, by estimate. */
   | { readonly kind: 'rows'; readonly rows: readonly Readonly<Record<string, Cell>>[]; readonly read: number }
   /** What comes next: a row group whose columns take so many bytes of the file. */
@@ -45,8 +45,15 @@ export type FromParquetWorker =
   | { readonly kind: 'broken'; readonly reason: string }
   | { readonly kind: 'end' };
 
-/** A page that is larger when unpacked is no page of text. */
-const PAGE_BYTES = 2 ** 28;
+/**
+ * What a row group may become, by the bytes that its columns take of the file. Text is packed three to ten times, rarely a
+ * hundred times; a few kilobytes may say of themselves that they are gigabytes.
+ */
+const PAGE = { base: 2 ** 26, perByte: 20, most: 2 ** 28 };
+const ROWS = { base: 2 ** 20, perByte: 1 };
+const TEXT = { base: 2 ** 26, perByte: 1000 };
+/** Characters of one value: as many as a line of JSONL may have bytes. */
+const VALUE = LINE_BYTES;
 /** Rows and characters of one piece. */
 const PIECE_ROWS = 4096;
 const PIECE_CHARACTERS = 4 << 20;
@@ -74,17 +81,19 @@ const unbounded: Compressors = {
   BROTLI: (input, length) => brotliDecompressSync(input, { maxOutputLength: length }),
   ZSTD: (input, length) => zstdDecompressSync(input, { maxOutputLength: length }),
 };
+/** Bytes of a page of the present row group, unpacked. */
+let pageBytes = PAGE.base;
 const compressors: Compressors = Object.fromEntries(
   Object.entries(unbounded).map(([codec, unpack]) => [
     codec,
     (input: Uint8Array, length: number) => {
-      if (!(length >= 0 && length <= PAGE_BYTES)) throw new Error(`a page of ${length} bytes`);
+      if (!(length >= 0 && length <= pageBytes)) throw new Error(`a page of ${length} bytes, at most ${pageBytes}`);
       return length === 0 ? new Uint8Array(0) : unpack!(input, length);
     },
   ]),
 );
 
-async function* pieces({ file, wanted }: ParquetWorkerData): AsyncGenerator<FromParquetWorker> {
+async function* pieces({ file, wanted }: ParquetTask): AsyncGenerator<FromParquetProcess> {
   const buffer = await asyncBufferFromFile(file);
   const metadata = await parquetMetadataAsync(buffer);
   const present = parquetSchema(metadata).children.map((child) => child.element.name);
@@ -98,22 +107,29 @@ async function* pieces({ file, wanted }: ParquetWorkerData): AsyncGenerator<From
   for (const group of metadata.row_groups) {
     const count = Number(group.num_rows);
     const bytes = bytesOf(group, columns, buffer.byteLength);
-    // A row takes at least a bit of each column; two thousand million of them are a header's invention.
-    if (!(Number.isSafeInteger(count) && count >= 0 && row + count <= all))
-      throw new Error(`a row group of ${count} rows`);
+    if (!(count >= 0 && row + count <= all && count <= ROWS.base + ROWS.perByte * bytes))
+      throw new Error(`a row group of ${count} rows in ${bytes} bytes`);
+    pageBytes = Math.min(PAGE.most, PAGE.base + PAGE.perByte * bytes);
     yield { kind: 'group', bytes };
     const rows = await parquetReadObjects({
       ...{ file: buffer, metadata, columns, compressors, parsers },
       ...{ rowStart: row, rowEnd: row + count },
     });
     if (rows.length !== count) throw new Error(`${rows.length} rows where ${count} were promised`);
+    let text = 0;
     for (let start = 0; start < count; ) {
       const piece: Record<string, Cell>[] = [];
-      for (let characters = 0; start < count && piece.length < PIECE_ROWS && characters < PIECE_CHARACTERS; start++) {
+      for (
+        const before = text;
+        start < count && piece.length < PIECE_ROWS && text - before < PIECE_CHARACTERS;
+        start++
+      ) {
         const cells = cellsOf(rows[start]!);
-        for (const cell of Object.values(cells)) if (typeof cell === 'string') characters += cell.length;
+        text += charactersOf(cells, row + start + 1);
         piece.push(cells);
       }
+      if (text > TEXT.base + TEXT.perByte * bytes)
+        throw new Error(`up to row ${row + start}: ${TEXT.perByte} times as much text as the file has bytes`);
       yield { kind: 'rows', rows: piece, read: Math.round((buffer.byteLength * (row + start)) / all) };
     }
     row += count;
@@ -139,16 +155,29 @@ function cellsOf(row: Readonly<Record<string, unknown>>): Record<string, Cell> {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, cellOf(value)]));
 }
 
+function charactersOf(cells: Readonly<Record<string, Cell>>, row: number): number {
+  let sum = 0;
+  for (const cell of Object.values(cells)) {
+    if (typeof cell !== 'string') continue;
+    if (cell.length > VALUE) throw new Error(`row ${row}: a text of ${cell.length} characters, at most ${VALUE}`);
+    sum += cell.length;
+  }
+  return sum;
+}
+
 function cellOf(value: unknown): Cell {
   if (value instanceof NotUtf8) return { bad: value.bad };
   if (typeof value === 'object' && value !== null) return { shown: shown(value) };
   return typeof value === 'symbol' || typeof value === 'function' ? undefined : (value as Cell);
 }
 
-const source = pieces(workerData as ParquetWorkerData);
-parentPort!.on('message', async (_: ToParquetWorker) => {
+const source = pieces({ file: process.argv[2]!, wanted: process.argv.slice(3) });
+process.on('message', async (_: ToParquetProcess) => {
   const { value } = await source
     .next()
     .catch((error: unknown) => ({ value: { kind: 'broken', reason: messageOf(error) } as const }));
-  parentPort!.postMessage((value ?? { kind: 'end' }) satisfies FromParquetWorker);
+  process.send!((value ?? { kind: 'end' }) satisfies FromParquetProcess);
 });
+// Ctrl-C reaches all processes of a terminal; the main one decides, and its end, however it comes, is this one's.
+process.on('SIGINT', () => {});
+process.on('disconnect', () => process.exit());
