@@ -66,7 +66,6 @@ export class Session {
       session_id: this.id,
       model_seq_id: this.#modelCount,
       base_model: baseModel,
-      user_metadata: {},
       lora_config: lora && { ...lora, train_unembed: false, train_mlp: true, train_attn: true },
       type: 'create_model',
     };

@@ -27,7 +27,7 @@ export class TrainedModel {
 
   /**
    * Posts a request when those before it have been posted; resolves when the server has it.
-   * @param fields of the body, as JSON without braces; model_id, seq_id and type are added
+   * @param fields of the body, as JSON without braces; model_id and seq_id are added
    */
   begin(name: string, kind: CallClass, fields: string, signal?: AbortSignal): Promise<Pending> {
     const posted = this.#order.then(() => {
@@ -35,7 +35,7 @@ export class TrainedModel {
       this.session.check();
       // A number is taken when the request is sent, not before: a gap would hold up all that follow.
       this.#sent += 1;
-      const rest = `"model_id":${JSON.stringify(this.id)},"seq_id":${this.#sent},"type":${JSON.stringify(name)}`;
+      const rest = `"model_id":${JSON.stringify(this.id)},"seq_id":${this.#sent}`;
       const body = `{${fields === '' ? '' : `${fields},`}${rest}}`;
       return this.session.caller.begin({ name, class: kind, body }, signal);
     });
@@ -57,7 +57,7 @@ export class TrainedModel {
 
   /** `begin` and its result. */
   async run(name: string, kind: CallClass, fields: object, signal?: AbortSignal): Promise<unknown> {
-    const pending = await this.begin(name, kind, JSON.stringify(fields).slice(1, -1), signal);
+    const pending = await this.begin(name, kind, JSON.stringify({ ...fields, type: name }).slice(1, -1), signal);
     return pending.result(signal);
   }
 }

@@ -321,7 +321,7 @@ function adamParams({ learningRate, beta1, beta2, epsilon, weightDecay, clipNorm
     weight_decay: weightDecay,
     grad_clip_norm: clipNorm,
   };
-  return `"adam_params":${JSON.stringify(params)}`;
+  return `"adam_params":${JSON.stringify(params)},"type":"optim_step"`;
 }
 
 /** [n, k] over all predictions of a sequence: zeros, and a real id, where there is no target. */
