@@ -171,13 +171,14 @@ describe('what is recorded', () => {
   });
 
   it('applies the teacher’s temperature on T', () => {
-    const { p } = teacherTable(
+    const { p, mass } = teacherTable(
       { tokens: Int32Array.of(1, 2), logprobs: Float32Array.of(Math.log(0.6), Math.log(0.2)) },
       2,
       0.5,
     );
     expect(p[0]).toBeCloseTo(0.9, 6);
     expect(p[1]).toBeCloseTo(0.1, 6);
+    expect(mass[0]).toBeCloseTo(0.8, 6);
   });
 });
 

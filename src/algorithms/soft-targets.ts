@@ -113,22 +113,27 @@ export interface TeacherTable {
   /** [N, k]. */
   readonly tokens: Int32Array;
   readonly p: Float32Array;
+  /** [N]: what the teacher itself, at temperature 1, gives to T. */
+  readonly mass: Float32Array;
 }
 
 /** p^(1/θ), at θ < 1 normalised over T, whose mass below is then as good as all. */
 export function teacherTable({ tokens, logprobs }: TopLogprobs, k: number, temperature: number): TeacherTable {
   const p = logprobs.map((logprob) => Math.exp(logprob / temperature));
+  const mass = Float32Array.from({ length: p.length / k }, (_, row) =>
+    sum(logprobs.subarray(row * k, (row + 1) * k).map(Math.exp)),
+  );
   if (temperature !== 1)
     for (let row = 0; row < p.length; row += k) {
       const all = sum(p.subarray(row, row + k));
       for (let i = row; i < row + k; i++) p[i] = p[i]! / all;
     }
-  return { k, tokens, p };
+  return { k, tokens, p, mass };
 }
 
 export interface SoftLesson {
   readonly batch: SoftCrossEntropyBatch;
-  /** P, the mean over masked rows. */
+  /** What the teacher, at temperature 1, gives to T: the mean over masked rows. */
   readonly teacherMass: number;
   /** Share of masked rows with an entry cut at τ. */
   readonly clipFraction: number;
@@ -156,7 +161,7 @@ export function softLesson(
 ): SoftLesson {
   const totals = { rows: 0, mass: 0, clipped: 0 };
   const taught = pairs.map(({ pair: { studentPrompt, student: trajectory, mask }, teacher, student, key }) => {
-    const { k, tokens, p } = teacher;
+    const { k, tokens, p, mass } = teacher;
     const rows = trajectory.ids.length;
     const weights = new Float32Array(rows * k);
     const negativeEntropy = new Float32Array(rows);
@@ -172,7 +177,7 @@ export function softLesson(
       negativeEntropy[row] = sum(own.map((mass) => (mass > 0 ? mass * Math.log(mass) : 0)));
       divergence[row] = taughtRow.divergence;
       totals.rows += 1;
-      totals.mass += P;
+      totals.mass += mass[row]!;
       totals.clipped += taughtRow.cut ? 1 : 0;
     }
     const targets = { k, tokens, weights };

@@ -33,6 +33,8 @@ const changed: Record<ArmName, readonly string[]> = {
   jsd: ['distill.objective'],
   skeleton: ['distill.expertView'],
   'queries-only': ['distill.tokens'],
+  'top-20': ['distill.targets'],
+  'top-20-tail': ['distill.targets'],
   'no-clip': ['distill.clip'],
   'paper-loss': ['distill.clip', 'distill.teacherTemperature'],
   'full-weights': ['distill.adapter'],

@@ -96,6 +96,18 @@ export const arms = [
     change: distilling({ objective: 'jsd' }),
   },
   {
+    name: 'top-20',
+    says: "Of the teacher's distribution its 20 likeliest tokens alone are taught, as they are: what a training server takes.",
+    forksAt: 'gate',
+    change: distilling({ targets: 'top-k' }),
+  },
+  {
+    name: 'top-20-tail',
+    says: "Of the teacher's distribution its 20 likeliest tokens are taught, and the rest as one more.",
+    forksAt: 'gate',
+    change: distilling({ targets: 'tail' }),
+  },
+  {
     name: 'skeleton',
     says: 'Of the expert trajectory the teacher is shown searches and answer alone; the gate too.',
     forksAt: 'gate',

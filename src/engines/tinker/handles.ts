@@ -27,6 +27,8 @@ const handleSchema = z.strictObject({
   expiresAt: z.iso.datetime().nullable(),
 });
 
+const ours = z.looseObject({ engine: z.literal('tinker') });
+
 export type Handle = z.infer<typeof handleSchema>;
 
 /** Who a checkpoint in this folder belongs to. */
@@ -38,7 +40,7 @@ export async function writeHandle(folder: string, handle: Handle): Promise<void>
   await writeFileAtomic(path.join(folder, HANDLE_FILE), `${JSON.stringify(handle, null, 2)}\n`);
 }
 
-/** Undefined when the folder holds none. @throws UserError for a damaged file */
+/** Undefined when the folder holds none: the embedded engine keeps a file of the same name. @throws UserError for a damaged file */
 export async function findHandle(folder: string): Promise<Handle | undefined> {
   const file = path.join(folder, HANDLE_FILE);
   let value: unknown;
@@ -48,6 +50,7 @@ export async function findHandle(folder: string): Promise<Handle | undefined> {
     if (error instanceof Error && hasCode(error.cause, 'ENOENT')) return undefined;
     throw error;
   }
+  if (!ours.safeParse(value).success) return undefined;
   const parsed = handleSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { path: field, message } = parsed.error.issues[0]!;
