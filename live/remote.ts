@@ -30,7 +30,13 @@ export async function openRemote(
   const profile = profileOf(name, rank !== null, {});
   const http = new Http(url, KEY);
   const closed = new AbortController();
-  const options = { http, profile, patience: usualPatience, onNote: () => {}, closed: closed.signal };
+  const options = {
+    http,
+    profile,
+    patience: { ...usualPatience, unavailable: 20 },
+    onNote: () => {},
+    closed: closed.signal,
+  };
   const { caller, session } = await connect(options, { baseModel, key: KEY });
   const context: RemoteContext = {
     caller,
