@@ -57,9 +57,10 @@ function killed(out: string, when: string, after: number): Promise<string | null
   return new Promise((resolve) => child.on('close', (_, signal) => resolve(signal)));
 }
 
-/** Files below a folder of the experiment, without those that hold times and the lock of whoever was killed. */
+/** Files below a folder of the experiment, without those that hold times or (latest.json) their hashes, and the lock of whoever was killed. */
 async function filesOf(...names: string[]): Promise<string[]> {
-  const passing = ['timing.json', 'state.json', 'report.html', 'summary.json', 'findings.json', 'lock.json'];
+  const timed = ['timing.json', 'state.json', 'latest.json', 'report.html', 'summary.json', 'findings.json'];
+  const passing = [...timed, 'lock.json'];
   const entries = await readdir(at(...names), { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && !passing.includes(entry.name))
