@@ -216,7 +216,7 @@ describe('parseConfig', () => {
     [
       'two scalings',
       { rope_parameters: { rope_type: 'default' }, rope_scaling: { type: 'linear', factor: 4 } },
-      /rope_scaling: an object .*rope_parameters/,
+      /rope_scaling: \{.*rope_parameters/,
     ],
     [
       'scalings by kind of layer',

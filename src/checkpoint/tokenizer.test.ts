@@ -190,8 +190,8 @@ describe('a tokenizer that cannot be right', () => {
     ['2^31', { zzz: 2 ** 31 }, /id 2147483648/],
     ['a negative id', { zzz: -1 }, /id -1/],
     ['a fraction', { zzz: 1.5 }, /id 1\.5/],
-    ['a text for an id', { zzz: 'x'.repeat(1e6) }, /has id "x{99}… \(1000002 characters\)/],
-    ['a list for an id', { zzz: [1] }, /id a list of 1/],
+    ['a text for an id', { zzz: 'x'.repeat(1e6) }, /has id "x{58}…, expected/],
+    ['a list for an id', { zzz: [1] }, /id \[1\], expected/],
   ])('is refused: %s', (_, vocab, message) => {
     expect(() => tokenizerFromJson(withVocab(vocab))).toThrow(UserError);
     expect(() => tokenizerFromJson(withVocab(vocab))).toThrow(message);
