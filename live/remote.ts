@@ -1,6 +1,6 @@
 /** Models of a live server, below the engine: for tests that compare one way of sending a gradient with another. */
 
-import { Slots } from '../src/engines/openai/slots.ts';
+import { Slots } from '../src/engines/slots.ts';
 import { connect } from '../src/engines/tinker/connect.ts';
 import { type DatumInputs, encodeDatum } from '../src/engines/tinker/datums.ts';
 import { Http } from '../src/engines/tinker/http.ts';

@@ -61,7 +61,7 @@ describe.skipIf(python === undefined)('SkyRL’s JAX backend', () => {
     remote = await openRemote(peer.url, 'skyrl-jax', { baseModel: model, rank: 8, vocabulary: V });
     const weights = await remote.create();
     await weights.trainer.train([learn(sequences)], { ...step, learningRate: 3e-3 });
-    checkpoint = await weights.save('start');
+    checkpoint = (await weights.save('start')).path;
     now = await weights.logprobs(sequences);
     await remote.session.unload(weights.model.id);
   });

@@ -11,8 +11,8 @@ import { z } from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import type { ServedAddress } from '../../base/served-address.ts';
 import type { TextModel, TextModelInfo, TextReply, TextRequest } from '../../policy/text-model.ts';
+import { Slots } from '../slots.ts';
 import { BrokenReply, readReply } from './reply-stream.ts';
-import { Slots } from './slots.ts';
 
 export interface ServedModelSettings {
   /** Sent as a bearer token; never printed, never recorded. Undefined: none is sent. */

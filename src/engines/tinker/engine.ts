@@ -20,7 +20,7 @@ import type {
   TokenIds,
   TopLogprobs,
 } from '../../policy/policy.ts';
-import { Slots } from '../openai/slots.ts';
+import { Slots } from '../slots.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { connect } from './connect.ts';
 import { RESTORE_HINT, TinkerFailure } from './failures.ts';
@@ -124,6 +124,7 @@ export class TinkerPolicy implements Policy {
   #frozen: 'present' | FrozenWeights | undefined;
   /** Saved weights that the frozen ones are loaded from, and that nobody else needs: deleted when others are frozen. */
   readonly #frozenAlone = new Set<string>();
+  #saidExpiry = false;
   /** After a failed step: nothing but `restore` is meaningful. */
   #broken = false;
 
@@ -244,7 +245,7 @@ export class TinkerPolicy implements Policy {
     return this.#turns.change(async () => {
       const present = this.#usable();
       const createdAt = new Date().toISOString();
-      const path = await present.save(`search-e1-${randomUUID()}`);
+      const { path, expiresAt } = await present.save(`search-e1-${randomUUID()}`);
       await writeHandle(folder, {
         schema: 1,
         engine: 'tinker',
@@ -253,9 +254,12 @@ export class TinkerPolicy implements Policy {
         initial: this.#initial,
         madeBy: ownerOf(folder),
         createdAt,
-        expiresAt: null,
+        expiresAt,
       });
       this.#savedAs = path;
+      if (expiresAt !== null && !this.#saidExpiry)
+        this.#parts.onNote(`${this.#parts.context.caller.url} drops saved weights after a time: these at ${expiresAt}`);
+      this.#saidExpiry ||= expiresAt !== null;
     });
   }
 
@@ -287,8 +291,12 @@ export class TinkerPolicy implements Policy {
   }
 
   async close(): Promise<void> {
-    const { http, context, closed } = this.#parts;
+    const { http, context, closed, onNote } = this.#parts;
     if (closed.signal.aborted) return;
+    if (this.resampled > 0)
+      onNote(
+        `${this.resampled} samples were asked for twice, since an answer was lost; their tokens may be other ones`,
+      );
     await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
     await this.#session.close({ unload: context.profile.unload });
@@ -328,7 +336,7 @@ export class TinkerPolicy implements Policy {
     const session = this.#session;
     const { frozen } = context.profile;
     if (frozen === 'model') {
-      const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`));
+      const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`)).path;
       if (this.#savedAs === undefined) this.#frozenAlone.add(path);
       return new FrozenWeights({ kind: 'saved', path }, session, context);
     }

@@ -45,7 +45,7 @@ export async function examineServer(
 /** New adapters begin with other random numbers: the scratch models are copies of one. */
 async function tried({ parts }: TinkerPolicy): Promise<TrainingProbe> {
   const { weights, profile, copyOf, discard, release } = parts;
-  const path = await weights.save(`search-e1-probe-${randomUUID()}`);
+  const { path } = await weights.save(`search-e1-probe-${randomUUID()}`);
   try {
     return await probeTraining(profile, () => copyOf(path), release);
   } finally {

@@ -2,7 +2,7 @@
 import type { StreamKey } from '../../base/random.ts';
 import { uniformAt } from '../../base/random.ts';
 import type { Sample, SampleRequest, TokenIds } from '../../policy/policy.ts';
-import type { Slots } from '../openai/slots.ts';
+import type { Slots } from '../slots.ts';
 import type { Caller } from './calls.ts';
 import type { Profile } from './profiles.ts';
 import { call } from './session.ts';
