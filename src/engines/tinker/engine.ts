@@ -28,7 +28,7 @@ import { FrozenWeights } from './frozen-weights.ts';
 import { findHandle, type Handle, isShared, ownerOf, readHandle, writeHandle } from './handles.ts';
 import { Http } from './http.ts';
 import { type Patience, usualPatience } from './patience.ts';
-import { isApproximate, samplerGapOf } from './probe.ts';
+import { isApproximate, type Scratch, samplerGapOf } from './probe.ts';
 import { type Profile, type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
 import { deleteSaved, type RemoteContext, RemoteWeights } from './remote-weights.ts';
 import { Session } from './session.ts';
@@ -143,25 +143,26 @@ export class TinkerPolicy implements Policy {
     return { session: this.#session.id, model: this.#present.model.id };
   }
 
-  /** Below the contract: for probes of the server. `copyOf` makes a further model of saved weights, `release` gives it back. */
+  /** Below the contract: for probes of the server. `scratch` makes further models of saved weights. */
   get parts(): {
     readonly weights: RemoteWeights;
     readonly profile: Profile;
-    readonly copyOf: (path: string) => Promise<RemoteWeights>;
+    readonly scratch: Scratch;
     readonly discard: (path: string) => Promise<void>;
-    readonly release: (weights: RemoteWeights) => Promise<void>;
   } {
     const { context } = this.#parts;
     return {
       weights: this.#usable(),
       profile: context.profile,
-      copyOf: async (path) => {
-        const copy = await RemoteWeights.create(this.#session, context);
-        await copy.load(path, { optimizer: false });
-        return copy;
+      scratch: {
+        copyOf: async (path, { optimizer }) => {
+          const copy = await RemoteWeights.create(this.#session, context);
+          await copy.load(path, { optimizer });
+          return copy;
+        },
+        release: (weights) => this.#session.unload(weights.model.id),
       },
       discard: (path) => deleteSaved(this.#session, path),
-      release: (weights) => this.#session.unload(weights.model.id),
     };
   }
 
