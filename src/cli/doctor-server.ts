@@ -58,6 +58,16 @@ function attempt<T, U>(work: () => T, otherwise: (reason: string) => U): T | U {
   }
 }
 
+/** Whether a step depends on moments that a checkpoint was asked to be loaded without. */
+function moments({ training, capabilities }: ServerDiagnosis): string {
+  if (training === null) return '';
+  const fresh = training.momentsMatter > 0.01 * training.moved;
+  if (fresh === capabilities.optimizer.fresh) return ', as it shows';
+  return fresh
+    ? ', but it shows one: set engine.overrides.freshOptimizer=load'
+    : ', but it keeps moments: set engine.overrides.freshOptimizer=none';
+}
+
 /** Rounding in bfloat16 stays far below a tenth of a step. */
 function agreement(difference: number, moved: number, off: string): string {
   const verdict =
@@ -92,7 +102,7 @@ export function serverText(diagnosis: ServerDiagnosis): string {
       'Adapter',
       can.adapter === 'always' ? 'LoRA from the first step on, in every stage' : 'none: all weights are trained',
     ],
-    ['Fresh optimiser a stage', yes(can.optimizer.fresh)],
+    ['Fresh optimiser a stage', `${yes(can.optimizer.fresh)}${moments(diagnosis)}`],
     ['Gradient clip, betas a step', `${yes(can.optimizer.clip)}, ${yes(can.optimizer.betasPerStep)}`],
     ['Gradient norm reported', yes(can.optimizer.gradientNorm)],
     ['Checkpoints', 'on the server; a run keeps their names'],

@@ -214,6 +214,7 @@ describe('doctor --engine', () => {
     const { code, out } = await doctor('hatchery', mock.server.url);
     expect(code).toBe(0);
     expect(out).toContain('all others as one (20)');
+    expect(out).toMatch(/Fresh optimiser a stage +yes, as it shows/);
     expect(out).toContain('A run with these settings would be taken.');
     const refused = await doctor('hatchery', mock.server.url, 'distill.objective=jsd');
     expect(refused.out).toMatch(/A run with these settings would be refused: distill\.objective=jsd/);

@@ -98,7 +98,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
     record([result]) {
       warn(run, stage, step, result!);
       const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, gap) }, health };
+      return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, groups, gap) }, health };
     },
   };
 }
@@ -124,16 +124,28 @@ function rolloutFigures(groups: Groups): Record<string, number | null> {
 
 function lossFigures(
   { loss, metrics }: LossResult,
+  groups: Groups,
   gap: ReturnType<typeof samplerGap> | undefined,
 ): Record<string, number | null> {
   return {
     loss,
     entropy: metrics.entropy ?? null,
+    ...(metrics.entropy === undefined && { entropyEstimate: sampledEntropy(groups) }),
     kl: metrics.referenceKl ?? null,
     clipFraction: metrics.clipFraction ?? null,
     ratioDeviation: metrics.maxRatioDeviation ?? null,
     ...(gap && { samplerGap: gap.mean, samplerGapMax: gap.max }),
   };
+}
+
+/** −mean log π of the policy's tokens: sampled at temperature 1, an unbiased estimate of the entropy; null without tokens. */
+function sampledEntropy(groups: Groups): number | null {
+  const rolledOut = valid(groups.flat());
+  const tokens = rolledOut.reduce((sum, t) => sum + policyTokenCount(t), 0);
+  if (tokens === 0) return null;
+  return (
+    -rolledOut.reduce((sum, t) => t.logprobs.reduce((all, x, i) => all + (t.mask[i] === 1 ? x : 0), sum), 0) / tokens
+  );
 }
 
 function warn(run: Run, stage: string, step: number, { metrics }: LossResult): void {

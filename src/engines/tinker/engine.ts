@@ -28,7 +28,7 @@ import { FrozenWeights } from './frozen-weights.ts';
 import { findHandle, type Handle, isShared, ownerOf, readHandle, writeHandle } from './handles.ts';
 import { Http } from './http.ts';
 import { type Patience, usualPatience } from './patience.ts';
-import { isApproximate, samplerGapOf } from './probe.ts';
+import { isApproximate, type Scratch, samplerGapOf } from './probe.ts';
 import { type Profile, type ProfileName, profileOf, type profileOverrides } from './profiles.ts';
 import { deleteSaved, type RemoteContext, RemoteWeights } from './remote-weights.ts';
 import { Session } from './session.ts';
@@ -124,6 +124,7 @@ export class TinkerPolicy implements Policy {
   #frozen: 'present' | FrozenWeights | undefined;
   /** Saved weights that the frozen ones are loaded from, and that nobody else needs: deleted when others are frozen. */
   readonly #frozenAlone = new Set<string>();
+  #saidExpiry = false;
   /** After a failed step: nothing but `restore` is meaningful. */
   #broken = false;
 
@@ -142,25 +143,26 @@ export class TinkerPolicy implements Policy {
     return { session: this.#session.id, model: this.#present.model.id };
   }
 
-  /** Below the contract: for probes of the server. `copyOf` makes a further model of saved weights, `release` gives it back. */
+  /** Below the contract: for probes of the server. `scratch` makes further models of saved weights. */
   get parts(): {
     readonly weights: RemoteWeights;
     readonly profile: Profile;
-    readonly copyOf: (path: string) => Promise<RemoteWeights>;
+    readonly scratch: Scratch;
     readonly discard: (path: string) => Promise<void>;
-    readonly release: (weights: RemoteWeights) => Promise<void>;
   } {
     const { context } = this.#parts;
     return {
       weights: this.#usable(),
       profile: context.profile,
-      copyOf: async (path) => {
-        const copy = await RemoteWeights.create(this.#session, context);
-        await copy.load(path, { optimizer: false });
-        return copy;
+      scratch: {
+        copyOf: async (path, { optimizer }) => {
+          const copy = await RemoteWeights.create(this.#session, context);
+          await copy.load(path, { optimizer });
+          return copy;
+        },
+        release: (weights) => this.#session.unload(weights.model.id),
       },
       discard: (path) => deleteSaved(this.#session, path),
-      release: (weights) => this.#session.unload(weights.model.id),
     };
   }
 
@@ -244,7 +246,7 @@ export class TinkerPolicy implements Policy {
     return this.#turns.change(async () => {
       const present = this.#usable();
       const createdAt = new Date().toISOString();
-      const path = await present.save(`search-e1-${randomUUID()}`);
+      const { path, expiresAt } = await present.save(`search-e1-${randomUUID()}`);
       await writeHandle(folder, {
         schema: 1,
         engine: 'tinker',
@@ -253,9 +255,12 @@ export class TinkerPolicy implements Policy {
         initial: this.#initial,
         madeBy: ownerOf(folder),
         createdAt,
-        expiresAt: null,
+        expiresAt,
       });
       this.#savedAs = path;
+      if (expiresAt !== null && !this.#saidExpiry)
+        this.#parts.onNote(`${this.#parts.context.caller.url} drops saved weights after a time: these at ${expiresAt}`);
+      this.#saidExpiry ||= expiresAt !== null;
     });
   }
 
@@ -287,8 +292,12 @@ export class TinkerPolicy implements Policy {
   }
 
   async close(): Promise<void> {
-    const { http, context, closed } = this.#parts;
+    const { http, context, closed, onNote } = this.#parts;
     if (closed.signal.aborted) return;
+    if (this.resampled > 0)
+      onNote(
+        `${this.resampled} samples were asked for twice, since an answer was lost; their tokens may be other ones`,
+      );
     await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
     await this.#session.close({ unload: context.profile.unload });
@@ -328,7 +337,7 @@ export class TinkerPolicy implements Policy {
     const session = this.#session;
     const { frozen } = context.profile;
     if (frozen === 'model') {
-      const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`));
+      const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`)).path;
       if (this.#savedAs === undefined) this.#frozenAlone.add(path);
       return new FrozenWeights({ kind: 'saved', path }, session, context);
     }

@@ -42,12 +42,11 @@ export async function examineServer(
   }
 }
 
-/** New adapters begin with other random numbers: the scratch models are copies of one. */
 async function tried({ parts }: TinkerPolicy): Promise<TrainingProbe> {
-  const { weights, profile, copyOf, discard, release } = parts;
-  const path = await weights.save(`search-e1-probe-${randomUUID()}`);
+  const { weights, profile, scratch, discard } = parts;
+  const { path } = await weights.save(`search-e1-probe-${randomUUID()}`);
   try {
-    return await probeTraining(profile, () => copyOf(path), release);
+    return await probeTraining(profile, path, scratch);
   } finally {
     await discard(path);
   }

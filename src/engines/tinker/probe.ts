@@ -2,6 +2,7 @@
  * What a server does, asked of it by a few small requests, before a run rests on it: a wrong profile, a sampler that draws from
  * another distribution, soft targets that are cut in silence.
  */
+import { randomUUID } from 'node:crypto';
 import { streamKey } from '../../base/random.ts';
 import type { AdamWStep, SoftCrossEntropyBatch, TokenIds } from '../../policy/policy.ts';
 import { TinkerFailure } from './failures.ts';
@@ -50,6 +51,15 @@ export interface TrainingProbe {
   readonly tables: number | null;
   /** How far the steps moved log π: what the differences are to be held against. */
   readonly moved: number;
+  /** How far a step goes elsewhere that follows on a checkpoint with its moments, and without: 0 where they are loaded all the same. */
+  readonly momentsMatter: number;
+}
+
+/** Scratch models. */
+export interface Scratch {
+  /** A model of saved weights. */
+  copyOf(path: string, options: { readonly optimizer: boolean }): Promise<RemoteWeights>;
+  release(weights: RemoteWeights): Promise<void>;
 }
 
 const ids: readonly TokenIds[] = [
@@ -66,14 +76,14 @@ const step: AdamWStep = {
   minGradientNorm: 0,
 };
 
-/** On models of its own, each made by `create` with the same weights and given back by `release`. */
+/** On scratch models, copies of the weights at `path`: new adapters would begin with other random numbers. */
 export async function probeTraining(
   profile: Profile,
-  create: () => Promise<RemoteWeights>,
-  release: (weights: RemoteWeights) => Promise<void>,
+  path: string,
+  { copyOf, release }: Scratch,
 ): Promise<TrainingProbe> {
-  const after = async (batches: (weights: RemoteWeights) => Promise<unknown>) => {
-    const weights = await create();
+  const after = async (batches: (weights: RemoteWeights) => Promise<unknown>, from = path, optimizer = false) => {
+    const weights = await copyOf(from, { optimizer });
     try {
       const before = await weights.logprobs(ids);
       await batches(weights);
@@ -96,11 +106,18 @@ export async function probeTraining(
     ),
   );
   const moved = Math.max(...whole.map(Math.abs));
-  if (profile.softTargets !== 'signed' && profile.softTargets !== 'non-negative')
-    return { halves: gap(whole, halves), tables: null, moved };
+  let withMoments = '';
+  await after(async (weights) => {
+    await weights.trainer.train([learn(ids)], step);
+    withMoments = (await weights.save(`search-e1-probe-${randomUUID()}`)).path;
+  });
+  const other = ({ trainer }: RemoteWeights) => trainer.train([learn([ids[1]!])], step);
+  const momentsMatter = gap(await after(other, withMoments, true), await after(other, withMoments, false));
+  const found = { halves: gap(whole, halves), moved, momentsMatter };
+  if (profile.softTargets !== 'signed' && profile.softTargets !== 'non-negative') return { ...found, tables: null };
   const both = await after(({ trainer }) => trainer.train([table([2, 3], [0.3, 0.6])], step));
   const each = await after(({ trainer }) => trainer.train([table([2], [0.3]), table([3], [0.6])], step));
-  return { halves: gap(whole, halves), tables: gap(both, each), moved };
+  return { ...found, tables: gap(both, each) };
 }
 
 /** The same targets at every position. */

@@ -128,8 +128,8 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     reduction: 'mean-of-datums',
     betasPerStep: true,
     gradientNorm: 'skyrl.ai/grad_norm',
+    // 0.3.0 passes over `optimizer` in load_weights; later ones leave the moments out (freshOptimizer: 'load').
     load: 'first',
-    freshOptimizer: 'load',
   }),
   hatchery: (lora) => ({
     ...usual,

@@ -11,6 +11,12 @@ export interface RemoteContext extends SamplerContext {
   readonly lora: LoraConfig;
 }
 
+export interface SavedWeights {
+  readonly path: string;
+  /** When the server will drop them; null where it names no time. */
+  readonly expiresAt: string | null;
+}
+
 export class RemoteWeights {
   readonly model: TrainedModel;
   readonly trainer: Trainer;
@@ -47,9 +53,11 @@ export class RemoteWeights {
   }
 
   /** Keeps the weights and their optimiser on the server; the path is the server's own. */
-  async save(name: string): Promise<string> {
+  async save(name: string): Promise<SavedWeights> {
     const answer = await this.model.run('save_weights', 'harmless', { path: name });
-    return answerOf(answers.saved, answer, this.#context.caller.url, 'save_weights').path;
+    const { path, expires_at: at } = answerOf(answers.saved, answer, this.#context.caller.url, 'save_weights');
+    const expires = typeof at === 'number' ? new Date(1000 * at) : new Date(at ?? Number.NaN);
+    return { path, expiresAt: Number.isNaN(expires.getTime()) ? null : expires.toISOString() };
   }
 
   async load(path: string, { optimizer }: { readonly optimizer: boolean }): Promise<void> {

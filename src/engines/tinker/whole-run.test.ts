@@ -176,6 +176,12 @@ describe.each([
       .filter(({ mode }) => mode.decoding === 'sampled')
       .map(({ mean }) => mean.exactMatch!.mean);
     expect(sampled[1]).toBeGreaterThan(sampled[0]! + 0.1);
+    // No server tells an entropy; what was sampled says how large it was: of two ways at some words, none at others.
+    for (const record of (await metricsOf(profile)).filter(({ stage }) => stage === 'grpo-1')) {
+      expect(record).toMatchObject({ entropy: null });
+      expect(record.entropyEstimate).toBeGreaterThan(0.01);
+      expect(record.entropyEstimate).toBeLessThan(Math.log(3));
+    }
     const taught = (await metricsOf(profile)).filter(({ stage }) => stage === 'e1-1');
     expect(taught.length).toBeGreaterThan(0);
     for (const record of taught) expect(record).toMatchObject({ lesson });

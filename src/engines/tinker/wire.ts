@@ -27,7 +27,8 @@ export const answers = {
     lora_rank: z.number().nullish(),
   }),
   samplingSession: z.object({ sampling_session_id: z.string() }),
-  saved: z.object({ path: z.string().min(1) }),
+  /** When the server will drop it: seconds since 1970, or a date. */
+  saved: z.object({ path: z.string().min(1), expires_at: z.union([z.number(), z.string()]).nullish() }),
   forward: z.object({
     loss_fn_outputs: z.array(z.object({ logprobs: tensor })),
     metrics: z.record(z.string(), z.unknown()).nullish(),

@@ -83,6 +83,7 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
     clip: false,
     gradientNorm: 'skyrl.ai/grad_norm',
     load: 'first',
+    optimizerFalse: 'kept',
   },
   hatchery: {
     ...usual,
