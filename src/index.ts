@@ -17,12 +17,13 @@
  */
 
 // The algorithms, as pure functions.
-export { type AdvantageForm, advantagesOf, type RolledOutStep } from './algorithms/advantages.ts';
+export { type AdvantageForm, advantagesOf } from './algorithms/advantages.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
   type Advantage,
   groupAdvantages,
   policyGradientBatch,
+  type RolledOutStep,
   type Weighted,
   weighGroups,
   zeroVarianceShare,

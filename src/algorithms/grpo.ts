@@ -6,8 +6,10 @@
  * Trajectories in, per-token streams out. Departure from Search-R1: groups are keyed by question, failures of the
  * environment are left out, and the denominator counts the tokens of zero-variance groups too.
  */
+
+import type { Question } from '../base/question.ts';
 import { mean, standardDeviation } from '../benchmarks/statistics.ts';
-import type { PolicyGradientBatch, PolicyGradientSequence } from '../policy/policy.ts';
+import type { PolicyGradientBatch, PolicyGradientSequence, TokenIds } from '../policy/policy.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
 /** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); exactly zero for equal rewards, and for fewer than two. */
@@ -29,6 +31,15 @@ export type Advantage = number | Float32Array;
 export interface Weighted {
   readonly trajectory: Trajectory;
   readonly advantage: Advantage;
+}
+
+/** What a form of advantage has to go by. */
+export interface RolledOutStep {
+  readonly questions: readonly Question[];
+  /** The rollouts of each question, failures of the environment among them. */
+  readonly groups: readonly (readonly Trajectory[])[];
+  /** log π of given ids under the present weights, a stream a sequence (policy/policy.ts): credit by scoring asks here, once. */
+  readonly score: (sequences: readonly TokenIds[]) => Promise<Float32Array[]>;
 }
 
 /** The trajectories of each question's group with their advantages; failures are left out of group and batch. */

@@ -4,22 +4,28 @@
  */
 import { shownToTeacher } from '../algorithms/controls.ts';
 import { divergenceBatch, type PromptedPair } from '../algorithms/distill.ts';
-import { crossEntropyBatch } from '../algorithms/sft.ts';
-import { streamKey } from '../base/random.ts';
-import type { CrossEntropyBatch, DivergenceBatch, LossResult } from '../policy/policy.ts';
+import { crossEntropyBatch, type Response } from '../algorithms/sft.ts';
+import { type StreamKey, streamKey } from '../base/random.ts';
+import type { Divergence, LossResult } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
+import { itemsOfStep, type Passes, stepsOfPasses, stepsPerEpoch } from './epochs.ts';
 import { gateName } from './gate.ts';
-import type { EvolveState, MetricRecord, PairRecord } from './journal.ts';
+import type { EvolveState, PairRecord } from './journal.ts';
 import { readPairs } from './pool.ts';
-import type { StageOutcome } from './results.ts';
 import { expertIds, type Run } from './run.ts';
-import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
-import { pairShard } from './shards.ts';
+import { bestName, pairShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
-import { batchOfStep, trainStep } from './train-step.ts';
+import {
+  heldOutRollouts,
+  type Round,
+  type TrainingStep,
+  thatFit,
+  trainingRound,
+  withOutcome,
+} from './training-round.ts';
 
 /** A pair is read once more by the teacher. */
 const TRAINED_PAIR = 1.5;
@@ -32,20 +38,24 @@ export interface DistillStage extends TrainingStage {
 
 export const distillKind: StageKind<DistillStage> = {
   names: { e1: 'E1' },
-  decides: ({ distill, pool, gate }) => ({ distill, pool, 'gate.whenClosed': gate.whenClosed }),
-  work(_, __, { pool, distill }) {
-    const pairs = pool.questions * EXPECTED_YIELD;
-    const bound = distill.maxSteps || Number.POSITIVE_INFINITY;
-    const steps = Math.min(distill.epochs * Math.ceil(pairs / distill.pairsPerStep), bound);
-    return { rollouts: 0, trained: steps * distill.pairsPerStep * TRAINED_PAIR, steps };
+  decides: ({ distill, pool, gate, rollout, guards }) => ({
+    distill,
+    pool,
+    'gate.whenClosed': gate.whenClosed,
+    ...(distill.keep === 'best' && { rollout, 'guards.every': guards.every }),
+  }),
+  work(_, __, { pool, distill, guards }) {
+    const steps = stepsOfPasses(pool.questions * EXPECTED_YIELD, passesOf(distill));
+    const rollouts = distill.keep === 'best' ? heldOutRollouts(steps, guards) : 0;
+    return { rollouts, trained: steps * distill.pairsPerStep * TRAINED_PAIR, steps };
   },
   load: ({ distill }) => ({
     title: 'distillation',
     adapterRank: distill.adapter?.rank ?? null,
-    freezes: true,
+    freezes: needsTeacher(distill),
     extraTokens: distill.expertTokens,
   }),
-  kept: ({ name }) => [name],
+  kept: ({ name }, { distill }) => (distill.keep === 'best' ? [bestName(name), name] : [name]),
   stepsAreRollouts: false,
   run: distillRound,
 };
@@ -53,94 +63,111 @@ export const distillKind: StageKind<DistillStage> = {
 type Stage = Pick<DistillStage, 'name' | 'cycle' | 'from'>;
 
 export async function distillRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
-  const { policy } = run.setup;
   const { distill, gate, seed } = run.settings;
-  const ended = (outcome: Omit<StageOutcome, 'stage'>): EvolveState => ({
-    ...start,
-    results: { ...start.results, outcomes: [...start.results.outcomes, { stage: stage.name, ...outcome }] },
-  });
+  const skipped = (stoppedBy: 'gate' | 'no-pairs', reason: string) =>
+    withOutcome(start, stage, { steps: 0, stoppedBy, reason, keptStep: 0 });
 
   const measured = start.results.gates.find((g) => g.stage === gateName(stage.cycle));
   if (measured && !measured.open && gate.whenClosed === 'skip')
-    return ended({ steps: 0, stoppedBy: 'gate', reason: 'the privileged prompt showed no gap to distil', keptStep: 0 });
+    return skipped('gate', 'the privileged prompt showed no gap to distil');
 
-  const mined = await promptedPairs(run, stage);
-  // The teacher's prompt is longer than the one that the student trajectory was sampled under.
-  const context = policy.info.contextLength;
-  const pairs = mined.filter((p) => p.teacherPrompt.length + p.student.ids.length <= context);
-  if (pairs.length < mined.length)
-    run.emit({
-      kind: 'note',
-      text: `${stage.name}: ${mined.length - pairs.length} of ${mined.length} pairs left out, their teacher side exceeds the model's context of ${context} tokens (lower distill.expertTokens)`,
-    });
-  if (pairs.length === 0) {
-    const reason = mined.length === 0 ? 'the pool gave no pair' : 'no pair fits the context';
-    return ended({ steps: 0, stoppedBy: 'no-pairs', reason, keptStep: 0 });
-  }
+  const { objective } = distill;
+  const lessons = objective === 'cross-entropy' ? await expertWords(run, stage) : await pairs(run, stage, objective);
+  if (lessons.count === 0)
+    return skipped('no-pairs', lessons.mined === 0 ? 'the pool gave no pair' : 'no pair fits the context');
 
-  const perEpoch = Math.ceil(pairs.length / distill.pairsPerStep);
-  const steps = Math.min(distill.epochs * perEpoch, distill.maxSteps || Number.POSITIVE_INFINITY);
-
-  // Teacher: the checkpoint as GRPO left it, adapter off. Student: the same with the adapter on; B = 0, so they start equal.
-  await run.journal.restoreKept(stage.from, policy);
-  await policy.freeze();
-  if (start.step > 0) await run.journal.restoreLatest(policy);
-  else if (distill.adapter)
-    await policy.attachAdapter({ ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') });
-
-  for (let step = start.step + 1; step <= steps; step++) {
-    run.throwIfCancelled();
-    const batch = batchOfStep(pairs, step, distill.pairsPerStep, (epoch) =>
-      streamKey(seed, stage.name, 'epoch', epoch),
-    );
-    const loss = lossOf(batch, distill);
-    const trained = await trainStep(run, stage, step, loss, adamWOfStep(distill, step, steps));
-    if ('stopped' in trained)
-      return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
-    const { result, update } = trained;
-
-    const record: MetricRecord = {
-      stage: stage.name,
-      step,
-      steps,
-      loss: result.loss,
-      kl: result.metrics.divergence ?? null,
-      clipFraction: result.metrics.clipFraction ?? null,
-      entropy: result.metrics.entropy ?? null,
-      teacherEntropy: result.metrics.teacherEntropy ?? null,
-      gradientNorm: update.gradientNorm,
-      skipped: update.skipped ? 1 : 0,
-      ...(loss.loss !== 'cross-entropy' ? klByClass(run, batch, result) : {}),
-    };
-    await run.journal.metric(record);
-    if (step <= perEpoch && loss.loss !== 'cross-entropy')
-      await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, result));
-    run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
-    if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
-  }
-  if (distill.adapter) await policy.mergeAdapter();
-  return ended({ steps, stoppedBy: 'steps', keptStep: steps });
+  return trainingRound(run, stage, start, {
+    steps: stepsOfPasses(lessons.count, passesOf(distill)),
+    optimizer: distill,
+    // Teacher: the checkpoint as GRPO left it, adapter off. Student: the same with the adapter on; B = 0, so they start equal.
+    freezes: needsTeacher(distill),
+    adapter: distill.adapter && { ...distill.adapter, key: streamKey(seed, stage.name, 'adapter') },
+    keep: distill.keep,
+    prepare: lessons.prepare,
+  });
 }
 
 type DistillSettings = Settings['distill'];
+
+const needsTeacher = ({ objective }: DistillSettings) => objective !== 'cross-entropy';
+const passesOf = ({ epochs, pairsPerStep: perStep, maxSteps }: DistillSettings): Passes => ({
+  epochs,
+  perStep,
+  maxSteps,
+});
+
+/** What a round learns from: so many of the pool's pairs, those that the model can read. */
+interface Lessons {
+  readonly mined: number;
+  readonly count: number;
+  readonly prepare: Round['prepare'];
+}
+
+/** L = Σ_n m_n Σ_v min(l(n,v), τ) / Σ_n m_n over the student trajectories, each under both prompts (algorithms/distill.ts). */
+async function pairs(run: Run, stage: Stage, objective: Divergence): Promise<Lessons> {
+  const { distill } = run.settings;
+  const mined = await promptedPairs(run, stage);
+  // The teacher's prompt is longer than the one that the student trajectory was sampled under.
+  const longest = ({ teacherPrompt, student }: PromptedPair) => teacherPrompt.length + student.ids.length;
+  const fit = thatFit(run, stage.name, 'pairs', mined, longest, 'lower distill.expertTokens');
+  const firstPass = stepsPerEpoch(fit.length, passesOf(distill));
+  const prepare = (step: number): TrainingStep => {
+    const batch = itemsOfStep(fit, step, passesOf(distill), orderOf(run, stage));
+    return {
+      read: batch.flatMap(({ teacherPrompt, studentPrompt, student: { ids } }) =>
+        [teacherPrompt, studentPrompt].map((prompt) => ({ length: prompt.length + ids.length })),
+      ),
+      batches: () => [divergenceBatch(objective, batch, distill)],
+      async record([result]) {
+        if (step <= firstPass) await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, result!));
+        return { metrics: { ...lossFigures(result!), ...klByClass(run, batch, result!) } };
+      },
+    };
+  };
+  return { mined: mined.length, count: fit.length, prepare };
+}
+
+/** L = −Σ_n m_n log π(y_n | x, y_<n) / Σ_n m_n over the expert trajectories under the ordinary prompt (algorithms/sft.ts). */
+async function expertWords(run: Run, stage: Stage): Promise<Lessons> {
+  const { tokenizer, template } = run.setup;
+  const { distill } = run.settings;
+  const mined = (await readPairs(run, stage.cycle)).map(({ question, expert }): Response => {
+    const prompt = studentPrompt(tokenizer, template, question.question);
+    return { prompt, ids: expert.ids, mask: lossMask(run, expert) };
+  });
+  const longest = ({ prompt, ids }: Response) => prompt.length + ids.length;
+  const fit = thatFit(run, stage.name, 'expert trajectories', mined, longest);
+  const prepare = (step: number): TrainingStep => {
+    const batch = crossEntropyBatch(itemsOfStep(fit, step, passesOf(distill), orderOf(run, stage)));
+    return {
+      read: batch.sequences.map(({ ids }) => ids),
+      batches: () => [batch],
+      record: ([result]) => ({ metrics: lossFigures(result!) }),
+    };
+  };
+  return { mined: mined.length, count: fit.length, prepare };
+}
+
+/** The stream that orders each pass over the pairs. */
+function orderOf(run: Run, stage: Stage): (epoch: number) => StreamKey {
+  return (epoch) => streamKey(run.settings.seed, stage.name, 'epoch', epoch);
+}
 
 /** The pool's pairs with both prompts; those without anything to show to the teacher are left out. */
 async function promptedPairs(run: Run, stage: Stage): Promise<PromptedPair[]> {
   const { tokenizer, template } = run.setup;
   const { distill, seed } = run.settings;
-  const pairs = await readPairs(run, stage.cycle);
-  const shown = shownToTeacher(pairs, distill.teacherSees, (id) => streamKey(seed, stage.name, 'teacher-sees', id));
-  return pairs.flatMap(({ question: { question }, expert, student }, i): PromptedPair[] => {
+  const mined = await readPairs(run, stage.cycle);
+  const shown = shownToTeacher(mined, distill.teacherSees, (id) => streamKey(seed, stage.name, 'teacher-sees', id));
+  return mined.flatMap(({ question: { question }, student }, i): PromptedPair[] => {
     const seen = shown[i];
     if (seen === undefined) return [];
     const ordinary = studentPrompt(tokenizer, template, question);
-    // Supervised training reads the expert where the method reads the student.
-    const learned = distill.objective === 'cross-entropy' ? expert : student;
     return [
       {
         shown: seen,
-        student: learned,
-        mask: distill.tokens === 'all' ? learned.mask : queryMask(run, learned),
+        student,
+        mask: lossMask(run, student),
         studentPrompt: ordinary,
         teacherPrompt: seen === null ? ordinary : teacherPrompt(tokenizer, template, question, expertIds(run, seen)),
       },
@@ -148,27 +175,33 @@ async function promptedPairs(run: Run, stage: Stage): Promise<PromptedPair[]> {
   });
 }
 
-/** 1 on tokens inside search tags that the policy wrote. */
-function queryMask(run: Run, trajectory: Trajectory): (0 | 1)[] {
+/** m: 1 on the tokens that distill.tokens asks for, of those that the policy wrote. */
+function lossMask(run: Run, trajectory: Trajectory): readonly (0 | 1)[] {
+  if (run.settings.distill.tokens === 'all') return trajectory.mask;
   return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
 }
 
-function lossOf(batch: readonly PromptedPair[], distill: DistillSettings): DivergenceBatch | CrossEntropyBatch {
-  const { objective } = distill;
-  if (objective !== 'cross-entropy') return divergenceBatch(objective, batch, distill);
-  return crossEntropyBatch(
-    batch.map(({ studentPrompt: prompt, student, mask }) => ({ prompt, ids: student.ids, mask })),
-  );
+function lossFigures({ loss, metrics }: LossResult): Record<string, number | null> {
+  return {
+    loss,
+    kl: metrics.divergence ?? null,
+    clipFraction: metrics.clipFraction ?? null,
+    entropy: metrics.entropy ?? null,
+    teacherEntropy: metrics.teacherEntropy ?? null,
+  };
 }
 
-/** Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class. */
-function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult): Record<string, number | null> {
+/**
+ * Mean KL (or what is taken in its place) of the masked tokens of each class, in nats; null where the batch has none of a class,
+ * or the engine did not report it token by token.
+ */
+function klByClass(run: Run, batch: readonly PromptedPair[], { perToken }: LossResult): Record<string, number | null> {
   const sums = new Map(policyClasses.map((name) => [name as TokenClass, { sum: 0, count: 0 }]));
   for (const [i, { student, mask }] of batch.entries())
     for (const [n, name] of tokenClasses(run.setup.tokenizer, student).entries()) {
       const total = sums.get(name);
-      if (total === undefined || mask[n] !== 1) continue;
-      total.sum += result.perToken?.[i]?.[n] ?? 0;
+      if (total === undefined || mask[n] !== 1 || perToken === undefined) continue;
+      total.sum += perToken[i]![n]!;
       total.count += 1;
     }
   return Object.fromEntries(
@@ -176,7 +209,7 @@ function klByClass(run: Run, batch: readonly PromptedPair[], result: LossResult)
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRecord[] {
+function pairRecords(batch: readonly PromptedPair[], { perToken }: LossResult): PairRecord[] {
   return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
     questionId: student.questionId,
     expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
@@ -185,6 +218,6 @@ function pairRecords(batch: readonly PromptedPair[], result: LossResult): PairRe
     studentPrompt,
     ids: student.ids,
     mask,
-    kl: [...(result.perToken?.[i] ?? [])],
+    kl: perToken ? [...perToken[i]!] : null,
   }));
 }

@@ -5,28 +5,25 @@
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
 import { advantagesOf } from '../algorithms/advantages.ts';
-import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { policyGradientBatch, type RolledOutStep, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
-import { NonFiniteError } from '../policy/policy.ts';
-import { policyTokenCount, valid } from '../rollout/trajectory.ts';
-import { type Health, healthOf, signOfCollapse } from './guards.ts';
-import type { EvolveState, MetricRecord } from './journal.ts';
-import type { StageOutcome } from './results.ts';
-import type { Run } from './run.ts';
-import { adamWOfStep } from './schedule.ts';
+import type { LossResult } from '../policy/policy.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
+import { healthOf } from './guards.ts';
+import type { EvolveState } from './journal.ts';
+import type { Groups, Run } from './run.ts';
 import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
-import { bestName, heldOutName, stepShard } from './shards.ts';
+import { bestName, stepShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
+import { heldOutRollouts, type TrainingStep, trainingRound } from './training-round.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
 
 /** A policy-gradient trajectory is read once more for the KL anchor. */
 const TRAINED_TRAJECTORY = 1.35;
-/** Rollouts of a held-out question. */
-const HELD_OUT_SAMPLES = 2;
 
 export interface GrpoStage extends TrainingStage {
   readonly kind: 'grpo';
@@ -46,8 +43,8 @@ export const grpoKind: StageKind<GrpoStage> = {
   work({ cycle }, _, { grpo, guards }) {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
-    const heldOut = (Math.ceil(steps / guards.every) + 1) * guards.heldOutQuestions * HELD_OUT_SAMPLES;
-    return { rollouts: trajectories + heldOut, trained: trajectories * TRAINED_TRAJECTORY, steps };
+    const rollouts = trajectories + heldOutRollouts(steps, guards);
+    return { rollouts, trained: trajectories * TRAINED_TRAJECTORY, steps };
   },
   load: ({ grpo }) => ({ title: 'GRPO', adapterRank: null, freezes: grpo.klCoefficient > 0, extraTokens: 0 }),
   kept: ({ name }) => [bestName(name), name],
@@ -57,140 +54,95 @@ export const grpoKind: StageKind<GrpoStage> = {
 
 type Stage = Pick<GrpoStage, 'name' | 'cycle' | 'from'>;
 
-export async function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
-  const { policy } = run.setup;
-  const { grpo, guards } = run.settings;
-  const steps = ofCycle(grpo.steps, stage.cycle);
-  const best = bestName(stage.name);
-  let state = start;
-
-  // The KL anchor is the checkpoint at which the round starts; the optimiser is fresh.
-  await run.journal.restoreKept(stage.from, policy);
-  if (grpo.klCoefficient > 0) await policy.freeze();
-  // A first held-out score is recorded together with a checkpoint: with one, that checkpoint is where the round stands.
-  if (start.step > 0 || start.best !== null) await run.journal.restoreLatest(policy);
-  else state = await keepIfBest(run, stage, { ...state, best: null, recent: [] }, best);
-
-  let reason = signOfCollapse(state.recent, guards);
-  while (state.step < steps && reason === undefined) {
-    run.throwIfCancelled();
-    const step = state.step + 1;
-    try {
-      const { health, record } = await grpoStep(run, stage, step, steps);
-      state = { ...state, step, recent: [...state.recent, health].slice(-guards.window) };
-      await run.journal.metric(record);
-      run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
-    } catch (error) {
-      if (!(error instanceof NonFiniteError)) throw error;
-      reason = error.message;
-      break;
-    }
-    reason = signOfCollapse(state.recent, guards);
-    const measured = step % guards.every === 0 || step === steps ? await keepIfBest(run, stage, state, best) : state;
-    // A new best has been checkpointed already.
-    if (measured === state && step % run.settings.checkpointEvery === 0) await run.checkpoint(state);
-    state = measured;
-  }
-
-  await run.journal.restoreKept(best, policy);
-  const outcome: StageOutcome = {
-    stage: stage.name,
-    steps: state.step,
-    stoppedBy: reason === undefined ? 'steps' : 'guard',
-    ...(reason === undefined ? {} : { reason }),
-    keptStep: state.best?.step ?? 0,
-  };
-  if (reason !== undefined)
-    run.emit({
-      kind: 'note',
-      text: `${stage.name} stopped after step ${state.step}: ${reason}; step ${outcome.keptStep} is kept`,
-    });
-  return { ...state, results: { ...state.results, outcomes: [...state.results.outcomes, outcome] } };
+export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<EvolveState> {
+  const { grpo } = run.settings;
+  return trainingRound(run, stage, start, {
+    steps: ofCycle(grpo.steps, stage.cycle),
+    optimizer: grpo,
+    // π_ref: the checkpoint at which the round starts.
+    freezes: grpo.klCoefficient > 0,
+    adapter: null,
+    keep: 'best',
+    prepare: (step) => grpoStep(run, stage, step),
+  });
 }
 
-async function grpoStep(
-  run: Run,
-  { name: stage, cycle }: Stage,
-  step: number,
-  steps: number,
-): Promise<{ health: Health; record: MetricRecord }> {
+/**
+ *   r = Σ parts,  A from the group's r        J = mean over policy tokens of [ min(ρ A, clip(ρ, 1−ε, 1+ε) A) − β (e^Δ − Δ − 1) ]
+ *
+ * with ρ = π/π_old, Δ = log π_ref − log π; one update a batch, so ρ = 1 where the gradient is taken.
+ */
+async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): Promise<TrainingStep> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const groups = await run.rollOut(
-    questions,
-    { perQuestion: grpo.groupSize, stage, step },
-    rewardOf(ofCycle(grpo.reward, cycle)),
-  );
+  const reward = rewardOf(ofCycle(grpo.reward, cycle));
+  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step }, reward);
   await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
 
-  // Asynchronous: a form of credit may have to ask first.
-  const weighted = await advantagesOf(grpo.advantage, {
-    questions,
-    groups,
-    score: (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch)),
-  });
-  const sequences = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
-  const [loss, update, gap] = await run.training(sequences, async (watch) => {
-    // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
-    const isExact = policy.capabilities.sampler === 'exact';
-    const recomputed = isExact ? undefined : await policy.logprobs(sequences, 'present', watch);
-    const reference = grpo.klCoefficient > 0 ? await policy.logprobs(sequences, 'frozen', watch) : undefined;
-    const batch = policyGradientBatch(weighted, reference, grpo, recomputed);
-    const { losses, update } = await policy.train([batch], adamWOfStep(grpo, step, steps), watch);
-    return [losses[0]!, update, recomputed && samplerGap(weighted, recomputed)] as const;
-  });
+  // Asynchronous: credit by scoring has to ask first.
+  const score: RolledOutStep['score'] = (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch));
+  const weighted = await advantagesOf(grpo.advantage, { questions, groups, score });
+  const read = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
+  let gap: ReturnType<typeof samplerGap> | undefined;
+  return {
+    read,
+    async batches(watch) {
+      // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
+      const isExact = policy.capabilities.sampler === 'exact';
+      const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
+      gap = recomputed && samplerGap(weighted, recomputed);
+      const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
+      return [policyGradientBatch(weighted, reference, grpo, recomputed)];
+    },
+    record([result]) {
+      warn(run, stage, step, result!);
+      const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
+      return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, gap) }, health };
+    },
+  };
+}
 
-  const rolledOut = valid(groups.flat());
-  const deviation = loss.metrics.maxRatioDeviation ?? 0;
-  if (deviation > MAX_RATIO_DEVIATION)
-    run.emit({
-      kind: 'note',
-      text: `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
-    });
-  const entropy = loss.metrics.entropy ?? Number.NaN;
-  const record: MetricRecord = {
-    stage,
-    step,
-    steps,
-    reward: meanOf(rolledOut, (t) => t.reward),
-    exactMatch: meanOf(rolledOut, (t) => t.correct),
-    searches: meanOf(rolledOut, (t) => t.searches.length),
-    policyTokens: meanOf(rolledOut, policyTokenCount),
-    wellFormed: meanOf(rolledOut, (t) => (t.wellFormed ? 1 : 0)),
+function rolloutFigures(groups: Groups): Record<string, number | null> {
+  const all = groups.flat();
+  const rolledOut = valid(all);
+  const mean = (of: (t: Trajectory) => number) => meanOf(rolledOut, of);
+  return {
+    reward: mean((t) => t.reward),
+    exactMatch: mean((t) => t.correct),
+    searches: mean((t) => t.searches.length),
+    policyTokens: mean(policyTokenCount),
+    wellFormed: mean((t) => (t.wellFormed ? 1 : 0)),
     grounded: meanOf(
       rolledOut.filter((t) => t.grounded !== null),
       (t) => (t.grounded ? 1 : 0),
     ),
     zeroVariance: zeroVarianceShare(groups),
-    failures: groups.flat().length - rolledOut.length,
-    loss: loss.loss,
-    entropy,
-    kl: loss.metrics.referenceKl ?? null,
-    clipFraction: loss.metrics.clipFraction ?? null,
-    ratioDeviation: loss.metrics.maxRatioDeviation ?? null,
-    ...(gap && { samplerGap: gap.mean, samplerGapMax: gap.max }),
-    gradientNorm: update.gradientNorm,
-    skipped: update.skipped ? 1 : 0,
+    failures: all.length - rolledOut.length,
   };
-  return { health: healthOf(groups, entropy, run.settings.rollout.searches), record };
 }
 
-/** Asks the held-out training questions; weights that do at least as well as the best so far are kept, with a checkpoint. */
-async function keepIfBest(run: Run, stage: Stage, state: EvolveState, name: string): Promise<EvolveState> {
-  const heldOut = heldOutName(stage.name);
-  const questions = run.slices.heldOut;
-  // The same streams at every step: differences come from the weights alone.
-  const groups = await run.rollOut(questions, {
-    perQuestion: HELD_OUT_SAMPLES,
-    measured: true,
-    stage: heldOut,
-    step: 0,
-  });
-  const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
-  await run.journal.metric({ stage: heldOut, step: state.step, exactMatch: score });
-  if (state.best !== null && score < state.best.score) return state;
-  const better = { ...state, best: { step: state.step, score } };
-  await run.checkpoint(better, name);
-  return better;
+function lossFigures(
+  { loss, metrics }: LossResult,
+  gap: ReturnType<typeof samplerGap> | undefined,
+): Record<string, number | null> {
+  return {
+    loss,
+    entropy: metrics.entropy ?? null,
+    kl: metrics.referenceKl ?? null,
+    clipFraction: metrics.clipFraction ?? null,
+    ratioDeviation: metrics.maxRatioDeviation ?? null,
+    ...(gap && { samplerGap: gap.mean, samplerGapMax: gap.max }),
+  };
+}
+
+function warn(run: Run, stage: string, step: number, { metrics }: LossResult): void {
+  const { entropy, maxRatioDeviation: deviation = 0 } = metrics;
+  const note = (text: string) => run.emit({ kind: 'note', text });
+  if (entropy === undefined && step === 1)
+    note(`${stage}: the engine reports no entropy, so guards.minEntropy is not watched`);
+  if (deviation > MAX_RATIO_DEVIATION)
+    note(
+      `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
+    );
 }

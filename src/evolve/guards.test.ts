@@ -12,6 +12,15 @@ it('lets a healthy round go on, and judges full windows only', () => {
   expect(signOfCollapse(window({ entropy: 0 }).slice(1), guards)).toBeUndefined();
 });
 
+it('does not watch an entropy that was not measured', () => {
+  expect(signOfCollapse(window({ entropy: null }), guards)).toBeUndefined();
+  expect(signOfCollapse(window({ entropy: null, zeroVariance: 1 }), guards)).toContain('no variance');
+  // Where some steps have one, those are judged.
+  expect(signOfCollapse([...window({ entropy: null }).slice(1), ...window({ entropy: 0 }).slice(2)], guards)).toContain(
+    'entropy',
+  );
+});
+
 it.each([
   [{ entropy: 0.01 }, 'entropy'],
   [{ entropy: Number.NaN }, 'entropy'],

@@ -9,7 +9,8 @@ import type { Settings } from './settings.ts';
 
 /** What one step says about the round's health. */
 export interface Health {
-  readonly entropy: number;
+  /** Null where the engine does not report it: then no guard watches it. */
+  readonly entropy: number | null;
   readonly zeroVariance: number;
   /** Well-formed and all rollouts by training suite. */
   readonly wellFormed: Readonly<Record<string, { readonly good: number; readonly all: number }>>;
@@ -19,7 +20,7 @@ export interface Health {
  * @param searches allowed: a rollout that used them up and asked for more was cut, so nothing is known of its form. Under a tight
  * limit that may be most rollouts.
  */
-export function healthOf(groups: readonly (readonly Trajectory[])[], entropy: number, searches: number): Health {
+export function healthOf(groups: readonly (readonly Trajectory[])[], entropy: number | null, searches: number): Health {
   const wellFormed: Record<string, { good: number; all: number }> = {};
   for (const trajectory of groups.flat()) {
     if (isFailure(trajectory.stop) || (trajectory.stop === 'no-answer' && trajectory.searches.length >= searches))
@@ -36,8 +37,9 @@ export function signOfCollapse(recent: readonly Health[], guards: Settings['guar
   const window = recent.slice(-guards.window);
   const mean = (of: (health: Health) => number) => window.reduce((sum, h) => sum + of(h), 0) / window.length;
 
-  const entropy = mean((h) => h.entropy);
-  if (!(entropy >= guards.minEntropy))
+  const entropies = window.flatMap((h) => h.entropy ?? []);
+  const entropy = entropies.reduce((sum, value) => sum + value, 0) / entropies.length;
+  if (entropies.length > 0 && !(entropy >= guards.minEntropy))
     return `entropy ${entropy.toFixed(4)} is below guards.minEntropy ${guards.minEntropy}`;
   const zeroVariance = mean((h) => h.zeroVariance);
   if (zeroVariance > guards.maxZeroVariance)

@@ -25,8 +25,8 @@ export interface PairRecord {
   /** The student trajectory's response and who wrote it. */
   readonly ids: readonly number[];
   readonly mask: readonly (0 | 1)[];
-  /** Without the clip, in nats; 0 where masked. */
-  readonly kl: readonly number[];
+  /** Without the clip, in nats; 0 where masked. Null where the engine did not report it. */
+  readonly kl: readonly number[] | null;
 }
 
 /** Where a run stands. Everything else that a stage needs is recomputed from seeds and files. */

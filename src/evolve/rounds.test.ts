@@ -1,6 +1,6 @@
 /** The rounds of a cycle over a policy without an engine: what they decide, keep and refuse. */
 import { describe, expect, it } from 'vitest';
-import { findExpert } from '../algorithms/pairs.ts';
+import { findExpert, minePair } from '../algorithms/pairs.ts';
 import { tokenizer } from '../rollout/testing/environment.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { distillRound } from './distill-round.ts';
@@ -8,7 +8,7 @@ import { measureGate } from './gate.ts';
 import { grpoRound } from './grpo-round.ts';
 import { readPool, rollOutPool } from './pool.ts';
 import { presets, type Settings } from './settings.ts';
-import { start, toyRun } from './testing/toy.ts';
+import { start, toyRun, UNTRAINED } from './testing/toy.ts';
 
 const right = '<think> done </think> <answer> gold </answer>';
 const wrong = '<think> done </think> <answer> tin </answer>';
@@ -38,7 +38,7 @@ describe('a GRPO round', () => {
     const settings = { ...base, grpo: { ...base.grpo!, reward: [worth(1, 0), worth(-1, 0.5)] } };
     const says = (weight: number) => (weight === 2 ? right : wrong);
     const toy = toyRun({ says, settings });
-    toy.journal.kept.set('e1-1', 0);
+    toy.journal.kept.set('e1-1', UNTRAINED);
     const { results } = await grpoRound(toy.run, { name: 'grpo-2', cycle: 2, from: 'e1-1' }, start);
     expect(results.outcomes[0]).toMatchObject({ keptStep: 2 });
     const trained = toy.journal.metrics.filter(({ stage }) => stage === 'grpo-2');
@@ -71,6 +71,19 @@ describe('a GRPO round', () => {
     const { results } = await grpoRound(toy.run, grpo, start);
     expect(results.outcomes[0]).toMatchObject({ steps: 2, stoppedBy: 'guard' });
     expect(toy.notes()[0]).toContain('entropy');
+  });
+
+  it('does not watch an entropy that the engine does not report, and says so once', async () => {
+    const toy = toyRun({ says: (weight) => (weight % 2 ? right : wrong), isBare: true, settings: steps(5) });
+    const { results } = await grpoRound(toy.run, grpo, start);
+    expect(results.outcomes[0]).toMatchObject({ steps: 5, stoppedBy: 'steps' });
+    expect(toy.notes()).toEqual([expect.stringContaining('no entropy')]);
+    const records = toy.journal.metrics.filter(({ stage }) => stage === 'grpo-1');
+    for (const record of records)
+      expect(record).toMatchObject({ entropy: null, ratioDeviation: null, gradientNorm: null, kl: null });
+    expect(toy.journal.states.at(-1)!.recent[0]!.entropy).toBeNull();
+    const again = await grpoRound(toy.run, grpo, toy.journal.states.at(-1)!);
+    expect(again.results.outcomes.at(-1)).toMatchObject({ steps: 5, stoppedBy: 'steps' });
   });
 
   it('comes to the same verdict when it is continued after the step that the guard judged', async () => {
@@ -142,6 +155,19 @@ describe('a distillation round', () => {
     expect(ended.results.outcomes).toEqual([{ stage: 'e1-1', steps: 3, stoppedBy: 'steps', keptStep: 3 }]);
     expect(toy.losses.every((batch) => batch.loss === 'forward-kl')).toBe(true);
     expect(toy.hasAdapter()).toBe(false);
+  });
+
+  it('records null, not 0, for what the engine does not report', async () => {
+    const { toy, state } = await pooled({ says, isBare: true });
+    await distillRound(toy.run, distill, state);
+    const records = toy.journal.metrics.filter(({ stage }) => stage === 'e1-1');
+    expect(records).toHaveLength(3);
+    for (const record of records)
+      for (const name of ['kl', 'kl.think', 'kl.answer', 'entropy', 'teacherEntropy', 'clipFraction', 'gradientNorm'])
+        expect(record[name], name).toBeNull();
+    const pairs = [...toy.journal.pairs.values()].flat();
+    expect(pairs.length).toBeGreaterThan(8);
+    for (const { kl } of pairs) expect(kl).toBeNull();
   });
 
   describe('of a control', () => {
@@ -232,6 +258,47 @@ describe('a distillation round', () => {
     const { toy, state } = await pooled({ says, contextLength: 46 });
     await distillRound(toy.run, distill, state);
     expect(toy.notes()[0]).toMatch(/pairs left out/);
+  });
+
+  it('by cross-entropy leaves out no pair for a teacher that it does not ask, and needs no frozen copy', async () => {
+    // Teacher sides are too long for this context, expert trajectories under the ordinary prompt are not.
+    const narrow = { says, contextLength: 46 };
+    const { toy, state } = await pooled({
+      ...narrow,
+      settings: { distill: { ...smoke.distill, objective: 'cross-entropy', maxSteps: 0 } },
+    });
+    const groups = await readPool(toy.run, 1);
+    const experts = groups.flatMap((group) => minePair(group)?.expert ?? []);
+    const lengths = experts.map(({ prompt, ids }) => prompt.length + ids.length);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(46);
+    toy.run.setup.policy.freeze = () => Promise.reject(new Error('was asked to freeze'));
+    await distillRound(toy.run, distill, state);
+    expect(toy.notes().filter((note) => note.includes('left out'))).toEqual([]);
+    const learned = toy.losses.flatMap((batch) => (batch.loss === 'cross-entropy' ? batch.sequences : []));
+    expect(learned.map(({ ids }) => ids.join()).sort()).toEqual(
+      experts.map(({ prompt, ids }) => [...prompt, ...ids].join()).sort(),
+    );
+
+    const method = await pooled(narrow);
+    await distillRound(method.toy.run, distill, method.state);
+    expect(method.toy.notes()[0]).toMatch(/pairs left out/);
+  });
+
+  it('that keeps its best weights chooses by held-out questions, the round’s start among them', async () => {
+    // Right at weight 0 alone: every step makes it worse.
+    const settings = {
+      distill: { ...smoke.distill, keep: 'best' as const },
+      guards: { ...smoke.guards, heldOutQuestions: 4, every: 1 },
+    };
+    const spoiled = (weight: number, context: string, draw: number) =>
+      weight === 0 ? says(weight, context, draw) : wrong;
+    const { toy, state } = await pooled({ says: spoiled, settings });
+    const { results } = await distillRound(toy.run, distill, state);
+    expect(results.outcomes).toEqual([{ stage: 'e1-1', steps: 3, stoppedBy: 'steps', keptStep: 0 }]);
+    expect(toy.weight()).toBe(0);
+    expect(toy.hasAdapter()).toBe(false);
+    const asked = toy.journal.metrics.filter(({ stage }) => stage === 'e1-1-held-out');
+    expect(asked.map(({ step, exactMatch }) => [step, exactMatch])).toEqual([[0, 1], ...[1, 2, 3].map((n) => [n, 0])]);
   });
 
   it('goes back to where it started when the loss is no number', async () => {

@@ -118,6 +118,11 @@ const distillSettings = z.strictObject({
   objective: z.enum(['forward-kl', 'reverse-kl', 'jsd', 'cross-entropy']).default('forward-kl'),
   /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
   tokens: z.enum(['all', 'queries']).default('all'),
+  /**
+   * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
+   * (asked every guards.every steps), the round's start among them.
+   */
+  keep: z.enum(['last', 'best']).default('last'),
   /** LoRA on all linear layers, merged afterwards; null trains all weights against a frozen copy. */
   adapter: z.strictObject({ rank: count, alpha: positive }).nullable(),
   ...optimizer,
@@ -273,6 +278,7 @@ const embedded: Settings = {
     teacherSees: 'expert',
     objective: 'forward-kl',
     tokens: 'all',
+    keep: 'last',
     adapter: { rank: 64, alpha: 128 },
     learningRate: 3e-4,
     warmupSteps: 3,

@@ -7,13 +7,13 @@
 import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algorithms/sft.ts';
 import { streamKey } from '../base/random.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
-import type { EvolveState, MetricRecord } from './journal.ts';
+import { itemsOfStep, type Passes, stepsOfPasses } from './epochs.ts';
+import type { EvolveState } from './journal.ts';
 import { readPool } from './pool.ts';
-import type { StageOutcome } from './results.ts';
 import type { Run } from './run.ts';
-import { adamWOfStep } from './schedule.ts';
+import type { Settings } from './settings.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
-import { batchOfStep, trainStep } from './train-step.ts';
+import { thatFit, trainingRound, withOutcome } from './training-round.ts';
 
 /** Share of the pool's rollouts that are right, before it is known. */
 const EXPECTED_CORRECT = 0.4;
@@ -28,8 +28,7 @@ export const sftKind: StageKind<SftStage> = {
   decides: ({ sft, pool }, { on }) => (on === 'answers' ? { sft } : { sft, pool }),
   work({ on }, { trainingQuestions }, { pool, sft }) {
     const responses = on === 'answers' ? trainingQuestions : pool.questions * pool.rollouts * EXPECTED_CORRECT;
-    const bound = sft.maxSteps || Number.POSITIVE_INFINITY;
-    const steps = Math.min(sft.epochs * Math.ceil(responses / sft.sequencesPerStep), bound);
+    const steps = stepsOfPasses(responses, passesOf(sft));
     return { rollouts: 0, trained: steps * sft.sequencesPerStep, steps };
   },
   load: () => ({ title: 'fine-tuning', adapterRank: null, freezes: false, extraTokens: 0 }),
@@ -39,51 +38,35 @@ export const sftKind: StageKind<SftStage> = {
 };
 
 export async function sftRound(run: Run, stage: SftStage, start: EvolveState): Promise<EvolveState> {
-  const { policy } = run.setup;
   const { sft, seed } = run.settings;
-  const ended = (outcome: Omit<StageOutcome, 'stage'>): EvolveState => ({
-    ...start,
-    results: { ...start.results, outcomes: [...start.results.outcomes, { stage: stage.name, ...outcome }] },
-  });
-
   const all = stage.on === 'answers' ? goldAnswers(run) : acceptedTrajectories(await readPool(run, stage.cycle));
-  const responses = all.filter(({ prompt, ids }) => prompt.length + ids.length <= policy.info.contextLength);
-  if (responses.length < all.length)
-    run.emit({
-      kind: 'note',
-      text: `${stage.name}: ${all.length - responses.length} of ${all.length} responses exceed the model's context and are left out`,
-    });
-  if (responses.length === 0)
-    return ended({ steps: 0, stoppedBy: 'no-data', reason: 'there is no response to learn from', keptStep: 0 });
+  const responses = thatFit(run, stage.name, 'responses', all, ({ prompt, ids }) => prompt.length + ids.length);
+  const reason = 'there is no response to learn from';
+  if (responses.length === 0) return withOutcome(start, stage, { steps: 0, stoppedBy: 'no-data', reason, keptStep: 0 });
 
-  const perEpoch = Math.ceil(responses.length / sft.sequencesPerStep);
-  const steps = Math.min(sft.epochs * perEpoch, sft.maxSteps || Number.POSITIVE_INFINITY);
-  if (start.step > 0) await run.journal.restoreLatest(policy);
-  else await run.journal.restoreKept(stage.from, policy);
-
-  for (let step = start.step + 1; step <= steps; step++) {
-    run.throwIfCancelled();
-    const batch = batchOfStep(responses, step, sft.sequencesPerStep, (epoch) =>
-      streamKey(seed, stage.name, 'epoch', epoch),
-    );
-    const trained = await trainStep(run, stage, step, crossEntropyBatch(batch), adamWOfStep(sft, step, steps));
-    if ('stopped' in trained)
-      return ended({ steps: step - 1, stoppedBy: 'guard', reason: trained.stopped, keptStep: 0 });
-    const { result, update } = trained;
-    const record: MetricRecord = {
-      stage: stage.name,
-      step,
-      steps,
-      loss: result.loss,
-      gradientNorm: update.gradientNorm,
-      skipped: update.skipped ? 1 : 0,
-    };
-    await run.journal.metric(record);
-    run.emit({ kind: 'step', stage: stage.name, step, steps, metrics: record });
-    if (step % run.settings.checkpointEvery === 0) await run.checkpoint({ ...start, step });
-  }
-  return ended({ steps, stoppedBy: 'steps', keptStep: steps });
+  return trainingRound(run, stage, start, {
+    steps: stepsOfPasses(responses.length, passesOf(sft)),
+    optimizer: sft,
+    freezes: false,
+    adapter: null,
+    keep: 'last',
+    prepare(step) {
+      const key = (epoch: number) => streamKey(seed, stage.name, 'epoch', epoch);
+      const batch = crossEntropyBatch(itemsOfStep(responses, step, passesOf(sft), key));
+      return {
+        read: batch.sequences.map(({ ids }) => ids),
+        batches: () => [batch],
+        record: ([result]) => ({ metrics: { loss: result!.loss } }),
+      };
+    },
+  });
 }
+
+const passesOf = ({ epochs, sequencesPerStep: perStep, maxSteps }: Settings['sft']): Passes => ({
+  epochs,
+  perStep,
+  maxSteps,
+});
 
 /** Each training question with its first gold answer, as a response of one turn. */
 function goldAnswers(run: Run): Response[] {

@@ -17,7 +17,14 @@ import { type PoolStage, poolKind, poolName } from './pool.ts';
 import type { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type SftStage, sftKind } from './sft-round.ts';
-import { BASE, type QuestionCounts, type StageKind, type TrainingLoad, type Work } from './stage.ts';
+import {
+  BASE,
+  type QuestionCounts,
+  type StageKind,
+  type TrainingLoad,
+  type TrainingStage,
+  type Work,
+} from './stage.ts';
 
 interface Stages {
   readonly evaluate: EvaluateStage;
@@ -51,7 +58,7 @@ function kindOf<K extends keyof Stages>(stage: { readonly kind: K }): StageKind<
 export function planStages({ method, cycles }: Pick<Settings, 'method' | 'cycles'>): Stage[] {
   const stages: Stage[] = [evaluationOf(BASE, 0)];
   let from = BASE;
-  const train = (stage: GrpoStage | DistillStage | SftStage) => {
+  const train = (stage: Extract<Stage, TrainingStage>) => {
     stages.push(stage, evaluationOf(stage.name, stage.cycle));
     from = stage.name;
   };

@@ -61,6 +61,17 @@ async function report(): Promise<string> {
 }
 
 describe('report.html', () => {
+  it('shows pairs whose divergence was not measured, and says so', async () => {
+    const run = await RunDirectory.create(folder, smallConfig());
+    await run.writePairs('e1-1-0001', [{ ...fixturePair('unmeasured'), kl: null }]);
+    await run.writeResults(fixtureResults(), fixtureTiming);
+    const page = renderReport(await readReportInput(run.files), tokenizer);
+    await run.close();
+    expect(page).toContain('unmeasured');
+    expect(page).toContain('divergence not measured');
+    expect(page).not.toContain('NaN');
+  });
+
   it('holds tables, curves, stages, examples, pairs and settings', async () => {
     const page = await report();
     expect(page.match(/<table>/g)).toHaveLength(4 + 3);

@@ -81,7 +81,7 @@ function pairSection(rounds: readonly PairExamples[], tokenizer: Decoder): Html 
   if (all.length === 0) return html`<p>No distillation round found pairs.</p>`;
   const scale =
     percentile(
-      all.flatMap(({ kl, mask }) => kl.filter((_, t) => mask[t] === 1)),
+      all.flatMap(({ kl, mask }) => (kl ?? []).filter((_, t) => mask[t] === 1)),
       0.98,
     ) || 1;
   return html`<p class="soft">The student's tokens. The stronger the <b style="background:rgba(var(--heat),.6)">colour</b>, the more the teacher, who sees the expert trajectory, disagrees with the student there (full colour from ${scale.toFixed(2)} nats).</p>

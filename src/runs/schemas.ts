@@ -114,9 +114,9 @@ const pairLine = z
     studentPrompt: tokenIds,
     ids: tokenIds,
     mask: z.array(z.literal([0, 1])),
-    kl: z.array(z.number()),
+    kl: z.array(z.number()).nullable(),
   })
-  .refine((pair) => pair.mask.length === pair.ids.length && pair.kl.length === pair.ids.length, {
+  .refine((pair) => pair.mask.length === pair.ids.length && (pair.kl ?? pair.ids).length === pair.ids.length, {
     error: 'ids, mask and kl differ in length',
   });
 
@@ -136,7 +136,7 @@ const evolveState: z.ZodType<EvolveState> = z.strictObject({
   best: z.strictObject({ step: natural, score: z.number() }).nullable(),
   recent: z.array(
     z.strictObject({
-      entropy: z.number(),
+      entropy: z.number().nullable(),
       zeroVariance: z.number(),
       wellFormed: z.record(z.string(), z.strictObject({ good: natural, all: natural })),
     }),

@@ -42,6 +42,20 @@ async function openPolicy(place: string): Promise<Policy> {
   return openPolicyDirectory(place, { pieces, threads: 1 });
 }
 
+type Members = { readonly [M in keyof Policy]?: (policy: Policy) => Policy[M] };
+
+/** The same policy, but for some of its members. */
+function watching(policy: Policy, members: Members): Policy {
+  return new Proxy(policy, {
+    get(target, name) {
+      const own = members[name as keyof Policy];
+      if (own) return own(target);
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}
+
 function run(recipe: Recipe, name: string, options: { abortAt?: number; open?: typeof openPolicy } = {}) {
   const abort = new AbortController();
   const events: WarmUpEvent[] = [];
@@ -80,6 +94,50 @@ describe('a warm-up', () => {
     const whole = await readManifest(path.join(folder, 'whole'));
     expect(manifest.losses).toEqual(whole.losses);
     expect(manifest.tokens).toBe(whole.tokens);
+  });
+
+  it('begins a phase that restarts with a fresh optimiser, whether it was stopped there or not', async () => {
+    const recipe: Recipe = {
+      ...tiny,
+      phases: [tiny.phases[0]!, { ...tiny.phases[1]!, restart: 1e-3 } as Recipe['phases'][1]],
+    };
+    const asked: string[] = [];
+    const open = async (place: string) =>
+      watching(await openPolicy(place), {
+        restore: (policy) => (from, options) => {
+          asked.push(`${path.basename(from)} ${options.optimizer}`);
+          return policy.restore(from, options);
+        },
+      });
+    await run(recipe, 'restarted', { open }).result;
+    expect(asked).toEqual(['step-000005 fresh']);
+    await expect(run(recipe, 'stopped there', { abortAt: 5, open }).result).rejects.toThrow('stopped by the test');
+    await run(recipe, 'stopped there', { open }).result;
+    expect(asked.slice(1)).toEqual(['step-000005 kept', 'step-000005 fresh']);
+    expect(await weightsHash('stopped there')).toBe(await weightsHash('restarted'));
+    expect(await weightsHash('restarted')).not.toBe(await weightsHash('whole'));
+  });
+
+  it('comes to the same weights on an engine that reports nothing it need not, and records null', async () => {
+    const open = async (place: string) => {
+      const policy = await openPolicy(place);
+      const { engine, vocabulary, contextLength } = policy.info;
+      return watching(policy, {
+        info: () => ({ engine, vocabulary, contextLength }),
+        train: () => async (batches, step, options) => {
+          const { losses } = await policy.train(batches, step, options);
+          const bare = losses.map(({ loss, tokens }) => ({ loss, tokens, metrics: {} }));
+          return { losses: bare, update: { gradientNorm: null, skipped: false } };
+        },
+      });
+    };
+    await expect(run(tiny, 'bare', { open, abortAt: 4 }).result).rejects.toThrow('stopped by the test');
+    const { result, events } = run(tiny, 'bare', { open });
+    expect((await result).losses.map(({ loss }) => loss)).toEqual([null, null]);
+    expect(events[0]).toMatchObject({ kind: 'start', parameters: null });
+    expect(events.find(({ kind }) => kind === 'step')).toMatchObject({ loss: null });
+    expect(await readManifest(path.join(folder, 'bare'))).toMatchObject({ parameters: null, threads: null });
+    expect(await weightsHash('bare')).toBe(await weightsHash('whole'));
   });
 
   it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
@@ -130,19 +188,14 @@ describe('a warm-up', () => {
     const open = async (place: string) => {
       const policy = await openPolicy(place);
       let calls = 0;
-      const train: Policy['train'] = async (...args) => {
-        const { losses, update } = await policy.train(...args);
-        const broken = losses.map((one) => ({
-          ...one,
-          perToken: one.perToken!.map((row) => row.map(() => Number.NaN)),
-        }));
-        return { losses: ++calls < 5 ? losses : broken, update };
-      };
-      return new Proxy(policy, {
-        get: (target, name) => {
-          if (name === 'train') return train;
-          const member: unknown = Reflect.get(target, name);
-          return typeof member === 'function' ? member.bind(target) : member;
+      return watching(policy, {
+        train: () => async (batches, step) => {
+          const { losses, update } = await policy.train(batches, step);
+          const broken = losses.map((one) => ({
+            ...one,
+            perToken: one.perToken!.map((row) => row.map(() => Number.NaN)),
+          }));
+          return { losses: ++calls < 5 ? losses : broken, update };
         },
       });
     };

@@ -1,9 +1,12 @@
 /** A run without an engine: a policy whose only weight is a number, raised by one at each step, and a journal in memory. */
+import { uniformAt } from '../../base/random.ts';
 import { type Capabilities, DIVERGENCES, type LossBatch, NonFiniteError, type Policy } from '../../policy/policy.ts';
 import { worldTemplate } from '../../protocol/templates.ts';
 import { findsAll, question, tokenizer } from '../../rollout/testing/environment.ts';
-import { fakePolicy } from '../../rollout/testing/fake-policy.ts';
+import { fakePolicy, type Script } from '../../rollout/testing/fake-policy.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
+import { fromLine, toLine } from '../../rollout/trajectory-file.ts';
+import { metricSchema, pairFromLine, pairToLine, parseAs, stateSchema } from '../../runs/schemas.ts';
 import { Clock, noTime } from '../clock.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
 import { Run } from '../run.ts';
@@ -11,10 +14,15 @@ import { presets, type Settings } from '../settings.ts';
 import { type Suite, sliceQuestions } from '../setup.ts';
 
 export interface ToyOptions {
-  /** What the policy writes, by its weight and the context so far. */
-  readonly says: (weight: number, context: string, draw: number) => string;
-  /** Entropy that the engine reports. */
+  /**
+   * What the policy writes, by its weight and the context so far; `turn` counts all turns, `luck` is the turn's own random number,
+   * the same in every run.
+   */
+  readonly says: (weight: number, context: string, turn: number, luck: number) => string;
+  /** Entropy that the engine reports. Default 1. */
   readonly entropy?: number;
+  /** The engine reports nothing that it need not: no entropy, nothing by token, no gradient norm. */
+  readonly isBare?: boolean;
   /** Weight at which the loss is no number. */
   readonly breaksAt?: number;
   readonly contextLength?: number;
@@ -41,7 +49,8 @@ export function toyRun(options: ToyOptions) {
   let adapter = false;
   const losses: LossBatch[] = [];
   let draws = 0;
-  const speaker = fakePolicy(tokenizer, (context) => options.says(weight, context, draws++), {
+  const says: Script = (context, { key, offset = 0 }) => options.says(weight, context, draws++, uniformAt(key, offset));
+  const speaker = fakePolicy(tokenizer, says, {
     contextLength: options.contextLength ?? 100_000,
   });
   const policy: Policy = {
@@ -55,8 +64,14 @@ export function toyRun(options: ToyOptions) {
       if (weight === options.breaksAt) throw new NonFiniteError('losses of sequence 0 is NaN');
       losses.push(...batches);
       weight += 1;
+      const bare = { loss: 1, tokens: 1, metrics: {} };
+      if (options.isBare) return { losses: batches.map(() => bare), update: { gradientNorm: null, skipped: false } };
       return {
-        losses: batches.map(() => ({ loss: 1, tokens: 1, metrics: { entropy: options.entropy ?? 1 } })),
+        losses: batches.map((batch) => ({
+          ...bare,
+          metrics: { entropy: options.entropy ?? 1 },
+          ...('pairs' in batch && { perToken: batch.pairs.map(({ mask }) => Float32Array.from(mask)) }),
+        })),
         update: { gradientNorm: 1, skipped: false },
       };
     },
@@ -84,13 +99,12 @@ export function toyRun(options: ToyOptions) {
     suites: options.suites ?? [],
   };
   const journal = new MemoryJournal(
-    () => weight,
-    (kept) => {
-      weight = kept;
-      adapter = false;
+    () => ({ weight, adapter }),
+    (saved) => {
+      ({ weight, adapter } = saved);
     },
   );
-  journal.kept.set('base', 0).set('grpo-1', 0);
+  journal.kept.set('base', UNTRAINED).set('grpo-1', UNTRAINED);
   const events: EvolveEvent[] = [];
   const run = new Run({
     setup,
@@ -124,45 +138,69 @@ export const start: EvolveState = {
 
 const toyRetriever = { kind: 'toy', passages: 2, corpusHash: '', settings: {} };
 
+interface Saved {
+  readonly weight: number;
+  readonly adapter: boolean;
+}
+
+/** What a checkpoint has before anything is trained. */
+export const UNTRAINED: Saved = { weight: 0, adapter: false };
+
+/** What comes back from a file. */
+const asRead = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+/** Keeps what a run directory would give back: everything goes through the forms and schemas of runs/. */
 class MemoryJournal implements Journal {
-  readonly kept = new Map<string, number>();
+  readonly kept = new Map<string, Saved>();
   readonly metrics: MetricRecord[] = [];
   readonly states: EvolveState[] = [];
   readonly pairs = new Map<string, readonly PairRecord[]>();
-  readonly #trajectories = new Map<string, readonly Trajectory[]>();
-  readonly #weight: () => number;
-  readonly #restore: (weight: number) => void;
+  readonly trajectories = new Map<string, readonly Trajectory[]>();
+  readonly #save: () => Saved;
+  readonly #restore: (saved: Saved) => void;
+  #newest: { readonly saved: Saved; readonly metricLines: number } | undefined;
 
-  constructor(weight: () => number, restore: (weight: number) => void) {
-    this.#weight = weight;
+  constructor(save: () => Saved, restore: (saved: Saved) => void) {
+    this.#save = save;
     this.#restore = restore;
   }
 
   async metric(record: MetricRecord) {
-    this.metrics.push(record);
+    this.metrics.push(parseAs(metricSchema, asRead(record), 'metric'));
   }
   async writeTrajectories(shard: string, trajectories: readonly Trajectory[]) {
-    this.#trajectories.set(shard, trajectories);
+    this.trajectories.set(
+      shard,
+      trajectories.map((one) => fromLine(JSON.parse(toLine(one)), shard)),
+    );
   }
   async readTrajectories(shard: string) {
-    const found = this.#trajectories.get(shard);
+    const found = this.trajectories.get(shard);
     return found && [...found];
   }
   async writePairs(shard: string, pairs: readonly PairRecord[]) {
-    this.pairs.set(shard, pairs);
+    this.pairs.set(
+      shard,
+      pairs.map((pair) => pairFromLine(JSON.parse(pairToLine(pair)), shard)),
+    );
   }
   async readPairs(shard: string) {
     const found = this.pairs.get(shard);
     return found && [...found];
   }
   async checkpoint(state: EvolveState, _: Policy, keep?: string) {
-    this.states.push(state);
-    if (keep !== undefined) this.kept.set(keep, this.#weight());
+    this.states.push(parseAs(stateSchema, asRead({ schema: 1, metricLines: 0, state }), 'state').state);
+    this.#newest = { saved: this.#save(), metricLines: this.metrics.length };
+    if (keep !== undefined) this.kept.set(keep, this.#save());
   }
   async restoreKept(name: string) {
     this.#restore(this.kept.get(name)!);
   }
   async restoreLatest() {
+    if (this.#newest !== undefined) {
+      this.#restore(this.#newest.saved);
+      this.metrics.splice(this.#newest.metricLines);
+    }
     return this.states.at(-1);
   }
   async writeResults() {}

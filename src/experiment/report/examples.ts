@@ -71,7 +71,7 @@ export function choosePairs(
 export function pairExamples({ run, stage, best, worst }: PairExamples, tokenizer: Decoder): Html {
   const all = [...best, ...worst];
   if (all.length === 0) return html`<p>No pairs are in the run directories.</p>`;
-  const kl = all.flatMap(({ pair }) => pair.kl.filter((_, t) => pair.mask[t] === 1)).sort((a, b) => a - b);
+  const kl = all.flatMap(({ pair }) => (pair.kl ?? []).filter((_, t) => pair.mask[t] === 1)).sort((a, b) => a - b);
   const scale = kl[Math.floor(0.98 * (kl.length - 1))] || 1;
   const view = ({ pair, expert, solved }: PairExample) =>
     html`<div class="example"><p class="facts">Question ${pair.questionId}: ${Math.round(100 * solved)} % of its pool rollouts were right.</p>

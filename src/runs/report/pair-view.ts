@@ -6,10 +6,13 @@ import { type Html, html } from './html.ts';
 /** `scale` is the divergence, in nats, of the strongest colour. */
 export function pairView(title: string, pair: PairRecord, scale: number, tokenizer: Decoder): Html {
   const policyTokens = pair.mask.filter((author) => author === 1).length;
-  const sum = pair.kl.reduce((total, kl) => total + kl, 0);
-  const mean = policyTokens === 0 ? 0 : sum / policyTokens;
+  const sum = pair.kl?.reduce((total, kl) => total + kl, 0);
+  const divergence =
+    sum === undefined
+      ? 'divergence not measured'
+      : `mean divergence ${(sum / Math.max(1, policyTokens)).toFixed(3)} nats`;
   const student = pair.student.correct ? html`<span class="good">right</span>` : html`<span class="bad">wrong</span>`;
-  return html`<div class="case"><b>${title}</b> <span class="facts">teacher sees ${shownText(pair)}, student: rollout ${pair.student.rollout} (</span>${student}<span class="facts">) · ${policyTokens} policy tokens · mean divergence ${mean.toFixed(3)} nats</span>
+  return html`<div class="case"><b>${title}</b> <span class="facts">teacher sees ${shownText(pair)}, student: rollout ${pair.student.rollout} (</span>${student}<span class="facts">) · ${policyTokens} policy tokens · ${divergence}</span>
 <div class="transcript tokens">${tokenGroups(pair, tokenizer).map((group) => tokenView(group, scale))}</div>
 <details><summary>The two prompts</summary><div class="prompts"><div><span class="facts">teacher, ${pair.teacherPrompt.length} tokens</span><div class="prompt">${tokenizer.decode(pair.teacherPrompt)}</div></div>
 <div><span class="facts">student, ${pair.studentPrompt.length} tokens</span><div class="prompt">${tokenizer.decode(pair.studentPrompt)}</div></div></div></details></div>`;
@@ -23,8 +26,8 @@ function shownText({ questionId, expert }: PairRecord): string {
 interface TokenGroup {
   readonly text: string;
   readonly byPolicy: boolean;
-  /** The largest of the group. */
-  readonly kl: number;
+  /** The largest of the group; null where it was not measured. */
+  readonly kl: number | null;
 }
 
 /** Tokens one by one, except those that are parts of one character. */
@@ -38,13 +41,14 @@ function tokenGroups({ studentPrompt, ids, mask, kl }: PairRecord, tokenizer: De
       end += 1;
       text = decodeAfter(tokenizer, before, ids.slice(start, end));
     }
-    groups.push({ text, byPolicy: mask[start] === 1, kl: Math.max(...kl.slice(start, end)) });
+    groups.push({ text, byPolicy: mask[start] === 1, kl: kl && Math.max(...kl.slice(start, end)) });
   }
   return groups;
 }
 
 function tokenView({ text, byPolicy, kl }: TokenGroup, scale: number): Html {
   if (!byPolicy) return html`<span class="environment">${text}</span>`;
+  if (kl === null) return html`<b>${text}</b>`;
   // Square root: most tokens agree to a thousandth, and small differences should still be seen.
   const strength = Math.sqrt(Math.min(1, Math.max(0, kl) / scale)) * 0.75;
   return html`<b style="background:rgba(var(--heat),${strength.toFixed(3)})" title="${kl.toFixed(4)} nats">${text}</b>`;

@@ -1,6 +1,6 @@
 /** For tests: a random batch of every loss. */
 import type { Random } from '../../../base/random.ts';
-import type { LossBatch } from '../../../policy/policy.ts';
+import { DIVERGENCES, type LossBatch } from '../../../policy/policy.ts';
 
 export interface BatchShape {
   readonly vocabulary: number;
@@ -40,7 +40,23 @@ export function lossBatches(
       sequences: lengths.map((length) => ({ ids: ids(length), weights: floats(length) })),
       denominator,
     },
-    ...(['forward-kl', 'reverse-kl', 'jsd'] as const).map(
+    {
+      loss: 'soft-cross-entropy',
+      sequences: lengths.map((length, i) => {
+        const [start, k] = [1 + (i % 3), 1 + (i % 4)];
+        const rows = Math.max(0, length - start);
+        return {
+          ids: ids(Math.max(length, start)),
+          start,
+          mask: mask(rows),
+          k,
+          tokens: Int32Array.from(ids(rows * k)),
+          weights: floats(rows * k),
+        };
+      }),
+      denominator,
+    },
+    ...DIVERGENCES.map(
       (loss): LossBatch => ({
         loss,
         pairs: lengths.map((length) => ({

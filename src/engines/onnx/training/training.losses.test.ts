@@ -2,7 +2,14 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../../base/random.ts';
 import { type SharedFloats, sharedCopy } from '../../../onnx/shared-floats.ts';
-import type { Divergence, DivergenceBatch, LossBatch, PolicyGradientBatch, TokenIds } from '../../../policy/policy.ts';
+import type {
+  Divergence,
+  DivergenceBatch,
+  LossBatch,
+  PolicyGradientBatch,
+  SoftCrossEntropyBatch,
+  TokenIds,
+} from '../../../policy/policy.ts';
 import type { ComputationPlan } from '../memory.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig, viewOf } from '../model/parameters.ts';
 import {
@@ -223,6 +230,118 @@ describe('cross-entropy', () => {
     }
     expect(result.metrics.entropy).toBeCloseTo(entropy / 5, 5);
     expectGradients(trainer, config, loss);
+  });
+});
+
+describe('the likeliest tokens and soft targets', () => {
+  const starts = [2, 1, 1];
+  const rowsFrom = sequences.map(({ ids }, i) => ({ ids, start: starts[i]! }));
+  const modes = [
+    ['whole', 1e9],
+    ['layered', 2],
+  ] as const;
+
+  it.each(modes)('are those of the softmax, in falling order (%s)', async (mode, rows) => {
+    const trainer = open(config, sharedCopy(present), { mode, rows });
+    const top = await trainer.topLogprobs(rowsFrom, 4, 'present');
+    for (const [i, { ids, start }] of rowsFrom.entries()) {
+      expect(top[i]!.tokens).toHaveLength(4 * (ids.length - start));
+      const logits = referenceLogits(config, Float64Array.from(present), ids);
+      for (let n = 0; n < ids.length - start; n++) {
+        const logp = logSoftmax(logits[start + n - 1]!);
+        const best = [...logp.keys()].sort((a, b) => logp[b]! - logp[a]!).slice(0, 4);
+        expect([...top[i]!.tokens.subarray(4 * n, 4 * n + 4)]).toEqual(best);
+        for (const [j, v] of best.entries()) expect(top[i]!.logprobs[4 * n + j]).toBeCloseTo(logp[v]!, 5);
+      }
+    }
+    await expect(trainer.topLogprobs(rowsFrom, 10, 'present')).rejects.toThrow(/k is 10, .* 9/);
+    await expect(trainer.topLogprobs([{ ids: [1, 2], start: 0 }], 1, 'present')).rejects.toThrow(/start is 0/);
+    await expect(trainer.topLogprobs(rowsFrom, 1, 'frozen')).rejects.toThrow(/freeze/);
+  });
+
+  const soft: SoftCrossEntropyBatch = {
+    loss: 'soft-cross-entropy',
+    denominator: 3,
+    // Signed weights, some of them twice on one token.
+    sequences: sequences.map(({ ids, mask }, i) => {
+      const [start, k] = [starts[i]!, 1 + i];
+      const rows = ids.length - start;
+      const tokens = Int32Array.from({ length: rows * k }, () => random.below(config.vocabulary));
+      return { ids, start, mask: mask.slice(start), k, tokens, weights: floatStream(rows * k) };
+    }),
+  };
+  const softLoss = (weights: Weights64) => {
+    const rows = soft.sequences.map(({ ids, start, mask, k, tokens, weights: w }) => {
+      const logits = referenceLogits(config, weights, ids);
+      return Array.from(mask, (counts, n) => {
+        const logp = logSoftmax(logits[start + n - 1]!);
+        let sum = 0;
+        for (let j = 0; j < k; j++) sum -= counts * w[n * k + j]! * logp[tokens[n * k + j]!]!;
+        return sum;
+      });
+    });
+    return { rows, loss: rows.flat().reduce((a, b) => a + b, 0) / soft.denominator };
+  };
+
+  it.each(modes)('soft cross-entropy: loss, that of each row, and every gradient (%s)', async (mode, rows) => {
+    const trainer = open(config, sharedCopy(present), { mode, rows });
+    const result = await trainer.accumulate(soft);
+    const truth = softLoss(Float64Array.from(present));
+    expect(result.loss).toBeCloseTo(truth.loss, 5);
+    expect(result.tokens).toBe(soft.sequences.reduce((sum, { mask }) => sum + mask.filter(Boolean).length, 0));
+    expect(result.metrics.entropy).toBeGreaterThan(0);
+    for (const [i, stream] of result.perToken!.entries())
+      expect(largestDifference(stream, truth.rows[i]!)).toBeLessThan(1e-5);
+    expectGradients(trainer, config, (moved) => softLoss(moved).loss);
+  });
+
+  it.each(modes)(
+    'all of the teacher as soft targets have the gradient of the forward KL, to 1e-6 (%s)',
+    async (mode, rows) => {
+      const weights = sharedCopy(nearby(nearby(present)));
+      const trainer = open(config, weights, { mode, rows });
+      trainer.freeze();
+      weights.set(present);
+      await trainer.accumulate({
+        loss: 'forward-kl',
+        pairs,
+        clip: Number.POSITIVE_INFINITY,
+        teacherTemperature: 1,
+        denominator: 3,
+      });
+      const truth = trainer.gradient().slice();
+      trainer.dropGradient();
+      const k = config.vocabulary;
+      const tables = await trainer.topLogprobs(
+        pairs.map(({ teacherPrompt, ids }) => ({ ids: [...teacherPrompt, ...ids], start: teacherPrompt.length })),
+        k,
+        'frozen',
+      );
+      await trainer.accumulate({
+        loss: 'soft-cross-entropy',
+        sequences: pairs.map(({ studentPrompt, ids, mask }, i) => {
+          const { tokens, logprobs } = tables[i]!;
+          const start = studentPrompt.length;
+          return { ids: [...studentPrompt, ...ids], start, mask, k, tokens, weights: logprobs.map(Math.exp) };
+        }),
+        denominator: 3,
+      });
+      expect(relativeError(trainer.gradient(), truth)).toBeLessThan(1e-6);
+    },
+  );
+
+  it('are refused in another form than was said', async () => {
+    const trainer = open(config, sharedCopy(present));
+    const [one] = soft.sequences;
+    for (const [change, message] of [
+      [{ start: 0 }, /sequence 0: start is 0/],
+      [{ k: 0 }, /sequence 0: k is 0/],
+      [{ mask: Uint8Array.of(1) }, /sequence 0: mask has 1 entries, expected 4/],
+      [{ tokens: Int32Array.of(1) }, /sequence 0: tokens has 1 entries, expected 4/],
+      [{ weights: new Float32Array(9) }, /sequence 0: weights has 9 entries, expected 4/],
+      [{ tokens: new Int32Array(4).fill(9) }, /sequence 0: entry of tokens 0 is id 9, expected 0 to 8/],
+    ] as const)
+      await expect(trainer.accumulate({ ...soft, sequences: [{ ...one!, ...change }] })).rejects.toThrow(message);
   });
 });
 
