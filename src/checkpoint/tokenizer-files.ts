@@ -4,20 +4,9 @@ import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, readText } from '../base/files.ts';
 import { isGguf, readGgufTokenizer } from './gguf/model.ts';
+import type { TokenizerFiles } from './tokenizer.types.ts';
 
-/** The texts of a tokenizer's files, e.g. to be written beside trained weights. */
-export interface TokenizerFiles {
-  /** tokenizer.json */
-  readonly json: string;
-  /** tokenizer_config.json: end token, often the chat template. */
-  readonly config?: string | undefined;
-  /** chat_template.jinja; goes before a template in the configuration. */
-  readonly chatTemplate?: string | undefined;
-  /** generation_config.json: further end tokens. */
-  readonly generation?: string | undefined;
-  /** config.json of the model: further end tokens, and how many ids the model knows. */
-  readonly model?: string | undefined;
-}
+export type { TokenizerFiles } from './tokenizer.types.ts';
 
 /** Published ones have up to 40 MB. */
 const LIMIT = 2 ** 28;

@@ -35,3 +35,17 @@ export interface Tokenizer {
   /** SHA-256 of tokenizer.json, chat template and the end tokens of generation_config.json and config.json, for the record. */
   readonly hash: string;
 }
+
+/** The texts of a tokenizer's files, e.g. to be written beside trained weights. */
+export interface TokenizerFiles {
+  /** tokenizer.json */
+  readonly json: string;
+  /** tokenizer_config.json: end token, often the chat template. */
+  readonly config?: string | undefined;
+  /** chat_template.jinja; goes before a template in the configuration. */
+  readonly chatTemplate?: string | undefined;
+  /** generation_config.json: further end tokens. */
+  readonly generation?: string | undefined;
+  /** config.json of the model: further end tokens, and how many ids the model knows. */
+  readonly model?: string | undefined;
+}

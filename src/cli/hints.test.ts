@@ -90,7 +90,10 @@ const reach = new Map(
 
 /** What is told when something goes wrong: texts that are not style sheets, other programs' commands, or examples of ours. */
 const advice = texts.filter(
-  ({ text }) => !/var\(--|: #|optimum-cli|search-e1 [a-z]/.test(text) && !/^--\S+$/.test(text),
+  ({ text }) =>
+    !/var\(--|: #|optimum-cli|llama-gguf-split|search-e1 [a-z]/.test(text) &&
+    // The option itself, as it is declared.
+    !/^(?:-\w, )?--\S+(?: <[^>]+>)?$/.test(text),
 );
 
 it('finds commands, options and texts to hold against each other', () => {
@@ -117,12 +120,12 @@ it('quotes commands with options that they have', () => {
 it("names options that the command at hand has: a command's own file, and what is shared by several", () => {
   const wrong = advice.flatMap((one) =>
     optionsIn(one.text).flatMap((option) => {
-      const meet = [...reach].filter(([, reached]) => reached.has(one.file)).map(([name]) => name);
+      const own = [...known.keys()].filter((name) => one.file === `cli/${name.replace(' ', '-')}.ts`);
+      const meet =
+        own.length > 0 ? own : [...reach].filter(([, reached]) => reached.has(one.file)).map(([name]) => name);
       const without = meet.filter((name) => !known.get(name)!.has(option));
-      // Below the commands' room, who reaches a file does not always reach the line: one command must know the option, at least.
-      const isWrong = one.file.startsWith('cli/')
-        ? without.some((name) => name.includes(' ') || known.get(name)!.size > 1)
-        : without.length === meet.length && meet.length > 0;
+      // Who reaches a file that is not a command's does not always reach the line: one command must know the option, at least.
+      const isWrong = meet.length > 0 && without.length === meet.length;
       return isWrong ? [`${place(one)}: ${option} is unknown to ${without.join(', ')}`] : [];
     }),
   );

@@ -74,6 +74,9 @@ interface JsonSchema {
   readonly minItems?: number;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly JsonSchema[];
+  /** Of forms that say which they are. */
+  readonly oneOf?: readonly JsonSchema[];
+  readonly const?: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;
@@ -82,14 +85,17 @@ interface JsonSchema {
 
 function fieldOf(schema: JsonSchema, [key, ...rest]: readonly string[]): JsonSchema {
   if (key === undefined) return schema;
-  const object = schema.properties ? schema : schema.anyOf!.find(({ properties }) => properties)!;
+  const forms = schema.properties ? [schema] : (schema.anyOf ?? schema.oneOf ?? []);
+  const object = forms.find(({ properties }) => properties !== undefined && key in properties)!;
   return fieldOf(object.properties![key]!, rest);
 }
 
 /** The values that a field takes, in words. */
 function rangeOf(schema: JsonSchema): string {
   if (schema.enum) return schema.enum.length === 1 ? String(schema.enum[0]) : `one of ${schema.enum.join(', ')}`;
-  if (schema.anyOf) return schema.anyOf.map(rangeOf).toReversed().join(' or ');
+  if (schema.const !== undefined) return String(schema.const);
+  const forms = schema.anyOf ?? schema.oneOf;
+  if (forms) return forms.map(rangeOf).toReversed().join(' or ');
   if (schema.type === 'null') return 'null';
   if (schema.properties)
     return `{${Object.entries(schema.properties)

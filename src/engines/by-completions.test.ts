@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
+import { inTemplate } from '../checkpoint/served-template.ts';
 import { testTokenizer } from '../protocol/testing/tokenizer.ts';
-import { asOneText, inTemplate } from './by-completions.ts';
+import { asOneText } from './by-completions.ts';
 
 const plain = testTokenizer({ chat: true });
 const BOS = '<|im_start|>';

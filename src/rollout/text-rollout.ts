@@ -9,7 +9,7 @@
  */
 import type { Question } from '../base/question.ts';
 import { streamKey } from '../base/random.ts';
-import { type ChatTemplate, inTemplate } from '../engines/by-completions.ts';
+import { type ChatTemplate, inTemplate } from '../checkpoint/served-template.ts';
 import { type ChatMessage, PromptTooLong, type TextModel, type TextReply } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
 import { observe } from '../protocol/observation.ts';

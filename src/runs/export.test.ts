@@ -111,7 +111,9 @@ describe('export', () => {
     await exportMerged(await openExport(checkpoint), plain, {});
     await expect(exportAdapter(await openExport(plain), newFolder(), 'F32')).rejects.toThrow(/has no adapter/);
     await expect(openExport(checkpoint, plain)).rejects.toThrow(/--adapter: .* is a checkpoint/);
-    await expect(openExport(path.join(root, 'none'))).rejects.toThrow(/none: no such file or directory/);
+    await expect(openExport(path.join(root, 'none'))).rejects.toThrow(
+      /none: not a model directory \(nothing is there\)/,
+    );
     const empty = newFolder();
     await mkdir(path.join(empty, 'checkpoints'), { recursive: true });
     await expect(openExport(empty)).rejects.toThrow(/no stage has ended yet/);

@@ -41,7 +41,7 @@ export async function openExport(place: string, adapter?: string, hub: HubOption
   const home = await remoteHome(folder);
   if (home !== undefined)
     throw new UserError(`${folder}: its weights are on the training server at ${home}, engine.json names them`, {
-      hint: 'Have the server write them as a Hugging Face directory (docs/distributed.md); that can be given as --model.',
+      hint: 'Have the server write them as a Hugging Face directory (docs/distributed.md), which is a model like any other.',
     });
   if (isSaved(folder)) {
     if (adapter !== undefined) throw new UserError(`--adapter: ${folder} is a checkpoint, which keeps its own`);

@@ -2,7 +2,7 @@
 import { UserError } from '../../base/errors.ts';
 import type { ModelConfig } from '../config.ts';
 import type { Tensor } from '../safetensors.ts';
-import type { TokenizerFiles } from '../tokenizer-files.ts';
+import type { TokenizerFiles } from '../tokenizer.types.ts';
 import { ggufName, ROPE_FACTORS, reorderedHeads, reorderRows, ropeFactorsOf } from './architecture.ts';
 import { STORAGE } from './storage-types.ts';
 import { tokenizerMetadata } from './tokenizer-metadata.ts';

@@ -3,7 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { UserError } from '../../base/errors.ts';
 import type { ModelConfig } from '../config.ts';
 import { tensorShapes } from '../tensor-shapes.ts';
-import type { TokenizerFiles } from '../tokenizer-files.ts';
+import type { TokenizerFiles } from '../tokenizer.types.ts';
 import { configOf, EMBEDDING, ggufName, OUTPUT, ROPE_FACTORS, reorderedHeads, reorderRows } from './architecture.ts';
 import { GgufFile } from './file.ts';
 import { tokenizerFilesOf } from './tokenizer.ts';

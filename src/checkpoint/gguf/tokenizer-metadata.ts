@@ -4,7 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { shown } from '../../base/text.ts';
 import type { ModelConfig } from '../config.ts';
 import { chatTemplateOf, tokenizerFromJson } from '../tokenizer.ts';
-import type { TokenizerFiles } from '../tokenizer-files.ts';
+import type { TokenizerFiles } from '../tokenizer.types.ts';
 import { ruleNameOf } from './splitting.ts';
 import { TOKEN_TYPES } from './tokenizer.ts';
 import type { TypedValue } from './write.ts';

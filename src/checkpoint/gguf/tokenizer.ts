@@ -1,7 +1,7 @@
 /** The tokenizer of a GGUF file, as the files that Hugging Face's libraries read. */
 import { UserError } from '../../base/errors.ts';
 import { LIMITS, type ModelConfig, oneOrMany } from '../config.ts';
-import type { TokenizerFiles } from '../tokenizer-files.ts';
+import type { TokenizerFiles } from '../tokenizer.types.ts';
 import type { Metadata } from './metadata.ts';
 import { ruleNames, type Splitting, splittingOf } from './splitting.ts';
 

@@ -5,14 +5,10 @@
  */
 
 import { printable } from '../../base/text.ts';
+import type { LiveOutput } from './output.ts';
 import { brokenAtWords, type Environment, fitting, isRich } from './terminal.ts';
 
-/** What is needed of process.stderr. */
-export interface LiveOutput {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  write(text: string): unknown;
-}
+export type { LiveOutput } from './output.ts';
 
 export interface LiveView {
   /** For the terminal: parts between two spaces each; those that do not fit its width are left out, the last ones first. */

@@ -4,7 +4,7 @@
  */
 import { printable } from '../../base/text.ts';
 import { indented } from '../../runs/table.ts';
-import type { LiveOutput } from './live-area.ts';
+import type { LiveOutput } from './output.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
