@@ -21,6 +21,12 @@ it('every setting is explained, and nothing else is', () => {
 it('ranges are those of the schema', () => {
   const takes = (name: string, value: unknown) => {
     const settings = structuredClone(presets.default) as Record<string, unknown>;
+    // Settings of a training server, on one.
+    if (name.startsWith('engine.') && name !== 'engine.decodeBits')
+      settings.engine = {
+        ...{ kind: 'tinker', url: 'http://127.0.0.1:1', profile: 'hatchery', baseModel: 'm', loraRank: 8 },
+        overrides: {},
+      };
     const path = name.split('.');
     const place = path.slice(0, -1).reduce((inner, key) => inner[key] as Record<string, unknown>, settings);
     place[path.at(-1)!] = value;

@@ -55,7 +55,7 @@ export function settingRows(): SettingRow[] {
     path.reduce((found: unknown, key) => (found as Record<string, unknown> | null)?.[key] ?? null, value);
   return knownPaths(settingsSchema)
     .map((name) => ({ name, own: fieldOf(schema, name.split('.')) }))
-    .filter(({ own }) => own.properties === undefined)
+    .filter(({ own }) => own.properties === undefined && own.oneOf === undefined)
     .map(({ name, own }) => ({
       name,
       meaning: settingMeanings[name] ?? '',
