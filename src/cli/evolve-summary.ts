@@ -38,9 +38,8 @@ export function summaryText(results: Results, timing: Timing, folder: string, wi
     ...(base === undefined ? [] : [blockAsText(smallTable(main), width).trimEnd()]),
     [...eventsOf(results), timeText(timing)].map((line) => indented('', line, width)).join('\n'),
     [
-      'Next:',
+      `Next (every suite and stage: ${report}, or --details):`,
       ...nextCommands(folder).map((command) => `  ${command}`),
-      `Every suite, stage and way of asking: ${report}, or --details`,
     ].join('\n'),
   ];
   return `${parts.map((part, i) => (i === 0 ? indented('', part, width) : part)).join('\n\n')}\n`;

@@ -195,7 +195,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
   announceOpening(io, plan.inputs.corpus);
   // Printed by whoever has the terminal: once the run is under way, the live status.
   const told = { print: (text: string) => void io.err.write(message(text, io.err)) };
-  const { setup, notes, close, ...made } = await openSetup(plan.inputs, plan.settings, {
+  const { setup, hashes, engine, notes, close } = await openSetup(plan.inputs, plan.settings, {
     offline: true,
     trust: options.trustServer,
     onNote: (text) => told.print(`note: ${text}`),
@@ -204,7 +204,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
     for (const note of [...notes, ...setup.tokenizer.notes]) io.err.write(message(`note: ${note}`, io.err));
     // Settings that these questions cannot serve are refused before anything is written.
     sliceQuestions(setup.trainingQuestions, plan.settings);
-    const directory = await openDirectory(plan, made, io);
+    const directory = await openDirectory(plan, { hashes, engine }, io);
     try {
       const { results, timing } = await runIn(directory, setup, plan, options, io, told);
       const learned = !(await neverRight(directory, results));

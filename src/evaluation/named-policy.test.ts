@@ -105,7 +105,7 @@ describe('a policy', () => {
     [() => undefined, { raw: true }, /--raw: only a served model/],
     [() => server.url, { tokenizer: BASE_POLICY }, /--tokenizer: a served chat model uses its own/],
     [() => 'http://user:secret@127.0.0.1:1/v1#m', {}, /must not hold a password/],
-    [() => folder, {}, /expected model\.safetensors/],
+    [() => folder, {}, /tokenizer\.json: no such file/],
   ])('is refused with what cannot be opened, and why: %#', async (spec, options, message) => {
     await expect(policy(spec(), options)).rejects.toThrow(message);
   });

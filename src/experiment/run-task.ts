@@ -54,7 +54,8 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
   const settings = begun?.settings ?? task.settings;
   // A run keeps the threads that it began with, and so do its forks: training on other threads may differ in the last bits.
   const inputs: Inputs = begun?.inputs ?? { ...embedded, model: options.model, threads: options.threads };
-  const { setup, close, ...made } = await openSetup(inputs, settings);
+  const { setup, hashes, engine, close } = await openSetup(inputs, settings);
+  const made = { hashes, engine };
   try {
     if (begun) checkSameInputs(begun, made, folder);
     const { preset } = options;

@@ -68,7 +68,7 @@ it('tells stage, step, time left, figures and pace', () => {
   status.see({ kind: 'note', text: 'something happened' });
   expect(take()).toBe('note: something happened\n');
   status.see({ kind: 'stage', stage: 'evaluate-grpo-1', index: 2, stages: 13 });
-  expect(take()).toMatch(/stage 3\/13 evaluate-grpo-1, 25 %/);
+  expect(take()).toMatch(/stage 3\/13 evaluate-grpo-1 \(asking the questions of the suites\), 25 %/);
 });
 
 it('tells how a warm-up goes', () => {
