@@ -17,7 +17,9 @@ const QUESTIONS = [
 const NEW_TOKENS = 40;
 
 const place = process.argv[2]!;
-const lines = readFileSync(0, 'utf8').split('\n').filter((line) => line !== '');
+const lines = readFileSync(0, 'utf8')
+  .split('\n')
+  .filter((line) => line !== '');
 const tokenizer = await loadTokenizer(place);
 const opening = performance.now();
 const policy = await openPolicyDirectory(place, { pieces: tokenizer.pieces });
@@ -36,7 +38,15 @@ try {
   }
   const memory = Math.round(process.resourceUsage().maxRSS / 1000);
   process.stdout.write(
-    JSON.stringify({ lines, ids, scored, logprobs: logprobs.map((row) => [...row]), replies, seconds, megabytes: memory }),
+    JSON.stringify({
+      lines,
+      ids,
+      scored,
+      logprobs: logprobs.map((row) => [...row]),
+      replies,
+      seconds,
+      megabytes: memory,
+    }),
   );
 } finally {
   await policy.close();

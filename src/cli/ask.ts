@@ -46,7 +46,7 @@ export function askCommand(io: Io): Command {
     .argument('[question]', 'what to ask; quote it')
     .option(
       '--policy <which>',
-      'run directory, model directory, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
+      'run directory, model directory, FILE.gguf, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
     )
     .option(
       '--retriever <which>',

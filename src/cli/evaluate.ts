@@ -65,7 +65,7 @@ export function evaluateCommand(io: Io): Command {
     .description('Ask a policy the questions of benchmarks, as an agent or by a baseline; continues where it stopped.')
     .option(
       '--policy <policy>',
-      'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
+      'model directory, FILE.gguf, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
     )
     .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
