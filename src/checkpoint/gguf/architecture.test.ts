@@ -118,6 +118,7 @@ describe('configOf', () => {
     ['a layer count of 2^60', { 'llama.block_count': 2n ** 60n }, /llama\.block_count: .*1152921504606846976/],
     ['experts', { 'llama.expert_count': 8 }, /llama\.expert_count: 8 is not supported/],
     ['a key that is not known', { 'llama.attention.scale': 0.1 }, /llama\.attention\.scale: 0\.1 is not supported/],
+    ['a key called like a property', { 'llama.constructor': 1 }, /llama\.constructor: 1 is not supported/],
     ['sections of positions', { 'llama.rope.dimension_sections': list(1, 2) }, /rope\.dimension_sections: a list of 2/],
     [
       'half-turned heads',
