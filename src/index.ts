@@ -174,7 +174,7 @@ export {
   type RolloutLimits,
 } from './rollout/turns.ts';
 export { presentVersions, type RunConfig } from './runs/config-record.ts';
-export { type ExportSource, exportAdapter, exportMerged, openExport } from './runs/export.ts';
+export { type ExportSource, exportAdapter, exportGguf, exportMerged, openExport } from './runs/export.ts';
 export { readReportInput, renderReport } from './runs/report.ts';
 export { RunDirectory } from './runs/run-directory.ts';
 export { RunFiles } from './runs/run-files.ts';

@@ -1,4 +1,5 @@
 /** Hugging Face tokenizers (tokenizer.json) with the chat template that stands beside them. */
+import path from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { messageOf, UserError } from '../base/errors.ts';
@@ -7,6 +8,7 @@ import { parseJson, shown } from '../base/text.ts';
 import { AddedTokenFinder, cutAt, isControl, type Span } from './added-tokens.ts';
 import { chatRenderer, type RenderChat } from './chat-template.ts';
 import { LIMITS } from './config.ts';
+import { isGguf } from './gguf/model.ts';
 import { piecesOf } from './pieces.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
 import { beside, readTokenizerFiles, type TokenizerFiles, tokenizerFile } from './tokenizer-files.ts';
@@ -60,7 +62,8 @@ type Content = z.infer<typeof jsonSchema>;
 export async function loadTokenizer(place: string): Promise<Tokenizer> {
   const file = await tokenizerFile(place);
   const files = await readTokenizerFiles(file);
-  return tokenizerFromJson(files.json, files, file);
+  // Of a GGUF file, errors name the part.
+  return tokenizerFromJson(files.json, files, (await isGguf(file)) ? path.join(file, 'tokenizer.json') : file);
 }
 
 /**

@@ -30,7 +30,7 @@ export function addAgentOptions(command: Command): Command {
   command
     .option(
       '--policy <which>',
-      'run directory, model directory, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
+      'run directory, model directory, FILE.gguf, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
     )
     .option(
       '--retriever <which>',

@@ -77,7 +77,7 @@ Examples:
 
 export function doctorCommand(io: Io): Command {
   return new Command('doctor')
-    .option('--model <dir|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
+    .option('--model <dir|file.gguf|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
     .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
     .option('--download', 'download the weights of a model of the Hub and measure with them')
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))

@@ -70,7 +70,7 @@ export function evaluateCommand(io: Io): Command {
   const command = new Command('evaluate')
     .option(
       '--policy <policy>',
-      'model directory, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
+      'model directory, FILE.gguf, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
     )
     .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
     .addOption(trustOption())

@@ -97,8 +97,8 @@ export function evolveCommand(io: Io): Command {
       ).conflicts('corpus'),
     )
     .option(
-      '--model <dir|hf:name>',
-      'policy to start from: a Hugging Face directory, or hf:OWNER/NAME[@REVISION] from the Hub (default: the embedded base policy)',
+      '--model <dir|file|hf:name>',
+      'policy to start from: a Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION] from the Hub (default: the embedded base policy)',
     )
     .option('--offline', 'take an hf: model from the cache, never from the network')
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")

@@ -44,7 +44,7 @@ export function exportCommand(io: Io): Command {
       '<place>',
       'run (RUN or RUN#STAGE), checkpoint folder, Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION]',
     )
-    .requiredOption('--out <place>', 'new or empty directory; of GGUF a new file, or a directory for it')
+    .requiredOption('--out <dir>', 'new or empty directory; with --format gguf a new FILE.gguf, or a directory for it')
     .addOption(
       new Option('--format <format>', 'what is written').choices(['huggingface', 'gguf']).default('huggingface'),
     )

@@ -4,7 +4,8 @@
  *     (nothing)                    the embedded base policy
  *     http://HOST:PORT/v1#MODEL    a served model
  *     RUN, RUN#STAGE               a run directory: the training stage that ended last, or the one named
- *     DIR, hf:OWNER/NAME           a Hugging Face model directory, or one from the Hub
+ *     DIR, FILE.gguf               a Hugging Face model directory, or a GGUF file
+ *     hf:OWNER/NAME                either from the Hub
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -94,7 +95,7 @@ export async function openNamedPolicy(spec: string | undefined, options: NamedPo
   const [folder, stage] = splitStage(spec);
   if (!existsSync(folder))
     throw new UserError(`--policy ${spec}: there is no directory ${folder}`, {
-      hint: 'Expected a model directory, RUN or RUN#STAGE, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL.',
+      hint: 'Expected a model directory, FILE.gguf, RUN or RUN#STAGE, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL.',
     });
   if (existsSync(path.join(folder, 'checkpoints', 'latest.json'))) return openRun(folder, stage, options);
   if (stage !== undefined)

@@ -115,8 +115,9 @@ export function configOf(
     return value;
   };
   for (const each of metadata.keys) {
-    if (!each.startsWith(`${family}.`) || READ.includes(each.slice(family.length + 1))) continue;
-    const harmless = HARMLESS[each.slice(family.length + 1)];
+    const name = each.slice(family.length + 1);
+    if (!each.startsWith(`${family}.`) || READ.includes(name)) continue;
+    const harmless = Object.hasOwn(HARMLESS, name) ? HARMLESS[name] : undefined;
     if (!harmless?.(metadata, each)) refuse(each, 'a model without it: what it changes is not known here');
   }
 
