@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../src/base/random.ts';
 import { openPolicyDirectory } from '../src/engines/onnx/engine.ts';
-import { openTinkerPolicy } from '../src/engines/tinker/engine.ts';
+import { openTinkerPolicy } from '../src/engines/tinker/open-policy.ts';
 import type { AdamWStep, LossBatch, Policy, TokenIds } from '../src/policy/policy.ts';
 import { KEY, type Peer, pythonOf, startHatchery, tinyModel } from './peer.ts';
 

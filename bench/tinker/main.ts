@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { BASE_POLICY } from '../../src/checkpoint/base-policy.ts';
 import { loadTokenizer } from '../../src/checkpoint/tokenizer.ts';
-import { openTinkerPolicy } from '../../src/engines/tinker/engine.ts';
+import { openTinkerPolicy } from '../../src/engines/tinker/open-policy.ts';
 import { evolve } from '../../src/evolve/evolve.ts';
 import type { EvolveEvent } from '../../src/evolve/journal.ts';
 import { presets, type Settings } from '../../src/evolve/settings.ts';

@@ -1,7 +1,8 @@
 /** The settings' group `engine` for a training server, what is recorded of it, and how it is opened. */
 import { z } from 'zod';
 import { readKey, serverUrl } from './address.ts';
-import { openTinkerPolicy, type TinkerPolicy, type TinkerSource } from './engine.ts';
+import type { TinkerPolicy } from './engine.ts';
+import { openTinkerPolicy, type TinkerSource } from './open-policy.ts';
 import { usualPatience } from './patience.ts';
 import { PROFILE_NAMES, profileOverrides } from './profiles.ts';
 

@@ -1,6 +1,7 @@
 /** A mock server and policies on it, for tests; all of it is closed by `close`. */
 import { streamKey } from '../../../base/random.ts';
-import { openTinkerPolicy, type TinkerPolicy, type TinkerSource } from '../engine.ts';
+import type { TinkerPolicy } from '../engine.ts';
+import { openTinkerPolicy, type TinkerSource } from '../open-policy.ts';
 import type { Patience } from '../patience.ts';
 import type { ProfileName } from '../profiles.ts';
 import { CopyingBigram } from './copying-bigram.ts';
