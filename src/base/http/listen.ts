@@ -40,6 +40,8 @@ export interface Closed {
 const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 30_000;
 const TIMEOUTS_CHECKED = 1000;
+/** Requests that a client may send over one connection without waiting for their answers; with more it is cut off. */
+const UNANSWERED = 64;
 /** How long a connection that was refused may take to notice, in milliseconds, and how many such there may be. */
 const REFUSED_TIMEOUT = 2000;
 const REFUSED_CONNECTIONS = 16_384;
@@ -80,13 +82,14 @@ export async function listen(options: ListenOptions, taking: (address: string) =
   };
 }
 
-/** The requests under way over each connection. */
-type Connections = ReadonlyMap<Socket, Set<ServerResponse>>;
+/** A connection's requests under way, the oldest first: answered one after the other, as they have to be sent. */
+type Connections = ReadonlyMap<Socket, ServerResponse[]>;
 
 /** Passes requests on, and knows how they end. */
 class Requests {
   readonly #connections: Connections;
   readonly #take: Take;
+  readonly #waiting = new WeakMap<ServerResponse, () => void>();
   #underWay = 0;
   #closing: { answered: number; unanswered: number } | undefined;
 
@@ -96,20 +99,30 @@ class Requests {
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {
-    const open = this.#connections.get(request.socket);
+    const { socket } = request;
+    const open = this.#connections.get(socket);
     if (open === undefined) return;
+    if (open.length === UNANSWERED) return void socket.destroy();
     // Heard of where the body is read and where the answer is sent.
     request.on('error', () => {});
     response.on('error', () => {});
-    open.add(response);
+    open.push(response);
     this.#underWay += 1;
     response.once('close', () => {
-      open.delete(response);
+      open.splice(open.indexOf(response), 1);
       this.#underWay -= 1;
       if (this.#closing !== undefined) this.#closing[response.writableFinished ? 'answered' : 'unanswered'] += 1;
+      // Others have their turn in between.
+      const next = open[0];
+      if (next !== undefined) setImmediate().then(() => this.#waiting.get(next)?.());
     });
-    if (this.#closing !== undefined) response.shouldKeepAlive = false;
-    void this.#take(request, response);
+    const begin = () => {
+      this.#waiting.delete(response);
+      if (this.#closing !== undefined) response.shouldKeepAlive = false;
+      void this.#take(request, response);
+    };
+    if (open.length === 1) begin();
+    else this.#waiting.set(response, begin);
   }
 
   /** From now on each answer is the last one of its connection. */
@@ -126,11 +139,11 @@ class Requests {
 
 /** Keeps the list of connections, of `most` at a time; those beyond get an answer and are closed. */
 function acceptConnections(server: Server, most: number): Connections {
-  const connections = new Map<Socket, Set<ServerResponse>>();
+  const connections = new Map<Socket, ServerResponse[]>();
   server.maxConnections = most + REFUSED_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
     if (connections.size < most) {
-      connections.set(socket, new Set());
+      connections.set(socket, []);
       socket.once('close', () => connections.delete(socket));
       return;
     }
@@ -148,7 +161,7 @@ async function close(server: Server, requests: Requests, connections: Connection
   // In the phase of the event loop that follows the reading of what has arrived: who sent a request is heard.
   const closeIdle = () =>
     setImmediate().then(() => {
-      for (const [socket, open] of connections) if (open.size === 0) socket.destroy();
+      for (const [socket, open] of connections) if (open.length === 0) socket.destroy();
     });
   let idle: NodeJS.Timeout | undefined;
   const timers = [

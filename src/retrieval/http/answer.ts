@@ -35,7 +35,8 @@ export async function answer(request: RetrieveRequest, response: ServerResponse,
     const hits = Math.min(PART_HITS, PART_BYTES / sizes.bytes);
     const end = Math.min(queries.length, start + Math.max(1, Math.floor(hits / topk)));
     const last = end === queries.length;
-    const lists = await pace.turn(() => listsOf(request, start, end, tools), signal);
+    const bytes = (end - start) * topk * sizes.bytes;
+    const lists = await pace.turn(() => listsOf(request, start, end, tools), bytes, signal);
     const part = Buffer.from(`${start === 0 ? '{"result":[' : ','}${lists.join()}${last ? ']}' : ''}`);
     if (start === 0) response.setHeader('Content-Type', 'application/json');
     if (start === 0 && last) response.setHeader('Content-Length', part.length);

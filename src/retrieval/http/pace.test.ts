@@ -5,10 +5,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Pace } from './pace.ts';
 
 const never = new AbortController().signal;
-const limits = { makers: 2, unsent: 1000, partSeconds: 10 };
+const limits = { making: 100, unsent: 1000, partSeconds: 10 };
 
 describe('turns', () => {
-  test('few at a time, in the order of the calls', async () => {
+  test('so many bytes at a time, in the order of the calls', async () => {
     const pace = new Pace(limits);
     const begun: number[] = [];
     let [making, most] = [0, 0];
@@ -19,28 +19,44 @@ describe('turns', () => {
       making -= 1;
       return i * 10;
     };
-    const calls = Array.from({ length: 20 }, (_, i) => pace.turn(() => make(i), never));
+    const calls = Array.from({ length: 20 }, (_, i) => pace.turn(() => make(i), 50, never));
     expect(await Promise.all(calls)).toEqual(begun.map((i) => i * 10));
     expect(begun).toEqual([...begun.keys()]);
     expect(most).toBe(2);
   });
 
   test('one that fails, or is called off while it waits or works, leaves its place', async () => {
-    const pace = new Pace({ ...limits, makers: 1 });
-    await expect(pace.turn(() => Promise.reject(new Error('broken')), never)).rejects.toThrow('broken');
+    const pace = new Pace({ ...limits, making: 0 });
+    await expect(pace.turn(() => Promise.reject(new Error('broken')), 1, never)).rejects.toThrow('broken');
     const [working, waiting] = [new AbortController(), new AbortController()];
     // Work that does not listen to its signal.
-    const first = pace.turn(() => new Promise(() => {}), working.signal);
-    const second = pace.turn(() => Promise.reject(new Error('was begun')), waiting.signal);
-    const third = pace.turn(async () => 'third', never);
+    const first = pace.turn(() => new Promise(() => {}), 1, working.signal);
+    const second = pace.turn(() => Promise.reject(new Error('was begun')), 1, waiting.signal);
+    const third = pace.turn(async () => 'third', 1, never);
     waiting.abort(new Error('waited enough'));
     await expect(second).rejects.toThrow('waited enough');
     working.abort(new Error('worked enough'));
     await expect(first).rejects.toThrow('worked enough');
     expect(await third).toBe('third');
-    await expect(pace.turn(async () => 1, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
-    expect(await pace.turn(async () => 2, never)).toBe(2);
+    await expect(pace.turn(async () => 1, 1, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
+    expect(await pace.turn(async () => 2, 1, never)).toBe(2);
   });
+});
+
+test('what is larger than all that may be made is made alone', async () => {
+  const pace = new Pace(limits);
+  const order: string[] = [];
+  const make = (name: string) => async () => {
+    order.push(`${name} begins`);
+    await wait(1);
+    order.push(`${name} ends`);
+  };
+  await Promise.all([
+    pace.turn(make('small'), 10, never),
+    pace.turn(make('huge'), 1e9, never),
+    pace.turn(make('last'), 10, never),
+  ]);
+  expect(order).toEqual(['small begins', 'small ends', 'huge begins', 'huge ends', 'last begins', 'last ends']);
 });
 
 describe('sending', () => {
@@ -68,9 +84,13 @@ describe('sending', () => {
     const { response } = await slowClient();
     let made = false;
     const sent = pace.send(response, large, false);
-    const next = pace.turn(async () => {
-      made = true;
-    }, never);
+    const next = pace.turn(
+      async () => {
+        made = true;
+      },
+      1,
+      never,
+    );
     await wait(50);
     expect(made).toBe(false);
     await expect(sent).rejects.toThrow('the client left');

@@ -1,13 +1,13 @@
 /**
- * Keeps the memory of answers bounded, whatever is asked for at once and however slowly it is taken: few parts of answers
- * are made at a time, and none while too many bytes wait to be sent. Who waits is served in order, part by part, so that a
+ * Keeps the memory of answers bounded, whatever is asked for at once and however slowly it is taken: parts of few
+ * bytes together are made at a time, and none while too many bytes wait to be sent. Who waits is served in order, part by part, so that a
  * large answer does not keep small ones waiting for longer than a part each.
  */
 import type { ServerResponse } from 'node:http';
 
 export interface PaceLimits {
-  /** Parts made at a time. */
-  readonly makers: number;
+  /** Bytes of all parts that are made at a time, by estimate; one part may have more. */
+  readonly making: number;
   /** Bytes made and not yet taken over by the system, of all answers; one part each beyond that. */
   readonly unsent: number;
   /** The longest that a client may take for one part, in seconds. */
@@ -16,7 +16,7 @@ export interface PaceLimits {
 
 export class Pace {
   readonly #limits: PaceLimits;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Map<() => void, number>();
   #making = 0;
   #unsent = 0;
 
@@ -24,18 +24,18 @@ export class Pace {
     this.#limits = limits;
   }
 
-  /** Runs `make` when it is this one's turn. Rejects as soon as the signal is aborted, whatever `make` does then. */
-  async turn<T>(make: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#place(signal);
+  /** Runs `make`, of about so many bytes, when it is this one's turn. Rejects as soon as the signal is aborted, whatever `make` does then. */
+  async turn<T>(make: () => Promise<T>, bytes: number, signal: AbortSignal): Promise<T> {
+    await this.#place(bytes, signal);
     try {
       return await unlessAborted(make, signal);
     } finally {
-      this.#making -= 1;
+      this.#making -= bytes;
       this.#next();
     }
   }
 
-  #place(signal: AbortSignal): Promise<void> {
+  #place(bytes: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#waiting.delete(begin);
@@ -46,16 +46,17 @@ export class Pace {
         resolve();
       };
       signal.addEventListener('abort', abort, { once: true });
-      this.#waiting.add(begin);
+      this.#waiting.set(begin, bytes);
       this.#next();
     });
   }
 
   #next(): void {
-    for (const begin of this.#waiting) {
-      if (this.#making >= this.#limits.makers || this.#unsent >= this.#limits.unsent) return;
+    for (const [begin, bytes] of this.#waiting) {
+      const full = this.#making > 0 && this.#making + bytes > this.#limits.making;
+      if (full || this.#unsent >= this.#limits.unsent) return;
       this.#waiting.delete(begin);
-      this.#making += 1;
+      this.#making += bytes;
       begin();
     }
   }

@@ -174,6 +174,18 @@ describe('what a client sends', () => {
     ]);
   });
 
+  it('is cut off when it is many requests without waiting for an answer', async () => {
+    const one = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const answers = async (count: number) => {
+      const last = one.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n');
+      const text = await raw(server.url, one.repeat(count - 1) + last).catch(() => '');
+      return text.match(/"status":"ok"/g)?.length ?? 0;
+    };
+    expect(await answers(60)).toBe(60);
+    expect(await answers(1000)).toBeLessThan(1000);
+    expect((await post({ queries: ['fish'] })).status).toBe(200);
+  });
+
   it('may hold a query that is too long, where the server is told to pass over it', async () => {
     const own = await serveRetriever(index, { ...local, limits: { ...local.limits, longQueries: 'empty' } });
     const body = JSON.stringify({ queries: ['fish', `fish ${'x'.repeat(10_000)}`, 'roar'] });

@@ -26,7 +26,7 @@ export interface ServiceOptions {
 
 /** Bodies of all requests under way together. */
 const BODY_BYTES = 64 * 2 ** 20;
-const PACE = { makers: 4, unsent: 64 * 2 ** 20, partSeconds: 10 };
+const PACE = { making: 8 * 2 ** 20, unsent: 64 * 2 ** 20, partSeconds: 10 };
 
 /** What is known of a request for its end: for the metrics. */
 interface Work {
