@@ -94,7 +94,7 @@ describe('GGUF', () => {
       /Allowed choices are f32, f16, bf16, q8_0, q4_0, q4_1/,
     ],
     ['a directory to import', ['import', BASE_POLICY], /is no GGUF file/],
-    ['a file that is not there', ['import', 'none.gguf'], /none\.gguf: no such file/],
+    ['a file that is not there', ['import', 'none.gguf'], /none\.gguf: not a model directory/],
   ])('is refused in a sentence: %s', async (_, argv, message) => {
     const { code, err } = await runCommand(...argv, '--out', path.join(root, 'nowhere.gguf'));
     expect([code, err]).toEqual([2, expect.stringMatching(message)]);

@@ -111,7 +111,9 @@ describe('what a GGUF file is', () => {
     ).toEqual([true, false, false, false]);
     expect((await readConfig(hidden)).family).toBe('qwen2');
     expect(await weightFiles(hidden)).toEqual([hidden]);
-    await expect(readConfig(path.join(folder, 'none.gguf'))).rejects.toThrow(/none\.gguf: not a model directory \(nothing is there\)/);
+    await expect(readConfig(path.join(folder, 'none.gguf'))).rejects.toThrow(
+      /none\.gguf: not a model directory \(nothing is there\)/,
+    );
     await writeFile(path.join(folder, 'bad.gguf'), '{}');
     await expect(readConfig(path.join(folder, 'bad.gguf'))).rejects.toThrow(/bad\.gguf: not a GGUF file: 2 bytes/);
   });

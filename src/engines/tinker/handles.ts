@@ -47,7 +47,7 @@ export async function findHandle(folder: string): Promise<Handle | undefined> {
   try {
     value = await readJson(file);
   } catch (error) {
-    if (error instanceof Error && hasCode(error.cause, 'ENOENT')) return undefined;
+    if (error instanceof Error && hasCode(error.cause, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
   if (!ours.safeParse(value).success) return undefined;
