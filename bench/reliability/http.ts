@@ -1,6 +1,6 @@
 /**
- * Sends a retrieval server of its own what strangers may send, and records what came of it: statuses, the server's memory, and
- * how long others (GET /healthz, from a thread of its own) waited meanwhile.
+ * Sends a retrieval server of its own what strangers may send, and records what came of it: statuses, the server's memory, how
+ * long others (GET /healthz, from a thread of its own) waited meanwhile, and its longest turn in processor time (longest-turn.ts).
  *
  *   node bench/reliability/http.ts [--only NAME] [--connections 10000]      needs `ulimit -n` above twice the connections
  */
@@ -50,9 +50,13 @@ async function makeIndex(): Promise<string> {
 }
 
 async function start(index: string): Promise<{ server: ChildProcess; url: string }> {
-  const server = spawn(process.execPath, [command, 'serve-retriever', index, '--port', '0'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const server = spawn(
+    process.execPath,
+    ['--import', path.join(import.meta.dirname, 'longest-turn.ts'), command, 'serve-retriever', index, '--port', '0'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const lines = createInterface({ input: server.stdout! })[Symbol.asyncIterator]();
   const { value } = await lines.next();
   return { server, url: /at (http:\S+)\/retrieve/.exec(String(value))![1]! };
@@ -83,6 +87,18 @@ const memory = (field: 'VmRSS' | 'VmHWM') =>
   Math.round(
     Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))![1]) / 1000,
   );
+
+/** Milliseconds of the processor that the server's longest turn has taken since this was last asked. */
+async function longestTurn(): Promise<number> {
+  const from = said.length;
+  server.kill('SIGUSR2');
+  for (;;) {
+    const found = /longest turn (\d+) ms\n/.exec(said.slice(from));
+    if (found !== null) return Number(found[1]);
+    if (server.exitCode !== null || server.signalCode !== null) throw new Error(`the server has ended: ${said}`);
+    await wait(20);
+  }
+}
 
 type Counts = Map<string, number>;
 const count = (counts: Counts, what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -313,6 +329,7 @@ const scenarios: Record<string, (counts: Counts) => Promise<unknown>> = {
 process.stdout.write(`${JSON.stringify({ at: 'start', memory: memory('VmRSS') })}\n`);
 await wait(500);
 await waited();
+await longestTurn();
 for (const [name, run] of Object.entries(scenarios)) {
   if (given.only !== undefined && !name.includes(given.only)) continue;
   const counts: Counts = new Map();
@@ -326,6 +343,7 @@ for (const [name, run] of Object.entries(scenarios)) {
   const row = { scenario: name, seconds: Number(seconds.toFixed(1)), ...Object.fromEntries(counts) };
   const others = {
     longestWait: Number((longest / 1000).toFixed(2)),
+    longestTurn: await longestTurn(),
     refusedMeanwhile: failed,
     afterwards: [...after.keys()][0],
   };
@@ -333,6 +351,6 @@ for (const [name, run] of Object.entries(scenarios)) {
 }
 server.kill('SIGTERM');
 const code = await new Promise((resolve) => server.once('exit', (status, signal) => resolve(status ?? signal)));
-process.stdout.write(`${JSON.stringify({ at: 'end', code, said: said.trim() })}\n`);
+process.stdout.write(`${JSON.stringify({ at: 'end', code, said: said.replace(/longest turn.*\n/g, '').trim() })}\n`);
 await probe.terminate();
 await rm(work, { recursive: true });

@@ -52,9 +52,7 @@ Examples:
 
 export function indexBuildCommand(io: Io): Command {
   const command = new Command('build')
-    .description(
-      'Build a search index from passages: BM25 with the scores of Lucene, dense, hybrid, or OpenSearch.',
-    )
+    .description('Build a search index from passages: BM25 with the scores of Lucene, dense, hybrid, or OpenSearch.')
     .addOption(
       new Option('--kind <kind>', 'what to build; each has options of its own, below').choices(kinds).default('bm25'),
     )
