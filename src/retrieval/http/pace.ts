@@ -31,7 +31,7 @@ export class Pace {
       return await unlessAborted(make, signal);
     } finally {
       this.#making -= bytes;
-      this.#next();
+      this.#nextSoon();
     }
   }
 
@@ -49,6 +49,11 @@ export class Pace {
       this.#waiting.set(begin, bytes);
       this.#next();
     });
+  }
+
+  /** When all that has been heard by now is dealt with: of those that wait, many may have left at once. */
+  #nextSoon(): void {
+    if (this.#waiting.size > 0) setImmediate(() => this.#next());
   }
 
   #next(): void {
@@ -84,7 +89,7 @@ export class Pace {
       clearTimeout(stalled);
       response.off('close', gone);
       this.#unsent -= part.length;
-      this.#next();
+      this.#nextSoon();
     }
   }
 }
