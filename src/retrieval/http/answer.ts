@@ -9,13 +9,15 @@ import { listText, type RetrieveRequest } from './wire.ts';
 /** Bytes that a part is to have, by what a passage took so far; and passages of one part at most. */
 const PART_BYTES = 2 << 20;
 const PART_HITS = 4096;
+const LEAST_BYTES = 512;
 
 /** How many bytes a passage takes in an answer: the largest of late, beginning with two kilobytes. */
 export class PassageSizes {
   bytes = 2048;
 
   see(bytes: number, hits: number): void {
-    this.bytes = Math.max(0.9 * this.bytes, hits === 0 ? 0 : bytes / hits);
+    // Of a list without passages nothing is learnt: a query that finds nothing may be followed by one that finds much.
+    if (hits > 0) this.bytes = Math.max(LEAST_BYTES, 0.9 * this.bytes, bytes / hits);
   }
 }
 

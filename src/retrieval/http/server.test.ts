@@ -238,6 +238,29 @@ describe('a large answer', () => {
     await own.close();
   });
 
+  it('is not made in one piece because queries before found nothing', async () => {
+    const batches: number[] = [];
+    const watched: Retriever = {
+      info: large.info,
+      search: (queries, k, signal) => {
+        batches.push(queries.length);
+        return large.search(queries, k, signal);
+      },
+    };
+    const own = await serveRetriever(watched, local);
+    const ask = (query: string, count: number) =>
+      fetch(`${own.url}/retrieve`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ queries: Array(count).fill(query), topk: 40 }),
+      });
+    for (let i = 0; i < 20; i++) await (await ask('nothing', 200)).text();
+    batches.splice(0);
+    await (await ask('word', 90)).text();
+    expect(batches.length).toBeGreaterThan(5);
+    await own.close();
+  });
+
   it('is broken off when the search fails in the middle, and counted as failed', async () => {
     let calls = 0;
     const failing: Retriever = {
