@@ -1,6 +1,6 @@
 /**
  * Sends a retrieval server of its own what strangers may send, and records what came of it: statuses, the server's memory, how
- * long others (GET /healthz, from a thread of its own) waited meanwhile, and its longest turn in processor time (longest-turn.ts).
+ * long others (GET /healthz, from a process of its own) waited meanwhile, and its longest turn in processor time (longest-turn.ts).
  *
  *   node bench/reliability/http.ts [--only NAME] [--connections 10000]      needs `ulimit -n` above twice the connections
  */
@@ -14,7 +14,6 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { Random, streamKey } from '../../src/base/random.ts';
 import { buildIndex } from '../../src/retrieval/index/build.ts';
 
@@ -69,18 +68,22 @@ server.stderr!.on('data', (data) => {
   said += String(data);
 });
 /** Asks /healthz every 100 ms; tells the longest wait since it was last asked. */
-const probe = new Worker(
-  `const { parentPort } = require('node:worker_threads'); let longest = 0, failed = 0;
-   const ask = async () => { const began = performance.now();
-     await fetch('${url}/healthz', { signal: AbortSignal.timeout(60000), headers: { connection: 'close' } }).then(async (r) => { await r.text(); if (r.status !== 200) failed++; }, () => { failed++; });
-     longest = Math.max(longest, performance.now() - began); setTimeout(ask, 100); };
-   ask(); parentPort.on('message', () => { parentPort.postMessage({ longest, failed }); longest = 0; failed = 0; });`,
-  { eval: true },
+const probe = spawn(
+  process.execPath,
+  [
+    '-e',
+    `let longest = 0, failed = 0;
+     const ask = async () => { const began = performance.now();
+       await fetch('${url}/healthz', { signal: AbortSignal.timeout(60000), headers: { connection: 'close' } }).then(async (r) => { await r.text(); if (r.status !== 200) failed++; }, () => { failed++; });
+       longest = Math.max(longest, performance.now() - began); setTimeout(ask, 100); };
+     ask(); process.on('message', () => { process.send({ longest, failed }); longest = 0; failed = 0; }); process.on('disconnect', () => process.exit());`,
+  ],
+  { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
 );
 const waited = () =>
   new Promise<{ longest: number; failed: number }>((resolve) => {
-    probe.once('message', resolve);
-    probe.postMessage(0);
+    probe.once('message', (answer) => resolve(answer as { longest: number; failed: number }));
+    probe.send('how long?');
   });
 /** Resident megabytes: now, and the most so far. */
 const memory = (field: 'VmRSS' | 'VmHWM') =>
@@ -352,5 +355,5 @@ for (const [name, run] of Object.entries(scenarios)) {
 server.kill('SIGTERM');
 const code = await new Promise((resolve) => server.once('exit', (status, signal) => resolve(status ?? signal)));
 process.stdout.write(`${JSON.stringify({ at: 'end', code, said: said.replace(/longest turn.*\n/g, '').trim() })}\n`);
-await probe.terminate();
+probe.kill();
 await rm(work, { recursive: true });
