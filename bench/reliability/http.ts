@@ -1,6 +1,6 @@
 /**
- * Sends a retrieval server of its own what strangers may send, and records what came of it: statuses, the server's memory, and
- * how long others (GET /healthz, from a thread of its own) waited meanwhile.
+ * Sends a retrieval server of its own what strangers may send, and records what came of it: statuses, the server's memory, how
+ * long others (GET /healthz, from a process of its own) waited meanwhile, and its longest turn in processor time (longest-turn.ts).
  *
  *   node bench/reliability/http.ts [--only NAME] [--connections 10000]      needs `ulimit -n` above twice the connections
  */
@@ -14,7 +14,6 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { Random, streamKey } from '../../src/base/random.ts';
 import { buildIndex } from '../../src/retrieval/index/build.ts';
 
@@ -50,9 +49,13 @@ async function makeIndex(): Promise<string> {
 }
 
 async function start(index: string): Promise<{ server: ChildProcess; url: string }> {
-  const server = spawn(process.execPath, [command, 'serve-retriever', index, '--port', '0'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const server = spawn(
+    process.execPath,
+    ['--import', path.join(import.meta.dirname, 'longest-turn.ts'), command, 'serve-retriever', index, '--port', '0'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const lines = createInterface({ input: server.stdout! })[Symbol.asyncIterator]();
   const { value } = await lines.next();
   return { server, url: /at (http:\S+)\/retrieve/.exec(String(value))![1]! };
@@ -65,24 +68,40 @@ server.stderr!.on('data', (data) => {
   said += String(data);
 });
 /** Asks /healthz every 100 ms; tells the longest wait since it was last asked. */
-const probe = new Worker(
-  `const { parentPort } = require('node:worker_threads'); let longest = 0, failed = 0;
-   const ask = async () => { const began = performance.now();
-     await fetch('${url}/healthz', { signal: AbortSignal.timeout(60000), headers: { connection: 'close' } }).then(async (r) => { await r.text(); if (r.status !== 200) failed++; }, () => { failed++; });
-     longest = Math.max(longest, performance.now() - began); setTimeout(ask, 100); };
-   ask(); parentPort.on('message', () => { parentPort.postMessage({ longest, failed }); longest = 0; failed = 0; });`,
-  { eval: true },
+const probe = spawn(
+  process.execPath,
+  [
+    '-e',
+    `let longest = 0, failed = 0;
+     const ask = async () => { const began = performance.now();
+       await fetch('${url}/healthz', { signal: AbortSignal.timeout(60000), headers: { connection: 'close' } }).then(async (r) => { await r.text(); if (r.status !== 200) failed++; }, () => { failed++; });
+       longest = Math.max(longest, performance.now() - began); setTimeout(ask, 100); };
+     ask(); process.on('message', () => { process.send({ longest, failed }); longest = 0; failed = 0; }); process.on('disconnect', () => process.exit());`,
+  ],
+  { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
 );
 const waited = () =>
   new Promise<{ longest: number; failed: number }>((resolve) => {
-    probe.once('message', resolve);
-    probe.postMessage(0);
+    probe.once('message', (answer) => resolve(answer as { longest: number; failed: number }));
+    probe.send('how long?');
   });
 /** Resident megabytes: now, and the most so far. */
 const memory = (field: 'VmRSS' | 'VmHWM') =>
   Math.round(
     Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))![1]) / 1000,
   );
+
+/** Milliseconds of the processor that the server's longest turn has taken since this was last asked. */
+async function longestTurn(): Promise<number> {
+  const from = said.length;
+  server.kill('SIGUSR2');
+  for (;;) {
+    const found = /longest turn (\d+) ms\n/.exec(said.slice(from));
+    if (found !== null) return Number(found[1]);
+    if (server.exitCode !== null || server.signalCode !== null) throw new Error(`the server has ended: ${said}`);
+    await wait(20);
+  }
+}
 
 type Counts = Map<string, number>;
 const count = (counts: Counts, what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -313,6 +332,7 @@ const scenarios: Record<string, (counts: Counts) => Promise<unknown>> = {
 process.stdout.write(`${JSON.stringify({ at: 'start', memory: memory('VmRSS') })}\n`);
 await wait(500);
 await waited();
+await longestTurn();
 for (const [name, run] of Object.entries(scenarios)) {
   if (given.only !== undefined && !name.includes(given.only)) continue;
   const counts: Counts = new Map();
@@ -326,6 +346,7 @@ for (const [name, run] of Object.entries(scenarios)) {
   const row = { scenario: name, seconds: Number(seconds.toFixed(1)), ...Object.fromEntries(counts) };
   const others = {
     longestWait: Number((longest / 1000).toFixed(2)),
+    longestTurn: await longestTurn(),
     refusedMeanwhile: failed,
     afterwards: [...after.keys()][0],
   };
@@ -333,6 +354,6 @@ for (const [name, run] of Object.entries(scenarios)) {
 }
 server.kill('SIGTERM');
 const code = await new Promise((resolve) => server.once('exit', (status, signal) => resolve(status ?? signal)));
-process.stdout.write(`${JSON.stringify({ at: 'end', code, said: said.trim() })}\n`);
-await probe.terminate();
+process.stdout.write(`${JSON.stringify({ at: 'end', code, said: said.replace(/longest turn.*\n/g, '').trim() })}\n`);
+probe.kill();
 await rm(work, { recursive: true });

@@ -4,14 +4,15 @@ import { beyondBounds } from './json-bounds.ts';
 
 const free = { depth: 1e9, values: 1e9 };
 
-/** By the values themselves: levels of brackets, and brackets plus commas. */
+/** By the values themselves: levels of brackets, and strings, brackets and commas. */
 function measure(value: unknown): { depth: number; values: number } {
-  if (typeof value !== 'object' || value === null) return { depth: 0, values: 0 };
+  if (typeof value !== 'object' || value === null) return { depth: 0, values: typeof value === 'string' ? 1 : 0 };
   const inner = Object.values(value).map(measure);
   const commas = Math.max(0, inner.length - 1);
+  const keys = Array.isArray(value) ? 0 : inner.length;
   return {
     depth: 1 + Math.max(0, ...inner.map(({ depth }) => depth)),
-    values: 2 + commas + inner.reduce((sum, { values }) => sum + values, 0),
+    values: 2 + commas + keys + inner.reduce((sum, { values }) => sum + values, 0),
   };
 }
 

@@ -5,28 +5,24 @@
 export interface JsonBounds {
   /** Arrays and objects within one another. */
   readonly depth: number;
-  /** Commas and brackets, of which a text has at least as many as values, but for the first. */
+  /** Strings, brackets and commas: of these a text has at least as many as values, but for the first. */
   readonly values: number;
 }
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
-const OPENING = [0x5b, 0x7b];
-const CLOSING = [0x5d, 0x7d];
+const [LIST, LIST_END, OBJECT, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Why a text is refused; undefined for one within the bounds. */
 export function beyondBounds(text: string, bounds: JsonBounds): string | undefined {
   let [depth, values] = [0, 0];
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit === QUOTE) {
-      i = endOfString(text, i + 1);
-      continue;
-    }
-    if (OPENING.includes(unit)) {
+    if (unit === QUOTE) i = endOfString(text, i + 1);
+    else if (unit === LIST || unit === OBJECT) {
       if (++depth > bounds.depth) return `nested deeper than ${bounds.depth} levels`;
-    } else if (CLOSING.includes(unit)) depth -= 1;
+    } else if (unit === LIST_END || unit === OBJECT_END) depth -= 1;
     else if (unit !== COMMA) continue;
-    if (++values > bounds.values) return `more than ${bounds.values} commas and brackets`;
+    if (++values > bounds.values) return `more than ${bounds.values} strings, brackets and commas`;
   }
   return undefined;
 }

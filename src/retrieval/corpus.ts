@@ -127,9 +127,9 @@ export function parsePassageLine(line: string, place: string): Passage {
   try {
     value = JSON.parse(line);
   } catch {}
-  if (Array.isArray(value) && value.length === 3 && value.every((field) => typeof field === 'string')) {
-    const [id, title, text] = value as [string, string, string];
-    return { id, title, text };
+  if (Array.isArray(value) && value.length === 3) {
+    const [id, title, text] = value as unknown[];
+    if (typeof id === 'string' && typeof title === 'string' && typeof text === 'string') return { id, title, text };
   }
   throw new UserError(`${place}: damaged, no passage of an index`, {
     hint: 'Build the index again with `search-e1 index build`.',

@@ -76,12 +76,12 @@ export class DiskBm25 implements Retriever {
     const results: Hit[][] = [];
     for (const { positions, scores } of lists) {
       const hits: Hit[] = [];
-      for (const [i, at] of positions.entries()) {
+      for (let i = 0; i < positions.length; i++) {
         if (i % PASSAGES_PER_LOOK === 0) {
           await turn.next();
           this.#refuseClosed();
         }
-        hits.push({ passage: this.#store.read(at), score: scores[i]! });
+        hits.push({ passage: this.#store.read(positions[i]!), score: scores[i]! });
       }
       results.push(hits);
     }

@@ -9,13 +9,15 @@ import { listText, type RetrieveRequest } from './wire.ts';
 /** Bytes that a part is to have, by what a passage took so far; and passages of one part at most. */
 const PART_BYTES = 2 << 20;
 const PART_HITS = 4096;
+const LEAST_BYTES = 512;
 
 /** How many bytes a passage takes in an answer: the largest of late, beginning with two kilobytes. */
 export class PassageSizes {
   bytes = 2048;
 
   see(bytes: number, hits: number): void {
-    this.bytes = Math.max(0.9 * this.bytes, hits === 0 ? 0 : bytes / hits);
+    // Of a list without passages nothing is learnt: a query that finds nothing may be followed by one that finds much.
+    if (hits > 0) this.bytes = Math.max(LEAST_BYTES, 0.9 * this.bytes, bytes / hits);
   }
 }
 
@@ -28,23 +30,41 @@ export interface AnswerTools {
 
 /** Rejects when the retriever fails, the signal is aborted or the client leaves; `response.headersSent` says whether the answer had begun. */
 export async function answer(request: RetrieveRequest, response: ServerResponse, tools: AnswerTools): Promise<void> {
-  const { pace, sizes, signal } = tools;
   const { queries, topk } = request;
   let start = 0;
   do {
-    const hits = Math.min(PART_HITS, PART_BYTES / sizes.bytes);
+    const hits = Math.min(PART_HITS, PART_BYTES / tools.sizes.bytes);
     const end = Math.min(queries.length, start + Math.max(1, Math.floor(hits / topk)));
-    const last = end === queries.length;
-    const bytes = (end - start) * topk * sizes.bytes;
-    const lists = await pace.turn(() => listsOf(request, start, end, tools), bytes, signal);
-    const part = Buffer.from(`${start === 0 ? '{"result":[' : ','}${lists.join()}${last ? ']}' : ''}`);
-    if (start === 0) response.setHeader('Content-Type', 'application/json');
-    if (start === 0 && last) response.setHeader('Content-Length', part.length);
-    await pace.send(response, part, last);
+    // A call of its own: while the next part waits for its turn, nothing holds this one.
+    await sendPart(request, start, end, response, tools);
     start = end;
     // A part that the system took over at once has not given others a turn.
-    if (!last) await setImmediate();
+    if (start < queries.length) await setImmediate();
   } while (start < queries.length);
+}
+
+/** Makes and sends the part of the answer that is for the queries start ... end−1. */
+async function sendPart(
+  request: RetrieveRequest,
+  start: number,
+  end: number,
+  response: ServerResponse,
+  tools: AnswerTools,
+): Promise<void> {
+  const { pace, sizes, signal } = tools;
+  const last = end === request.queries.length;
+  const bytes = (end - start) * request.topk * sizes.bytes;
+  const part = await pace.turn(
+    async () => {
+      const lists = await listsOf(request, start, end, tools);
+      return Buffer.from(`${start === 0 ? '{"result":[' : ','}${lists.join()}${last ? ']}' : ''}`);
+    },
+    bytes,
+    signal,
+  );
+  if (start === 0) response.setHeader('Content-Type', 'application/json');
+  if (start === 0 && last) response.setHeader('Content-Length', part.length);
+  await pace.send(response, part, last);
 }
 
 /** The JSON of each list of the queries start ... end−1. */

@@ -6,7 +6,7 @@
 import type { ServerResponse } from 'node:http';
 
 export interface PaceLimits {
-  /** Bytes of all parts that are made at a time, by estimate; one part may have more. */
+  /** Bytes of all parts that are made at a time, and begun in one turn of the event loop, by estimate; one part may have more. */
   readonly making: number;
   /** Bytes made and not yet taken over by the system, of all answers; one part each beyond that. */
   readonly unsent: number;
@@ -19,6 +19,8 @@ export class Pace {
   readonly #waiting = new Map<() => void, number>();
   #making = 0;
   #unsent = 0;
+  /** Bytes of the parts begun in this turn of the event loop. */
+  #begun = 0;
 
   constructor(limits: PaceLimits) {
     this.#limits = limits;
@@ -31,7 +33,7 @@ export class Pace {
       return await unlessAborted(make, signal);
     } finally {
       this.#making -= bytes;
-      this.#next();
+      this.#nextSoon();
     }
   }
 
@@ -51,14 +53,29 @@ export class Pace {
     });
   }
 
+  /** When all that has been heard by now is dealt with: of those that wait, many may have left at once. */
+  #nextSoon(): void {
+    if (this.#waiting.size > 0) setImmediate(() => this.#next());
+  }
+
   #next(): void {
+    const { making: most, unsent } = this.#limits;
     for (const [begin, bytes] of this.#waiting) {
-      const full = this.#making > 0 && this.#making + bytes > this.#limits.making;
-      if (full || this.#unsent >= this.#limits.unsent) return;
+      const full = this.#making > 0 && this.#making + bytes > most;
+      // Parts may be made so fast that many would follow one another before others are heard.
+      const enough = this.#begun > 0 && this.#begun + bytes > most;
+      if (full || enough || this.#unsent >= unsent) return;
       this.#waiting.delete(begin);
       this.#making += bytes;
+      if (this.#begun === 0) setImmediate(() => this.#endTurn());
+      this.#begun += bytes;
       begin();
     }
+  }
+
+  #endTurn(): void {
+    this.#begun = 0;
+    this.#next();
   }
 
   /**
@@ -84,7 +101,7 @@ export class Pace {
       clearTimeout(stalled);
       response.off('close', gone);
       this.#unsent -= part.length;
-      this.#next();
+      this.#nextSoon();
     }
   }
 }

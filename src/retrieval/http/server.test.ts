@@ -80,7 +80,12 @@ describe('POST /retrieve', () => {
     ['a compressed body', '{"queries": []}', 415, /^Content-Encoding: /, { 'Content-Encoding': 'gzip' }],
     ['a page of elsewhere', '{"queries": []}', 403, /^Origin: /, { Origin: 'http://elsewhere.example' }],
     ['deep JSON', `{"queries": ${'['.repeat(100_000)}`, 400, /^body: nested deeper than 128 levels/],
-    ['JSON of many values', `{"queries": [${'[],'.repeat(100_000)}`, 400, /^body: more than 100000 commas/],
+    [
+      'JSON of many values',
+      `{"queries": [${'[],'.repeat(100_000)}`,
+      400,
+      /^body: more than 100000 strings, brackets and commas/,
+    ],
   ])('refuses %s', async (_name, body, status, reason, headers) => {
     const answer = await post(body, headers);
     expect(answer.status).toBe(status);
@@ -230,6 +235,29 @@ describe('a large answer', () => {
     expect(await response.json()).toEqual({ result: expected });
     expect(batches.length).toBeGreaterThan(5);
     expect(batches.reduce((sum, n) => sum + n, 0)).toBe(90);
+    await own.close();
+  });
+
+  it('is not made in one piece because queries before found nothing', async () => {
+    const batches: number[] = [];
+    const watched: Retriever = {
+      info: large.info,
+      search: (queries, k, signal) => {
+        batches.push(queries.length);
+        return large.search(queries, k, signal);
+      },
+    };
+    const own = await serveRetriever(watched, local);
+    const ask = (query: string, count: number) =>
+      fetch(`${own.url}/retrieve`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ queries: Array(count).fill(query), topk: 40 }),
+      });
+    for (let i = 0; i < 20; i++) await (await ask('nothing', 200)).text();
+    batches.splice(0);
+    await (await ask('word', 90)).text();
+    expect(batches.length).toBeGreaterThan(5);
     await own.close();
   });
 
