@@ -95,7 +95,7 @@ function toAllRows(graph: Graph, { hidden }: ModelConfig, dx: TensorName): Tenso
 function addLayer(tape: Tape, config: ModelConfig, trained: Trained): TensorName {
   const x = tape.graph.input('x', 'float32', ['T', config.hidden]);
   declareParameters(tape, config, trained, ofFirstLayer);
-  return decoderLayer(tape, config, trained, layerCommon(tape.graph, config), x, 0);
+  return decoderLayer(tape, config, trained, layerCommon(tape, config), x, 0);
 }
 
 /** The logits, and the rows of x that they are of. */
