@@ -3,13 +3,19 @@ import { firstWarmUpWorld } from '../world/generate.ts';
 import { type ArmName, armNames } from './arms.ts';
 import { builtIn, checkDefinition, type Definition, experimentSettings, fileSchema, seedsOf } from './definition.ts';
 
-const definition = (arms: readonly string[], change: Partial<Definition['settings']> = {}): Definition => ({
+const definition = (
+  arms: readonly string[],
+  change: Partial<Definition['settings']> = {},
+  data: Definition['data'] = null,
+): Definition => ({
   name: 'own',
   arms: arms as ArmName[],
   preset: 'smoke',
   settings: { ...experimentSettings('smoke'), ...change },
   seeds: seedsOf(1),
+  data,
 });
+const own = { questions: '/q.jsonl', corpus: '/c.jsonl', tokenizer: null, template: null };
 
 describe('what an experiment may be', () => {
   it('every built-in one passes its own checks', () => {
@@ -29,6 +35,19 @@ describe('what an experiment may be', () => {
     expect(() => checkDefinition(definition(['e1'], { world: { ...world, seed: 5 } }))).toThrow(/world\.seed is 5/);
     expect(() => checkDefinition(definition(['e1'], { method: 'grpo' }))).toThrow(/method is grpo/);
     expect(() => checkDefinition(definition(['e1'], { cycles: 0 }))).toThrow('cycles is 0');
+  });
+
+  it('own data brings questions to compare on, which a training server needs', () => {
+    const evaluate = [{ suite: 'nq', file: '/nq.jsonl' }];
+    expect(() => checkDefinition(definition(['e1'], {}, { ...own, evaluate }))).not.toThrow();
+    expect(() => checkDefinition(definition(['e1'], {}, { ...own, evaluate: [] }))).toThrow('--evaluate is missing');
+    const engine = {
+      ...experimentSettings('smoke').engine,
+      kind: 'tinker',
+      url: 'http://127.0.0.1:1',
+    } as Definition['settings']['engine'];
+    expect(() => checkDefinition(definition(['e1'], { engine }))).toThrow('engine.kind is tinker');
+    expect(() => checkDefinition(definition(['e1'], { engine }, { ...own, evaluate }))).not.toThrow();
   });
 
   it('seeds have worlds that no base was warmed up on, their own or fresh ones', () => {
