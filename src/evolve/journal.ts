@@ -18,7 +18,7 @@ export interface MetricRecord {
 export interface PairRecord {
   readonly questionId: string;
   /** What the teacher was shown; null = nothing. */
-  readonly expert: { readonly questionId: string; readonly rollout: number } | null;
+  readonly expert: { readonly questionId: string; readonly rollout: number } | 'demonstration' | null;
   readonly student: { readonly rollout: number; readonly correct: boolean };
   readonly teacherPrompt: readonly number[];
   readonly studentPrompt: readonly number[];

@@ -108,7 +108,9 @@ const pairLine = z
   .strictObject({
     schema: z.literal(1),
     questionId: z.string(),
-    expert: z.strictObject({ questionId: z.string(), rollout: natural }).nullable(),
+    expert: z
+      .union([z.strictObject({ questionId: z.string(), rollout: natural }), z.literal('demonstration')])
+      .nullable(),
     student: z.strictObject({ rollout: natural, correct: z.boolean() }),
     teacherPrompt: tokenIds,
     studentPrompt: tokenIds,
