@@ -14,7 +14,8 @@ import { turnsOf } from '../protocol/authors.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
 import { goldOfFile } from '../rollout/gold.ts';
-import { type Trajectory, valid } from '../rollout/trajectory.ts';
+import { segments } from '../rollout/segments.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import { demonstrated } from './demonstrated.ts';
 import { itemsOfStep, type Passes, stepsOfPasses, stepsPerEpoch } from './epochs.ts';
 import { gateName } from './gate.ts';
@@ -148,7 +149,7 @@ async function pairs(run: Run, stage: Stage, objective: Divergence): Promise<Les
         const ofParts = taught.map((one, i) => one.divergences(results[i]!));
         const divergences = ofParts.every((part) => part !== undefined) ? ofParts.flat() : undefined;
         if (step <= firstPass)
-          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(inOrder, divergences));
+          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(run, inOrder, divergences));
         const figures = combined(
           taught.map((one, i) => one.metrics(results[i]!)),
           taught.map(({ batch: { denominator } }) => denominator),
@@ -305,15 +306,33 @@ function klByClass(
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], perToken: readonly Float32Array[] | undefined): PairRecord[] {
-  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
-    questionId: student.questionId,
-    expert: shown && (shown === 'demonstration' ? shown : { questionId: shown.questionId, rollout: shown.rollout }),
-    student: { rollout: student.rollout, correct: student.correct === 1 },
-    teacherPrompt,
-    studentPrompt,
-    ids: student.ids,
-    mask,
-    kl: perToken ? [...perToken[i]!] : null,
-  }));
+function pairRecords(
+  { setup: { tokenizer } }: Run,
+  batch: readonly PromptedPair[],
+  perToken: readonly Float32Array[] | undefined,
+): PairRecord[] {
+  const sideOf = (one: Trajectory) => ({ searches: one.searches.length, policyTokens: policyTokenCount(one) });
+  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => {
+    const { questionId, question, gold, rollout, correct, ids } = student;
+    return {
+      questionId,
+      ...(question !== undefined && { question }),
+      ...(gold !== undefined && { gold }),
+      expert:
+        shown === null || shown === 'demonstration'
+          ? shown
+          : { questionId: shown.questionId, rollout: shown.rollout, ...sideOf(shown) },
+      student: { rollout, correct: correct === 1, ...sideOf(student) },
+      text: {
+        teacherPrompt: tokenizer.decode(teacherPrompt),
+        studentPrompt: tokenizer.decode(studentPrompt),
+        response: segments(student, tokenizer).map(({ text }) => text),
+      },
+      teacherPrompt,
+      studentPrompt,
+      ids,
+      mask,
+      kl: perToken ? [...perToken[i]!] : null,
+    };
+  });
 }

@@ -21,6 +21,7 @@ import { questionsOfStep } from './setup.ts';
 import { bestName, stepShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
 import { heldOutRollouts, type TrainingStep, trainingRound } from './training-round.ts';
+import { trainingViews } from './training-view.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
@@ -89,7 +90,6 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
   const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
   const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step }, reward);
-  await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
 
   // Asynchronous: credit by scoring has to ask first.
   const rolledOut = rolledOutStep(run, questions, groups);
@@ -106,6 +106,10 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
       gap = recomputed && samplerGap(weighted, recomputed);
       const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
+      // Before the update, which may find no number: then these rollouts are what one wants to look at.
+      const seen = trainingViews(weighted, reference, recomputed);
+      const all = groups.flat().map((one) => ({ ...one, ...seen.get(one) }));
+      await run.journal.writeTrajectories(stepShard(stage, step), all);
       return [policyGradientBatch(weighted, reference, grpo, recomputed)];
     },
     record([result]) {

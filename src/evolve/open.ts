@@ -44,6 +44,17 @@ export interface Inputs {
   readonly threads: number | null;
 }
 
+/** The embedded world and its base policy. */
+export const EMBEDDED_WORLD: Inputs = {
+  questions: null,
+  corpus: null,
+  tokenizer: null,
+  model: null,
+  template: null,
+  evaluate: [],
+  threads: null,
+};
+
 /** SHA-256 of everything that a score depends on. */
 export interface SetupHashes {
   readonly questions: string;
