@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
     says: 'Every setting of a run: what it means, its range, its value in each preset.',
     load: async (io) => (await import('./settings.ts')).settingsCommand(io),
   },
+  systems: {
+    says: 'The systems of the field that evolve can train as: source, formula, what each needs from outside.',
+    load: async (io) => (await import('./systems.ts')).systemsCommand(io),
+  },
   warmup: {
     says: 'Make a base policy: from embedded worlds, or from your own questions with their gold passages.',
     load: async (io) => (await import('./warmup.ts')).warmupCommand(io),
