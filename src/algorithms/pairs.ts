@@ -33,10 +33,12 @@ export function minePair(group: readonly Trajectory[], minExpertSearches = 0): P
 export function findExpert(group: readonly Trajectory[], minExpertSearches = 0): Trajectory | undefined {
   return valid(group)
     .filter((t) => t.correct === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
-    .sort(
-      (a, b) =>
-        a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout,
-    )[0];
+    .sort(byEfficiency)[0];
+}
+
+/** Fewest searches first, then fewest policy tokens, then lowest index. */
+export function byEfficiency(a: Trajectory, b: Trajectory): number {
+  return a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout;
 }
 
 /** How different two trajectories are, in order of weight: searches, query terms, policy tokens. */

@@ -14,13 +14,13 @@ import { memoryOfRun, peakOf } from '../evolve/requirements.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
-import { builtInTemplates } from '../protocol/templates.ts';
 import { checkSameInputs, presentVersions, type RunConfig, versionNotes } from '../runs/config-record.ts';
 import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
 import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -33,7 +33,7 @@ import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
 import { fitting, message, shellCommand } from './widgets/terminal.ts';
 
-interface Options {
+interface Options extends DataOptions {
   readonly preset: PresetName;
   readonly config?: string;
   readonly set: readonly string[];
@@ -43,15 +43,9 @@ interface Options {
   readonly json?: boolean;
   readonly details?: boolean;
   readonly dryRun?: boolean;
-  readonly questions?: string;
-  readonly corpus?: string;
-  readonly retriever?: string;
   readonly trustServer: readonly string[];
-  readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
-  readonly evaluate: readonly string[];
-  readonly template?: string;
   readonly threads?: number;
 }
 
@@ -78,7 +72,7 @@ Examples:
 
 export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
-  return command
+  command
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
@@ -87,23 +81,13 @@ export function evolveCommand(io: Io): Command {
     .option('--resume <dir>', 'continue the run in this directory')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
-    .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
-    .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
-    .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
-    .addOption(
-      new Option(
-        '--retriever <source>',
-        'in place of --corpus: an index directory, or the URL of a retrieval server',
-      ).conflicts('corpus'),
-    )
+    .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop');
+  return withData(command)
     .option(
       '--model <dir|file|hf:name>',
       'policy to start from: a Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION] from the Hub (default: the embedded base policy)',
     )
     .option('--offline', 'take an hf: model from the cache, never from the network')
-    .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
-    .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addHelpText('after', examples)
@@ -134,32 +118,15 @@ async function planResumed(folder: string): Promise<Plan> {
   return { folder, preset: config.preset, settings: config.settings, inputs: config.inputs, resumed: config };
 }
 
-/** The user's files, as absolute paths: a run may be continued from another directory. */
 function inputsOf(options: Options): Inputs {
-  const absolute = (file: string | undefined) => (file === undefined ? null : path.resolve(file));
-  if (options.questions === undefined && options.evaluate.length > 0)
-    throw new UserError('--evaluate needs --questions and --corpus: the embedded world brings its own suites');
-  const isBuiltIn = builtInTemplates.some(({ name }) => name === options.template);
   return {
-    questions: absolute(options.questions),
-    corpus: isUrl(options.retriever) ? options.retriever : absolute(options.retriever ?? options.corpus),
-    tokenizer: absolute(options.tokenizer),
-    model: options.model?.startsWith('hf:') ? options.model : absolute(options.model),
-    template: isBuiltIn ? options.template! : absolute(options.template),
-    evaluate: options.evaluate.map((text) => {
-      const [, suite, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-      if (suite === undefined || file === undefined)
-        throw new UserError(`--evaluate ${text}: expected SUITE=FILE`, {
-          hint: 'For example: --evaluate nq=nq.test.jsonl',
-        });
-      return { suite, file: path.resolve(file) };
-    }),
+    ...dataOf(options),
+    model:
+      options.model === undefined || options.model.startsWith('hf:')
+        ? (options.model ?? null)
+        : path.resolve(options.model),
     threads: options.threads ?? null,
   };
-}
-
-function isUrl(source: string | undefined): source is string {
-  return source !== undefined && /^https?:\/\//.test(source);
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {

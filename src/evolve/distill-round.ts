@@ -9,7 +9,8 @@ import { type StreamKey, streamKey } from '../base/random.ts';
 import type { Divergence } from '../policy/policy.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
-import type { Trajectory } from '../rollout/trajectory.ts';
+import { segments } from '../rollout/segments.ts';
+import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
 import { itemsOfStep, type Passes, stepsOfPasses, stepsPerEpoch } from './epochs.ts';
 import { gateName } from './gate.ts';
 import type { EvolveState, PairRecord } from './journal.ts';
@@ -132,7 +133,7 @@ async function pairs(run: Run, stage: Stage, objective: Divergence): Promise<Les
       async record([result]) {
         const divergences = taught.divergences(result!);
         if (step <= firstPass)
-          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, divergences));
+          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(run, batch, divergences));
         return { metrics: { ...taught.metrics(result!), ...klByClass(run, batch, divergences) } };
       },
     };
@@ -216,15 +217,30 @@ function klByClass(
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], perToken: readonly Float32Array[] | undefined): PairRecord[] {
-  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
-    questionId: student.questionId,
-    expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
-    student: { rollout: student.rollout, correct: student.correct === 1 },
-    teacherPrompt,
-    studentPrompt,
-    ids: student.ids,
-    mask,
-    kl: perToken ? [...perToken[i]!] : null,
-  }));
+function pairRecords(
+  { setup: { tokenizer } }: Run,
+  batch: readonly PromptedPair[],
+  perToken: readonly Float32Array[] | undefined,
+): PairRecord[] {
+  const sideOf = (one: Trajectory) => ({ searches: one.searches.length, policyTokens: policyTokenCount(one) });
+  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => {
+    const { questionId, question, gold, rollout, correct, ids } = student;
+    return {
+      questionId,
+      ...(question !== undefined && { question }),
+      ...(gold !== undefined && { gold }),
+      expert: shown && { questionId: shown.questionId, rollout: shown.rollout, ...sideOf(shown) },
+      student: { rollout, correct: correct === 1, ...sideOf(student) },
+      text: {
+        teacherPrompt: tokenizer.decode(teacherPrompt),
+        studentPrompt: tokenizer.decode(studentPrompt),
+        response: segments(student, tokenizer).map(({ text }) => text),
+      },
+      teacherPrompt,
+      studentPrompt,
+      ids,
+      mask,
+      kl: perToken ? [...perToken[i]!] : null,
+    };
+  });
 }

@@ -5,25 +5,30 @@
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
 import { advantagesOf } from '../algorithms/advantages.ts';
-import { policyGradientBatch, type RolledOutStep, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { scoredPasses, withCredit } from '../algorithms/credit.ts';
+import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import type { LossResult } from '../policy/policy.ts';
+import { goldOfFile } from '../rollout/gold.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
+import { rolledOutStep } from './rolled-out-step.ts';
 import type { Groups, Run } from './run.ts';
 import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 import { bestName, stepShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
 import { heldOutRollouts, type TrainingStep, trainingRound } from './training-round.ts';
+import { trainingViews } from './training-view.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
 
-/** A policy-gradient trajectory is read once more for the KL anchor. */
-const TRAINED_TRAJECTORY = 1.35;
+/** A trajectory that is only scored, as for the KL anchor or for credit, in trained ones. */
+const SCORED_TRAJECTORY = 0.35;
+const TRAINED_TRAJECTORY = 1 + SCORED_TRAJECTORY;
 
 export interface GrpoStage extends TrainingStage {
   readonly kind: 'grpo';
@@ -31,11 +36,12 @@ export interface GrpoStage extends TrainingStage {
 
 export const grpoKind: StageKind<GrpoStage> = {
   names: { grpo: 'GRPO' },
-  decides({ rollout, grpo: { steps, reward, ...grpo }, guards }, { cycle }) {
+  decides({ rollout, grpo: { steps, reward, ...grpo }, guards, distill }, { cycle }) {
     return {
       rollout,
       grpo,
       guards,
+      ...(grpo.credit && { 'distill.expertView': distill.expertView, 'distill.expertTokens': distill.expertTokens }),
       [`grpo.steps of cycle ${cycle}`]: ofCycle(steps, cycle),
       [`grpo.reward of cycle ${cycle}`]: ofCycle(reward, cycle),
     };
@@ -44,9 +50,15 @@ export const grpoKind: StageKind<GrpoStage> = {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
     const rollouts = trajectories + heldOutRollouts(steps, guards);
-    return { rollouts, trained: trajectories * TRAINED_TRAJECTORY, steps };
+    const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
+    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored), steps };
   },
-  load: ({ grpo }) => ({ title: 'GRPO', adapterRank: null, freezes: grpo.klCoefficient > 0, extraTokens: 0 }),
+  load: ({ grpo, distill }) => ({
+    title: 'GRPO',
+    adapterRank: null,
+    freezes: grpo.klCoefficient > 0,
+    extraTokens: grpo.credit === null ? 0 : distill.expertTokens,
+  }),
   kept: ({ name }) => [bestName(name), name],
   stepsAreRollouts: false,
   run: grpoRound,
@@ -76,13 +88,14 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const reward = rewardOf(ofCycle(grpo.reward, cycle));
+  const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
   const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step }, reward);
-  await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
 
   // Asynchronous: credit by scoring has to ask first.
-  const score: RolledOutStep['score'] = (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch));
-  const weighted = await advantagesOf(grpo.advantage, { questions, groups, score });
+  const rolledOut = rolledOutStep(run, questions, groups);
+  const plain = await advantagesOf(grpo.advantage, rolledOut, grpo.scale);
+  const { weighted, figures } =
+    grpo.credit === null ? { weighted: plain, figures: {} } : await withCredit(grpo.credit, plain, rolledOut, step);
   const read = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   let gap: ReturnType<typeof samplerGap> | undefined;
   return {
@@ -93,12 +106,16 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
       gap = recomputed && samplerGap(weighted, recomputed);
       const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
+      // Before the update, which may find no number: then these rollouts are what one wants to look at.
+      const seen = trainingViews(weighted, reference, recomputed);
+      const all = groups.flat().map((one) => ({ ...one, ...seen.get(one) }));
+      await run.journal.writeTrajectories(stepShard(stage, step), all);
       return [policyGradientBatch(weighted, reference, grpo, recomputed)];
     },
     record([result]) {
       warn(run, stage, step, result!);
       const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, groups, gap) }, health };
+      return { metrics: { ...rolloutFigures(groups), ...figures, ...lossFigures(result!, groups, gap) }, health };
     },
   };
 }

@@ -86,7 +86,33 @@ export const settingMeanings: Readonly<Record<string, string>> = {
   }),
   ...of('grpo', {
     reward: "What a rollout is worth in training: a list of parts for each cycle's round; their sum is the reward.",
+    scale:
+      'What centred rewards are divided by: their deviation within the group, or nothing, which keeps the size of small parts.',
     'advantage.form': 'How the credit of a rollout is spread over its tokens.',
+    'advantage.weight': 'Form state: weight of what came of the same observation in other rollouts (omega).',
+    'advantage.discount':
+      'Forms state and turn: how much less a later turn counts for an earlier one (gamma); 1 = the same.',
+    'advantage.of':
+      'Form turn: what a search is worth: gold passages that it found (gain), less those seen before, right or wrong by a critic that knows them, or how much likelier the gold answer has become.',
+    'advantage.mix.by': 'Form turn: how that is put together with the outcome.',
+    'advantage.mix.add': 'Weight of the value of a search beside the outcome.',
+    'advantage.mix.norm': 'What is normalised over the group: the values before they are added up, or the sums.',
+    'advantage.mix.share': 'Share of a turn that its own value has; the outcome has the rest.',
+    credit:
+      'Weighs each token by what the policy would have said of it under a prompt that shows more; null = not. One more reading of every rollout, or two.',
+    'credit.sees':
+      'What that prompt shows: the most efficient right or wrong sibling, the expert of another question, the gold answer.',
+    'credit.against':
+      'What its log-probabilities are compared with: the plain prompt, one that shows a wrong sibling, or the reference without its question.',
+    'credit.apply.by': 'How the difference acts: as a bounded weight on the advantage, added to it, or through a gate.',
+    'credit.apply.weight': 'Share of the advantage that is weighed (lambda).',
+    'credit.apply.clip': 'How far from 1 a weight may be (epsilon).',
+    'credit.apply.add': 'What the difference is multiplied by before it is added (lambda).',
+    'credit.apply.gate': 'What the gate is multiplied by (lambda).',
+    'credit.apply.slope': 'How steep the gate is (beta).',
+    'credit.apply.less': 'Taken off the gate: 0 raises every sampled token, 0.5 none where nothing differs.',
+    'credit.over': 'Differences token by token, or summed over each turn.',
+    'credit.fallsOver': 'Steps over which lambda falls to 0; 0 = it stays.',
     steps: "Training steps of each cycle's round of reinforcement learning; the last number serves all later cycles.",
     questionsPerStep: 'Questions of one training step.',
     groupSize: 'Rollouts of a question, which are compared with each other (G).',

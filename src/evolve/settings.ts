@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { AdvantageForm } from '../algorithms/advantages.ts';
+import { contradictionIn } from '../algorithms/credit.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
 import { LESSONS } from '../algorithms/soft-targets.ts';
 import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
@@ -56,19 +57,70 @@ const rolloutSettings = z.strictObject({
 });
 
 /** One part of the reward (algorithms/reward.ts). */
+const worth = z.number();
 const rewardPart: z.ZodType<RewardPart> = z.discriminatedUnion('part', [
   z.strictObject({
     part: z.literal('answer'),
-    by: z.enum(['exact-match', 'f1']),
-    right: z.number(),
-    wrong: z.number(),
+    by: z.enum(['exact-match', 'f1', 'contains']),
+    right: worth,
+    wrong: worth,
   }),
+  z.strictObject({
+    part: z.literal('form'),
+    valid: worth,
+    invalid: worth,
+    when: z.enum(['always', 'wrong']),
+    decides: z.boolean(),
+  }),
+  z.strictObject({ part: z.literal('searched'), worth }),
+  z.strictObject({
+    part: z.literal('evidence'),
+    worth,
+    in: z.enum(['passages', 'thoughts']),
+    when: z.enum(['always', 'wrong']),
+  }),
+  z.strictObject({ part: z.literal('keys'), worth }),
+  z.strictObject({ part: z.literal('path'), worth }),
+  z.strictObject({ part: z.literal('price'), perSearch: worth, when: z.enum(['always', 'right']) }),
 ]);
 
 /** How a step's rewards become advantages (algorithms/advantages.ts). */
 const advantageForm: z.ZodType<AdvantageForm> = z.discriminatedUnion('form', [
   z.strictObject({ form: z.literal('trajectory') }),
+  /** ω and γ of GiGPO (algorithms/gigpo.ts). */
+  z.strictObject({ form: z.literal('state'), weight: z.number().min(0), discount: share }),
+  /** algorithms/turn-advantage.ts. */
+  z.strictObject({
+    form: z.literal('turn'),
+    of: z.enum(['gain', 'gain-less-repeats', 'critic', 'answer-likelihood']),
+    discount: share,
+    mix: z.discriminatedUnion('by', [
+      z.strictObject({ by: z.literal('add'), add: z.number(), norm: z.enum(['returns', 'values']) }),
+      z.strictObject({ by: z.literal('share'), share }),
+    ]),
+  }),
 ]);
+
+/** Credit by privilege (algorithms/credit.ts). */
+const creditSettings = z
+  .strictObject({
+    sees: z.enum(['right-sibling', 'wrong-sibling', 'other-question', 'gold-answer']),
+    against: z.enum(['plain', 'wrong-sibling', 'reference-alone']).default('plain'),
+    apply: z.discriminatedUnion('by', [
+      /** λ and ε. */
+      z.strictObject({ by: z.literal('weight'), weight: share, clip: share }),
+      z.strictObject({ by: z.literal('add'), add: z.number() }),
+      /** λ, β, and what is taken off the gate. */
+      z.strictObject({ by: z.literal('gate'), gate: z.number(), slope: positive, less: share.default(0) }),
+    ]),
+    over: z.enum(['token', 'turn']).default('token'),
+    /** Steps over which λ falls to 0; 0: it stays. */
+    fallsOver: natural.default(0),
+  })
+  .superRefine((credit, context) => {
+    const message = contradictionIn(credit);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['sees'], message });
+  });
 
 /** What the paper trains on, and all that runs of 0.4 could train on: exact match, normalised over the group. */
 const paperReward: RewardPart[][] = [[{ part: 'answer', by: 'exact-match', right: 1, wrong: 0 }]];
@@ -83,7 +135,10 @@ const grpoSettings = z.strictObject({
   groupSize: z.int().min(2).max(few),
   /** The parts whose sum is the reward, for each cycle's round; the last entry serves later cycles. */
   reward: z.array(z.array(rewardPart).min(1)).min(1).default(paperReward),
+  /** What centred rewards are divided by. */
+  scale: z.enum(['deviation', 'none']).default('deviation'),
   advantage: advantageForm.default(paperAdvantage),
+  credit: creditSettings.nullable().default(null),
   /** ε of the ratio clip, below and above 1. */
   clipLow: share,
   clipHigh: z.number().min(0),
@@ -285,7 +340,9 @@ const embedded: LocalSettings = {
     questionsPerStep: 16,
     groupSize: 5,
     reward: paperReward,
+    scale: 'deviation',
     advantage: paperAdvantage,
+    credit: null,
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,

@@ -8,6 +8,7 @@ import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
+import type { GoldOf } from '../rollout/gold.ts';
 import type { Settings } from './settings.ts';
 
 export interface Suite {
@@ -24,6 +25,8 @@ export interface Setup {
   readonly trainingQuestions: readonly Question[];
   /** Evaluation only. */
   readonly suites: readonly Suite[];
+  /** What is known of questions from outside; default: the gold passages that they name. */
+  readonly gold?: GoldOf;
 }
 
 /** The training questions that can be rewarded, cut into disjoint slices by a seeded shuffle. */

@@ -9,8 +9,10 @@ export const stepShard = (stage: string, step: number): string => `${stage}-step
 export const poolShard = (stage: string, part: number): string => `${stage}-${numbered(part)}`;
 /** The pairs of a distillation step, from 1. */
 export const pairShard = (stage: string, step: number): string => `${stage}-${numbered(step)}`;
-/** The gate's held-out questions under one of its prompts. */
-export const gateShard = (stage: string, prompt: 'plain' | 'privileged'): string => `${stage}-${prompt}`;
+/** The gate's held-out questions: the rollouts among which it looks for experts, and those under each of its prompts. */
+export const gateShard = (stage: string, part: 'experts' | 'plain' | 'privileged'): string => `${stage}-${part}`;
+/** The held-out questions of a training stage after so many of its steps. */
+export const heldOutShard = (stage: string, step: number): string => stepShard(heldOutName(stage), step);
 /** All suites after the stage of that name. */
 export const evaluationShard = (measured: string, { decoding, searches }: EvaluationMode): string =>
   `${measured}-${decoding}-${searches}`;

@@ -23,7 +23,7 @@ import type { StageOutcome } from './results.ts';
 import type { Run } from './run.ts';
 import { adamWOfStep } from './schedule.ts';
 import type { Settings } from './settings.ts';
-import { bestName, heldOutName } from './shards.ts';
+import { bestName, heldOutName, heldOutShard } from './shards.ts';
 import type { TrainingStage } from './stage.ts';
 
 /** What one kind of round is, over what all have in common. */
@@ -188,6 +188,7 @@ async function keepIfBest(run: Run, stage: Stage, state: EvolveState): Promise<E
     stage: name,
     step: 0,
   });
+  await run.journal.writeTrajectories(heldOutShard(stage.name, state.step), groups.flat());
   const score = meanOf(valid(groups.flat()), (t) => t.correct) ?? 0;
   await run.journal.metric({ stage: name, step: state.step, exactMatch: score });
   if (state.best !== null && score < state.best.score) return state;

@@ -7,6 +7,7 @@
  *   graph.output('y', 'float32', ['rows', 8], graph.op('Mul', [x, graph.float(2)]));
  *   const session = await InferenceSession.create(graph.build());
  */
+import type { Device } from './device.ts';
 import { ProtobufWriter } from './protobuf.ts';
 
 /** The name of a tensor in a graph. */
@@ -53,12 +54,23 @@ const OPSET = 21;
 const IR_VERSION = 10;
 
 export class Graph {
+  /** What the graph is built for: some operators have no kernel on one device, or a wrong one, and are written otherwise there. */
+  readonly device: Device;
   readonly #nodes: GraphNode[] = [];
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
   readonly #initializers: Initializer[] = [];
   readonly #constants = new Map<string, TensorName>();
   #names = 0;
+
+  constructor(device: Device = 'cpu') {
+    this.device = device;
+  }
+
+  /** Names of what is given out so far. */
+  get outputs(): TensorName[] {
+    return this.#outputs.map(({ name }) => name);
+  }
 
   /** Declares a tensor that the caller feeds at run time. */
   input(name: TensorName, type: ElementType, shape: SymbolicShape): TensorName {

@@ -76,14 +76,18 @@ export async function rollOutOne(
   const environment = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
   const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
   const conversation = new IdConversation(key, prompt, environment, onEvent);
+  const promptText = tokenizer.decode(prompt);
   const searches: SearchRecord[] = [];
   const record = (ending: Ending): Trajectory => {
     const { ids, mask, logprobs, shown, opening } = conversation;
-    const text = withOpening(segments({ ids, mask }, tokenizer), opening);
+    const response = segments({ ids, mask }, tokenizer);
+    const text = withOpening(response, opening);
     const answer = lastAnswer(text);
     const trajectory = {
       questionId: question.id,
       dataset: question.dataset,
+      question: question.question,
+      gold: question.answers,
       rollout,
       prompt,
       // Copies: the rollout may go on.
@@ -96,6 +100,7 @@ export async function rollOutOne(
       correct: correctness(answer, question.answers),
       wellFormed: wellFormed(text),
       grounded: grounded(answer, shown),
+      text: { prompt: promptText, response: response.map((segment) => segment.text) },
     };
     const reward = around.reward?.({ question, trajectory, text }) ?? trajectory.correct;
     if (!Number.isFinite(reward)) throw new RangeError(`question ${question.id}: its reward is ${reward}`);
@@ -197,7 +202,7 @@ class IdConversation implements Conversation {
       this.ids.push(id);
       this.mask.push(author);
       // + 0 turns a certain token's −0 into 0, which JSON can hold.
-      this.logprobs.push((logprobs[i] ?? 0) + 0);
+      this.logprobs.push(Math.fround(logprobs[i] ?? 0) + 0);
     }
   }
 }

@@ -45,7 +45,7 @@ describe('a run directory', () => {
     await run.close();
 
     const again = await RunDirectory.open(folder());
-    expect(again.config).toEqual(smallConfig());
+    expect(again.config).toEqual({ ...smallConfig(), external: [] });
     expect(await again.readTrajectories('pool-1')).toEqual(trajectories);
     expect(await again.readTrajectories('pool-2')).toBeUndefined();
     expect(await again.readPairs('e1-1')).toEqual([fixturePair('q1')]);

@@ -18,7 +18,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { toLine } from '../rollout/trajectory-file.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { RunConfig } from './config-record.ts';
+import { type RunConfig, recorded } from './config-record.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 import { pairToLine } from './schemas.ts';
@@ -52,7 +52,7 @@ export class RunDirectory implements Journal {
       // Once more, now that nobody else can begin here.
       await RunDirectory.refuseUsed(folder);
       await removeTemporary(folder);
-      await writeSealed(files.file('config.json'), config);
+      await writeSealed(files.file('config.json'), recorded(config));
     } catch (error) {
       await lock.release();
       throw error;

@@ -10,6 +10,7 @@
 import type { Graph, TensorName } from '../../../onnx/graph.ts';
 import type { LossBatch } from '../../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
+import { logSoftmax } from './device-forms.ts';
 import { divergence } from './divergences.ts';
 import { distribution, output, rowInput, rowSum, scalarInput } from './loss-rows.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
@@ -70,12 +71,12 @@ export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName
   };
 
 export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: TensorName, vocabulary: number) => void>> = {
-  /** Input: targets [R]. Outputs [R]: logprobs, entropies. */
+  /** Input: targets [R, 1]. Outputs [R]: logprobs, entropies. */
   logprobs: targetLogprobs,
   /** Input: k. Outputs [R, k], the likeliest token first: topLogprobs, topTokens (their ids as float32: exact below 2²⁴). */
   'top-logprobs': (graph, logits) => {
-    const k = graph.op('Unsqueeze', [graph.op('Cast', [scalarInput(graph, 'k')], { to: 7 }), graph.integers([0])]);
-    const logp = graph.op('LogSoftmax', [logits], { axis: -1 });
+    const k = graph.input('k', 'int64', [1]);
+    const logp = logSoftmax(graph, logits);
     const [values, indices] = graph.ops(2, 'TopK', [logp, k], { axis: -1, largest: 1, sorted: 1 });
     graph.output('topLogprobs', 'float32', ['R', 'K'], values!);
     graph.output('topTokens', 'float32', ['R', 'K'], graph.op('Cast', [indices!], { to: 1 }));
@@ -83,13 +84,13 @@ export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: Tenso
   /** Input: inverseTemperature. Output: teacherLogprobs [R, V]. */
   teacher: (graph, logits, vocabulary) => {
     const scaled = graph.op('Mul', [logits, scalarInput(graph, 'inverseTemperature')]);
-    const logp = graph.op('LogSoftmax', [scaled], { axis: -1 });
+    const logp = logSoftmax(graph, scaled);
     graph.output('teacherLogprobs', 'float32', ['R', vocabulary], logp);
   },
 };
 
 /**
- * Inputs: targets [R] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
+ * Inputs: targets [R, 1] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
  * (1 − low), clipCeiling (1 + high), klCoefficient and scale (1 / denominator), scalars.
  * Outputs, each [R]: losses (not yet scaled), logprobs, entropies, referenceKls, clipped (1 or 0), and gradients.
  */
@@ -122,7 +123,7 @@ function policyGradient(graph: Graph, logits: TensorName): TensorName {
   return targetGradient(graph, p, targets, coefficients);
 }
 
-/** Inputs: targets [R] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
+/** Inputs: targets [R, 1] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
 function crossEntropy(graph: Graph, logits: TensorName): TensorName {
   const { targets, p, logprobs } = targetLogprobs(graph, logits);
   // loss = −w log π
@@ -154,7 +155,7 @@ function targetLogprobs(
   graph: Graph,
   logits: TensorName,
 ): { targets: TensorName; p: TensorName; logprobs: TensorName } {
-  const targets = graph.op('Unsqueeze', [graph.input('targets', 'int64', ['R']), graph.integers([1])]);
+  const targets = graph.input('targets', 'int64', ['R', 1]);
   const { p, logp } = distribution(graph, logits);
   const picked = graph.op('GatherElements', [logp, targets], { axis: 1 });
   const logprobs = graph.op('Squeeze', [picked, graph.integers([1])]);

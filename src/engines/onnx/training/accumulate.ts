@@ -228,7 +228,7 @@ export async function topLogprobs(
     tokens: new Int32Array((ids.length - start) * k),
     logprobs: new Float32Array((ids.length - start) * k),
   }));
-  const jobs = cutMicroBatches(work, limits).map((micro) => ({ micro, feeds: { k } }));
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({ micro, feeds: { k: BigInt(k) } }));
   for (const [n, { topTokens, topLogprobs: top }] of (await run(jobs)).entries()) {
     forEachRow(jobs[n]!.micro, (row, index, token) => {
       const to = (token - sequences[index]!.start) * k;
@@ -290,13 +290,13 @@ function stream(micro: MicroBatch, value: (index: number, token: number) => numb
   return values;
 }
 
-/** The token that each row predicts. */
-function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Float64Array {
+/** The token that each row predicts, [R, 1]. */
+function targets(micro: MicroBatch, ids: (index: number) => TokenIds): { values: Float64Array; columns: number } {
   const values = new Float64Array(micro.rows);
   forEachRow(micro, (row, index, token) => {
     values[row] = ids(index)[token]!;
   });
-  return values;
+  return { values, columns: 1 };
 }
 
 function checkStart(index: number, ids: TokenIds, start: number): void {

@@ -219,7 +219,7 @@ function asFirstLayer(tensors: Tensors, layer: number): Tensors {
 /** The rows of a chunk of every input that has values a row; scalars as they are. */
 function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
   const cut = (feed: Feeds[string]) => {
-    if (typeof feed === 'number') return feed;
+    if (typeof feed === 'number' || typeof feed === 'bigint') return feed;
     if (feed instanceof Float32Array || feed instanceof Float64Array) return feed.subarray(from, to);
     const { values, columns } = feed;
     return { values: values.subarray(from * columns, to * columns), columns };

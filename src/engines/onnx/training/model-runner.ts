@@ -17,9 +17,9 @@ import type { MicroBatch } from './micro-batches.ts';
 export type Outputs = Readonly<Record<string, Float32Array>>;
 /** Values of every row, [R], or [R, columns]; whole numbers as Float64Array, int64 in the graph. */
 type RowValues = Float32Array | Float64Array;
-/** Inputs of a loss or readout by name: values a row, or a scalar. */
+/** Inputs of a loss or readout by name: values a row, a scalar, or a whole number, [1]. */
 export type Feeds = Readonly<
-  Record<string, RowValues | { readonly values: RowValues; readonly columns: number } | number>
+  Record<string, RowValues | { readonly values: RowValues; readonly columns: number } | number | bigint>
 >;
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -125,6 +125,7 @@ export function feedTensors(feeds: Feeds): Tensors {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, feed]) => {
       if (typeof feed === 'number') return [name, floats(Float32Array.of(feed), [])];
+      if (typeof feed === 'bigint') return [name, integers(Float64Array.of(Number(feed)), [1])];
       const { values, columns } = 'values' in feed && 'columns' in feed ? feed : { values: feed, columns: undefined };
       const dims = columns === undefined ? [values.length] : [values.length / columns, columns];
       return [name, values instanceof Float64Array ? integers(values, dims) : floats(values, dims)];
