@@ -113,6 +113,9 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     'credit.apply.less': 'Taken off the gate: 0 raises every sampled token, 0.5 none where nothing differs.',
     'credit.over': 'Differences token by token, or summed over each turn.',
     'credit.fallsOver': 'Steps over which lambda falls to 0; 0 = it stays.',
+    filter: "Groups whose rewards are all equal: trained on for the penalty alone (none), or left out (DAPO's filter).",
+    resample:
+      "How often, at most, further questions are rolled out in a step in place of the groups left out (DAPO's dynamic sampling); 0 = never.",
     steps: "Training steps of each cycle's round of reinforcement learning; the last number serves all later cycles.",
     questionsPerStep: 'Questions of one training step.',
     groupSize: 'Rollouts of a question, which are compared with each other (G).',

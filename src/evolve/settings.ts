@@ -139,6 +139,13 @@ const grpoSettings = z.strictObject({
   scale: z.enum(['deviation', 'none']).default('deviation'),
   advantage: advantageForm.default(paperAdvantage),
   credit: creditSettings.nullable().default(null),
+  /** mixed-groups: groups of equal rewards are left out, KL and all (DAPO's filter; evolve/mixed-groups.ts). */
+  filter: z.enum(['none', 'mixed-groups']).default('none'),
+  /**
+   * DAPO's dynamic sampling: so many times at most, further questions are rolled out in the place of the groups that the filter
+   * left out. Their tokens count like all others.
+   */
+  resample: z.int().min(0).max(few).default(0),
   /** ε of the ratio clip, below and above 1. */
   clipLow: share,
   clipHigh: z.number().min(0),
@@ -380,6 +387,8 @@ const embedded: LocalSettings = {
     scale: 'deviation',
     advantage: paperAdvantage,
     credit: null,
+    filter: 'none',
+    resample: 0,
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
