@@ -1,7 +1,7 @@
 /**
- * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each.
+ * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each, openai's 60 MB.
  *
- *     node live/install.ts [hatchery] [sdk] [skyrl]        default: hatchery sdk
+ *     node live/install.ts [hatchery] [sdk] [skyrl] [openai]        default: hatchery sdk openai
  *
  * Where Python 3.11 or the packages are not to be had it says so in one line and ends well: the tests are then skipped.
  */
@@ -25,6 +25,7 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['--no-deps', '--ignore-requires-python', 'hatchery-core==0.3.0'],
   ],
   sdk: [['tinker==0.24.1']],
+  openai: [['openai==3.57.0']],
   skyrl: [
     ['torch==2.13.0'],
     [
@@ -38,7 +39,7 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
 };
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['hatchery', 'sdk'];
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['hatchery', 'sdk', 'openai'];
 for (const name of wanted) {
   const steps = environments[name];
   if (steps === undefined) throw new Error(`no environment ${name}; there are ${Object.keys(environments).join(', ')}`);
