@@ -82,6 +82,11 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     decodeBits:
       'Bits of a weight while sampling. 8 and 4 are for large models: smaller and faster, and not quite the policy itself.',
     searchSeconds: 'Longest wait for one search; then the rollout counts as failed.',
+    noise: 'Searches that are answered badly while GRPO trains, more of them step by step; null = none.',
+    'noise.by': 'How: by what is found for the query without its first word.',
+    'noise.from': 'Share of searches at the beginning of a round.',
+    'noise.to': 'Share at its end.',
+    'noise.base': 'How late the rise comes: the larger, the later.',
     sampleSeconds: 'Longest wait for one turn of the policy; then the rollout counts as failed.',
   }),
   ...of('grpo', {
@@ -121,6 +126,10 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     groupSize: 'Rollouts of a question, which are compared with each other (G).',
     clipLow: 'How far below 1 the ratio of new to old probability may count (epsilon of the clip).',
     clipHigh: 'How far above 1 it may count.',
+    updates: "Updates of the weights on each step's rollouts.",
+    preserve:
+      'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',
+    'preserve.weight': 'Weight of that loss (lambda).',
     klCoefficient: "Weight of the penalty for leaving the round's first policy (beta); 0 = none.",
     ...ofOptimizers,
   }),

@@ -34,6 +34,14 @@ const optimizer = {
   minGradientNorm: z.number().min(0),
 };
 
+/** A retriever that is at times a bad one, while GRPO trains (rollout/noise.ts). */
+const noiseSettings = z.strictObject({
+  by: z.literal('corrupted-query'),
+  from: share,
+  to: share,
+  base: z.number().gt(1),
+});
+
 /** How rollouts are made. Method §1, §3. */
 const rolloutSettings = z.strictObject({
   /** Searches allowed per question. */
@@ -54,6 +62,7 @@ const rolloutSettings = z.strictObject({
   /** Deadline of one search and of one sampled turn, in seconds. */
   searchSeconds: positive,
   sampleSeconds: positive,
+  noise: noiseSettings.nullable().default(null),
 });
 
 /** One part of the reward (algorithms/reward.ts). */
@@ -127,7 +136,7 @@ const paperReward: RewardPart[][] = [[{ part: 'answer', by: 'exact-match', right
 const paperAdvantage: AdvantageForm = { form: 'trajectory' };
 
 /** Method §4. */
-const grpoSettings = z.strictObject({
+const grpoFields = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
   steps: z.array(natural).min(1).max(few),
   questionsPerStep: count,
@@ -151,7 +160,24 @@ const grpoSettings = z.strictObject({
   clipHigh: z.number().min(0),
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
+  /** Optimiser steps on the rollouts of one step, all on the same batch. */
+  updates: count.max(few).default(1),
+  /** λ of LLDS (algorithms/preserve.ts). */
+  preserve: z
+    .strictObject({ weight: z.number().min(0) })
+    .nullable()
+    .default(null),
   ...optimizer,
+});
+
+const grpoSettings = grpoFields.superRefine(({ updates, preserve }, context) => {
+  if (preserve !== null && updates === 1)
+    context.addIssue({
+      code: 'custom',
+      path: ['preserve'],
+      message:
+        'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
+    });
 });
 
 /** Method §1, 2-3. */
@@ -378,6 +404,7 @@ const embedded: LocalSettings = {
     concurrency: 96,
     searchSeconds: 30,
     sampleSeconds: 300,
+    noise: null,
   },
   grpo: {
     steps: [30, 12],
@@ -392,6 +419,8 @@ const embedded: LocalSettings = {
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
+    updates: 1,
+    preserve: null,
     learningRate: 3e-4,
     warmupSteps: 3,
     ...adamW,

@@ -48,7 +48,12 @@ export interface TrainingStep {
   readonly read: readonly { readonly length: number }[];
   /** What is trained on; it may ask the engine for log-probabilities first. */
   readonly batches: (watch: CallOptions) => Promise<readonly LossBatch[]> | readonly LossBatch[];
-  /** What the step measured, for its line of metrics; it writes what else is to be kept. */
+  /**
+   * Further updates on the same rollouts, in order: what each is trained on, asked for once the one before is done. Each reads
+   * `read` again.
+   */
+  readonly further?: readonly (() => Promise<readonly LossBatch[]>)[];
+  /** What the first update measured, for its line of metrics; it writes what else is to be kept. */
   readonly record: (losses: readonly LossResult[]) => Promise<Figures> | Figures;
 }
 
@@ -155,11 +160,15 @@ async function end(
 }
 
 async function trainStep(run: Run, round: Round, step: number): Promise<Figures> {
-  const { read, batches, record } = await round.prepare(step);
+  const { read, batches, further = [], record } = await round.prepare(step);
   const adamW = adamWOfStep(round.optimizer, step, round.steps);
   const { losses, update } = await run.training(read, async (watch) =>
     run.setup.policy.train(await batches(watch), adamW, watch),
   );
+  for (const batchesOf of further) {
+    const again = await batchesOf();
+    await run.training(read, (watch) => run.setup.policy.train(again, adamW, watch));
+  }
   const { metrics, ...rest } = await record(losses);
   const { gradientNorm, skipped } = update;
   return { ...rest, metrics: { ...metrics, gradientNorm, skipped: skipped ? 1 : 0 } };
