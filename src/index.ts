@@ -18,6 +18,7 @@
 
 // The algorithms, as pure functions.
 export { type AdvantageForm, advantagesOf } from './algorithms/advantages.ts';
+export { type Credit, type Credited, withCredit } from './algorithms/credit.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
   type Advantage,
@@ -103,7 +104,7 @@ export type * from './evolve/results.ts';
 export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
 export type { Setup, Suite } from './evolve/setup.ts';
 // Experiments: arms and seeds over a shared base.
-export { type Arm, type ArmName, armNames, armOf } from './experiment/arms.ts';
+export { type Arm, type ArmName, allArmNames, armNames, armOf } from './experiment/arms.ts';
 export { type Definition, experimentSettings, seedsOf } from './experiment/definition.ts';
 export { type ExperimentRecord, readExperiment } from './experiment/record.ts';
 export { findPairExamples, type PairExamples } from './experiment/report/examples.ts';

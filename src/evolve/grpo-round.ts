@@ -75,6 +75,7 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
   const { grpo } = run.settings;
   return trainingRound(run, stage, start, {
     steps: ofCycle(grpo.steps, stage.cycle),
+    ...(grpo.tokens > 0 && { tokens: grpo.tokens }),
     optimizer: grpo,
     // π_ref: the checkpoint at which the round starts.
     freezes: grpo.klCoefficient > 0,
@@ -94,7 +95,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const { grpo, seed } = run.settings;
   const { training } = run.slices;
   const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
-  const course = run.settings.rollout.noise;
+  const course = grpo.noise;
   const noise = course === null ? 0 : noiseShare(course, step, ofCycle(grpo.steps, cycle));
   const sampled = await sampleGroups(
     grpo,

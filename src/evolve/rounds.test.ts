@@ -89,7 +89,7 @@ describe('a GRPO round', () => {
     const base = steps(2);
     const noise = { by: 'corrupted-query' as const, from: 1, to: 1, base: 4 };
     const says = (_: number, context: string) => (context.includes('</search>') ? right : '<search> x x </search>');
-    const toy = toyRun({ says, settings: { ...base, rollout: { ...smoke.rollout, noise } } });
+    const toy = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, noise } } });
     const asked: string[] = [];
     const { retriever } = toy.run.setup;
     const search = retriever.search.bind(retriever);

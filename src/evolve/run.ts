@@ -180,6 +180,12 @@ export class Run {
     }
   }
 
+  /** Generated and trained in a stage so far, over all sittings of the run. */
+  tokensOf(stage: string): number {
+    const found = this.#clock.timing().byStage.find((one) => one.stage === stage);
+    return found === undefined ? 0 : found.sampledTokens + found.trainedTokens;
+  }
+
   checkpoint(state: EvolveState, keep?: string): Promise<void> {
     return this.journal.checkpoint({ ...state, timing: this.#clock.timing() }, this.setup.policy, keep);
   }

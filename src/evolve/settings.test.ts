@@ -53,9 +53,16 @@ describe('settings that go together', () => {
   });
 
   it('of runs before systems existed are GRPO as it was', () => {
-    const { scale: _, credit: __, updates: ___, preserve: ____, ...grpo } = smoke.grpo;
-    const { noise: _____, ...rollout } = smoke.rollout;
+    const {
+      scale: _,
+      credit: __,
+      updates: ___,
+      preserve: ____,
+      noise: _____,
+      tokens: __________,
+      ...grpo
+    } = smoke.grpo;
     const { students: ______, mix: _______, questionWeight: ________, clipForm: _________, ...distill } = smoke.distill;
-    expect(settingsSchema.parse({ ...smoke, grpo, rollout, distill })).toEqual(smoke);
+    expect(settingsSchema.parse({ ...smoke, grpo, distill })).toEqual(smoke);
   });
 });

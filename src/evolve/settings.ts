@@ -34,7 +34,7 @@ const optimizer = {
   minGradientNorm: z.number().min(0),
 };
 
-/** A retriever that is at times a bad one, while GRPO trains (rollout/noise.ts). */
+/** A retriever that is at times a bad one, in training rollouts (rollout/noise.ts). */
 const noiseSettings = z.strictObject({
   by: z.literal('corrupted-query'),
   from: share,
@@ -62,7 +62,6 @@ const rolloutSettings = z.strictObject({
   /** Deadline of one search and of one sampled turn, in seconds. */
   searchSeconds: positive,
   sampleSeconds: positive,
-  noise: noiseSettings.nullable().default(null),
 });
 
 /** One part of the reward (algorithms/reward.ts). */
@@ -139,6 +138,8 @@ const paperAdvantage: AdvantageForm = { form: 'trajectory' };
 const grpoFields = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
   steps: z.array(natural).min(1).max(few),
+  /** A round ends with the step that brings its tokens, generated and trained, to so many; 0 = no bound. */
+  tokens: z.int().min(0).default(0),
   questionsPerStep: count,
   /** G, rollouts per question. */
   groupSize: z.int().min(2).max(few),
@@ -160,6 +161,7 @@ const grpoFields = z.strictObject({
   clipHigh: z.number().min(0),
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
+  noise: noiseSettings.nullable().default(null),
   /** Optimiser steps on the rollouts of one step, all on the same batch. */
   updates: count.max(few).default(1),
   /** λ of LLDS (algorithms/preserve.ts). */
@@ -404,10 +406,10 @@ const embedded: LocalSettings = {
     concurrency: 96,
     searchSeconds: 30,
     sampleSeconds: 300,
-    noise: null,
   },
   grpo: {
     steps: [30, 12],
+    tokens: 0,
     questionsPerStep: 16,
     groupSize: 5,
     reward: paperReward,
@@ -419,6 +421,7 @@ const embedded: LocalSettings = {
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
+    noise: null,
     updates: 1,
     preserve: null,
     learningRate: 3e-4,

@@ -150,7 +150,6 @@ const small: Partial<Settings> = {
 /** With all that the systems of the field add. */
 const shaped: Partial<Settings> = {
   ...small,
-  rollout: { ...smoke.rollout, noise: { by: 'corrupted-query', from: 0.1, to: 0.5, base: 4 } },
   grpo: {
     ...small.grpo!,
     reward: [
@@ -169,6 +168,7 @@ const shaped: Partial<Settings> = {
       over: 'turn',
       fallsOver: 3,
     },
+    noise: { by: 'corrupted-query', from: 0.1, to: 0.5, base: 4 },
     updates: 2,
     preserve: { weight: 0.2 },
   },

@@ -44,7 +44,7 @@ const short = (x: number) => String(x).replace(/^(-?)0\./, '$1.');
 /** The settings of a system in the words of the table. */
 function rowOf(name: SystemName): Row {
   const { needs, settings } = systemOf(name);
-  const { grpo = {}, distill = {}, sft = {}, rollout = {} } = settings;
+  const { grpo = {}, distill = {}, sft = {} } = settings;
   const parts = (grpo.reward ?? []).map((round) =>
     round
       .map((part) => {
@@ -95,7 +95,7 @@ function rowOf(name: SystemName): Row {
     reward === ''
       ? ''
       : [form(), ...(creditText ? [creditText.join('')] : []), ...(scale === 'none' ? ['scale none'] : [])].join('; ');
-  const { noise } = rollout;
+  const { noise } = grpo;
   const rest = [
     ...(noise ? [`noise ${short(noise.from)} to ${short(noise.to)}, base ${noise.base}`] : []),
     ...(grpo.preserve ? [`preserve ${short(grpo.preserve.weight)}, updates ${grpo.updates}`] : []),

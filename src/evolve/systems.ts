@@ -24,7 +24,6 @@ export interface System {
 /** As a file of settings. */
 type SystemSettings = Partial<Pick<Settings, 'method' | 'cycles'>> & {
   readonly grpo?: Partial<Settings['grpo']>;
-  readonly rollout?: Partial<Settings['rollout']>;
   readonly distill?: Partial<Settings['distill']>;
   readonly sft?: Partial<Settings['sft']>;
 };
@@ -103,10 +102,7 @@ export const systems = {
     needs: 'none',
     departs:
       'noise is a corrupted query, not the words of a model that knows the answer (which is why nothing is needed); the share rises over the round’s steps, not over 203',
-    settings: {
-      ...grpo([F1]),
-      rollout: { noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } },
-    },
+    settings: grpo([F1], { noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } }),
   },
   stepsearch: {
     title: 'StepSearch',

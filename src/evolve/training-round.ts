@@ -29,6 +29,8 @@ import type { TrainingStage } from './stage.ts';
 /** What one kind of round is, over what all have in common. */
 export interface Round {
   readonly steps: number;
+  /** It ends with the step that brings its tokens, generated and trained, to so many. Default: no bound. */
+  readonly tokens?: number;
   readonly optimizer: Parameters<typeof adamWOfStep>[0];
   /** The weights at its start are kept frozen: the KL anchor, or the teacher. */
   readonly freezes: boolean;
@@ -71,7 +73,8 @@ export async function trainingRound(run: Run, stage: Stage, start: EvolveState, 
   let state = await begin(run, stage, start, round);
 
   let reason = collapseOf(run, state);
-  while (state.step < round.steps && reason === undefined) {
+  const isSpent = () => round.tokens !== undefined && run.tokensOf(stage.name) >= round.tokens;
+  while (state.step < round.steps && reason === undefined && !isSpent()) {
     run.throwIfCancelled();
     const step = state.step + 1;
     try {
@@ -87,7 +90,7 @@ export async function trainingRound(run: Run, stage: Stage, start: EvolveState, 
       break;
     }
     reason = collapseOf(run, state);
-    const asks = round.keep === 'best' && (step % settings.guards.every === 0 || step === round.steps);
+    const asks = round.keep === 'best' && (step % settings.guards.every === 0 || step === round.steps || isSpent());
     const asked = asks ? await keepIfBest(run, stage, state) : state;
     // A new best has been checkpointed already.
     if (asked === state && step % settings.checkpointEvery === 0) await run.checkpoint(state);
