@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
 import { EMBEDDED, openEngine } from '../engines/open-engine.ts';
@@ -25,7 +26,7 @@ import { resolveSettings } from './settings-input.ts';
 import { WarmUpStatus } from './status/warmup-status.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
-import { fitting, message, shellCommand } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly config?: string;
