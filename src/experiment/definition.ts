@@ -1,6 +1,8 @@
 /** What an experiment is: arms × seeds over common settings; the built-in ones, and the form of a user's file. */
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { isLocal } from '../engines/open-engine.ts';
+import type { Inputs } from '../evolve/open.ts';
 import { type PresetName, presets, type Settings } from '../evolve/settings.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 import { type ArmName, armNames, armOf, E1 } from './arms.ts';
@@ -9,9 +11,12 @@ import { type ArmName, armNames, armOf, E1 } from './arms.ts';
 export interface Base {
   /** Its directory, or its place on the Hub; null = the embedded one. */
   readonly model: string | null;
-  /** SHA-256 of its weights. */
-  readonly weights: string;
+  /** SHA-256 of its weights; null where a training server has them, which `settings.engine` names. */
+  readonly weights: string | null;
 }
+
+/** The user's own questions and passages. */
+export type OwnData = Omit<Inputs, 'model' | 'threads'>;
 
 /** One seed of an experiment: it has a world and random streams of its own, and may have a base of its own. */
 export interface Seed {
@@ -30,6 +35,8 @@ export interface Definition {
   readonly preset: PresetName;
   /** Of every arm and seed, but for the arm's change, `seed` and `world.seed`. */
   readonly settings: Settings;
+  /** Null: every seed has an embedded world of its own. With own data seeds differ in their random streams alone. */
+  readonly data: OwnData | null;
 }
 
 const claims: readonly ArmName[] = [
@@ -103,12 +110,23 @@ export function seedsOf(count: number, { worlds, models }: Pick<ExperimentFile, 
 }
 
 /** @throws UserError when the arms cannot be run together, or when settings name what the experiment sets itself */
-export function checkDefinition({ arms, preset, settings }: Definition): void {
+export function checkDefinition({ arms, preset, settings, data }: Definition): void {
   const repeated = arms.find((arm, i) => arms.indexOf(arm) !== i);
   if (repeated !== undefined) throw new UserError(`arms: ${repeated} is named twice`);
   const matched = arms.find((arm) => armOf(arm).budget !== undefined);
   if (matched !== undefined && !arms.includes(E1))
     throw new UserError(`arms: ${matched} needs ${E1}, whose budget it spends`, { hint: `Add ${E1} to the arms.` });
+  if (data === null && !isLocal(settings.engine))
+    throw new UserError(
+      `settings: engine.kind is ${settings.engine.kind}, whose models cannot read the embedded world`,
+      {
+        hint: 'Give --questions, --corpus, --evaluate and --tokenizer.',
+      },
+    );
+  if (data !== null && data.evaluate.length === 0)
+    throw new UserError('--evaluate is missing: arms are compared on questions that none was trained on', {
+      hint: 'For example: --evaluate nq=nq.test.jsonl',
+    });
   const base = presets[preset];
   for (const [name, found, own] of [
     ['seed', settings.seed, base.seed],

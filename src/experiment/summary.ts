@@ -6,9 +6,9 @@ import type { EvaluationMode } from '../evolve/results.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { E1 } from './arms.ts';
-import { RESAMPLES } from './bootstrap.ts';
 import { type CollectedRun, collectRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
+import { RESAMPLES } from './intervals.ts';
 import { predictedLaw } from './law.ts';
 import { readExperiment } from './record.ts';
 import { type Summary, summarySchema } from './schema.ts';
@@ -16,6 +16,7 @@ import { decideClaims } from './verdicts.ts';
 
 /** Enough of a hash to tell base policies apart. */
 const HASH_CHARACTERS = 12;
+const ON_A_SERVER = 'of the training server';
 
 /**
  * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with
@@ -45,8 +46,8 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     name,
     arms,
     seeds,
-    worlds: record.seeds.map(({ world }) => world),
-    bases: record.seeds.map(({ base }) => (base ?? record).weights.slice(0, HASH_CHARACTERS)),
+    worlds: record.data === null ? record.seeds.map(({ world }) => world) : [],
+    bases: record.seeds.map(({ base }) => (base ?? record).weights?.slice(0, HASH_CHARACTERS) ?? ON_A_SERVER),
     missing,
     resamples: RESAMPLES,
     runs: summaries,

@@ -11,7 +11,7 @@ import { planStages, type Stage, workOf } from '../evolve/stages.ts';
 import { SUITES } from '../world/suites.ts';
 import { type Arm, armOf, E1, type ForkPoint, forkStage } from './arms.ts';
 import { withBudgetOf } from './budget.ts';
-import type { Definition, Seed } from './definition.ts';
+import type { Definition, OwnData, Seed } from './definition.ts';
 
 export interface Task {
   readonly seed: Seed;
@@ -19,6 +19,7 @@ export interface Task {
   readonly folder: string;
   /** Undefined: what arms share. */
   readonly arm?: Arm;
+  readonly data: OwnData | null;
   /** Of an arm with a budget: at the steps to be expected, until `e1` has ended. */
   readonly settings: Settings;
   /** The task whose run is forked; undefined where a seed begins. */
@@ -31,13 +32,19 @@ export interface Task {
 }
 
 /** Seed after seed, and of each seed in an order in which no task waits for a later one. */
-export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'arms' | 'settings'>): Task[] {
+export function tasksOf({
+  seeds,
+  arms,
+  settings,
+  data,
+}: Pick<Definition, 'seeds' | 'arms' | 'settings' | 'data'>): Task[] {
   return seeds.flatMap((seed): Task[] => {
     const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
     const [pool, gate] = [forkStage('pool').index, forkStage('gate').index];
-    const first = { seed, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
+    const first = { seed, data, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
     const second = {
       seed,
+      data,
       folder: sharedFolder(seed, 'gate'),
       settings: base,
       begin: pool,
@@ -45,7 +52,7 @@ export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'a
       from: first.folder,
       after: [first.folder],
     };
-    const ofArms = arms.map((name) => armTask(seed, armOf(name), base));
+    const ofArms = arms.map((name) => armTask(seed, data, armOf(name), base));
     const usesSecond = ofArms.some(({ from }) => from === second.folder);
     return [first, ...(usesSecond ? [second] : []), ...ofArms.sort((a, b) => a.after.length - b.after.length)];
   });
@@ -60,12 +67,13 @@ function sharedFolder(seed: Seed, point: ForkPoint): string {
   return path.posix.join(seed.name, 'shared', forkStage(point).name);
 }
 
-function armTask(seed: Seed, arm: Arm, base: Settings): Task {
+function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Task {
   const from = sharedFolder(seed, arm.forksAt);
   const changed = arm.change(base);
-  const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base), changed, 'seconds');
+  const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base, data), changed, 'seconds');
   return {
     seed,
+    data,
     arm,
     settings,
     from,
@@ -77,10 +85,10 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
 }
 
 /** What `e1` will spend, in units of work in place of seconds. */
-function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
+function expectedOf(base: Settings, data: OwnData | null): Parameters<typeof withBudgetOf>[0] {
   const byStage = planStages(base).map((stage) => ({
     stage: stage.name,
-    seconds: unitsOf(stage, base),
+    seconds: unitsOf(stage, base, data),
     sampledTokens: 0,
     trainedTokens: 0,
   }));
@@ -88,15 +96,16 @@ function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
 }
 
 /** Rollouts and trained trajectories of a stage, which take about the same time each. */
-export function unitsOf(stage: Stage, settings: Settings): number {
-  const { rollouts, trained } = workOf(stage, questionCounts(settings), settings);
+export function unitsOf(stage: Stage, settings: Settings, data: OwnData | null): number {
+  const { rollouts, trained } = workOf(stage, expectedQuestions(settings, data), settings);
   return rollouts + trained;
 }
 
-/** Those of the embedded world. */
-export function questionCounts({ evaluation, world }: Settings): QuestionCounts {
+/** As many as are asked for: a suite may have fewer. */
+function expectedQuestions({ evaluation, world }: Settings, data: OwnData | null): QuestionCounts {
+  const suites = data === null ? SUITES : data.evaluate.map(({ suite }) => suite);
   return {
-    suites: SUITES.map((name) => ({ name, questions: evaluation.questions })),
+    suites: suites.map((name) => ({ name, questions: evaluation.questions })),
     trainingQuestions: world.trainingQuestions,
   };
 }

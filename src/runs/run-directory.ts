@@ -18,7 +18,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { toLine } from '../rollout/trajectory-file.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { RunConfig } from './config-record.ts';
+import { type RunConfig, recorded } from './config-record.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 import { pairToLine } from './schemas.ts';
@@ -52,7 +52,7 @@ export class RunDirectory implements Journal {
       // Once more, now that nobody else can begin here.
       await RunDirectory.refuseUsed(folder);
       await removeTemporary(folder);
-      await writeSealed(files.file('config.json'), config);
+      await writeSealed(files.file('config.json'), recorded(config));
     } catch (error) {
       await lock.release();
       throw error;
@@ -162,9 +162,12 @@ export class RunDirectory implements Journal {
   }
 }
 
-/** Removes what a process left half-written when it was killed. The lock's own temporary files are the lock's affair. */
+/**
+ * Removes what a process left half-written when it was killed. The lock's own temporary files are the lock's affair, and those
+ * of checkpoints the policy's (checkpoints.ts): a server may hold what belongs to them.
+ */
 async function removeTemporary(folder: string): Promise<void> {
-  for (const part of [folder, ...['trajectories', 'pairs', 'checkpoints'].map((name) => path.join(folder, name))]) {
+  for (const part of [folder, ...['trajectories', 'pairs'].map((name) => path.join(folder, name))]) {
     const names = await readdir(part).catch(() => []);
     for (const name of names)
       if (name.endsWith('.tmp') && !name.startsWith('lock.json'))
