@@ -164,7 +164,7 @@ const poolSettings = z.strictObject({
 });
 
 /** Method §1, 4-6. */
-const distillSettings = z.strictObject({
+const distillFields = z.strictObject({
   epochs: count.max(few),
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -177,7 +177,17 @@ const distillSettings = z.strictObject({
   expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
   expertTokens: count,
   /** A control in place of the expert trajectory (algorithms/controls.ts). */
-  teacherSees: z.enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling']).default('expert'),
+  teacherSees: z
+    .enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling', 'wrong-sibling', 'demonstration'])
+    .default('expert'),
+  /** Which siblings are taught (algorithms/pairs.ts). */
+  students: z.enum(['wrong-first', 'wrong', 'right']).default('wrong-first'),
+  /** λ of generalised distillation: so much of the divergence, the rest cross-entropy on the expert's words. */
+  mix: share.default(1),
+  /** Each pair alike, or by √(p̂(1 − p̂)) of its question's share of right rollouts. */
+  questionWeight: z.enum(['equal', 'spread']).default('equal'),
+  /** What τ bounds: each entry of the divergence, or its sum at a position. */
+  clipForm: z.enum(['entry', 'position']).default('entry'),
   /**
    * forward-kl: the method. Controls: reverse-kl and jsd, other divergences from the teacher (policy/policy.ts); cross-entropy,
    * supervised training on the expert trajectories themselves.
@@ -191,8 +201,8 @@ const distillSettings = z.strictObject({
   /** The teacher's likeliest tokens, where not all are taught; draws of them, where they are drawn. */
   topK: count.default(20),
   draws: count.default(8),
-  /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
-  tokens: z.enum(['all', 'queries']).default('all'),
+  /** Tokens of the policy's that the loss is taken on: all of them, those inside search tags, or those from its first wrong turn on. */
+  tokens: z.enum(['all', 'queries', 'from-first-wrong-turn']).default('all'),
   /**
    * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
    * (asked every guards.every steps), the round's start among them.
@@ -203,8 +213,27 @@ const distillSettings = z.strictObject({
   ...optimizer,
 });
 
+const distillSettings = distillFields.superRefine((distill, context) => {
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  const { objective, mix, questionWeight, clipForm, clip, tokens } = distill;
+  const learnsWords = objective === 'cross-entropy' || mix < 1;
+  if (objective === 'cross-entropy' && mix < 1)
+    refuse('mix', 'with distill.objective=cross-entropy there is no divergence to mix: leave it at 1');
+  if (objective === 'cross-entropy' && questionWeight === 'spread')
+    refuse('questionWeight', 'weighs divergences: with distill.objective=cross-entropy there are none');
+  if (learnsWords && tokens === 'from-first-wrong-turn')
+    refuse(
+      'tokens',
+      "has no meaning for the expert's own words, which have no wrong turn: set distill.mix=1 and a divergence",
+    );
+  if (clipForm === 'position' && clip === null)
+    refuse('clipForm', 'says what distill.clip bounds, which is null: set a bound');
+});
+
 /** Supervised training on chosen responses: the training baselines. */
 const sftSettings = z.strictObject({
+  /** What method sft learns: gold answers, or a perfect agent's demonstrations. */
+  on: z.enum(['answers', 'demonstrations']).default('answers'),
   epochs: count.max(few),
   sequencesPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -263,7 +292,15 @@ const adamW = {
 } as const;
 
 /** Runs recorded before these settings existed trained without them. */
-const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
+const embeddedSft = {
+  on: 'answers' as const,
+  epochs: 2,
+  sequencesPerStep: 32,
+  maxSteps: 0,
+  learningRate: 3e-4,
+  warmupSteps: 3,
+  ...adamW,
+};
 
 export const methods = ['search-e1', 'grpo', 'rejection-sampling', 'sft'] as const;
 
@@ -370,6 +407,10 @@ const embedded: LocalSettings = {
     expertView: 'policy',
     expertTokens: 120,
     teacherSees: 'expert',
+    students: 'wrong-first',
+    mix: 1,
+    questionWeight: 'equal',
+    clipForm: 'entry',
     objective: 'forward-kl',
     targets: 'auto',
     topK: 20,
