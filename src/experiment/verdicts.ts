@@ -1,5 +1,5 @@
 /**
- * Claims decided by one rule from the paired differences of seeds (docs/evidence.md, "Rules"). With p the two-sided p-value of
+ * Claims decided by one rule from the paired differences of seeds (docs/experiments.md, "Rules"). With p the two-sided p-value of
  * their mean against 0 (higher, lower) or against −margin (not-lower), for all but the primary claim corrected by Holm for
  * the number of claims that are decided:
  *
