@@ -48,7 +48,7 @@ it('ranges are those of the schema', () => {
   const takesWithin = (base: Settings, name: string, value: unknown) => {
     const settings = structuredClone(base) as Record<string, unknown>;
     // Settings of a training server, on one.
-    if (name.startsWith('engine.') && name !== 'engine.decodeBits')
+    if (name.startsWith('engine.') && !['engine.decodeBits', 'engine.device'].includes(name))
       settings.engine = {
         ...{ kind: 'tinker', url: 'http://127.0.0.1:1', profile: 'hatchery', baseModel: 'm', loraRank: 8 },
         overrides: {},

@@ -42,6 +42,8 @@ export interface EngineOptions {
   readonly decodeBits?: 32 | 8 | 4;
   /** Default: the processor. On WebGPU weights are sampled with as they are (`decodeBits` 32). */
   readonly device?: Device;
+  /** What the GPU is called in records; default its provider's name. */
+  readonly deviceTitle?: string;
 }
 
 export interface PolicySource extends EngineOptions {
@@ -99,14 +101,20 @@ async function open(
   config: ModelConfig,
   weights: SharedFloats,
   pieces: readonly string[],
-  { threads = os.availableParallelism(), maxActive = MAX_ACTIVE, decodeBits = 32, device = 'cpu' }: EngineOptions,
+  {
+    threads = os.availableParallelism(),
+    maxActive = MAX_ACTIVE,
+    decodeBits = 32,
+    device = 'cpu',
+    deviceTitle = 'WebGPU',
+  }: EngineOptions,
 ): Promise<OnnxPolicy> {
   if (device === 'webgpu' && decodeBits !== 32)
     throw new UserError(`engine.decodeBits is ${decodeBits}: on a GPU weights are sampled with as they are`, {
       hint: 'Set engine.decodeBits=32, or --device cpu.',
     });
   const info: PolicyInfo = {
-    engine: 'onnx',
+    engine: device === 'cpu' ? 'onnx' : `onnx on ${deviceTitle}`,
     parameters: weights.length,
     vocabulary: config.vocabulary,
     contextLength: config.contextLength,
