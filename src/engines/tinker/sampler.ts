@@ -4,6 +4,7 @@ import { uniformAt } from '../../base/random.ts';
 import type { Slots } from '../../base/slots.ts';
 import type { Sample, SampleRequest, TokenIds } from '../../policy/policy.ts';
 import type { Caller } from './calls.ts';
+import { readSamples } from './messages.ts';
 import type { Profile } from './profiles.ts';
 import { call } from './session.ts';
 import { answerOf, answers, floats, mismatch, tokenIds } from './wire.ts';
@@ -107,7 +108,8 @@ export class SamplingSession {
   }
 
   #ask(prompt: TokenIds, sampling: object, more: object, signal: AbortSignal | undefined): Promise<unknown> {
-    const { slots, caller } = this.#context;
+    const { slots, caller, profile } = this.#context;
+    const { encoding } = profile;
     return slots.run(() => {
       this.#sent += 1;
       const body = {
@@ -119,7 +121,8 @@ export class SamplingSession {
         ...more,
         type: 'sample',
       };
-      return caller.run(call('asample', 'sampling', body), signal);
+      const asked = call('asample', 'sampling', body);
+      return caller.run(encoding === 'protobuf' ? { ...asked, decode: readSamples } : asked, signal);
     }, signal);
   }
 }

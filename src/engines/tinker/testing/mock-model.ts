@@ -183,10 +183,11 @@ export class MockModel {
   }
 }
 
+/** float32, as every server takes them; ids are small enough to stay what they are. */
 function need(inputs: WireDatum['loss_fn_inputs'], name: string): WireTensor {
   const tensor = inputs[name];
   if (tensor === undefined) throw new Refusal(422, `loss_fn_inputs.${name} is missing`);
-  return tensor;
+  return { ...tensor, data: tensor.data.map(Math.fround) };
 }
 
 export interface WireSampling {
