@@ -26,7 +26,12 @@ if (recentEnough && !startsAgain) {
   const source = new URL('../src/cli/main.ts', import.meta.url);
   const { main } = await import(
     existsSync(source) ? source.href : new URL('../dist/cli/main.js', import.meta.url).href
-  );
+  ).catch((error) => {
+    // So few that the program itself cannot be read; later on it says so itself.
+    if (!/EMFILE|too many open files/.test(error.message)) throw error;
+    console.error('search-e1: too many files are open\nRaise the limit, for example with: ulimit -n 4096');
+    process.exit(2);
+  });
   process.exitCode = await main(process.argv.slice(2));
 } else {
   // A checkout has its own Node as a devDependency: use it when the system's is too old.

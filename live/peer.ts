@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 
 const peers = path.join(import.meta.dirname, '..', '.peer');
 export const KEY = 'tml-live-tests';
-/** Nothing that a test starts lives longer, in seconds: a whole file of tests, on a busy machine. */
+/** Nothing that a test starts lives longer unless it says so, in seconds: a whole file of tests, on a busy machine. */
 const HARD_LIMIT = 900;
 
 export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'smollm2';
@@ -65,12 +65,18 @@ export interface PeerOptions {
   /** Folder of what outlives the process; default: one that is removed in the end. */
   readonly state?: string;
   readonly port?: number;
+  /** Longest life. */
+  readonly seconds?: number;
 }
 
-export async function startHatchery(python: string, { model, state, port }: PeerOptions): Promise<Peer> {
+export async function startHatchery(python: string, { model, state, port, seconds }: PeerOptions): Promise<Peer> {
   const folder = state ?? (await mkdtemp(path.join(tmpdir(), 'hatchery-')));
   const script = path.join(import.meta.dirname, 'run_hatchery.py');
-  const peer = await start(python, [script, model, folder, KEY, ...(port === undefined ? [] : [String(port)])]);
+  const peer = await start(
+    python,
+    [script, model, folder, KEY, ...(port === undefined ? [] : [String(port)])],
+    seconds,
+  );
   return removing(peer, state === undefined ? folder : undefined);
 }
 
@@ -92,10 +98,10 @@ function removing(peer: Peer, folder: string | undefined): Peer {
 }
 
 /** Resolves when the process has printed "PORT n". */
-function start(python: string, args: readonly string[]): Promise<Peer> {
+function start(python: string, args: readonly string[], seconds = HARD_LIMIT): Promise<Peer> {
   // A group of its own, since SkyRL starts a second process.
   const child = spawn(python, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const limit = setTimeout(() => end(child), 1000 * HARD_LIMIT).unref();
+  const limit = setTimeout(() => end(child), 1000 * seconds).unref();
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const kill = async () => {
     end(child);

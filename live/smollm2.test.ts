@@ -16,6 +16,8 @@ import { KEY, type Peer, pythonOf, smolLM2, startHatchery } from './peer.ts';
 const python = pythonOf('hatchery');
 const model = python === undefined ? undefined : smolLM2();
 const STEPS = 10;
+/** Of the whole file, in seconds: on two busy cores each side takes minutes. */
+const LIMIT = 1800;
 /** Samples of each of the two questions of a step, and their tokens. */
 const [SAMPLES, TOKENS] = [3, 20];
 /** Of the teacher's likeliest tokens, what every production server can give. */
@@ -47,7 +49,7 @@ describe.skipIf(model === undefined)('SmolLM2-135M on hatchery and on the embedd
 
   beforeAll(async () => {
     tokenizer = await loadTokenizer(model!);
-    peer = await startHatchery(python!, { model: model! });
+    peer = await startHatchery(python!, { model: model!, seconds: LIMIT });
     const pieces = tokenizer.pieces;
     server = await openTinkerPolicy({
       ...{ url: peer.url, key: KEY, profile: 'hatchery', baseModel: model!, loraRank: null },
@@ -90,31 +92,35 @@ describe.skipIf(model === undefined)('SmolLM2-135M on hatchery and on the embedd
     expect(gap(ours, theirs)).toBeLessThan(1e-4);
   });
 
-  it('go the same way in ten GRPO steps, and in one of distillation', async () => {
-    const before = await scores(embedded);
-    for (const policy of [embedded, server]) await policy.freeze();
-    for (let n = 0; n < STEPS; n++) {
-      const batch = await rollouts(n);
-      const [ours, theirs] = [
-        (await embedded.train([batch], step)).losses[0]!,
-        (await server.train([batch], step)).losses[0]!,
-      ];
-      expect(Math.abs(ours.loss - theirs.loss)).toBeLessThan(1e-3);
-    }
-    const [ours, theirs] = [await scores(embedded), await scores(server)];
-    console.log(
-      `after ${STEPS} GRPO steps: moved ${gap(ours, before)} at most, ${mean(ours, before)} in the mean; apart ${gap(ours, theirs)}, ${mean(ours, theirs)}`,
-    );
-    expect(mean(ours, before)).toBeGreaterThan(20 * mean(ours, theirs));
+  it(
+    'go the same way in ten GRPO steps, and in one of distillation',
+    async () => {
+      const before = await scores(embedded);
+      for (const policy of [embedded, server]) await policy.freeze();
+      for (let n = 0; n < STEPS; n++) {
+        const batch = await rollouts(n);
+        const [ours, theirs] = [
+          (await embedded.train([batch], step)).losses[0]!,
+          (await server.train([batch], step)).losses[0]!,
+        ];
+        expect(Math.abs(ours.loss - theirs.loss)).toBeLessThan(1e-3);
+      }
+      const [ours, theirs] = [await scores(embedded), await scores(server)];
+      console.log(
+        `after ${STEPS} GRPO steps: moved ${gap(ours, before)} at most, ${mean(ours, before)} in the mean; apart ${gap(ours, theirs)}, ${mean(ours, theirs)}`,
+      );
+      expect(mean(ours, before)).toBeGreaterThan(20 * mean(ours, theirs));
 
-    const batch = await taught();
-    for (const policy of [embedded, server]) await policy.train([batch], step);
-    const [student, other] = [await scores(embedded), await scores(server)];
-    console.log(
-      `after distillation: moved ${gap(student, ours)}, ${mean(student, ours)}; apart ${gap(student, other)}, ${mean(student, other)}`,
-    );
-    expect(mean(student, ours)).toBeGreaterThan(5 * Math.abs(mean(student, other) - mean(ours, theirs)));
-  });
+      const batch = await taught();
+      for (const policy of [embedded, server]) await policy.train([batch], step);
+      const [student, other] = [await scores(embedded), await scores(server)];
+      console.log(
+        `after distillation: moved ${gap(student, ours)}, ${mean(student, ours)}; apart ${gap(student, other)}, ${mean(student, other)}`,
+      );
+      expect(mean(student, ours)).toBeGreaterThan(5 * Math.abs(mean(student, other) - mean(ours, theirs)));
+    },
+    1000 * LIMIT,
+  );
 
   /** Two questions' groups, sampled by the embedded engine; an advantage for each that no reward has to explain. */
   async function rollouts(n: number): Promise<PolicyGradientBatch> {

@@ -85,30 +85,46 @@ export function weighGroups(groups: readonly (readonly Trajectory[])[], scale: S
   });
 }
 
+/** Whether the rewards of a group differ: only then has it a policy gradient. */
+export function isMixed(group: readonly Trajectory[]): boolean {
+  return !isFlat(valid(group).map((t) => t.reward));
+}
+
 /** Share of groups whose rewards are all equal: they carry no policy gradient. */
 export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): number {
-  const flat = groups.filter((group) => {
-    return isFlat(valid(group).map((t) => t.reward));
-  });
-  return groups.length === 0 ? 0 : flat.length / groups.length;
+  return groups.length === 0 ? 0 : groups.filter((group) => !isMixed(group)).length / groups.length;
+}
+
+/**
+ * What has a gradient where β = 0: trajectories with an advantage other than 0 at a token. Where there is none, the shortest
+ * one stands for all, so that a step of no gradient is a step like any other.
+ */
+export function withGradient(weighted: readonly Weighted[]): readonly Weighted[] {
+  const teaching = weighted.filter(({ advantage }) =>
+    typeof advantage === 'number' ? advantage !== 0 : advantage.some((one) => one !== 0),
+  );
+  if (teaching.length > 0) return teaching;
+  return weighted.toSorted((a, b) => a.trajectory.ids.length - b.trajectory.ids.length).slice(0, 1);
 }
 
 /**
  * Streams of the clipped policy gradient. `reference[i]` is log π_ref over prompt and response of `weighted[i]`, or
  * undefined when β = 0. Old log-probabilities are the sampler's, or those of `recomputed` (a stream like `reference`'s)
  * where the sampler computes with other weights than the trainer; either way ρ = 1 at the first update.
+ * @param all what the mean is taken over: `weighted`, and what was left out of it for having no gradient
  */
 export function policyGradientBatch(
   weighted: readonly Weighted[],
   reference: readonly Float32Array[] | undefined,
   settings: { readonly clipLow: number; readonly clipHigh: number; readonly klCoefficient: number },
   recomputed?: readonly Float32Array[],
+  all: readonly Weighted[] = weighted,
 ): PolicyGradientBatch {
   const sequences = weighted.map(({ trajectory, advantage }, i) => {
     const sequence = streams(trajectory, advantage, reference?.[i]);
     return recomputed ? { ...sequence, oldLogprobs: recomputed[i]! } : sequence;
   });
-  const tokens = weighted.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
+  const tokens = all.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
   return {
     loss: 'policy-gradient',
     sequences,

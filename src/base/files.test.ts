@@ -17,6 +17,7 @@ import {
   readText,
   sha256,
   shareFolder,
+  shortage,
   TEXT_FILE_BYTES,
   writeFileAtomic,
 } from './files.ts';
@@ -278,5 +279,38 @@ describe('a shared folder', () => {
 
   it('is refused without a first', async () => {
     await expect(shareFolder(path.join(folder, 'none'), path.join(folder, 'fourth'))).rejects.toThrow(UserError);
+  });
+});
+
+describe('shortage', () => {
+  const failed = (message: string, more: object = {}) => Object.assign(new Error(message), more);
+
+  it('finds what the machine lacks, by code, in words, and among the causes', () => {
+    for (const error of [
+      failed('spawn node EMFILE', { code: 'EMFILE' }),
+      // As Node says it where it starts a thread, and where it looks for a module.
+      failed('Worker initialization failure: EMFILE', { code: 'ERR_WORKER_INIT_FAILED' }),
+      failed('Cannot read package config /a/package.json: too many open files.', {
+        code: 'ERR_INVALID_PACKAGE_CONFIG',
+      }),
+      new Error('the thread failed', { cause: failed('open', { code: 'EMFILE' }) }),
+    ])
+      expect(shortage(error, 'the thread')).toMatchObject({
+        message: 'the thread: too many files are open',
+        hint: 'Raise the limit, for example with: ulimit -n 4096',
+        continues: true,
+      });
+    expect(shortage(failed('write', { code: 'ENOSPC' }), 'x')?.message).toBe('x: the disk is full');
+  });
+
+  it('leaves everything else as it is', () => {
+    for (const error of [
+      failed('a defect'),
+      failed('open', { code: 'ENOENT' }),
+      new UserError('EMFILE'),
+      'EMFILE',
+      null,
+    ])
+      expect(shortage(error, 'x')).toBeUndefined();
   });
 });

@@ -44,6 +44,22 @@ const meanings: Readonly<Record<string, { readonly text: string; readonly hint?:
   };
 const PERMISSION = 'Check the permissions or choose another place.';
 
+/** Where Node keeps a system's code in the message alone: as it starts a thread, and as it looks for the package.json of a module. */
+const HIDDEN = /\bEMFILE\b|too many open files/;
+
+/**
+ * What the machine lacks (open files, space on a disk), when that is what failed, however deep among the causes; undefined for all else.
+ * @param who had it not, for the message
+ */
+export function shortage(error: unknown, who: string): UserError | undefined {
+  if (!(error instanceof Error) || error instanceof UserError) return undefined;
+  const code = HIDDEN.test(error.message) ? 'EMFILE' : 'code' in error ? String(error.code) : '';
+  const meaning = meanings[code];
+  if (!meaning?.continues) return shortage(error.cause, who);
+  const { text, hint } = meaning;
+  return new UserError(`${who}: ${text}`, { ...(hint === undefined ? {} : { hint }), continues: true, cause: error });
+}
+
 /** Turns a system error into one that says what to do; anything else passes through. */
 export function fileError(error: unknown, file: string, doing: 'read' | 'write'): Error {
   if (error instanceof UserError || !(error instanceof Error) || !('code' in error))

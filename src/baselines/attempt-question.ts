@@ -13,7 +13,7 @@ export async function attemptQuestion(
 ): Promise<Attempt> {
   const session = new BaselineSession(options, question.id);
   try {
-    const answer = await baseline.answer(question.question, session);
+    const answer = await baseline.answer(session.outside(question.question), session);
     return { ...session.record(), answer, stop: answer === null ? 'no-answer' : 'answered', wellFormed: null };
   } catch (error) {
     if (!(error instanceof AttemptEnded)) throw error;

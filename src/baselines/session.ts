@@ -6,6 +6,7 @@ import { adviceOf } from '../base/errors.ts';
 import { streamKey } from '../base/random.ts';
 import { type ChatMessage, PromptTooLong, type TextModel } from '../policy/text-model.ts';
 import type { Segment } from '../protocol/authors.ts';
+import { defuseByShape } from '../protocol/tags.ts';
 import type { Hit, Passage, Retriever } from '../retrieval/retriever.ts';
 import { type Outcome, withDeadline } from '../rollout/deadline.ts';
 import type { StopReason } from '../rollout/trajectory.ts';
@@ -119,7 +120,16 @@ export class BaselineSession {
     const hits = searched.value[0];
     if (hits === undefined) throw new AttemptEnded('search-failed', 'the retriever returned no list for the query');
     this.#searches.push({ query, hits });
-    return hits.map(({ passage }) => passage);
+    return hits.map(({ passage }) => ({
+      ...passage,
+      title: this.outside(passage.title),
+      text: this.outside(passage.text),
+    }));
+  }
+
+  /** Text of others as the model may be shown it; tags are defused where it is put into a prompt. */
+  outside(text: string): string {
+    return this.#options.model.knowsControlTokens ? text : defuseByShape(text);
   }
 
   /** Everything but the outcome. */

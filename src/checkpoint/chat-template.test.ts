@@ -5,6 +5,15 @@ import { chatRenderer } from './chat-template.ts';
 const render = (text: string) =>
   chatRenderer(text, { bos: '<s>', eos: '</s>' }, 't')([{ role: 'user', content: 'hi' }], true);
 
+const failureOf = (work: () => unknown): unknown => {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
 describe('chatRenderer', () => {
   it('gives templates what transformers gives them', () => {
     expect(render('{{ bos_token }}{{ messages[0].role }}:{{ messages[0].content }}{{ eos_token }}')).toBe(
@@ -39,7 +48,7 @@ describe('chatRenderer', () => {
     [
       'loops in loops',
       '{% for a in range(30000) %}{% for b in range(30000) %}{% endfor %}{% endfor %}',
-      /more than 5000000 steps/,
+      /more than 500000 steps/,
     ],
     [
       'loops with something in them',
@@ -70,10 +79,11 @@ describe('chatRenderer', () => {
     ['tricks with constructors', "{{ ''.constructor.constructor('return process')() }}", /fails/],
   ])('ends %s with a sentence, soon', (_, text, message) => {
     const before = process.cpuUsage();
-    expect(() => render(text)).toThrow(UserError);
-    expect(() => render(text)).toThrow(message);
+    const failure = failureOf(() => render(text));
     const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1e6).toBeLessThan(20);
+    expect(failure).toBeInstanceOf(UserError);
+    expect(failure).toHaveProperty('message', expect.stringMatching(message));
+    expect((user + system) / 1e6).toBeLessThan(10);
   });
 
   it('leaves long conversations room', () => {

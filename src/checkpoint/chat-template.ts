@@ -10,7 +10,7 @@ import type { ChatMessage } from '../policy/text-model.ts';
 export type RenderChat = (messages: readonly ChatMessage[], open: boolean) => string;
 
 /** Far more than published templates take for conversations of hundreds of messages. */
-const LIMITS = { source: 2 ** 20, steps: 5_000_000, text: 2 ** 22, list: 100_000, number: 1_000_000_000 };
+const LIMITS = { source: 2 ** 20, steps: 500_000, text: 2 ** 22, list: 100_000, number: 1_000_000_000 };
 
 /**
  * @param tokens bos_token and eos_token as the template may write them

@@ -8,6 +8,7 @@ import { parseJson, shown } from '../base/text.ts';
 import { AddedTokenFinder, cutAt, isControl, type Span } from './added-tokens.ts';
 import { chatRenderer, type RenderChat } from './chat-template.ts';
 import { LIMITS } from './config.ts';
+import { bounded, checkGrowth } from './encode-limits.ts';
 import { isGguf } from './gguf/model.ts';
 import { piecesOf } from './pieces.ts';
 import type { Tokenizer } from './tokenizer.types.ts';
@@ -172,8 +173,10 @@ function checkIds(vocabulary: unknown, source: string): void {
 }
 
 function openLibrary(content: Content, source: string): Library {
+  checkGrowth(content, source);
   try {
-    return new Library({ ...content, pre_tokenizer: withAllDigits(content.pre_tokenizer) }, {});
+    const library = new Library({ ...content, pre_tokenizer: withAllDigits(content.pre_tokenizer) }, {});
+    return Object.assign(library, bounded(library, content, source));
   } catch (error) {
     throw new UserError(`${source}: cannot be used as a tokenizer (${messageOf(error)})`, { cause: error });
   }

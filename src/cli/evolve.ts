@@ -10,10 +10,12 @@ import { isLocal } from '../engines/open-engine.ts';
 import { estimateRun } from '../evolve/estimate.ts';
 import { evolve } from '../evolve/evolve.ts';
 import { type Inputs, openSetup } from '../evolve/open.ts';
+import { externalsOf } from '../evolve/outside.ts';
 import { memoryOfRun, peakOf } from '../evolve/requirements.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
+import { type SystemName, systemNames, systemOf } from '../evolve/systems.ts';
 import { checkSameInputs, presentVersions, type RunConfig, versionNotes } from '../runs/config-record.ts';
 import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
@@ -35,6 +37,7 @@ import { fitting, message, shellCommand } from './widgets/terminal.ts';
 
 interface Options extends DataOptions {
   readonly preset: PresetName;
+  readonly system?: SystemName;
   readonly config?: string;
   readonly set: readonly string[];
   readonly seed?: number;
@@ -53,6 +56,7 @@ interface Options extends DataOptions {
 interface Plan {
   readonly folder: string;
   readonly preset: string;
+  readonly system?: string;
   readonly settings: Settings;
   readonly inputs: Inputs;
   /** The record of the run that is continued; undefined for a new run. */
@@ -63,6 +67,7 @@ const examples = `
 Examples:
   search-e1 evolve
   search-e1 evolve --preset smoke --seed 2 --json > results.json
+  search-e1 evolve --system gigpo --seed 2
   search-e1 evolve --set grpo.steps=20,10 --set distill.adapter=null --out runs/no-adapter
   search-e1 evolve --resume runs/no-adapter
   search-e1 evolve --model hf:Qwen/Qwen2.5-0.5B --questions train.jsonl --corpus passages.jsonl.gz
@@ -74,10 +79,15 @@ export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
   command
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
-    .option('--config <file>', 'JSON file with settings, over the preset')
+    .addOption(
+      new Option('--system <name>', 'train as a system of the field; `search-e1 systems` lists them').choices(
+        systemNames,
+      ),
+    )
+    .option('--config <file>', 'JSON file with settings, over preset and system')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
-    .option('--out <dir>', 'run directory (default: runs/<date>-<preset>-seed<seed>)')
+    .option('--out <dir>', 'run directory (default: runs/<date>-<preset or system>-seed<seed>)')
     .option('--resume <dir>', 'continue the run in this directory')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
@@ -103,14 +113,22 @@ export function evolveCommand(io: Io): Command {
 }
 
 async function planNew(options: Options): Promise<Plan> {
-  const settings = await resolveSettings(settingsSchema, presets[options.preset], {
+  const { system } = options;
+  const preset: Settings = presets[options.preset];
+  const start =
+    system === undefined
+      ? preset
+      : await resolveSettings(settingsSchema, preset, {
+          part: { source: `--system ${system}`, value: { ...systemOf(system).settings } },
+        });
+  const settings = await resolveSettings(settingsSchema, start, {
     file: options.config,
     set: options.set,
     seed: options.seed,
   });
-  const folder = options.out ?? path.join('runs', `${timestamp()}-${options.preset}-seed${settings.seed}`);
+  const folder = options.out ?? path.join('runs', `${timestamp()}-${system ?? options.preset}-seed${settings.seed}`);
   if (!options.dryRun) await RunDirectory.refuseUsed(folder);
-  return { folder, preset: options.preset, settings, inputs: inputsOf(options) };
+  return { folder, preset: options.preset, ...(system && { system }), settings, inputs: inputsOf(options) };
 }
 
 async function planResumed(folder: string): Promise<Plan> {
@@ -139,7 +157,15 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
-    const record = { preset: plan.preset, inputs: plan.inputs, hashes, engine, settings: plan.settings };
+    const record = {
+      preset: plan.preset,
+      ...(plan.system && { system: plan.system }),
+      external: [...externalsOf(plan.settings).keys()],
+      inputs: plan.inputs,
+      hashes,
+      engine,
+      settings: plan.settings,
+    };
     io.out.write(
       options.json
         ? `${JSON.stringify({ ...record, estimate }, null, 2)}\n`
@@ -191,7 +217,15 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
 async function openDirectory(plan: Plan, made: Pick<RunConfig, 'hashes' | 'engine'>, io: Io): Promise<RunDirectory> {
   const { folder, preset, settings, inputs, resumed } = plan;
   if (resumed === undefined)
-    return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, ...made, versions: presentVersions() });
+    return RunDirectory.create(folder, {
+      schema: 1,
+      preset,
+      ...(plan.system && { system: plan.system }),
+      settings,
+      inputs,
+      ...made,
+      versions: presentVersions(),
+    });
   checkSameInputs(resumed, made, folder);
   for (const note of versionNotes(resumed)) io.err.write(message(`note: ${note}`, io.err));
   return RunDirectory.open(folder);

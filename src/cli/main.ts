@@ -1,7 +1,7 @@
 /** The `search-e1` command: dispatch, and what becomes of errors. One file for each subcommand stands beside this one. */
 import { Command, CommanderError } from 'commander';
 import { hasCode, UserError } from '../base/errors.ts';
-import { fileError } from '../base/files.ts';
+import { fileError, shortage } from '../base/files.ts';
 import { printable, shown } from '../base/text.ts';
 import { packageVersion } from '../runs/config-record.ts';
 import { Interrupted } from './interrupt.ts';
@@ -26,6 +26,10 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
   settings: {
     says: 'Every setting of a run: what it means, its range, its value in each preset.',
     load: async (io) => (await import('./settings.ts')).settingsCommand(io),
+  },
+  systems: {
+    says: 'The systems of the field that evolve can train as: source, formula, what each needs from outside.',
+    load: async (io) => (await import('./systems.ts')).systemsCommand(io),
   },
   warmup: {
     says: 'Make a base policy: from embedded worlds, or from your own questions with their gold passages.',
@@ -134,7 +138,8 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     // Commander has printed its message already; help and version end here as well.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Interrupted) return report(io, error.message, error.hint, error.exitCode);
-    if (error instanceof UserError) return report(io, error.message, error.hint, 2);
+    const told = error instanceof UserError ? error : shortage(error, 'search-e1');
+    if (told) return report(io, told.message, told.hint, 2);
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return report(io, text, 'This should not have happened; please report it with the lines above.', 1);
   }

@@ -149,3 +149,16 @@ it('folders named after models of others lie where they belong', () => {
   }
   expect(folderName('Qwen/Qwen2.5-3B')).toBe('Qwen-Qwen2.5-3B');
 });
+
+describe.runIf(process.platform === 'linux')('too few descriptors', () => {
+  // Below 22, Node itself does not start. At 26 it is another process that cannot be started.
+  it.each([24, 26])('%i end in a sentence, whatever was to be opened with them', async (limit) => {
+    const corpus = await at('few.jsonl', '{"id":"1","text":"a fox"}\n');
+    for (const rest of ['evolve --dry-run', `index build --corpus ${corpus} --out ${folder}/few-${limit}`]) {
+      const { code, err } = await shell(`ulimit -n ${limit}; exec "$NODE" "$S" ${rest}`);
+      expect(err).toMatch(/too many files are open\nRaise the limit, for example with: ulimit -n 4096/);
+      expect(err).not.toMatch(/^ +at /m);
+      expect(code).toBe(2);
+    }
+  });
+});

@@ -21,6 +21,7 @@ export function textPolicy(
 ): TextModel {
   return {
     info: { engine: policy.info.engine, ...about, deterministic: policy.capabilities.deterministic },
+    knowsControlTokens: true,
     complete: (request, signal) => complete(policy, tokenizer, request, signal),
     close: async () => {},
   };

@@ -6,7 +6,7 @@
  */
 import { advantagesOf } from '../algorithms/advantages.ts';
 import { scoredPasses, withCredit } from '../algorithms/credit.ts';
-import { policyGradientBatch, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { policyGradientBatch, samplerGap, withGradient, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import type { LossResult } from '../policy/policy.ts';
@@ -14,6 +14,7 @@ import { goldOfFile } from '../rollout/gold.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
+import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
 import { rolledOutStep } from './rolled-out-step.ts';
 import type { Groups, Run } from './run.ts';
 import { ofCycle } from './settings.ts';
@@ -49,7 +50,8 @@ export const grpoKind: StageKind<GrpoStage> = {
   work({ cycle }, _, { grpo, guards }) {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
-    const rollouts = trajectories + heldOutRollouts(steps, guards);
+    // At most: how many groups are mixed is not known beforehand.
+    const rollouts = trajectories * (1 + grpo.resample) + heldOutRollouts(steps, guards);
     const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
     return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored), steps };
   },
@@ -87,16 +89,24 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
 async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): Promise<TrainingStep> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
-  const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
+  const { training } = run.slices;
   const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
-  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step }, reward);
+  const sampled = await sampleGroups(
+    grpo,
+    questionsOfStep(training, step - 1, grpo.questionsPerStep, seed, stage),
+    furtherQuestions(training, run.settings, { stage, step }),
+    (asked) => run.rollOut(asked, { perQuestion: grpo.groupSize, stage, step }, reward),
+  );
+  const { questions, groups, all: rolledOutGroups } = sampled;
 
   // Asynchronous: credit by scoring has to ask first.
   const rolledOut = rolledOutStep(run, questions, groups);
   const plain = await advantagesOf(grpo.advantage, rolledOut, grpo.scale);
   const { weighted, figures } =
     grpo.credit === null ? { weighted: plain, figures: {} } : await withCredit(grpo.credit, plain, rolledOut, step);
-  const read = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
+  // Without the KL term, what has no advantage has no gradient: it is not read again, and counts in the mean alone.
+  const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
+  const read = taught.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   let gap: ReturnType<typeof samplerGap> | undefined;
   return {
     read,
@@ -104,18 +114,19 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
       const isExact = policy.capabilities.sampler === 'exact';
       const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
-      gap = recomputed && samplerGap(weighted, recomputed);
+      gap = recomputed && samplerGap(taught, recomputed);
       const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
       // Before the update, which may find no number: then these rollouts are what one wants to look at.
-      const seen = trainingViews(weighted, reference, recomputed);
-      const all = groups.flat().map((one) => ({ ...one, ...seen.get(one) }));
+      const seen = new Map([...trainingViews(weighted, undefined), ...trainingViews(taught, reference, recomputed)]);
+      const all = rolledOutGroups.flat().map((one) => ({ ...one, ...seen.get(one) }));
       await run.journal.writeTrajectories(stepShard(stage, step), all);
-      return [policyGradientBatch(weighted, reference, grpo, recomputed)];
+      return [policyGradientBatch(taught, reference, grpo, recomputed, weighted)];
     },
     record([result]) {
       warn(run, stage, step, result!);
-      const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      return { metrics: { ...rolloutFigures(groups), ...figures, ...lossFigures(result!, groups, gap) }, health };
+      const health = healthOf(rolledOutGroups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
+      const metrics = { ...rolloutFigures(rolledOutGroups), ...sampled.figures, ...figures };
+      return { metrics: { ...metrics, ...lossFigures(result!, rolledOutGroups, gap) }, health };
     },
   };
 }

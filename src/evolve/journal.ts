@@ -27,7 +27,10 @@ export interface PairRecord {
   readonly question?: string;
   readonly gold?: readonly string[];
   /** What the teacher was shown; null = nothing. */
-  readonly expert: ({ readonly questionId: string; readonly rollout: number } & Partial<PairSide>) | null;
+  readonly expert:
+    | ({ readonly questionId: string; readonly rollout: number } & Partial<PairSide>)
+    | 'demonstration'
+    | null;
   readonly student: { readonly rollout: number; readonly correct: boolean } & Partial<PairSide>;
   readonly text?: {
     readonly teacherPrompt: string;

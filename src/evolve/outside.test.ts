@@ -50,16 +50,27 @@ describe('questions that lack it', () => {
   const known = { ...question('q1'), goldIds: ['p1', 'p2', 'p1'] };
 
   it('are refused in a sentence that names setting, question and way out', () => {
-    expect(() => refuseUnknown([known, question('q2')], goldOfFile, gain)).toThrow(
+    expect(() => refuseUnknown([known, question('q2')], {}, gain)).toThrow(
       'grpo.advantage.of=gain needs the gold passages of every training question; 1 of 2 have none, the first one is q2',
     );
-    expect(() => refuseUnknown([known], goldOfFile, keys)).toThrow('grpo.reward.0 (part keys)');
+    expect(() => refuseUnknown([known], {}, keys)).toThrow('grpo.reward.0 (part keys)');
   });
 
   it('are none where all have it, and nobody looks where nothing is asked', () => {
-    refuseUnknown([known], goldOfFile, gain);
-    refuseUnknown([question('q2')], goldOfFile, smoke);
-    for (const settings of [gain, keys]) refuseUnknown(trainingQuestions(world, 20), worldGold(world), settings);
+    refuseUnknown([known], {}, gain);
+    refuseUnknown([question('q2')], {}, smoke);
+    for (const settings of [gain, keys])
+      refuseUnknown(trainingQuestions(world, 20), { gold: worldGold(world) }, settings);
+  });
+
+  it('demonstrations are of the embedded world alone', () => {
+    const shown = { ...smoke, distill: { ...smoke.distill, teacherSees: 'demonstration' as const } };
+    const learned: Settings = { ...smoke, method: 'sft', sft: { ...smoke.sft, on: 'demonstrations' } };
+    for (const settings of [shown, learned]) {
+      expect(externals(settings)).toEqual(['demonstrations']);
+      expect(() => refuseUnknown([known], {}, settings)).toThrow('only the embedded world can give');
+    }
+    expect(externals({ ...shown, method: 'grpo' })).toEqual([]);
   });
 
   it('gold passages of a file are one step each, in no order', () => {

@@ -6,8 +6,9 @@ import { asksFor } from '../algorithms/reward.ts';
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import { trainableQuestions } from '../benchmarks/empty-answers.ts';
-import type { GoldOf } from '../rollout/gold.ts';
+import { goldOfFile } from '../rollout/gold.ts';
 import type { Settings } from './settings.ts';
+import type { Setup } from './setup.ts';
 
 /** gold answer: shown or scored, not only compared with. */
 export const EXTERNALS = ['gold answer', 'gold passages', 'keys', 'demonstrations', 'model'] as const;
@@ -19,7 +20,7 @@ export function externalsOf(settings: Settings): ReadonlyMap<External, string> {
   const needs = (external: External, setting: string) => {
     if (!found.has(external)) found.set(external, setting);
   };
-  const { method, cycles, grpo } = settings;
+  const { method, cycles, grpo, distill, sft } = settings;
   if (cycles === 0) return found;
   if (method === 'grpo' || method === 'search-e1') {
     for (const [round, parts] of grpo.reward.slice(0, cycles).entries())
@@ -34,12 +35,25 @@ export function externalsOf(settings: Settings): ReadonlyMap<External, string> {
       );
     if (grpo.credit?.sees === 'gold-answer') needs('gold answer', 'grpo.credit.sees=gold-answer');
   }
+  if (method === 'search-e1') {
+    if (distill.teacherSees === 'demonstration') needs('demonstrations', 'distill.teacherSees=demonstration');
+    if (distill.tokens === 'from-first-wrong-turn') needs('gold passages', 'distill.tokens=from-first-wrong-turn');
+  }
+  if (method === 'sft' && sft.on === 'demonstrations') needs('demonstrations', 'sft.on=demonstrations');
   return found;
 }
 
 /** @throws UserError when training questions lack what the settings ask for */
-export function refuseUnknown(questions: readonly Question[], gold: GoldOf, settings: Settings): void {
+export function refuseUnknown(
+  questions: readonly Question[],
+  { gold = goldOfFile, demonstrate }: Pick<Setup, 'gold' | 'demonstrate'>,
+  settings: Settings,
+): void {
   for (const [external, setting] of externalsOf(settings)) {
+    if (external === 'demonstrations' && demonstrate === undefined)
+      throw new UserError(`${setting} needs demonstrations, which only the embedded world can give`, {
+        hint: 'Leave it out, or run without --questions.',
+      });
     if (external !== 'gold passages' && external !== 'keys') continue;
     const known = (question: Question) => {
       const found = gold(question);

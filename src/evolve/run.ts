@@ -2,6 +2,7 @@
 
 import type { Question } from '../base/question.ts';
 import type { CallOptions, TokenIds } from '../policy/policy.ts';
+import type { AuthoredIds } from '../protocol/authors.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
@@ -175,7 +176,7 @@ export class Run {
 }
 
 /** The ids of an expert trajectory as the teacher is shown them. */
-export function expertIds(run: Run, expert: Trajectory): number[] {
+export function expertIds(run: Run, expert: AuthoredIds): number[] {
   const { expertView: view, expertTokens } = run.settings.distill;
   return expertView(run.setup.tokenizer, expert, view, expertTokens);
 }

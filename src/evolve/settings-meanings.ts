@@ -113,6 +113,9 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     'credit.apply.less': 'Taken off the gate: 0 raises every sampled token, 0.5 none where nothing differs.',
     'credit.over': 'Differences token by token, or summed over each turn.',
     'credit.fallsOver': 'Steps over which lambda falls to 0; 0 = it stays.',
+    filter: "Groups whose rewards are all equal: trained on for the penalty alone (none), or left out (DAPO's filter).",
+    resample:
+      "How often, at most, further questions are rolled out in a step in place of the groups left out (DAPO's dynamic sampling); 0 = never.",
     steps: "Training steps of each cycle's round of reinforcement learning; the last number serves all later cycles.",
     questionsPerStep: 'Questions of one training step.',
     groupSize: 'Rollouts of a question, which are compared with each other (G).',
@@ -150,14 +153,22 @@ export const settingMeanings: Readonly<Record<string, string>> = {
       'What of the expert trajectory the teacher is shown: all of it, or only what the policy wrote, and so on.',
     expertTokens: 'Tokens of it at most.',
     teacherSees: 'A control: something else in place of the expert trajectory.',
+    students:
+      'Which siblings of the expert are taught: a wrong one, else a right one; wrong ones alone; right ones alone.',
+    mix: "Share of the divergence in the loss; the rest is cross-entropy on the expert's own words.",
+    questionWeight:
+      'Each pair alike, or more where about half of the rollouts of its question are right, and none where all are.',
+    clipForm: 'What tau bounds: each entry of the divergence, or its sum at a token.',
     objective: 'The divergence from the teacher: forward-kl is the method, the others are controls.',
-    tokens: 'Tokens that the loss is taken on: all that the policy wrote, or only those inside search tags.',
+    tokens:
+      'Tokens that the loss is taken on: all that the policy wrote, only those inside search tags, or those from its first wrong turn on.',
     adapter: 'LoRA on all linear layers, merged when the round ends; null trains all weights.',
     'adapter.rank': 'Rank of the adapter.',
     'adapter.alpha': 'Its scale: alpha / rank multiplies what it adds.',
     ...ofOptimizers,
   }),
   ...of('sft', {
+    on: "What method sft learns: gold answers, or a perfect agent's demonstrations (of the embedded world).",
     epochs: 'Passes over the examples (methods sft and rejection-sampling).',
     sequencesPerStep: 'Examples of one training step.',
     maxSteps: 'Most steps of a round; 0 = no bound.',

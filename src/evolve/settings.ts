@@ -139,6 +139,13 @@ const grpoSettings = z.strictObject({
   scale: z.enum(['deviation', 'none']).default('deviation'),
   advantage: advantageForm.default(paperAdvantage),
   credit: creditSettings.nullable().default(null),
+  /** mixed-groups: groups of equal rewards are left out, KL and all (DAPO's filter; evolve/mixed-groups.ts). */
+  filter: z.enum(['none', 'mixed-groups']).default('none'),
+  /**
+   * DAPO's dynamic sampling: so many times at most, further questions are rolled out in the place of the groups that the filter
+   * left out. Their tokens count like all others.
+   */
+  resample: z.int().min(0).max(few).default(0),
   /** ε of the ratio clip, below and above 1. */
   clipLow: share,
   clipHigh: z.number().min(0),
@@ -157,7 +164,7 @@ const poolSettings = z.strictObject({
 });
 
 /** Method §1, 4-6. */
-const distillSettings = z.strictObject({
+const distillFields = z.strictObject({
   epochs: count.max(few),
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -170,7 +177,17 @@ const distillSettings = z.strictObject({
   expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
   expertTokens: count,
   /** A control in place of the expert trajectory (algorithms/controls.ts). */
-  teacherSees: z.enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling']).default('expert'),
+  teacherSees: z
+    .enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling', 'wrong-sibling', 'demonstration'])
+    .default('expert'),
+  /** Which siblings are taught (algorithms/pairs.ts). */
+  students: z.enum(['wrong-first', 'wrong', 'right']).default('wrong-first'),
+  /** λ of generalised distillation: so much of the divergence, the rest cross-entropy on the expert's words. */
+  mix: share.default(1),
+  /** Each pair alike, or by √(p̂(1 − p̂)) of its question's share of right rollouts. */
+  questionWeight: z.enum(['equal', 'spread']).default('equal'),
+  /** What τ bounds: each entry of the divergence, or its sum at a position. */
+  clipForm: z.enum(['entry', 'position']).default('entry'),
   /**
    * forward-kl: the method. Controls: reverse-kl and jsd, other divergences from the teacher (policy/policy.ts); cross-entropy,
    * supervised training on the expert trajectories themselves.
@@ -184,8 +201,8 @@ const distillSettings = z.strictObject({
   /** The teacher's likeliest tokens, where not all are taught; draws of them, where they are drawn. */
   topK: count.default(20),
   draws: count.default(8),
-  /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
-  tokens: z.enum(['all', 'queries']).default('all'),
+  /** Tokens of the policy's that the loss is taken on: all of them, those inside search tags, or those from its first wrong turn on. */
+  tokens: z.enum(['all', 'queries', 'from-first-wrong-turn']).default('all'),
   /**
    * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
    * (asked every guards.every steps), the round's start among them.
@@ -196,8 +213,27 @@ const distillSettings = z.strictObject({
   ...optimizer,
 });
 
+const distillSettings = distillFields.superRefine((distill, context) => {
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  const { objective, mix, questionWeight, clipForm, clip, tokens } = distill;
+  const learnsWords = objective === 'cross-entropy' || mix < 1;
+  if (objective === 'cross-entropy' && mix < 1)
+    refuse('mix', 'with distill.objective=cross-entropy there is no divergence to mix: leave it at 1');
+  if (objective === 'cross-entropy' && questionWeight === 'spread')
+    refuse('questionWeight', 'weighs divergences: with distill.objective=cross-entropy there are none');
+  if (learnsWords && tokens === 'from-first-wrong-turn')
+    refuse(
+      'tokens',
+      "has no meaning for the expert's own words, which have no wrong turn: set distill.mix=1 and a divergence",
+    );
+  if (clipForm === 'position' && clip === null)
+    refuse('clipForm', 'says what distill.clip bounds, which is null: set a bound');
+});
+
 /** Supervised training on chosen responses: the training baselines. */
 const sftSettings = z.strictObject({
+  /** What method sft learns: gold answers, or a perfect agent's demonstrations. */
+  on: z.enum(['answers', 'demonstrations']).default('answers'),
   epochs: count.max(few),
   sequencesPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -256,7 +292,15 @@ const adamW = {
 } as const;
 
 /** Runs recorded before these settings existed trained without them. */
-const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
+const embeddedSft = {
+  on: 'answers' as const,
+  epochs: 2,
+  sequencesPerStep: 32,
+  maxSteps: 0,
+  learningRate: 3e-4,
+  warmupSteps: 3,
+  ...adamW,
+};
 
 export const methods = ['search-e1', 'grpo', 'rejection-sampling', 'sft'] as const;
 
@@ -343,6 +387,8 @@ const embedded: LocalSettings = {
     scale: 'deviation',
     advantage: paperAdvantage,
     credit: null,
+    filter: 'none',
+    resample: 0,
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
@@ -361,6 +407,10 @@ const embedded: LocalSettings = {
     expertView: 'policy',
     expertTokens: 120,
     teacherSees: 'expert',
+    students: 'wrong-first',
+    mix: 1,
+    questionWeight: 'equal',
+    clipForm: 'entry',
     objective: 'forward-kl',
     targets: 'auto',
     topK: 20,

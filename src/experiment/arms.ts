@@ -1,6 +1,6 @@
 /**
  * The arms of an experiment: Search-E1 as it is by default, and the same with one thing changed. Each can prove a part of
- * the method's explanation wrong (docs/evidence.md).
+ * the method's explanation wrong (docs/experiments.md).
  */
 import type { Settings } from '../evolve/settings.ts';
 import { planStages } from '../evolve/stages.ts';

@@ -1,7 +1,8 @@
 /** What goes wrong on a GPU, told apart by the texts of Dawn and ONNX Runtime (nothing else distinguishes it), in one sentence each. */
 import { messageOf, UserError } from '../base/errors.ts';
 
-const WAY_OUT = 'Everything that was saved goes on with --device cpu, in a new run, or with the same command once the GPU is free.';
+const WAY_OUT =
+  'Everything that was saved goes on with --device cpu, in a new run, or with the same command once the GPU is free.';
 
 const FAILURES: readonly { readonly sign: RegExp; readonly says: string; readonly hint: string }[] = [
   {

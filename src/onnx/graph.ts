@@ -41,7 +41,8 @@ interface GraphNode extends NodeOptions {
 interface Value {
   readonly name: TensorName;
   readonly type: ElementType;
-  readonly shape: SymbolicShape;
+  /** Undefined: of any number of dimensions. */
+  readonly shape: SymbolicShape | undefined;
 }
 
 interface Initializer {
@@ -73,14 +74,14 @@ export class Graph {
     return this.#outputs.map(({ name }) => name);
   }
 
-  /** Declares a tensor that the caller feeds at run time. */
-  input(name: TensorName, type: ElementType, shape: SymbolicShape): TensorName {
+  /** Declares a tensor that the caller feeds at run time; without `shape`, of any number of dimensions. */
+  input(name: TensorName, type: ElementType, shape?: SymbolicShape): TensorName {
     this.#inputs.push({ name, type, shape });
     return name;
   }
 
   /** Gives `tensor` out under the name `name`; without `tensor`, the tensor of that very name. */
-  output(name: TensorName, type: ElementType, shape: SymbolicShape, tensor: TensorName = name): void {
+  output(name: TensorName, type: ElementType, shape: SymbolicShape | undefined, tensor: TensorName = name): void {
     if (tensor !== name) this.op('Identity', [tensor], {}, { outputs: [name] });
     this.#outputs.push({ name, type, shape });
   }
@@ -216,16 +217,18 @@ function tensorMessage({ name, type, dims, data }: Initializer): ProtobufWriter 
 }
 
 function valueMessage({ name, type, shape }: Value): ProtobufWriter {
-  const dims = new ProtobufWriter();
-  for (const dim of shape) {
-    const message = new ProtobufWriter();
-    if (typeof dim === 'number') message.integer(1, dim);
-    else message.bytes(2, dim);
-    dims.bytes(1, message);
-  }
   const tensorType = new ProtobufWriter();
   tensorType.integer(1, ELEMENT_TYPES[type]);
-  tensorType.bytes(2, dims);
+  if (shape) {
+    const dims = new ProtobufWriter();
+    for (const dim of shape) {
+      const message = new ProtobufWriter();
+      if (typeof dim === 'number') message.integer(1, dim);
+      else message.bytes(2, dim);
+      dims.bytes(1, message);
+    }
+    tensorType.bytes(2, dims);
+  }
   const typeMessage = new ProtobufWriter();
   typeMessage.bytes(1, tensorType);
   const message = new ProtobufWriter();

@@ -22,7 +22,7 @@ export interface SessionOptions {
 export async function createSession(
   model: Uint8Array | string,
   threads: number,
-  { device = 'cpu', resident }: SessionOptions = {},
+  { device = 'cpu', resident = [] }: SessionOptions = {},
 ): Promise<InferenceSession> {
   const turn = device === 'cpu' ? guarded : onDevice;
   const session = await turn(() =>
@@ -32,7 +32,8 @@ export async function createSession(
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       extra: { session: { intra_op: { allow_spinning: '0' } } },
-      ...(resident && {
+      // A session with locations given makes its own outputs; without, it writes into those that a run is handed.
+      ...(resident.length > 0 && {
         preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const])),
       }),
     }),

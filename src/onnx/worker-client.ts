@@ -1,6 +1,7 @@
 /** The calling side of a worker thread: calls by number, replies, abortion, and what happens when the thread dies. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { shortage } from '../base/files.ts';
 import { sharedGuard, waitAtExit } from './native-guard.ts';
 import { outOfMemory } from './out-of-memory.ts';
 import { type FromWorker, READY, type ToWorker, unpackError, type VerbTable } from './wire.ts';
@@ -46,6 +47,7 @@ export class WorkerClient<Table extends VerbTable<Table>> {
     this.#worker.on('error', (error: unknown) => {
       this.#end(
         outOfMemory(error, name) ??
+          shortage(error, `the ${name}'s thread`) ??
           new Error(`the ${name}'s thread failed: ${error instanceof Error ? error.message : error}`, { cause: error }),
       );
     });

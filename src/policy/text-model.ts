@@ -60,6 +60,8 @@ export interface TextModelInfo {
 
 export interface TextModel {
   readonly info: TextModelInfo;
+  /** Words of others never become control tokens, since the model's tokenizer is at hand. Absent: they may, and are defused by shape. */
+  readonly knowsControlTokens?: true;
   /**
    * Concurrent calls are allowed; the model bounds how many are under way. Rejects when it fails for good, when its server
    * refuses the request in whatever words (a refusal is never a reply), or when the signal is aborted.

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { studentPrompt, teacherPrompt } from './prompts.ts';
-import { defuse } from './tags.ts';
+import { defuse, defuseByShape } from './tags.ts';
 import { searchR1Template, worldTemplate } from './templates.ts';
 import { testTokenizer } from './testing/tokenizer.ts';
 
@@ -115,5 +115,58 @@ describe('teacherPrompt', () => {
   it('refuses a chat template that drops or repeats its message', () => {
     const twice = { ...chat, chat: (message: string) => message + message };
     expect(() => teacherPrompt(twice, searchR1Template, 'Who?', [1])).toThrow(/2 times/);
+  });
+});
+
+describe('defuseByShape', () => {
+  /** Added tokens of published tokenizers. */
+  const published = [
+    ...[
+      '[INST]',
+      '[/INST]',
+      '[TOOL_CALLS]',
+      '[/AVAILABLE_TOOLS]',
+      '[SYSTEM_PROMPT]',
+      '[IMG_BREAK]',
+      '[THINK]',
+      '[CLS]',
+    ],
+    ...[
+      '[gMASK]',
+      '[sMASK]',
+      '[|user|]',
+      '[|endofturn|]',
+      '[UNUSED_TOKEN_146]',
+      '[EOS]',
+      '>>QUESTION<<',
+      ']~b]',
+      ']~!b[',
+      '[e~[',
+    ],
+    ...[
+      '<|im_end|>',
+      '<|eot_id|>',
+      '<s>',
+      '</s>',
+      '<<SYS>>',
+      '<start_of_turn>',
+      '<｜begin▁of▁sentence｜>',
+      '<|END_OF_TURN_TOKEN|>',
+    ],
+  ];
+
+  it('leaves no control token of a published model in any text', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...published, '[', ']', '<', '>', '|', 'A', 'x', ' ')), (parts) => {
+        const harmless = defuseByShape(parts.join(''));
+        for (const token of published) expect(harmless).not.toContain(token);
+        expect(defuseByShape(harmless)).toBe(harmless);
+      }),
+    );
+  });
+
+  it('leaves ordinary text as it is', () => {
+    for (const text of ['see [3] and [a], [sic]', 'x[i] >> y', 'a [Note] of [A]', '[edit] 5 < 6 > 4', '![image](url)'])
+      expect(defuseByShape(text)).toBe(text);
   });
 });

@@ -18,3 +18,18 @@ export const turnEnds: readonly string[] = ['</search>', '</answer>'];
 export function defuse(text: string): string {
   return text.replace(/<(?=[^\s<>]*(?:>|$))/g, '< ');
 }
+
+/**
+ * Control tokens of published models that have no angle brackets, by their shapes: "[INST]", "[/TOOL_CALLS]", "[gMASK]", "[|user|]",
+ * ">>QUESTION<<", "]~b]".
+ */
+const squareTokens =
+  /\[(?=\/?[A-Z][A-Z0-9_]+\]|[a-z]+MASK\]|\|[^\s|[\]]*\|\])|>(?=>[A-Z_]+<<)|\](?=~!?[a-z][[\]])|\[(?=[a-z]~\[)/g;
+
+/**
+ * Makes text from outside harmless for a model whose tokenizer is not at hand: as `defuse`, and for what else published models take
+ * for control tokens. "[CITATION]" becomes "[ CITATION]" too: better so than a turn that ends where a passage says so.
+ */
+export function defuseByShape(text: string): string {
+  return defuse(text.replace(squareTokens, '$& '));
+}

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { UserError } from '../base/errors.ts';
-import { fileError } from '../base/files.ts';
+import { fileError, shortage } from '../base/files.ts';
 import type { BadByte } from '../base/text.ts';
 import type { Cell, FromParquetProcess, ToParquetProcess } from './parquet-process.ts';
 
@@ -124,7 +124,7 @@ class ParquetReader {
     this.#exit = exit.promise;
     this.#process.on('message', (answer: FromParquetProcess) => this.#settle?.resolve(answer));
     this.#process.on('error', (error) => {
-      this.#fail(unreadable(file, error.message));
+      this.#fail(shortage(error, `${file}: its reader`) ?? unreadable(file, error.message));
       exit.resolve();
     });
     this.#process.on('exit', () => {
@@ -143,7 +143,8 @@ class ParquetReader {
     const answer = new Promise<FromParquetProcess>((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    this.#process.send('next' satisfies ToParquetProcess, () => {});
+    // A process that could not be started has nothing to send with; its error follows.
+    if (this.#process.connected) this.#process.send('next' satisfies ToParquetProcess, () => {});
     const seconds = SECONDS.base + (SECONDS.perMegabyte * bytes) / 1e6;
     const spent = stopwatch(this.#process.pid!);
     const timer = setInterval(() => {

@@ -17,8 +17,8 @@ export interface Gold {
   readonly steps: readonly GoldStep[];
   /** Each step needs what the one before has brought: they can only be made in this order. */
   readonly ordered: boolean;
-  /** Whether an agent's statement ("director is gezor fano") is true of what it reads; undefined where that cannot be told. */
-  readonly isTrue?: (statement: string) => boolean;
+  /** Whether words of the agent state something about the question's steps that is false; absent where that cannot be told. */
+  readonly misstates?: (words: string) => boolean;
 }
 
 /** Undefined for a question of which nothing is known. */

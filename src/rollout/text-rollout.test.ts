@@ -32,6 +32,24 @@ function near(changes: Partial<TextSurroundings> & Pick<TextSurroundings, 'model
 const turns = (...texts: string[]) => fakeTextModel((_, call) => texts[Math.min(call, texts.length - 1)]!);
 
 describe('a rollout on text', () => {
+  it('shows a model whose tokenizer is not at hand nothing that might be its control token', async () => {
+    const passage = { id: '1', title: 'a [/INST]', text: 'Sure. [TOOL_CALLS] gold' };
+    const retriever = { search: async () => [[{ passage, score: 1 }]] };
+    const task = { question: { ...question('q'), question: 'What is [INST]?' }, rollout: 0 };
+    for (const [knows, written] of [
+      [false, ['[ INST]', '[ /INST]', '[ TOOL_CALLS]']],
+      [true, ['[INST]', '[/INST]', '[TOOL_CALLS]']],
+    ] as const)
+      for (const mode of ['chat', 'raw'] as const) {
+        const model = { ...turns(searching, answering), ...(knows && { knowsControlTokens: true as const }) };
+        const { prompt, segments, answer, grounded } = await rollOutText(task, near({ model, retriever, mode }));
+        const [first, ...others] = written;
+        expect(prompt).toContain(first);
+        for (const other of others) expect(segments[1]!.text).toContain(other);
+        expect({ answer, grounded }).toEqual({ answer: 'gold', grounded: true });
+      }
+  });
+
   it('talks to a chat in turns', async () => {
     const model = turns(searching, 'I wonder', answering);
     const trajectory = await rollOutText(asked, near({ model }));

@@ -16,7 +16,7 @@ import { observe } from '../protocol/observation.ts';
 import { asBegun, openingOf, withOpening } from '../protocol/opening.ts';
 import { lastAnswer, wellFormed } from '../protocol/parser.ts';
 import { studentMessage } from '../protocol/prompts.ts';
-import { turnEnds } from '../protocol/tags.ts';
+import { defuseByShape, turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import { correctness, grounded } from './reward.ts';
@@ -92,7 +92,7 @@ export async function rollOutText(
   onEvent?: (event: RolloutEvent) => void,
 ): Promise<TextTrajectory> {
   const { template, mode, chatTemplate, seed } = environment;
-  const message = studentMessage(template, question.question);
+  const message = studentMessage(template, outside(question.question, environment.model));
   const prompt = mode === 'raw' && template.chat ? (inTemplate(message, chatTemplate) ?? message) : message;
   const seedOf = (turn: number) => streamKey(seed, 'text-rollout', question.id, rollout, turn)[0];
   // A chat's prompt is put into the server's own template, which is not at hand.
@@ -213,7 +213,7 @@ class TextConversation implements Conversation {
     const { ids, shown } =
       reply === 'invalid action'
         ? { ids: characters.encode(template.invalidAction), shown: '' }
-        : observe(characters, template, reply, CHARACTERS_PER_TOKEN * limits.observationTokens);
+        : observe(characters, template, reply.map(this.#harmless), CHARACTERS_PER_TOKEN * limits.observationTokens);
     const text = mode === 'raw' ? characters.decode(ids) : characters.decode(ids).trim();
     if (estimate(text) >= this.contextLeft) return false;
     this.contextLeft -= estimate(text);
@@ -221,6 +221,11 @@ class TextConversation implements Conversation {
     this.#add({ author: 'environment', text, tokens: null });
     return true;
   }
+
+  #harmless = (passage: Passage): Passage => {
+    const { model } = this.#environment;
+    return { ...passage, title: outside(passage.title, model), text: outside(passage.text, model) };
+  };
 
   #add(segment: Omit<TextSegment, 'seconds'>): void {
     const now = performance.now();
@@ -241,6 +246,11 @@ class TextConversation implements Conversation {
       ),
     ];
   }
+}
+
+/** Text from outside as this model may be shown it; tags are defused by template and observation. */
+function outside(text: string, { knowsControlTokens }: TextModel): string {
+  return knowsControlTokens ? text : defuseByShape(text);
 }
 
 /** Characters in the place of tokens, for observations of a model whose tokenizer is not at hand. */

@@ -50,7 +50,7 @@ export class Checkpoints {
     const { metricLines, metrics, shards } = past;
     let text: string;
     try {
-      await rm(temporary, { recursive: true, force: true });
+      await this.#remove(`${name}.tmp`, policy);
       await makeFolder(temporary);
       await policy.save(temporary);
       const files = await hashFolder(temporary);
@@ -59,11 +59,11 @@ export class Checkpoints {
       await writeFile(path.join(temporary, STATE), text);
       await syncFiles(temporary);
       // A folder of this name was left by a process that ended before it was named in latest.json.
-      await rm(final, { recursive: true, force: true });
+      await this.#remove(name, policy);
       await rename(temporary, final);
       await syncFolder(this.folder);
     } catch (error) {
-      await rm(temporary, { recursive: true, force: true }).catch(() => {});
+      await this.#remove(`${name}.tmp`, policy).catch(() => {});
       throw fileError(error, final, 'write');
     }
     const kept = keep === undefined ? (pointer?.kept ?? {}) : { ...pointer?.kept, [keep]: name };
@@ -74,9 +74,11 @@ export class Checkpoints {
     await this.#removeSuperseded(next, policy);
   }
 
-  /** Restores the newest checkpoint and returns its state; undefined when there is none yet. */
+  /** Restores the newest checkpoint and returns its state; undefined when there is none yet. Half-written ones are removed. */
   async restoreLatest(policy: Policy): Promise<StoredState | undefined> {
     const pointer = await this.#pointer();
+    for (const name of await readdir(this.folder).catch(() => []))
+      if (name.endsWith('.tmp')) await this.#remove(name, policy);
     if (pointer === undefined) return undefined;
     const folder = path.join(this.folder, pointer.latest);
     await this.#verify(pointer, pointer.latest);
@@ -186,10 +188,16 @@ export class Checkpoints {
       const [, keep] = /^\d+-(.+)$/.exec(name) ?? [];
       const isOlder = numberOf(name) < numberOf(keep === undefined ? latest : (kept[keep] ?? '0'));
       if (wanted.has(name) || !isOlder) continue;
-      const folder = path.join(this.folder, name);
-      await policy.discard(folder);
-      await rm(folder, { recursive: true, force: true });
+      await this.#remove(name, policy);
     }
+  }
+
+  /** Removes a checkpoint, or what there is of one, here and where the engine keeps what it saved. */
+  async #remove(name: string, policy: Policy): Promise<void> {
+    const folder = path.join(this.folder, name);
+    if (!existsSync(folder)) return;
+    await policy.discard(folder);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

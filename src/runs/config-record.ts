@@ -39,6 +39,8 @@ export const versionsSchema = z.strictObject({
 export const runConfigSchema = z.strictObject({
   schema: z.literal(1),
   preset: z.string(),
+  /** The system of the field that the settings began as (evolve/systems.ts). */
+  system: z.string().exactOptional(),
   settings: settingsSchema,
   inputs: inputsSchema,
   hashes: hashesSchema,

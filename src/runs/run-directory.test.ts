@@ -294,6 +294,47 @@ describe('a run directory', () => {
     await again.close();
   });
 
+  it('lets the engine discard checkpoints that were never finished, before their folders go', async () => {
+    const discarded: string[] = [];
+    const policy = Object.assign(fakePolicy('x'), {
+      discard: async (place: string) => {
+        // A server's handle must still be there.
+        discarded.push(`${path.basename(place)}: ${await readdir(place)}`);
+      },
+    });
+    const half = async (name: string) => {
+      await mkdir(path.join(folder(), 'checkpoints', name), { recursive: true });
+      await writeFile(path.join(folder(), 'checkpoints', name, 'engine.json'), '{}');
+    };
+    let run = await RunDirectory.create(folder(), smallConfig());
+    await run.checkpoint(fixtureState(0, 1), policy);
+    await half('0002.tmp');
+    // Renamed, but not yet named in latest.json.
+    await half('0003');
+    await run.close();
+
+    run = await RunDirectory.open(folder());
+    await run.restoreLatest(policy);
+    expect(discarded.splice(0)).toEqual(['0002.tmp: engine.json']);
+    await run.checkpoint(fixtureState(0, 2), policy);
+    discarded.length = 0;
+    await run.checkpoint(fixtureState(0, 3), policy);
+    expect(discarded).toContain('0003: engine.json');
+
+    // One that fails leaves nothing on the server either.
+    discarded.length = 0;
+    const failing = Object.assign(Object.create(policy), {
+      save: async (place: string) => {
+        await writeFile(path.join(place, 'engine.json'), '{}');
+        throw new Error('the server is gone');
+      },
+    });
+    await expect(run.checkpoint(fixtureState(0, 4), failing)).rejects.toThrow('the server is gone');
+    expect(discarded).toEqual(['0004.tmp: engine.json']);
+    expect(await readdir(path.join(folder(), 'checkpoints'))).not.toContain('0004.tmp');
+    await run.close();
+  });
+
   it('refuses links that lead out of it, and touches nothing behind them', async () => {
     const outside = path.join(root, 'outside');
     await mkdir(outside);

@@ -162,9 +162,12 @@ export class RunDirectory implements Journal {
   }
 }
 
-/** Removes what a process left half-written when it was killed. The lock's own temporary files are the lock's affair. */
+/**
+ * Removes what a process left half-written when it was killed. The lock's own temporary files are the lock's affair, and those
+ * of checkpoints the policy's (checkpoints.ts): a server may hold what belongs to them.
+ */
 async function removeTemporary(folder: string): Promise<void> {
-  for (const part of [folder, ...['trajectories', 'pairs', 'checkpoints'].map((name) => path.join(folder, name))]) {
+  for (const part of [folder, ...['trajectories', 'pairs'].map((name) => path.join(folder, name))]) {
     const names = await readdir(part).catch(() => []);
     for (const name of names)
       if (name.endsWith('.tmp') && !name.startsWith('lock.json'))

@@ -116,7 +116,9 @@ const pairLine = z
     questionId: z.string(),
     question: z.string().exactOptional(),
     gold: z.array(z.string()).exactOptional(),
-    expert: z.strictObject({ questionId: z.string(), rollout: natural, ...pairSide }).nullable(),
+    expert: z
+      .union([z.strictObject({ questionId: z.string(), rollout: natural, ...pairSide }), z.literal('demonstration')])
+      .nullable(),
     student: z.strictObject({ rollout: natural, correct: z.boolean(), ...pairSide }),
     text: z
       .strictObject({ teacherPrompt: z.string(), studentPrompt: z.string(), response: z.array(z.string()) })

@@ -41,12 +41,15 @@ describe('what the world knows of a question', () => {
 
   it('tells facts on the way from others', () => {
     const question = questions.find(({ kind, hops }) => kind === 'chain' && hops === 2)!;
-    const { isTrue } = gold(question)!;
+    const { misstates } = gold(question)!;
     const [first, second] = question.steps;
-    expect(isTrue(`${first!.relation} is ${second!.entity}`)).toBe(true);
-    expect(isTrue(`${second!.relation} is ${question.answers[0]}`)).toBe(true);
-    expect(isTrue(`${first!.relation} is ${question.answers[0]} x`)).toBe(false);
-    expect(isTrue(`${first!.relation} is ${first!.entity}`)).toBe(false);
+    expect(misstates(`<think> ${first!.relation} is ${second!.entity} . find ${second!.relation} of x </think>`)).toBe(
+      false,
+    );
+    expect(misstates(`${second!.relation} is ${question.answers[0]} . done`)).toBe(false);
+    expect(misstates(`${first!.relation} is ${question.answers[0]} . done`)).toBe(true);
+    expect(misstates(`${first!.relation} is ${second!.entity} . ${second!.relation} is ${first!.entity} .`)).toBe(true);
+    expect(misstates('not found . find director of gezor fano')).toBe(false);
   });
 
   it('is nothing for questions of another world, or of a file', () => {

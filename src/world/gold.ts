@@ -1,9 +1,10 @@
 /**
  * What the embedded world knows of its questions, exactly: of each step the entity's own article, the query that finds it, and
- * whether a statement is a fact.
+ * what a thought states wrongly.
  */
 import type { Question } from '../base/question.ts';
-import type { World } from './generate.ts';
+import { factOf, type World } from './generate.ts';
+import { RELATIONS } from './schema.ts';
 import type { WorldQuestion } from './suites.ts';
 import { fullQuery } from './turns.ts';
 
@@ -18,7 +19,10 @@ export function worldGold(world: World): (question: Question) => WorldKnows | un
     return {
       steps: steps.map(({ entity, relation }, i) => ({ passage: passages[i]!, key: fullQuery(entity, relation) })),
       ordered: kind === 'chain',
-      isTrue: (statement) => steps.some(({ entity, relation }) => statement === said(world, entity, relation)),
+      misstates: (words) => {
+        const facts = steps.map(({ entity, relation }) => `${relation} is ${factOf(world, entity, relation)}`);
+        return [...words.matchAll(STATEMENT)].some(([statement]) => !facts.includes(statement));
+      },
     };
   };
 }
@@ -26,14 +30,11 @@ export function worldGold(world: World): (question: Question) => WorldKnows | un
 export interface WorldKnows {
   readonly steps: readonly { readonly passage: string; readonly key: string }[];
   readonly ordered: boolean;
-  readonly isTrue: (statement: string) => boolean;
+  readonly misstates: (words: string) => boolean;
 }
 
-/** "director is gezor fano". */
-function said(world: World, entity: string, relation: string): string | undefined {
-  const fact = world.byName.get(entity)?.statements.find((one) => one.relation === relation);
-  return fact && `${relation} is ${fact.value}`;
-}
+/** "director is gezor fano": what an agent makes of a search (turns.ts, `speak`). */
+const STATEMENT = new RegExp(`\\b(?:${RELATIONS.map(({ name }) => name).join('|')}) is [a-z]+ [a-z]+`, 'g');
 
 function isOfWorld(question: Question): question is WorldQuestion {
   return 'steps' in question && 'kind' in question;

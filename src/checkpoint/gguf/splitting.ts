@@ -120,6 +120,21 @@ export function splittingOf(name: string): Splitting | undefined {
   return RULES.find(({ names }) => names.includes(name))?.splitting;
 }
 
+/** The patterns of all rules that take a time proportional to the text: not the one that looks for its end from every blank. */
+export const linearPatterns: ReadonlySet<string> = new Set(
+  [GPT2, ...RULES.flatMap(({ splitting }) => patternsOf(splitting.pre_tokenizer))].filter(
+    (pattern) => !pattern.endsWith('$'),
+  ),
+);
+
+function patternsOf(preTokenizer: object): string[] {
+  const { pretokenizers = [], pattern } = preTokenizer as {
+    readonly pretokenizers?: object[];
+    readonly pattern?: { readonly Regex: string };
+  };
+  return [...(pattern ? [pattern.Regex] : []), ...pretokenizers.flatMap(patternsOf)];
+}
+
 /** The name of a tokenizer.json's rule, if it is one of these; normalisers are passed over, since llama.cpp has none. */
 export function ruleNameOf(preTokenizer: unknown, ignoreMerges: boolean): string | undefined {
   const wanted = essence(preTokenizer);

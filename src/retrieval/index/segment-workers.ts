@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { UserError } from '../../base/errors.ts';
+import { shortage } from '../../base/files.ts';
 import type { AnalyzerName } from '../analyzer.ts';
 import type { FromBuildWorker, SegmentTask } from './build-worker.ts';
 import type { SegmentRecord } from './segment.ts';
@@ -75,7 +76,7 @@ class SegmentWorker {
       else failure.reject(errorOf(message));
     });
     this.#process.on('error', (error) => {
-      failure.reject(error);
+      failure.reject(shortage(error, 'a worker process of the build') ?? error);
       exit.resolve();
     });
     this.#process.on('exit', (code, signal) => {
@@ -93,8 +94,8 @@ class SegmentWorker {
     const written = new Promise<Segment>((resolve) => {
       this.#written = resolve;
     });
-    // A process that has ended already is reported by its exit.
-    this.#process.send(task, () => {});
+    // A process that has ended already is reported by its exit, one that could not be started by its error.
+    if (this.#process.connected) this.#process.send(task, () => {});
     return Promise.race([written, this.#failure]);
   }
 

@@ -4,6 +4,7 @@
  * time, is an error for the batch whose chunk it had; another one takes its place with the next chunk.
  */
 import { Worker } from 'node:worker_threads';
+import { shortage } from '../../base/files.ts';
 import type { QueryTerm } from './formula.ts';
 import type { Chunk, SearchWorkerData } from './search-worker.ts';
 import type { Ranked } from './top.ts';
@@ -129,7 +130,11 @@ class SearchThread {
     const fail = (error: Error) => {
       if (worker === this.#worker) this.#fail(error);
     };
-    worker.on('error', (error) => fail(new Error(`a search thread failed: ${error.message}`, { cause: error })));
+    worker.on('error', (error) =>
+      fail(
+        shortage(error, 'a search thread') ?? new Error(`a search thread failed: ${error.message}`, { cause: error }),
+      ),
+    );
     worker.on('exit', (code) => fail(new Error(`a search thread ended unexpectedly (code ${code})`)));
     return worker;
   }

@@ -10,7 +10,7 @@
  */
 import type { Device } from '../../../onnx/device.ts';
 import { Graph, type TensorName } from '../../../onnx/graph.ts';
-import { rmsNormalised, product } from './device-forms.ts';
+import { product, rmsNormalised } from './device-forms.ts';
 
 export class Tape {
   readonly graph: Graph;

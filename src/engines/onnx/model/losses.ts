@@ -7,7 +7,7 @@
  * [R, V] in closed form; the tape does the rest. Formulas are those of the contract (policy/policy.ts); R rows, V vocabulary.
  */
 
-import type { Graph, TensorName } from '../../../onnx/graph.ts';
+import type { Graph, SymbolicShape, TensorName } from '../../../onnx/graph.ts';
 import type { LossBatch } from '../../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
 import { logSoftmax } from './device-forms.ts';
@@ -21,26 +21,28 @@ export type ReadoutName = 'logprobs' | 'top-logprobs' | 'teacher';
 
 /** Gradient outputs carry this before the parameter's name. */
 export const GRADIENT_PREFIX = 'gradient of ';
+/** Inputs to which gradients are added. */
+export const SUM_PREFIX = 'sum of ';
 /** Output of training graphs of all weights: gradient by the looked-up embeddings, [T, hidden]. */
 export const EMBEDDED_GRADIENT = `${GRADIENT_PREFIX}embedded`;
 
 /** The graph of a model with a loss at its end: inputs of both, the loss's row outputs, and gradients. */
-export function lossGraph(loss: LossName, config: ModelConfig, trained: Trained): Uint8Array {
+export function lossGraph(loss: LossName, config: ModelConfig, trained: Trained): Graph {
   const tape = new Tape();
   const { logits, embedded } = transformer(tape, config, trained);
   tape.backward(logits, LOSSES[loss](tape.graph, logits, config.vocabulary));
   outputGradients(tape, config, trained, () => true);
   if (trained === 'weights')
     tape.graph.output(EMBEDDED_GRADIENT, 'float32', ['T', config.hidden], tape.gradient(embedded));
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /** The graph of a model without gradients. */
-export function readoutGraph(readout: ReadoutName, config: ModelConfig): Uint8Array {
+export function readoutGraph(readout: ReadoutName, config: ModelConfig): Graph {
   const tape = new Tape();
   const { logits } = transformer(tape, config, 'nothing');
   READOUTS[readout](tape.graph, logits, config.vocabulary);
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /**
@@ -53,10 +55,30 @@ export function outputGradients(
   trained: Trained,
   wanted: (name: string) => boolean,
 ): void {
-  for (const { name, shape } of trained === 'weights' ? layoutOf(config).entries : adapterShapes(config)) {
-    if (!wanted(name) || (name === 'model.embed_tokens.weight' && !config.tiedHead)) continue;
+  for (const { name, shape } of trainedIn(config, trained, wanted)) {
     tape.graph.output(`${GRADIENT_PREFIX}${name}`, 'float32', shape, tape.gradient(name));
   }
+}
+
+/**
+ * Declares for each of these an input `${SUM_PREFIX}<name>`, to which its gradient is added: where gradients stay on the GPU, they are
+ * added up there. Before `backward`.
+ */
+export function inputSums(tape: Tape, config: ModelConfig, trained: Trained, wanted: (name: string) => boolean): void {
+  for (const { name, shape } of trainedIn(config, trained, wanted))
+    tape.addTo(name, tape.graph.input(`${SUM_PREFIX}${name}`, 'float32', shape));
+}
+
+/** The trained parameters that are `wanted` and have a gradient of their own. */
+function trainedIn(
+  config: ModelConfig,
+  trained: Trained,
+  wanted: (name: string) => boolean,
+): { readonly name: string; readonly shape: SymbolicShape }[] {
+  const shapes = trained === 'weights' ? layoutOf(config).entries : adapterShapes(config);
+  return shapes.filter(
+    ({ name }) => wanted(name) && !(name === 'model.embed_tokens.weight' && trained === 'weights' && !config.tiedHead),
+  );
 }
 
 /** A loss gives out its rows and returns its gradient by the logits. */

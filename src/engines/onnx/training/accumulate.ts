@@ -5,6 +5,7 @@
 import {
   type CrossEntropyBatch,
   type DivergenceBatch,
+  type LossBatch,
   type LossResult,
   NonFiniteError,
   type PolicyGradientBatch,
@@ -31,7 +32,23 @@ export type RunLoss = (loss: LossName, jobs: readonly Job[]) => Promise<Outputs[
 /** A readout; the caller has settled which, and with which weights. */
 export type RunReadout = (jobs: readonly Job[]) => Promise<Outputs[]>;
 
-export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
+/** Cuts a checked batch (checks.ts), runs its loss and adds up its gradient. */
+export function lossOf(batch: LossBatch, run: RunLoss, limits: Limits): Promise<LossResult> {
+  switch (batch.loss) {
+    case 'policy-gradient':
+      return policyGradient(run, batch, limits);
+    case 'cross-entropy':
+      return crossEntropy(run, batch, limits);
+    case 'soft-cross-entropy':
+      return softCrossEntropy(run, batch, limits);
+    case 'forward-kl':
+    case 'reverse-kl':
+    case 'jsd':
+      return divergence(run, batch, limits);
+  }
+}
+
+async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
   const { sequences, klCoefficient } = batch;
   const work = sequences.map(({ ids, mask, advantages, oldLogprobs, referenceLogprobs }, index) => {
     const streams = { mask, advantages, oldLogprobs, ...(referenceLogprobs && { referenceLogprobs }) };
@@ -82,7 +99,7 @@ export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, l
   };
 }
 
-export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limits: Limits): Promise<LossResult> {
+async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limits: Limits): Promise<LossResult> {
   const { sequences } = batch;
   const work = sequences.map(({ ids, weights }, index) => {
     checkStreams(index, ids, { weights });
@@ -109,11 +126,7 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function softCrossEntropy(
-  run: RunLoss,
-  batch: SoftCrossEntropyBatch,
-  limits: Limits,
-): Promise<LossResult> {
+async function softCrossEntropy(run: RunLoss, batch: SoftCrossEntropyBatch, limits: Limits): Promise<LossResult> {
   const { sequences } = batch;
   const work = sequences.map((sequence, index) => {
     checkSoftTargets(index, sequence);
@@ -152,7 +165,7 @@ export async function softCrossEntropy(
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
+async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
   const { pairs } = batch;
   const students: Work[] = [];
   const teachers: Work[] = [];

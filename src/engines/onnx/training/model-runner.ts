@@ -4,6 +4,7 @@
  * up to rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Graph } from '../../../onnx/graph.ts';
 import { createSession, floats, integers } from '../../../onnx/session.ts';
 import type { SharedFloats } from '../../../onnx/shared-floats.ts';
 import type { CallOptions } from '../../../policy/policy.ts';
@@ -88,11 +89,17 @@ export class SessionPool {
     this.#threads = threads;
   }
 
-  /** `build` makes the model; `key` names it, together with what it depends on. */
-  get(key: string, build: () => Uint8Array): Promise<InferenceSession> {
+  /**
+   * `build` makes the graph; `key` names it, together with what it depends on. Of a graph for WebGPU, outputs stay on the GPU
+   * unless they are among those that `reads` names.
+   */
+  get(key: string, build: () => Graph, reads: (output: string) => boolean = () => false): Promise<InferenceSession> {
     let session = this.#sessions.get(key);
     if (!session) {
-      session = createSession(build(), this.#threads);
+      const graph = build();
+      const { device } = graph;
+      const resident = device === 'cpu' ? [] : graph.outputs.filter((name) => !reads(name));
+      session = createSession(graph.build(), this.#threads, { device, resident });
       this.#sessions.set(key, session);
       // One that could not be opened, for lack of memory, may be opened later.
       session.catch(() => this.#sessions.delete(key));
