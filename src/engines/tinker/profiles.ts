@@ -27,6 +27,8 @@ const profileSchema = z.strictObject({
   sampler: z.enum(['exact', 'approximate']),
   /** What to send for temperature 1: hatchery takes one sample at exactly 1 greedily. */
   temperatureOne: z.number().positive(),
+  /** Equal prompts of one moment go in one request: the server draws the samples of a request together, but not those of several. */
+  joins: z.boolean(),
   /** How "all tokens" is written as top_k: −1, or as the vocabulary's size where −1 means fifty (hatchery). */
   topKAll: z.enum(['minus-one', 'vocabulary']),
   /** The first token's entry of prompt_logprobs: null, or left out, so that the list is one shorter. */
@@ -81,6 +83,7 @@ const usual: Profile = {
   frozen: 'none',
   sampler: 'approximate',
   temperatureOne: 1,
+  joins: false,
   topKAll: 'minus-one',
   firstLogprob: 'null',
   reduction: 'sum',
@@ -142,6 +145,7 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     frozen: lora ? 'model' : 'none',
     sampler: 'exact',
     temperatureOne: 0.999999,
+    joins: true,
     topKAll: 'vocabulary',
     reduction: 'mean-of-weights',
     lossMetric: 'loss:mean',

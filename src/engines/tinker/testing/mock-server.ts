@@ -343,8 +343,12 @@ export class MockServer {
     const prompt = (body.prompt as WireDatum['model_input']).chunks.flatMap(({ tokens }) => tokens);
     const k = Number(body.topk_prompt_logprobs ?? 0);
     if (k > dialect.topLogprobs) throw new Refusal(400, `topk_prompt_logprobs is at most ${dialect.topLogprobs}`);
-    const sequence = sampleFrom(bigram, prompt, params, dialect, pieces);
-    if (body.prompt_logprobs !== true) return { sequences: [sequence] };
+    const count = Number(body.num_samples);
+    if (count > 1 && params.temperature === 0) throw new Refusal(500, 'greedy methods give one sequence');
+    const sequences = Array.from({ length: count }, (_, i) =>
+      sampleFrom(bigram, prompt, { ...params, seed: (params.seed ?? 0) + i }, count, dialect, pieces),
+    );
+    if (body.prompt_logprobs !== true) return { sequences };
     const rows = [...bigram.rows(prompt)].slice(0, -1);
     const first = dialect.firstLogprob === 'missing' ? [] : [null];
     const top = (logp: Float64Array) =>
@@ -353,7 +357,7 @@ export class MockServer {
         .sort(([, a], [, b]) => b - a)
         .slice(0, k);
     return {
-      sequences: [sequence],
+      sequences,
       prompt_logprobs: [...first, ...rows.map(({ t, logp }) => logp[prompt[t]!]!)],
       topk_prompt_logprobs: k === 0 ? null : [...first, ...rows.map(({ logp }) => top(logp))],
     };
