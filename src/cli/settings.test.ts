@@ -52,7 +52,7 @@ it('ranges are those of the schema', () => {
       settings.grpo = { ...base.grpo, noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } };
     if (name.startsWith('grpo.preserve.')) settings.grpo = { ...base.grpo, updates: 2, preserve: { weight: 0.2 } };
     // Settings of a training server, on one.
-    if (name.startsWith('engine.') && name !== 'engine.decodeBits')
+    if (name.startsWith('engine.') && !['engine.decodeBits', 'engine.device'].includes(name))
       settings.engine = {
         ...{ kind: 'tinker', url: 'http://127.0.0.1:1', profile: 'hatchery', baseModel: 'm', loraRank: 8 },
         overrides: {},

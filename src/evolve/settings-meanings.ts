@@ -33,6 +33,8 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     kind: 'What computes: embedded (this machine), or tinker (a training server that speaks the Tinker protocol).',
     decodeBits:
       'Bits of a weight while sampling. 8 and 4 are for large models: smaller and faster, and not quite the policy itself.',
+    device:
+      'What the embedded engine computes on: cpu, webgpu (the GPU of this machine), or auto, which is cpu until GPUs were measured.',
     url: 'Address of the training server.',
     profile: 'Which kind of server it is: servers do not say so themselves (docs/distributed.md).',
     baseModel: 'Model to train, as the server names it.',
