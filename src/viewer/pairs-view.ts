@@ -51,7 +51,7 @@ function pairLine(shard: string, line: number, record: PairRecord): PairLine {
     gold: record.gold ?? null,
     studentCorrect: record.student.correct,
     studentSearches: record.student.searches ?? null,
-    expertSearches: record.expert?.searches ?? null,
+    expertSearches: record.expert === 'demonstration' ? null : (record.expert?.searches ?? null),
     tokens: record.mask.reduce<number>((sum, own) => sum + own, 0),
     meanKl: kl && kl.length > 0 ? kl.reduce((sum, x) => sum + x, 0) / kl.length : null,
     maxKl: kl && kl.length > 0 ? Math.max(...kl) : null,
@@ -87,7 +87,11 @@ export function sidesOf(
         place.part === 'pool' && stageNamed(place.stage)?.cycle === cycle && about.id === id && own === rollout,
     );
   return {
-    expert: record.expert ? find(record.expert.questionId, record.expert.rollout) : undefined,
+    // A demonstration is no rollout of the pool.
+    expert:
+      record.expert !== null && record.expert !== 'demonstration'
+        ? find(record.expert.questionId, record.expert.rollout)
+        : undefined,
     student: find(record.questionId, record.student.rollout),
   };
 }
