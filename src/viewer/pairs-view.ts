@@ -138,6 +138,8 @@ function whyOf(
     : `the student is the wrong rollout of the group that differs most from the expert`;
   const of = searches(student.searches, sides.student);
   if (expert === null) return `The teacher is shown nothing, for comparison; ${learner}${of}.`;
+  if (expert === 'demonstration')
+    return `The teacher is shown a perfect agent's work on the question, for comparison; ${learner}${of}.`;
   if (expert.questionId !== questionId)
     return `The teacher is shown an expert of another question, for comparison; ${learner}${of}.`;
   return `The expert is the right, well-formed rollout with the fewest searches${searches(expert.searches, sides.expert)}; ${learner}${of}.`;
