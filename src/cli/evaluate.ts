@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { heard } from '../base/heard.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
 import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
@@ -26,7 +27,7 @@ import { EvaluateStatus } from './status/evaluate-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
-import { fitting, shellCommand } from './widgets/terminal.ts';
+import { fitting } from './widgets/terminal.ts';
 
 interface Options {
   readonly policy?: string;

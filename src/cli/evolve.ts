@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
@@ -33,7 +34,7 @@ import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
-import { fitting, message, shellCommand } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options extends DataOptions {
   readonly preset: PresetName;

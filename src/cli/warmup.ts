@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
@@ -40,7 +41,7 @@ import { resolveSettings } from './settings-input.ts';
 import { WarmUpStatus } from './status/warmup-status.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
-import { fitting, message, shellCommand } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly model?: string;
