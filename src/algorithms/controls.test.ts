@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { streamKey } from '../base/random.ts';
+import type { Trajectory } from '../rollout/trajectory.ts';
 import { type GroupedPair, shownToTeacher, type TeacherSees } from './controls.ts';
 import { makeTrajectory } from './trajectory.testing.ts';
 
@@ -12,7 +13,8 @@ function groupedPair(questionId: string): GroupedPair {
 }
 
 const pairs = Array.from({ length: 40 }, (_, i) => groupedPair(`q${i}`));
-const shown = (sees: TeacherSees, seed = 1) => shownToTeacher(pairs, sees, (id) => streamKey(seed, 'controls', id));
+const shown = (sees: Exclude<TeacherSees, 'demonstration'>, seed = 1) =>
+  shownToTeacher(pairs, sees, (id) => streamKey(seed, 'controls', id)) as (Trajectory | null | undefined)[];
 
 describe('the teacher is shown', () => {
   it('the expert of the pair, or nothing', () => {
@@ -36,6 +38,15 @@ describe('the teacher is shown', () => {
 
   it('any sibling but the student, right or wrong, never a failure', () => {
     expect(new Set(shown('any-sibling').map((t) => t!.rollout))).toEqual(new Set([0, 2, 3]));
+  });
+
+  it('the most efficient wrong sibling but the student', () => {
+    expect(shown('wrong-sibling').map((t) => t!.rollout)).toEqual(pairs.map(() => 3));
+  });
+
+  it('a demonstration, which is made elsewhere', () => {
+    const demonstrated = shownToTeacher(pairs, 'demonstration', () => streamKey(1));
+    expect(new Set(demonstrated)).toEqual(new Set(['demonstration']));
   });
 
   it('nothing when there is no such sibling: the pair is left out', () => {

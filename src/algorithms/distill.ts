@@ -11,11 +11,12 @@
  */
 import type { Divergence, DivergenceBatch, TokenIds } from '../policy/policy.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
+import type { Shown } from './controls.ts';
 
 /** A pair with both prompts as token ids. */
 export interface PromptedPair {
   /** What the teacher is shown: the expert trajectory, or a control (controls.ts); null shows nothing. */
-  readonly shown: Trajectory | null;
+  readonly shown: Shown;
   readonly student: Trajectory;
   /** m over the student's ids: 1 where the loss is taken, on tokens that the policy wrote. */
   readonly mask: readonly (0 | 1)[];

@@ -10,18 +10,29 @@
 import type { Question } from '../base/question.ts';
 import { mean, standardDeviation } from '../benchmarks/statistics.ts';
 import type { PolicyGradientBatch, PolicyGradientSequence, TokenIds } from '../policy/policy.ts';
+import type { GoldOf } from '../rollout/gold.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
-/** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6); exactly zero for equal rewards, and for fewer than two. */
-export function groupAdvantages(rewards: readonly number[]): number[] {
+/**
+ * What centred rewards are divided by: their deviation, or nothing (Dr. GRPO, arXiv 2503.20783; GiGPO). The deviation erases the
+ * size of small rewards: with r = 1 − c·searches, of a group that is all right, A does not depend on c.
+ */
+export type Scale = 'deviation' | 'none';
+
+/** A_i = (r_i − mean r) / (std_{n−1} r + 1e-6), or r_i − mean r; exactly zero for equal rewards, and for fewer than two. */
+export function groupAdvantages(rewards: readonly number[], scale: Scale = 'deviation'): number[] {
   if (rewards.length < 2 || isFlat(rewards)) return rewards.map(() => 0);
   const [center, deviation] = [mean(rewards), standardDeviation(rewards)];
-  return rewards.map((r) => (r - center) / (deviation + 1e-6));
+  return rewards.map((r) => (scale === 'none' ? r - center : (r - center) / (deviation + 1e-6)));
 }
+
+/** Sums of the same parts in another order differ in the last bits: so close to one another, relative to their size, they are equal. */
+const DUST = 1e-9;
 
 /** All equal. Their mean may differ from them in the last bit, and their deviation from 0. */
 function isFlat(rewards: readonly number[]): boolean {
-  return rewards.every((r) => r === rewards[0]);
+  const [low, high] = [Math.min(...rewards), Math.max(...rewards)];
+  return high - low <= DUST * Math.max(Math.abs(low), Math.abs(high));
 }
 
 /** One number for the whole response, or one for each of its tokens: over `ids`, read where the policy wrote. */
@@ -40,41 +51,80 @@ export interface RolledOutStep {
   readonly groups: readonly (readonly Trajectory[])[];
   /** log π of given ids under the present weights, a stream a sequence (policy/policy.ts): credit by scoring asks here, once. */
   readonly score: (sequences: readonly TokenIds[]) => Promise<Float32Array[]>;
+  /** log π of each response's tokens under the prompt that it was sampled under, over its ids, under the present weights. */
+  readonly own: (trajectories: readonly Trajectory[]) => Promise<readonly ArrayLike<number>[]>;
+  readonly prompts: PrivilegedPrompts;
+  /** Longest sequence that can be scored, in tokens. */
+  readonly contextLength: number;
+  readonly gold: GoldOf;
+}
+
+/** What a form of credit may put before the policy, as ids. */
+export interface PrivilegedPrompts {
+  /** The prompt of a question (null: of none) that shows something. */
+  readonly showing: (question: Question | null, shown: TokenIds) => TokenIds;
+  /** What is shown of a trajectory. */
+  readonly viewOf: (trajectory: Trajectory) => TokenIds;
+  /** A turn that gives the first gold answer: its opening tag, its words, its closing tag. */
+  readonly answerTurn: (question: Question) => {
+    readonly opening: TokenIds;
+    readonly words: TokenIds;
+    readonly closing: TokenIds;
+  };
 }
 
 /** The trajectories of each question's group with their advantages; failures are left out of group and batch. */
-export function weighGroups(groups: readonly (readonly Trajectory[])[]): Weighted[] {
+export function weighGroups(groups: readonly (readonly Trajectory[])[], scale: Scale = 'deviation'): Weighted[] {
   return groups.flatMap((group) => {
     const siblings = valid(group);
-    const advantages = groupAdvantages(siblings.map((t) => t.reward));
+    const advantages = groupAdvantages(
+      siblings.map((t) => t.reward),
+      scale,
+    );
     return siblings.map((trajectory, i) => ({ trajectory, advantage: advantages[i]! }));
   });
 }
 
+/** Whether the rewards of a group differ: only then has it a policy gradient. */
+export function isMixed(group: readonly Trajectory[]): boolean {
+  return !isFlat(valid(group).map((t) => t.reward));
+}
+
 /** Share of groups whose rewards are all equal: they carry no policy gradient. */
 export function zeroVarianceShare(groups: readonly (readonly Trajectory[])[]): number {
-  const flat = groups.filter((group) => {
-    return isFlat(valid(group).map((t) => t.reward));
-  });
-  return groups.length === 0 ? 0 : flat.length / groups.length;
+  return groups.length === 0 ? 0 : groups.filter((group) => !isMixed(group)).length / groups.length;
+}
+
+/**
+ * What has a gradient where β = 0: trajectories with an advantage other than 0 at a token. Where there is none, the shortest
+ * one stands for all, so that a step of no gradient is a step like any other.
+ */
+export function withGradient(weighted: readonly Weighted[]): readonly Weighted[] {
+  const teaching = weighted.filter(({ advantage }) =>
+    typeof advantage === 'number' ? advantage !== 0 : advantage.some((one) => one !== 0),
+  );
+  if (teaching.length > 0) return teaching;
+  return weighted.toSorted((a, b) => a.trajectory.ids.length - b.trajectory.ids.length).slice(0, 1);
 }
 
 /**
  * Streams of the clipped policy gradient. `reference[i]` is log π_ref over prompt and response of `weighted[i]`, or
  * undefined when β = 0. Old log-probabilities are the sampler's, or those of `recomputed` (a stream like `reference`'s)
  * where the sampler computes with other weights than the trainer; either way ρ = 1 at the first update.
+ * @param all what the mean is taken over: `weighted`, and what was left out of it for having no gradient
  */
 export function policyGradientBatch(
   weighted: readonly Weighted[],
   reference: readonly Float32Array[] | undefined,
   settings: { readonly clipLow: number; readonly clipHigh: number; readonly klCoefficient: number },
   recomputed?: readonly Float32Array[],
+  all: readonly Weighted[] = weighted,
 ): PolicyGradientBatch {
   const sequences = weighted.map(({ trajectory, advantage }, i) => {
     const sequence = streams(trajectory, advantage, reference?.[i]);
     return recomputed ? { ...sequence, oldLogprobs: recomputed[i]! } : sequence;
   });
-  const tokens = weighted.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
+  const tokens = all.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
   return {
     loss: 'policy-gradient',
     sequences,

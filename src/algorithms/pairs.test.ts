@@ -21,6 +21,16 @@ describe('minePair', () => {
     expect(minePair([expert, same, longer])?.student).toBe(longer);
   });
 
+  it('takes wrong students alone, or right ones alone, where told', () => {
+    const expert = makeTrajectory({ rollout: 0, queries: ['a'] });
+    const longer = makeTrajectory({ rollout: 1, queries: ['a', 'b'] });
+    const wrong = makeTrajectory({ rollout: 2, queries: ['c', 'd', 'e'], correct: 0 });
+    expect(minePair([expert, longer, wrong], 0, 'right')?.student).toBe(longer);
+    expect(minePair([expert, longer, wrong], 0, 'wrong')?.student).toBe(wrong);
+    expect(minePair([expert, longer], 0, 'wrong')).toBeUndefined();
+    expect(minePair([expert, wrong], 0, 'right')).toBeUndefined();
+  });
+
   it('gives no pair without a correct trajectory, or without one that differs', () => {
     expect(minePair([makeTrajectory({ correct: 0 }), makeTrajectory({ correct: 0, rollout: 1 })])).toBeUndefined();
     // Nothing is right, however much it is worth.

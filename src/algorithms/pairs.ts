@@ -3,7 +3,8 @@
  * KL is taken (paper, section on self-distillation; ties are ours, docs/method.md).
  *
  * Expert: correct, well formed, fewest searches; then fewest policy tokens, then lowest index.
- * Student: the wrong sibling most different from the expert, else the correct sibling most different from it.
+ * Student: the wrong sibling most different from the expert, else the correct sibling most different from it (or one of the two:
+ * `Students`).
  */
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 
@@ -12,14 +13,22 @@ export interface Pair {
   readonly student: Trajectory;
 }
 
+/** Which siblings are students: wrong ones, and right ones where there are none (the paper) · wrong ones alone · right ones alone. */
+export type Students = 'wrong-first' | 'wrong' | 'right';
+
 /** The pair of one question's group; undefined when nothing is correct, or nothing differs from the expert. */
-export function minePair(group: readonly Trajectory[], minExpertSearches = 0): Pair | undefined {
+export function minePair(
+  group: readonly Trajectory[],
+  minExpertSearches = 0,
+  students: Students = 'wrong-first',
+): Pair | undefined {
   const siblings = valid(group);
   const expert = findExpert(siblings, minExpertSearches);
   if (expert === undefined) return undefined;
 
   const wrong = siblings.filter((t) => t.correct === 0);
-  const candidates = wrong.length > 0 ? wrong : siblings.filter((t) => t !== expert);
+  const right = siblings.filter((t) => t !== expert && t.correct === 1);
+  const candidates = students === 'wrong' || (students === 'wrong-first' && wrong.length > 0) ? wrong : right;
   let best: { trajectory: Trajectory; difference: Difference } | undefined;
   for (const trajectory of candidates) {
     const difference = differenceOf(trajectory, expert);
@@ -33,10 +42,12 @@ export function minePair(group: readonly Trajectory[], minExpertSearches = 0): P
 export function findExpert(group: readonly Trajectory[], minExpertSearches = 0): Trajectory | undefined {
   return valid(group)
     .filter((t) => t.correct === 1 && t.wellFormed && t.searches.length >= minExpertSearches)
-    .sort(
-      (a, b) =>
-        a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout,
-    )[0];
+    .sort(byEfficiency)[0];
+}
+
+/** Fewest searches first, then fewest policy tokens, then lowest index. */
+export function byEfficiency(a: Trajectory, b: Trajectory): number {
+  return a.searches.length - b.searches.length || policyTokenCount(a) - policyTokenCount(b) || a.rollout - b.rollout;
 }
 
 /** How different two trajectories are, in order of weight: searches, query terms, policy tokens. */

@@ -3,24 +3,27 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
-import { isLocal } from '../engines/open-engine.ts';
+import { type DeviceChoice, engineDifference, isLocal, movedEngine, onDevice } from '../engines/open-engine.ts';
 import { estimateRun } from '../evolve/estimate.ts';
 import { evolve } from '../evolve/evolve.ts';
 import { type Inputs, openSetup } from '../evolve/open.ts';
+import { externalsOf } from '../evolve/outside.ts';
 import { memoryOfRun, peakOf } from '../evolve/requirements.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
-import { builtInTemplates } from '../protocol/templates.ts';
+import { type SystemName, systemNames, systemOf } from '../evolve/systems.ts';
 import { checkSameInputs, presentVersions, type RunConfig, versionNotes } from '../runs/config-record.ts';
 import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { deviceOption, refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
@@ -31,10 +34,11 @@ import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
-import { fitting, message, shellCommand } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
-interface Options {
+interface Options extends DataOptions {
   readonly preset: PresetName;
+  readonly system?: SystemName;
   readonly config?: string;
   readonly set: readonly string[];
   readonly seed?: number;
@@ -43,32 +47,31 @@ interface Options {
   readonly json?: boolean;
   readonly details?: boolean;
   readonly dryRun?: boolean;
-  readonly questions?: string;
-  readonly corpus?: string;
-  readonly retriever?: string;
   readonly trustServer: readonly string[];
-  readonly tokenizer?: string;
   readonly model?: string;
   readonly offline?: boolean;
-  readonly evaluate: readonly string[];
-  readonly template?: string;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
 }
 
 /** A run before anything is opened: what to do, with what, and where. */
 interface Plan {
   readonly folder: string;
   readonly preset: string;
+  readonly system?: string;
   readonly settings: Settings;
   readonly inputs: Inputs;
   /** The record of the run that is continued; undefined for a new run. */
   readonly resumed?: RunConfig;
+  /** A device was asked for: a run that goes on may do so on another one than it began on. */
+  readonly mayMove?: boolean;
 }
 
 const examples = `
 Examples:
   search-e1 evolve
   search-e1 evolve --preset smoke --seed 2 --json > results.json
+  search-e1 evolve --system gigpo --seed 2
   search-e1 evolve --set grpo.steps=20,10 --set distill.adapter=null --out runs/no-adapter
   search-e1 evolve --resume runs/no-adapter
   search-e1 evolve --model hf:Qwen/Qwen2.5-0.5B --questions train.jsonl --corpus passages.jsonl.gz
@@ -78,39 +81,35 @@ Examples:
 
 export function evolveCommand(io: Io): Command {
   const command = new Command('evolve');
-  return command
+  command
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
-    .option('--config <file>', 'JSON file with settings, over the preset')
+    .addOption(
+      new Option('--system <name>', 'train as a system of the field; `search-e1 systems` lists them').choices(
+        systemNames,
+      ),
+    )
+    .option('--config <file>', 'JSON file with settings, over preset and system')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
-    .option('--out <dir>', 'run directory (default: runs/<date>-<preset>-seed<seed>)')
+    .option('--out <dir>', 'run directory (default: runs/<date>-<preset or system>-seed<seed>)')
     .option('--resume <dir>', 'continue the run in this directory')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
-    .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop')
-    .option('--questions <file>', 'training questions, JSONL or JSONL.gz (default: the embedded world)')
-    .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
-    .addOption(
-      new Option(
-        '--retriever <source>',
-        'in place of --corpus: an index directory, or the URL of a retrieval server',
-      ).conflicts('corpus'),
-    )
+    .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop');
+  return withData(command)
     .option(
       '--model <dir|file|hf:name>',
       'policy to start from: a Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION] from the Hub (default: the embedded base policy)',
     )
     .option('--offline', 'take an hf: model from the cache, never from the network')
-    .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
-    .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .addHelpText('after', examples)
     .action(async (options: Options) => {
       if (options.resume !== undefined)
-        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer']);
-      const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
+        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer', 'device']);
+      const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume, options);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
       const plan = { ...asked, inputs: { ...asked.inputs, model } };
@@ -119,47 +118,46 @@ export function evolveCommand(io: Io): Command {
 }
 
 async function planNew(options: Options): Promise<Plan> {
-  const settings = await resolveSettings(settingsSchema, presets[options.preset], {
+  const { system } = options;
+  const preset: Settings = presets[options.preset];
+  const start =
+    system === undefined
+      ? preset
+      : await resolveSettings(settingsSchema, preset, {
+          part: { source: `--system ${system}`, value: { ...systemOf(system).settings } },
+        });
+  const resolved = await resolveSettings(settingsSchema, start, {
     file: options.config,
     set: options.set,
     seed: options.seed,
   });
-  const folder = options.out ?? path.join('runs', `${timestamp()}-${options.preset}-seed${settings.seed}`);
+  const settings = withDevice(resolved, options.device);
+  const folder = options.out ?? path.join('runs', `${timestamp()}-${system ?? options.preset}-seed${settings.seed}`);
   if (!options.dryRun) await RunDirectory.refuseUsed(folder);
-  return { folder, preset: options.preset, settings, inputs: inputsOf(options) };
+  return { folder, preset: options.preset, ...(system && { system }), settings, inputs: inputsOf(options) };
 }
 
-async function planResumed(folder: string): Promise<Plan> {
+/** On the device that it began on, unless another one is asked for. */
+async function planResumed(folder: string, { device }: Options): Promise<Plan> {
   const config = await new RunFiles(folder).config();
-  return { folder, preset: config.preset, settings: config.settings, inputs: config.inputs, resumed: config };
+  const { preset, inputs } = config;
+  const settings = withDevice(config.settings, device);
+  return { folder, preset, settings, inputs, resumed: config, mayMove: device !== undefined };
 }
 
-/** The user's files, as absolute paths: a run may be continued from another directory. */
+function withDevice(settings: Settings, device: DeviceChoice | undefined): Settings {
+  return device === undefined ? settings : { ...settings, engine: onDevice(settings.engine, device) };
+}
+
 function inputsOf(options: Options): Inputs {
-  const absolute = (file: string | undefined) => (file === undefined ? null : path.resolve(file));
-  if (options.questions === undefined && options.evaluate.length > 0)
-    throw new UserError('--evaluate needs --questions and --corpus: the embedded world brings its own suites');
-  const isBuiltIn = builtInTemplates.some(({ name }) => name === options.template);
   return {
-    questions: absolute(options.questions),
-    corpus: isUrl(options.retriever) ? options.retriever : absolute(options.retriever ?? options.corpus),
-    tokenizer: absolute(options.tokenizer),
-    model: options.model?.startsWith('hf:') ? options.model : absolute(options.model),
-    template: isBuiltIn ? options.template! : absolute(options.template),
-    evaluate: options.evaluate.map((text) => {
-      const [, suite, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-      if (suite === undefined || file === undefined)
-        throw new UserError(`--evaluate ${text}: expected SUITE=FILE`, {
-          hint: 'For example: --evaluate nq=nq.test.jsonl',
-        });
-      return { suite, file: path.resolve(file) };
-    }),
+    ...dataOf(options),
+    model:
+      options.model === undefined || options.model.startsWith('hf:')
+        ? (options.model ?? null)
+        : path.resolve(options.model),
     threads: options.threads ?? null,
   };
-}
-
-function isUrl(source: string | undefined): source is string {
-  return source !== undefined && /^https?:\/\//.test(source);
 }
 
 async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
@@ -172,7 +170,15 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
     const estimate = await estimateRun(setup, plan.settings);
-    const record = { preset: plan.preset, inputs: plan.inputs, hashes, engine, settings: plan.settings };
+    const record = {
+      preset: plan.preset,
+      ...(plan.system && { system: plan.system }),
+      external: [...externalsOf(plan.settings).keys()],
+      inputs: plan.inputs,
+      hashes,
+      engine,
+      settings: plan.settings,
+    };
     io.out.write(
       options.json
         ? `${JSON.stringify({ ...record, estimate }, null, 2)}\n`
@@ -222,12 +228,26 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function openDirectory(plan: Plan, made: Pick<RunConfig, 'hashes' | 'engine'>, io: Io): Promise<RunDirectory> {
-  const { folder, preset, settings, inputs, resumed } = plan;
+  const { folder, preset, settings, inputs, resumed, mayMove = false } = plan;
   if (resumed === undefined)
-    return RunDirectory.create(folder, { schema: 1, preset, settings, inputs, ...made, versions: presentVersions() });
-  checkSameInputs(resumed, made, folder);
+    return RunDirectory.create(folder, {
+      schema: 1,
+      preset,
+      ...(plan.system && { system: plan.system }),
+      settings,
+      inputs,
+      ...made,
+      versions: presentVersions(),
+    });
+  const moved = mayMove ? engineDifference(resumed.engine, made.engine) : undefined;
+  checkSameInputs(resumed, moved === undefined ? made : { ...made, engine: resumed.engine }, folder);
   for (const note of versionNotes(resumed)) io.err.write(message(`note: ${note}`, io.err));
-  return RunDirectory.open(folder);
+  const directory = await RunDirectory.open(folder);
+  if (moved !== undefined) {
+    await directory.move(settings, movedEngine(resumed.engine, made.engine));
+    io.err.write(message(`note: ${moved}; results are not those of a run on one device`, io.err));
+  }
+  return directory;
 }
 
 async function runIn(

@@ -9,8 +9,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
+import type { Question } from '../base/question.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { RunFiles } from '../runs/run-files.ts';
+import { generateWorld } from '../world/generate.ts';
+import { evaluationQuestions, trainingQuestions } from '../world/suites.ts';
 import { capture } from './testing/capture.ts';
 
 const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url));
@@ -116,6 +119,40 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   // The seed's own base.
   const { inputs } = await new RunFiles(at('grid', 'seed-001', 'e1')).config();
   expect(inputs.model).toBe(BASE_POLICY);
+});
+
+it('takes the user’s own questions and passages in place of worlds', async () => {
+  const world = generateWorld(12);
+  const lines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const rows = (questions: readonly Question[]) =>
+    questions.map(({ id, question, answers }) => ({ id, question, answers }));
+  await writeFile(at('corpus.jsonl'), lines(world.passages));
+  await writeFile(at('train.jsonl'), lines(rows(trainingQuestions(world, 40))));
+  await writeFile(at('test.jsonl'), lines(rows(evaluationQuestions(world, 'nq', 2))));
+  const { worlds: _, models: __, ...settings } = toy;
+  await writeFile(at('toy.json'), JSON.stringify({ ...settings, arms: ['e1'], seeds: 2 }));
+  const data = [
+    '--questions',
+    at('train.jsonl'),
+    '--corpus',
+    at('corpus.jsonl'),
+    '--evaluate',
+    `mine=${at('test.jsonl')}`,
+  ];
+  const own = [...data, '--model', BASE_POLICY, '--template', 'world'];
+  const { code, out, err } = await experiment('own', ...own, '--json');
+  expect(code, err).toBe(0);
+  const results = await Promise.all(
+    JSON.parse(out).runs.map(({ directory }: { directory: string }) => new RunFiles(directory).results()),
+  );
+  // The same two questions, asked with streams of the seed's own.
+  expect(results.map((one) => one!.measurements[0]!.suites.map((suite: { suite: string }) => suite.suite))).toEqual([
+    ['mine'],
+    ['mine'],
+  ]);
+  expect(await readFile(at('own', 'report.html'), 'utf8')).toContain('on the same questions');
+  const without = await experiment('own', '--model', BASE_POLICY);
+  expect([without.code, without.err]).toEqual([2, expect.stringContaining('data differ')]);
 });
 
 it.each([

@@ -9,7 +9,8 @@ import { readJson } from '../base/files.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { hashWeights } from '../checkpoint/model-directory.ts';
-import { openSetup } from '../evolve/open.ts';
+import { isLocal } from '../engines/open-engine.ts';
+import { EMBEDDED_WORLD, openSetup } from '../evolve/open.ts';
 import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts';
 import { armNames, armOf } from '../experiment/arms.ts';
 import {
@@ -32,6 +33,7 @@ import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { repeatable, wholeNumber } from './arguments.ts';
+import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { NO_ESTIMATE } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
@@ -41,7 +43,7 @@ import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
 import { brokenAtWords, fitting } from './widgets/terminal.ts';
 
-interface Options {
+interface Options extends DataOptions {
   readonly out: string;
   readonly seeds?: number;
   readonly jobs: number;
@@ -57,7 +59,7 @@ const SEEDS = 5;
 
 const examples = `
 Experiments: ${Object.keys(builtIn).join(', ')}, or a JSON file: {"arms": ["e1", "grpo-tokens"], "seeds": 3, "settings": {"cycles": 1}}
-Arms: ${armNames.join(', ')}.
+Arms: ${armNames.join(', ')}, and system-NAME for each system that trains by GRPO (search-e1 systems).
 What each changes is told by --dry-run. The report says how to read what comes out. The same command continues what was broken
 off; more seeds and arms may be added.
 
@@ -66,22 +68,24 @@ Examples:
   search-e1 experiment claims --seeds 5 --out claims
   search-e1 experiment claims --preset smoke --out trial
   search-e1 experiment mine.json --jobs 2 --out mine
+  search-e1 experiment mine.json --model base --questions train.jsonl --corpus passages.jsonl.gz --evaluate nq=nq.jsonl --out nq
 `;
 
 export function experimentCommand(io: Io): Command {
-  return new Command('experiment')
+  const command = new Command('experiment')
     .argument('<experiment>', `${Object.keys(builtIn).join(', ')}, or a JSON file`)
     .requiredOption('--out <dir>', 'directory of the experiment')
     .option(
       '--seeds <number>',
-      `pairs of world and seed (default: ${SEEDS}; 1 with --preset smoke)`,
+      `pairs of world and seed, or seeds alone with --questions (default: ${SEEDS}; 1 with --preset smoke)`,
       wholeNumber(1, MOST),
     )
     .option('--jobs <number>', 'runs at the same time, which share the cores', wholeNumber(1), 1)
     .addOption(new Option('--preset <name>', 'settings to start from (default: default)').choices(Object.keys(presets)))
     .addOption(
       repeatable('--set <key=value>', 'one setting of all arms, e.g. evaluation.questions=40; may be repeated'),
-    )
+    );
+  return withData(command)
     .option('--model <dir|hf:name>', 'base policy of all arms (default: the embedded one)')
     .option('--offline', 'take an hf: model from the cache, never from the network')
     .option('--dry-run', 'print the grid with an estimate of its time, and stop')
@@ -114,10 +118,22 @@ async function define(
     throw new UserError(`--model: ${source} names a model for each seed already`, {
       hint: 'Leave out one of the two.',
     });
-  const definition = { name, arms: file.arms, seeds: seedsOf(count, file), preset, settings };
+  const own = dataOf(options);
+  if (own.questions !== null && file.worlds !== undefined)
+    throw new UserError(`--questions: ${source} names worlds, which have questions of their own`, {
+      hint: 'Leave out one of the two.',
+    });
+  const data = own.questions === null && own.corpus === null ? null : own;
+  const definition = { name, arms: file.arms, seeds: seedsOf(count, file), preset, settings, data };
   checkDefinition(definition);
 
-  const base = await openBase(options.model ?? null, options, io);
+  if (!isLocal(settings.engine) && file.models !== undefined)
+    throw new UserError(`${source}: models: the server at ${settings.engine.url} has its own`, {
+      hint: 'Leave them out; engine.baseModel names it.',
+    });
+  const base = isLocal(settings.engine)
+    ? await openBase(options.model ?? null, options, io)
+    : { model: options.model ?? null, weights: null };
   const seeds: Seed[] = [];
   for (const [i, seed] of definition.seeds.entries()) {
     const model = file.models?.[i] ?? null;
@@ -144,7 +160,7 @@ function gridText(definition: Definition): string {
 async function dryRun(definition: Definition, base: Base, options: Options, io: Io): Promise<void> {
   const tasks = tasksOf(definition);
   const { model } = definition.seeds[0]!.base ?? base;
-  const inputs = { questions: null, corpus: null, tokenizer: null, model, template: null, evaluate: [], threads: null };
+  const inputs = { ...EMBEDDED_WORLD, ...definition.data, model };
   const { setup, close } = await openSetup(inputs, tasks[0]!.settings, { offline: true });
   const estimate = await estimateExperiment(setup, tasks).finally(close);
   if (options.json) {
@@ -161,7 +177,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
     `${definition.name}: ${gridText(definition)}`,
     ...definition.seeds.map(
       ({ name, seed, world, base: own }) =>
-        `  ${name}  seed ${seed}, world ${world}${own ? `, base ${own.model}` : ''}`,
+        `  ${name}  seed ${seed}${definition.data ? '' : `, world ${world}`}${own ? `, base ${own.model}` : ''}`,
     ),
     '',
     'Estimate for one seed, from a sample on this machine with all cores (minutes:seconds)',

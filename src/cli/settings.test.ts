@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { presets, settingsSchema } from '../evolve/settings.ts';
+import { presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { settingMeanings } from '../evolve/settings-meanings.ts';
 import { settingRows } from './settings.ts';
 import { knownPaths } from './settings-input.ts';
@@ -10,25 +10,58 @@ const row = (name: string) => rows.find((one) => one.name === name)!;
 
 it('every setting is explained, and nothing else is', () => {
   const groups = new Set(knownPaths(settingsSchema).flatMap((path) => path.split('.').slice(0, -1).join('.') || []));
-  const isGroup = (path: string) => groups.has(path) && path !== 'distill.adapter';
+  const isGroup = (path: string) =>
+    groups.has(path) && !['distill.adapter', 'grpo.credit', 'grpo.preserve', 'grpo.noise'].includes(path);
   const paths = knownPaths(settingsSchema).filter((path) => !isGroup(path));
   // A new setting belongs into evolve/settings-meanings.ts.
   expect(Object.keys(settingMeanings).sort()).toEqual(paths.sort());
   for (const { name, meaning } of rows) expect([name, meaning.length]).not.toEqual([name, 0]);
 });
 
+/** Where the fields of a setting depend on its form: each form once. */
+function formsOf(name: string): readonly Partial<Settings['grpo']>[] | undefined {
+  if (name.startsWith('grpo.advantage.'))
+    return [
+      { advantage: { form: 'state', weight: 1, discount: 1 } },
+      { advantage: { form: 'turn', of: 'gain', discount: 1, mix: { by: 'add', add: 1, norm: 'returns' } } },
+      { advantage: { form: 'turn', of: 'gain', discount: 1, mix: { by: 'share', share: 0.5 } } },
+    ];
+  if (name.startsWith('grpo.credit.')) {
+    const credit = { sees: 'right-sibling', against: 'plain', over: 'token', fallsOver: 0 } as const;
+    return [
+      { credit: { ...credit, apply: { by: 'weight', weight: 0.5, clip: 0.2 } } },
+      { credit: { ...credit, apply: { by: 'gate', gate: 0.01, slope: 5, less: 0 } } },
+    ];
+  }
+  return undefined;
+}
+
 /** Values around the bounds that a range names, held against the schema itself. */
 it('ranges are those of the schema', () => {
   const takes = (name: string, value: unknown) => {
-    const settings = structuredClone(presets.default) as Record<string, unknown>;
+    const forms = formsOf(name);
+    return forms === undefined
+      ? takesWithin(presets.default, name, value)
+      : forms.some((part) =>
+          takesWithin({ ...presets.default, grpo: { ...presets.default.grpo, ...part } }, name, value),
+        );
+  };
+  const takesWithin = (base: Settings, name: string, value: unknown) => {
+    const settings = structuredClone(base) as Record<string, unknown>;
+    if (name.startsWith('grpo.noise.'))
+      settings.grpo = { ...base.grpo, noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } };
+    if (name.startsWith('grpo.preserve.')) settings.grpo = { ...base.grpo, updates: 2, preserve: { weight: 0.2 } };
     // Settings of a training server, on one.
-    if (name.startsWith('engine.') && name !== 'engine.decodeBits')
+    if (name.startsWith('engine.') && !['engine.decodeBits', 'engine.device'].includes(name))
       settings.engine = {
         ...{ kind: 'tinker', url: 'http://127.0.0.1:1', profile: 'hatchery', baseModel: 'm', loraRank: 8 },
         overrides: {},
       };
     const path = name.split('.');
-    const place = path.slice(0, -1).reduce((inner, key) => inner[key] as Record<string, unknown>, settings);
+    const place = path
+      .slice(0, -1)
+      .reduce<Record<string, unknown> | undefined>((inner, key) => inner?.[key] as Record<string, unknown>, settings);
+    if (place === undefined) return false;
     place[path.at(-1)!] = value;
     return settingsSchema.safeParse(settings).success;
   };

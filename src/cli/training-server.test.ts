@@ -127,6 +127,38 @@ describe('evolve on a training server', () => {
   });
 });
 
+describe('an experiment on a training server', () => {
+  const folderOf = () => path.join(folder, 'experiment');
+  const experiment = async (...more: string[]) => {
+    const definition = path.join(folder, 'two-arms.json');
+    await writeFile(
+      definition,
+      JSON.stringify({ arms: ['e1', 'grpo-tokens'], preset: 'smoke', settings: { cycles: 1 } }),
+    );
+    return capture('experiment', definition, ...engine(), ...small, ...data, '--out', folderOf(), ...more);
+  };
+
+  it('runs its arms on models of the server, and repeats nothing when it is called again', async () => {
+    const { code, out, err } = await experiment('--json');
+    expect([code, err.includes(KEY)], err).toEqual([0, false]);
+    const { runs } = JSON.parse(out);
+    expect(runs.map(({ arm }: { arm: string }) => arm)).toEqual(['e1', 'grpo-tokens']);
+    const record = JSON.parse(await readFile(path.join(folderOf(), 'experiment.json'), 'utf8'));
+    expect(record).toMatchObject({ weights: null, model: null, data: { evaluate: [{ suite: 'test' }] } });
+    const { engine: identity } = JSON.parse(await readFile(path.join(runs[0].directory, 'config.json'), 'utf8'));
+    expect(identity).toMatchObject({ kind: 'tinker', url: mock.server.url });
+    expect(mock.server.models).toHaveLength(0);
+    const carriedOut = mock.server.carriedOut.length;
+    expect((await experiment()).code).toBe(0);
+    expect(mock.server.carriedOut.length).toBe(carriedOut);
+  });
+
+  it('is refused without data that the server’s model can read', async () => {
+    const { code, err } = await capture('experiment', 'claims', ...engine(), '--out', path.join(folder, 'none'));
+    expect([code, err]).toEqual([2, expect.stringMatching(/engine\.kind is tinker.*--questions/s)]);
+  });
+});
+
 describe('what cannot be done is refused at opening', () => {
   it.each([
     [

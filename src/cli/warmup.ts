@@ -1,33 +1,51 @@
-/** `search-e1 warmup`: makes a base policy from nothing but examples, of embedded worlds or of the user's own questions. */
+/**
+ * `search-e1 warmup`: makes a base policy from examples, of embedded worlds or of the user's own questions: from nothing, or from a
+ * pretrained model.
+ */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { byteSize } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
+import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
-import { EMBEDDED, openEngine } from '../engines/open-engine.ts';
-import { builtInTemplates, openTemplate, searchR1Template } from '../protocol/templates.ts';
+import { type DeviceChoice, EMBEDDED, openEngine } from '../engines/open-engine.ts';
+import { builtInTemplates, compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { estimateWarmUp } from '../warmup/estimate.ts';
+import { estimatePretrained } from '../warmup/estimate-pretrained.ts';
 import type { ExampleSource } from '../warmup/examples.ts';
 import { filesSource } from '../warmup/files-source.ts';
 import type { Manifest } from '../warmup/manifest.ts';
-import { type Recipe, recipeSchema, totalSteps, worldRecipe } from '../warmup/recipe.ts';
+import {
+  type PretrainedRecipe,
+  pretrainedRecipe,
+  pretrainedRecipeSchema,
+  type Recipe,
+  recipeSchema,
+  totalSteps,
+  worldRecipe,
+} from '../warmup/recipe.ts';
+import { MEASURED_AT_A_TIME, refuseUnfitPretrained } from '../warmup/requirements.ts';
 import { configOf, warmUp } from '../warmup/warm-up.ts';
 import { worldSource } from '../warmup/world-source.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
+import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
 import { WarmUpStatus } from './status/warmup-status.ts';
 import type { Io } from './widgets/io.ts';
 import { clock, LiveArea } from './widgets/live-area.ts';
-import { fitting, message, shellCommand } from './widgets/terminal.ts';
+import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
+  readonly model?: string;
+  readonly offline?: boolean;
   readonly config?: string;
   readonly set: readonly string[];
   readonly seed?: number;
@@ -40,18 +58,26 @@ interface Options {
   readonly tokenizer?: string;
   readonly template?: string;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
 }
 
 const examples = `
+From nothing a policy learns its language too; with --model it learns to read ("reader") and to search ("agent"), and the best weights on
+questions that are kept from training stay. docs/pretrained.md has the recipe.
+
 Examples:
   search-e1 warmup --out base
   search-e1 warmup --out base --seed 2 --set model.layers=6
   search-e1 warmup --out base --resume
   search-e1 warmup --out base --questions train.jsonl.gz --corpus passages.jsonl.gz --tokenizer tokenizer.json
+  search-e1 warmup --model SmolLM2-135M-Instruct.Q4_1.gguf --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --dry-run
+  search-e1 warmup --model smollm2 --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --set adapter=null
 `;
 
 export function warmupCommand(io: Io): Command {
   return new Command('warmup')
+    .option('--model <dir|file.gguf|hf:owner/name>', 'a pretrained model to go on from, with --questions and --corpus')
+    .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
     .option('--config <file>', 'JSON file with parts of the recipe, over the embedded one')
     .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6; may be repeated'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
@@ -61,22 +87,58 @@ export function warmupCommand(io: Io): Command {
     .option('--dry-run', 'open the files, print the resolved recipe and an estimate of the time, and stop')
     .option('--questions <file>', 'questions with gold_ids, JSONL or JSONL.gz (default: embedded worlds)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
-    .option('--tokenizer <file>', 'tokenizer.json')
+    .option('--tokenizer <file>', "tokenizer.json (default with --model: the model's own)")
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .addHelpText('after', examples)
-    .action(async (options: Options) => {
-      const recipe = await resolveSettings(recipeSchema, worldRecipe, {
-        file: options.config,
-        set: options.set,
-        seed: options.seed,
-        listedBy: '`search-e1 warmup --dry-run`',
-      });
-      await checkFolder(options);
-      const source = await openSource(recipe, options, io);
-      refuseUnfit(configOf(recipe, source));
-      await (options.dryRun ? dryRun(recipe, source, options, io) : run(recipe, source, options, io));
+    .action((options: Options) => (options.model === undefined ? fromNothing(options, io) : fromModel(options, io)));
+}
+
+function recipeInput({ config, set, seed }: Options) {
+  return { file: config, set, seed, listedBy: '`search-e1 warmup --dry-run`' };
+}
+
+async function fromNothing(options: Options, io: Io): Promise<void> {
+  const recipe = await resolveSettings(recipeSchema, worldRecipe, recipeInput(options));
+  await checkFolder(options);
+  const source = await openSource(recipe, options, io);
+  refuseUnfit(configOf(recipe, source));
+  await (options.dryRun ? dryRun(recipe, source, options, io) : run(recipe, source, options, io));
+}
+
+async function fromModel({ model, ...options }: Options, io: Io): Promise<void> {
+  const { questions, corpus, template } = options;
+  const recipe = await resolveSettings(pretrainedRecipeSchema, pretrainedRecipe, recipeInput(options));
+  if (questions === undefined || corpus === undefined)
+    throw new UserError('--model needs --questions and --corpus: a pretrained model cannot read the embedded world', {
+      hint: 'Questions with gold_ids, and the passages that these name (docs/pretrained.md).',
     });
+  const unfit = recipe.phases.find(({ kind }) => kind !== 'reader' && kind !== 'agent');
+  if (unfit !== undefined)
+    throw new UserError(`phases: ${unfit.kind} is for models from nothing`, {
+      hint: 'A pretrained model goes through phases of the kinds reader and agent.',
+    });
+  await checkFolder(options);
+  const { folder } = await fetchModel(model!, options, io);
+  const config = await readConfig(folder);
+  if (recipe.contextTokens > config.contextLength)
+    throw new UserError(
+      `contextTokens: ${model} reads at most ${config.contextLength} tokens, found ${recipe.contextTokens}`,
+    );
+  refuseUnfitPretrained(config, recipe, options);
+  const source = await filesSource(
+    {
+      questions,
+      corpus,
+      tokenizer: options.tokenizer ?? folder,
+      template: await openTemplate(template ?? compactTemplate.name),
+    },
+    recipe,
+    (doing) => io.err.write(message(`${doing} …`, io.err)),
+  );
+  const given = { ...options, template: template ?? compactTemplate.name, model: folder };
+  await (options.dryRun ? dryRun(recipe, source, given, io) : run(recipe, source, given, io));
 }
 
 /** A finished policy is never written over, and an unfinished one is continued only when asked for. */
@@ -127,27 +189,36 @@ function refuseUnfit(config: ModelConfig): void {
   );
 }
 
-async function dryRun(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
+async function dryRun(
+  recipe: Recipe | PretrainedRecipe,
+  source: ExampleSource,
+  options: Options,
+  io: Io,
+): Promise<void> {
   io.err.write(message('measuring a few steps of each phase …', io.err));
   const open = policyOpener(source, options);
   const { seconds, parameters } = await interruptible('Nothing was written.', (signal) =>
-    estimateWarmUp(recipe, source, open, signal),
+    'model' in recipe
+      ? estimateWarmUp(recipe, source, open, signal)
+      : estimatePretrained(recipe, source, () => open(options.model!), signal),
   );
   io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);
   const steps = totalSteps(recipe).toLocaleString('en');
   io.err.write(
     message(
-      `${parameters === null ? '' : `${parameters.toLocaleString('en')} parameters, `}${steps} steps: about ${clock(seconds)} of training on this machine`,
+      `${parameters === null ? '' : `${parameters.toLocaleString('en')} parameters, `}${steps} steps: about ${clock(seconds)} ${'model' in recipe ? 'of training' : 'of training and measuring'} on this machine`,
       io.err,
     ),
   );
 }
 
-function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads }: Options) {
-  return async (folder: string) => (await openEngine(EMBEDDED, { folder, pieces, threads })).policy;
+function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads, model, device = 'auto' }: Options) {
+  const concurrency = model === undefined ? undefined : MEASURED_AT_A_TIME;
+  const engine = { ...EMBEDDED, device };
+  return async (folder: string) => (await openEngine(engine, { folder, pieces, threads, concurrency })).policy;
 }
 
-async function run(recipe: Recipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
+async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
   const { out } = options;
   const area = new LiveArea(io.err, options.json !== true);
   const status = new WarmUpStatus(area);
@@ -156,6 +227,8 @@ async function run(recipe: Recipe, source: ExampleSource, options: Options, io: 
   try {
     const manifest = await interruptible('Continue with the same command and --resume.', (signal) =>
       warmUp(recipe, source, out, {
+        model: options.model,
+        device: options.device,
         versions: presentVersions(),
         openPolicy: policyOpener(source, options),
         onEvent: (event) => status.see(event),
@@ -188,7 +261,9 @@ function summary(options: Options, { parameters, steps, tokens, seconds, losses,
 }
 
 /** With the data that the policy was made for: without it, a run would train on the embedded world's. */
-function trainingCommand({ out, ...data }: Options): string {
+function trainingCommand({ out, model, ...given }: Options): string {
+  // A warmed-up model's folder has the tokenizer.
+  const data = model === undefined ? given : { ...given, tokenizer: undefined };
   const names = ['questions', 'corpus', 'tokenizer', 'template'] as const;
   const options = names.flatMap((name) => (data[name] === undefined ? [] : [`--${name}`, data[name]]));
   return shellCommand('search-e1', 'evolve', '--model', out, ...options);

@@ -28,6 +28,12 @@ export function refuseUnable(
   if (cycles === 0 || method !== 'search-e1') return;
   if (distill.adapter !== null && can.adapter === 'never')
     refuse('distill.adapter', 'cannot attach an adapter', 'Set distill.adapter=null.');
+  if (distill.clip !== null && distill.clipForm === 'position') {
+    if (!can.dryRun)
+      refuse('distill.clipForm', 'cannot tell which positions exceed a bound', 'Set distill.clipForm=entry.');
+    if (lessonFor(distill, can, info.vocabulary).kind !== 'distribution')
+      refuse('distill.clipForm', 'does not teach whole distributions', 'Set distill.clipForm=entry.');
+  }
   // A divergence is taken from the frozen weights at every step; other lessons ask them before the first one.
   const lesson = lessonFor(distill, can, info.vocabulary);
   if (distill.objective !== 'cross-entropy' && lesson.kind === 'distribution' && can.frozen !== 'any')

@@ -4,12 +4,19 @@
  */
 import { shownToTeacher } from '../algorithms/controls.ts';
 import type { PromptedPair } from '../algorithms/distill.ts';
+import { firstWrongTurn } from '../algorithms/first-wrong-turn.ts';
 import { crossEntropyBatch, type Response } from '../algorithms/sft.ts';
+import type { Question } from '../base/question.ts';
 import { type StreamKey, streamKey } from '../base/random.ts';
-import type { Divergence } from '../policy/policy.ts';
+import { meanOf } from '../benchmarks/statistics.ts';
+import type { CrossEntropyBatch, Divergence, LossBatch } from '../policy/policy.ts';
+import { turnsOf } from '../protocol/authors.ts';
 import { studentPrompt, teacherPrompt } from '../protocol/prompts.ts';
 import { policyClasses, type TokenClass, tokenClasses } from '../protocol/token-classes.ts';
-import type { Trajectory } from '../rollout/trajectory.ts';
+import { goldOfFile } from '../rollout/gold.ts';
+import { segments } from '../rollout/segments.ts';
+import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
+import { demonstrated } from './demonstrated.ts';
 import { itemsOfStep, type Passes, stepsOfPasses, stepsPerEpoch } from './epochs.ts';
 import { gateName } from './gate.ts';
 import type { EvolveState, PairRecord } from './journal.ts';
@@ -20,6 +27,7 @@ import { bestName, pairShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
 import { lossFigures, type TaughtStep, teachingOf } from './teaching.ts';
 import {
+  type Figures,
   heldOutRollouts,
   type Round,
   type TrainingStep,
@@ -73,7 +81,10 @@ export async function distillRound(run: Run, stage: Stage, start: EvolveState): 
     return skipped('gate', 'shown an efficient trajectory, the policy did no better: there was nothing to distil');
 
   const { objective } = distill;
-  const lessons = objective === 'cross-entropy' ? await expertWords(run, stage) : await pairs(run, stage, objective);
+  const lessons =
+    objective === 'cross-entropy' || distill.mix === 0
+      ? await expertWords(run, stage)
+      : await pairs(run, stage, objective);
   if (lessons.count === 0)
     return skipped(
       'no-pairs',
@@ -96,7 +107,7 @@ export async function distillRound(run: Run, stage: Stage, start: EvolveState): 
 
 type DistillSettings = Settings['distill'];
 
-const needsTeacher = ({ objective }: DistillSettings) => objective !== 'cross-entropy';
+const needsTeacher = ({ objective, mix }: DistillSettings) => objective !== 'cross-entropy' && mix > 0;
 const passesOf = ({ epochs, pairsPerStep: perStep, maxSteps }: DistillSettings): Passes => ({
   epochs,
   perStep,
@@ -122,23 +133,83 @@ async function pairs(run: Run, stage: Stage, objective: Divergence): Promise<Les
   const teaching = teachingOf(run, stage.name, objective, fit);
   const prepare = (step: number): TrainingStep => {
     const batch = itemsOfStep(fit, step, passesOf(distill), orderOf(run, stage));
-    let taught: TaughtStep;
+    // Pairs of one weight have one loss; by default that is all of them.
+    const parts = [...Map.groupBy(batch, weightOf)].map(([weight, pairs]) => ({ weight, pairs }));
+    const inOrder = parts.flatMap((part) => part.pairs);
+    const words = distill.mix < 1 ? crossEntropyBatch(inOrder.map((pair) => pair.words)) : undefined;
+    let taught: TaughtStep[];
     return {
-      read: teaching.reads(batch),
+      read: [...parts.flatMap((part) => teaching.reads(part.pairs)), ...(words?.sequences ?? []).map(({ ids }) => ids)],
       async batches(watch) {
-        taught = await teaching.step(batch, watch);
-        return [taught.batch];
+        taught = [];
+        for (const { pairs } of parts) taught.push(await teaching.step(pairs, watch));
+        return mixed(taught, parts, words, distill.mix);
       },
-      async record([result]) {
-        const divergences = taught.divergences(result!);
+      async record(results) {
+        const ofParts = taught.map((one, i) => one.divergences(results[i]!));
+        const divergences = ofParts.every((part) => part !== undefined) ? ofParts.flat() : undefined;
         if (step <= firstPass)
-          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(batch, divergences));
-        return { metrics: { ...taught.metrics(result!), ...klByClass(run, batch, divergences) } };
+          await run.journal.writePairs(pairShard(stage.name, step), pairRecords(run, inOrder, divergences));
+        const figures = combined(
+          taught.map((one, i) => one.metrics(results[i]!)),
+          taught.map(({ batch: { denominator } }) => denominator),
+        );
+        const rest = results[taught.length];
+        return {
+          metrics: { ...figures, ...(rest && { wordsLoss: rest.loss }), ...klByClass(run, inOrder, divergences) },
+        };
       },
     };
   };
   return { mined: mined.length, count: fit.length, atStart: teaching.atStart, prepare };
 }
+
+/**
+ * The losses of a step: λ Σ_q w_q L_q over the tokens of all pairs, and (1 − λ) of the expert's words over theirs. Each term keeps
+ * its own denominator; at λ = 1 and equal weights it is the divergence as it is.
+ */
+function mixed(
+  taught: readonly TaughtStep[],
+  parts: readonly { readonly weight: number }[],
+  words: CrossEntropyBatch | undefined,
+  mix: number,
+): LossBatch[] {
+  const tokens = taught.reduce((sum, { batch }) => sum + batch.denominator, 0);
+  const divergences = taught.map(({ batch }, i) => ({ ...batch, denominator: tokens / (mix * parts[i]!.weight) }));
+  return [...divergences, ...(words === undefined ? [] : [{ ...words, denominator: words.denominator / (1 - mix) }])];
+}
+
+/** Figures of a step from those of its parts: means by their tokens; the loss is the sum of what was trained on. */
+function combined(parts: readonly Figures['metrics'][], tokens: readonly number[]): Figures['metrics'] {
+  if (parts.length === 1) return parts[0]!;
+  const all = tokens.reduce((sum, count) => sum + count, 0);
+  return Object.fromEntries(
+    Object.entries(parts[0] ?? {}).map(([name, first]) => {
+      const values = parts.map((part) => part[name]);
+      if (values.some((value) => typeof value !== 'number')) return [name, first!];
+      const sum = (values as number[]).reduce(
+        (total, x, i) => total + (name === 'loss' ? x : (x * tokens[i]!) / all),
+        0,
+      );
+      return [name, sum];
+    }),
+  );
+}
+
+/** √(p̂(1 − p̂)), of the question's share of right rollouts: SC-SDPO (arXiv 2605.27765). Nothing where all are right. */
+export function spreadOf(group: readonly Trajectory[]): number {
+  const p = meanOf(valid(group), (t) => t.correct) ?? 0;
+  return Math.sqrt(p * (1 - p));
+}
+
+/** A pair with what this round needs beside its prompts. */
+interface LessonPair extends PromptedPair {
+  readonly weight: number;
+  /** The expert's words under the ordinary prompt. */
+  readonly words: Response;
+}
+
+const weightOf = ({ weight }: LessonPair) => weight;
 
 /** L = −Σ_n m_n log π(y_n | x, y_<n) / Σ_n m_n over the expert trajectories under the ordinary prompt (algorithms/sft.ts). */
 async function expertWords(run: Run, stage: Stage): Promise<Lessons> {
@@ -146,7 +217,7 @@ async function expertWords(run: Run, stage: Stage): Promise<Lessons> {
   const { distill } = run.settings;
   const mined = (await readPairs(run, stage.cycle)).map(({ question, expert }): Response => {
     const prompt = studentPrompt(tokenizer, template, question.question);
-    return { prompt, ids: expert.ids, mask: lossMask(run, expert) };
+    return { prompt, ids: expert.ids, mask: lossMask(run, question, expert) };
   });
   const longest = ({ prompt, ids }: Response) => prompt.length + ids.length;
   const fit = thatFit(run, stage.name, 'expert trajectories', mined, longest);
@@ -167,31 +238,50 @@ function orderOf(run: Run, stage: Stage): (epoch: number) => StreamKey {
 }
 
 /** The pool's pairs with both prompts; those without anything to show to the teacher are left out. */
-async function promptedPairs(run: Run, stage: Stage): Promise<PromptedPair[]> {
+async function promptedPairs(run: Run, stage: Stage): Promise<LessonPair[]> {
   const { tokenizer, template } = run.setup;
   const { distill, seed } = run.settings;
   const mined = await readPairs(run, stage.cycle);
   const shown = shownToTeacher(mined, distill.teacherSees, (id) => streamKey(seed, stage.name, 'teacher-sees', id));
-  return mined.flatMap(({ question: { question }, student }, i): PromptedPair[] => {
+  return mined.flatMap(({ question, student, expert, group }, i): LessonPair[] => {
     const seen = shown[i];
-    if (seen === undefined) return [];
-    const ordinary = studentPrompt(tokenizer, template, question);
+    const weight = distill.questionWeight === 'spread' ? spreadOf(group) : 1;
+    if (seen === undefined || weight === 0) return [];
+    const mask = lossMask(run, question, student);
+    if (!mask.includes(1)) return [];
+    const ordinary = studentPrompt(tokenizer, template, question.question);
+    const view = seen === 'demonstration' ? demonstrated(run, question) : seen;
     return [
       {
         shown: seen,
         student,
-        mask: lossMask(run, student),
+        mask,
         studentPrompt: ordinary,
-        teacherPrompt: seen === null ? ordinary : teacherPrompt(tokenizer, template, question, expertIds(run, seen)),
+        teacherPrompt:
+          view === null ? ordinary : teacherPrompt(tokenizer, template, question.question, expertIds(run, view)),
+        weight,
+        words: { prompt: ordinary, ids: expert.ids, mask: expert.mask },
       },
     ];
   });
 }
 
 /** m: 1 on the tokens that distill.tokens asks for, of those that the policy wrote. */
-function lossMask(run: Run, trajectory: Trajectory): readonly (0 | 1)[] {
-  if (run.settings.distill.tokens === 'all') return trajectory.mask;
-  return tokenClasses(run.setup.tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
+function lossMask(run: Run, question: Question, trajectory: Trajectory): readonly (0 | 1)[] {
+  const { tokenizer, gold = goldOfFile } = run.setup;
+  switch (run.settings.distill.tokens) {
+    case 'all':
+      return trajectory.mask;
+    case 'queries':
+      return tokenClasses(tokenizer, trajectory).map((each) => (each === 'search' ? 1 : 0));
+    case 'from-first-wrong-turn': {
+      const turns = turnsOf(trajectory.mask);
+      const words = turns.map(({ start, end }) => tokenizer.decode(trajectory.ids.slice(start, end)));
+      const wrong = firstWrongTurn(trajectory, words, gold(question)!);
+      const from = wrong === undefined ? trajectory.ids.length : turns[wrong]!.start;
+      return trajectory.mask.map((own, n) => (n >= from ? own : 0));
+    }
+  }
 }
 
 /**
@@ -216,15 +306,33 @@ function klByClass(
   );
 }
 
-function pairRecords(batch: readonly PromptedPair[], perToken: readonly Float32Array[] | undefined): PairRecord[] {
-  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => ({
-    questionId: student.questionId,
-    expert: shown && { questionId: shown.questionId, rollout: shown.rollout },
-    student: { rollout: student.rollout, correct: student.correct === 1 },
-    teacherPrompt,
-    studentPrompt,
-    ids: student.ids,
-    mask,
-    kl: perToken ? [...perToken[i]!] : null,
-  }));
+function pairRecords(
+  { setup: { tokenizer } }: Run,
+  batch: readonly PromptedPair[],
+  perToken: readonly Float32Array[] | undefined,
+): PairRecord[] {
+  const sideOf = (one: Trajectory) => ({ searches: one.searches.length, policyTokens: policyTokenCount(one) });
+  return batch.map(({ shown, student, mask, teacherPrompt, studentPrompt }, i) => {
+    const { questionId, question, gold, rollout, correct, ids } = student;
+    return {
+      questionId,
+      ...(question !== undefined && { question }),
+      ...(gold !== undefined && { gold }),
+      expert:
+        shown === null || shown === 'demonstration'
+          ? shown
+          : { questionId: shown.questionId, rollout: shown.rollout, ...sideOf(shown) },
+      student: { rollout, correct: correct === 1, ...sideOf(student) },
+      text: {
+        teacherPrompt: tokenizer.decode(teacherPrompt),
+        studentPrompt: tokenizer.decode(studentPrompt),
+        response: segments(student, tokenizer).map(({ text }) => text),
+      },
+      teacherPrompt,
+      studentPrompt,
+      ids,
+      mask,
+      kl: perToken ? [...perToken[i]!] : null,
+    };
+  });
 }

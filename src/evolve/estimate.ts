@@ -63,11 +63,7 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
 
   const rolloutsPerSecond = (1000 * questions.length) / (middle - start);
   const trainedPerSecond = (1000 * questions.length) / (end - middle);
-  const counts = {
-    suites: setup.suites.map(({ name, questions }) => ({ name, questions: questions.length })),
-    trainingQuestions: setup.trainingQuestions.length,
-  };
-  const stages = estimateStages(counts, settings, { rolloutsPerSecond, trainedPerSecond });
+  const stages = estimateStages(countsOf(setup), settings, { rolloutsPerSecond, trainedPerSecond });
   return {
     seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
     stages,
@@ -75,6 +71,13 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     trainedPerSecond,
     peakMemory: process.resourceUsage().maxRSS * 1024,
     diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings), settings),
+  };
+}
+
+export function countsOf({ suites, trainingQuestions }: Setup): QuestionCounts {
+  return {
+    suites: suites.map(({ name, questions }) => ({ name, questions: questions.length })),
+    trainingQuestions: trainingQuestions.length,
   };
 }
 

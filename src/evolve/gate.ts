@@ -62,6 +62,7 @@ export async function measureGate(
     stage: `${stage.name}-experts`,
     step: 0,
   });
+  await run.journal.writeTrajectories(gateShard(stage.name, 'experts'), groups.flat());
   const asked = run.slices.gate.flatMap((question, i) => {
     const expert = findExpert(groups[i]!, pool.minExpertSearches);
     return expert ? [{ question, expert }] : [];

@@ -5,25 +5,33 @@
  * Ends after its steps or at a sign of collapse; either way the weights that did best on held-out training questions stay.
  */
 import { advantagesOf } from '../algorithms/advantages.ts';
-import { policyGradientBatch, type RolledOutStep, samplerGap, zeroVarianceShare } from '../algorithms/grpo.ts';
+import { scoredPasses, withCredit } from '../algorithms/credit.ts';
+import { policyGradientBatch, samplerGap, withGradient, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
-import type { LossResult } from '../policy/policy.ts';
+import type { LossResult, PolicyGradientBatch } from '../policy/policy.ts';
+import { goldOfFile } from '../rollout/gold.ts';
+import { noiseShare } from '../rollout/noise.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
+import { furtherUpdates } from './further-updates.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
+import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
+import { rolledOutStep } from './rolled-out-step.ts';
 import type { Groups, Run } from './run.ts';
 import { ofCycle } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 import { bestName, stepShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
 import { heldOutRollouts, type TrainingStep, trainingRound } from './training-round.ts';
+import { trainingViews } from './training-view.ts';
 
 /** Sampler and trainer compute the same numbers: before the first update ρ should be 1 up to rounding. */
 const MAX_RATIO_DEVIATION = 0.01;
 
-/** A policy-gradient trajectory is read once more for the KL anchor. */
-const TRAINED_TRAJECTORY = 1.35;
+/** A trajectory that is only scored, as for the KL anchor or for credit, in trained ones. */
+const SCORED_TRAJECTORY = 0.35;
+const TRAINED_TRAJECTORY = 1 + SCORED_TRAJECTORY;
 
 export interface GrpoStage extends TrainingStage {
   readonly kind: 'grpo';
@@ -31,11 +39,12 @@ export interface GrpoStage extends TrainingStage {
 
 export const grpoKind: StageKind<GrpoStage> = {
   names: { grpo: 'GRPO' },
-  decides({ rollout, grpo: { steps, reward, ...grpo }, guards }, { cycle }) {
+  decides({ rollout, grpo: { steps, reward, ...grpo }, guards, distill }, { cycle }) {
     return {
       rollout,
       grpo,
       guards,
+      ...(grpo.credit && { 'distill.expertView': distill.expertView, 'distill.expertTokens': distill.expertTokens }),
       [`grpo.steps of cycle ${cycle}`]: ofCycle(steps, cycle),
       [`grpo.reward of cycle ${cycle}`]: ofCycle(reward, cycle),
     };
@@ -43,10 +52,18 @@ export const grpoKind: StageKind<GrpoStage> = {
   work({ cycle }, _, { grpo, guards }) {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
-    const rollouts = trajectories + heldOutRollouts(steps, guards);
-    return { rollouts, trained: trajectories * TRAINED_TRAJECTORY, steps };
+    // At most: how many groups are mixed is not known beforehand.
+    const rollouts = trajectories * (1 + grpo.resample) + heldOutRollouts(steps, guards);
+    const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
+    const again = (grpo.updates - 1) * (1 + (grpo.preserve === null ? 0 : SCORED_TRAJECTORY));
+    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + again), steps };
   },
-  load: ({ grpo }) => ({ title: 'GRPO', adapterRank: null, freezes: grpo.klCoefficient > 0, extraTokens: 0 }),
+  load: ({ grpo, distill }) => ({
+    title: 'GRPO',
+    adapterRank: null,
+    freezes: grpo.klCoefficient > 0,
+    extraTokens: grpo.credit === null ? 0 : distill.expertTokens,
+  }),
   kept: ({ name }) => [bestName(name), name],
   stepsAreRollouts: false,
   run: grpoRound,
@@ -58,6 +75,7 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
   const { grpo } = run.settings;
   return trainingRound(run, stage, start, {
     steps: ofCycle(grpo.steps, stage.cycle),
+    ...(grpo.tokens > 0 && { tokens: grpo.tokens }),
     optimizer: grpo,
     // π_ref: the checkpoint at which the round starts.
     freezes: grpo.klCoefficient > 0,
@@ -70,35 +88,58 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
 /**
  *   r = Σ parts,  A from the group's r        J = mean over policy tokens of [ min(ρ A, clip(ρ, 1−ε, 1+ε) A) − β (e^Δ − Δ − 1) ]
  *
- * with ρ = π/π_old, Δ = log π_ref − log π; one update a batch, so ρ = 1 where the gradient is taken.
+ * with ρ = π/π_old, Δ = log π_ref − log π; ρ = 1 where the gradient of the first update is taken, by default the only one.
  */
 async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): Promise<TrainingStep> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
-  const questions = questionsOfStep(run.slices.training, step - 1, grpo.questionsPerStep, seed, stage);
-  const reward = rewardOf(ofCycle(grpo.reward, cycle));
-  const groups = await run.rollOut(questions, { perQuestion: grpo.groupSize, stage, step }, reward);
-  await run.journal.writeTrajectories(stepShard(stage, step), groups.flat());
+  const { training } = run.slices;
+  const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
+  const course = grpo.noise;
+  const noise = course === null ? 0 : noiseShare(course, step, ofCycle(grpo.steps, cycle));
+  const sampled = await sampleGroups(
+    grpo,
+    questionsOfStep(training, step - 1, grpo.questionsPerStep, seed, stage),
+    furtherQuestions(training, run.settings, { stage, step }),
+    (asked) => run.rollOut(asked, { perQuestion: grpo.groupSize, stage, step, noise }, reward),
+  );
+  const { questions, groups, all: rolledOutGroups } = sampled;
 
   // Asynchronous: credit by scoring has to ask first.
-  const score: RolledOutStep['score'] = (ids) => run.training(ids, (watch) => policy.logprobs(ids, 'present', watch));
-  const weighted = await advantagesOf(grpo.advantage, { questions, groups, score });
-  const read = weighted.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
+  const rolledOut = rolledOutStep(run, questions, groups);
+  const plain = await advantagesOf(grpo.advantage, rolledOut, grpo.scale);
+  const { weighted, figures } =
+    grpo.credit === null ? { weighted: plain, figures: {} } : await withCredit(grpo.credit, plain, rolledOut, step);
+  // Without the KL term, what has no advantage has no gradient: it is not read again, and counts in the mean alone.
+  const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
+  const read = taught.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   let gap: ReturnType<typeof samplerGap> | undefined;
+  let trained: PolicyGradientBatch | undefined;
+  const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
   return {
     read,
+    further: more.further,
     async batches(watch) {
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
       const isExact = policy.capabilities.sampler === 'exact';
       const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
-      gap = recomputed && samplerGap(weighted, recomputed);
+      gap = recomputed && samplerGap(taught, recomputed);
       const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
-      return [policyGradientBatch(weighted, reference, grpo, recomputed)];
+      // Before the update, which may find no number: then these rollouts are what one wants to look at.
+      const seen = new Map([...trainingViews(weighted, undefined), ...trainingViews(taught, reference, recomputed)]);
+      const all = rolledOutGroups.flat().map((one) => ({ ...one, ...seen.get(one) }));
+      await run.journal.writeTrajectories(stepShard(stage, step), all);
+      trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
+      return [trained];
     },
     record([result]) {
       warn(run, stage, step, result!);
-      const health = healthOf(groups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      return { metrics: { ...rolloutFigures(groups), ...lossFigures(result!, groups, gap) }, health };
+      const health = healthOf(rolledOutGroups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
+      const metrics = { ...rolloutFigures(rolledOutGroups), ...sampled.figures, ...figures, ...more.figures() };
+      return {
+        metrics: { ...metrics, ...(course && { noise }), ...lossFigures(result!, rolledOutGroups, gap) },
+        health,
+      };
     },
   };
 }

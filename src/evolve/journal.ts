@@ -14,12 +14,30 @@ export interface MetricRecord {
   readonly [name: string]: number | string | null;
 }
 
+/** What decides which sibling is the expert, and which differs most from it. */
+export interface PairSide {
+  readonly searches: number;
+  readonly policyTokens: number;
+}
+
 /** One pair used for distillation, with the KL (or the divergence in its place) of each token at its first use. */
 export interface PairRecord {
   readonly questionId: string;
+  /** As it was asked. It, `gold`, `text` and the sizes of both are absent in files of before schema 2. */
+  readonly question?: string;
+  readonly gold?: readonly string[];
   /** What the teacher was shown; null = nothing. */
-  readonly expert: { readonly questionId: string; readonly rollout: number } | null;
-  readonly student: { readonly rollout: number; readonly correct: boolean };
+  readonly expert:
+    | ({ readonly questionId: string; readonly rollout: number } & Partial<PairSide>)
+    | 'demonstration'
+    | null;
+  readonly student: { readonly rollout: number; readonly correct: boolean } & Partial<PairSide>;
+  readonly text?: {
+    readonly teacherPrompt: string;
+    readonly studentPrompt: string;
+    /** An entry for each stretch of the student's response by one author. */
+    readonly response: readonly string[];
+  };
   readonly teacherPrompt: readonly number[];
   readonly studentPrompt: readonly number[];
   /** The student trajectory's response and who wrote it. */

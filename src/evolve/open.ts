@@ -19,9 +19,13 @@ import { openRetriever } from '../retrieval/open-retriever.ts';
 import type { OpenRetriever } from '../retrieval/retriever.ts';
 import type { Trust } from '../retrieval/trust.ts';
 import { keepAskable } from '../rollout/room.ts';
+import { oracle } from '../world/demonstrations.ts';
 import { generateWorld, type World } from '../world/generate.ts';
-import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
+import { worldGold } from '../world/gold.ts';
+import { evaluationQuestions, SUITES, trainingQuestions, type WorldQuestion } from '../world/suites.ts';
+import type { Search } from '../world/turns.ts';
 import { refuseUnable, shortcomings } from './capabilities.ts';
+import { refuseUnknown } from './outside.ts';
 import { refuseUnfit } from './requirements.ts';
 import type { Settings } from './settings.ts';
 import type { Setup, Suite } from './setup.ts';
@@ -39,6 +43,17 @@ export interface Inputs {
   readonly evaluate: readonly { readonly suite: string; readonly file: string }[];
   readonly threads: number | null;
 }
+
+/** The embedded world and its base policy. */
+export const EMBEDDED_WORLD: Inputs = {
+  questions: null,
+  corpus: null,
+  tokenizer: null,
+  model: null,
+  template: null,
+  evaluate: [],
+  threads: null,
+};
 
 /** SHA-256 of everything that a score depends on. */
 export interface SetupHashes {
@@ -95,6 +110,7 @@ export async function openSetup(
   try {
     const data = embedded ? openWorld(settings) : await openFiles(inputs, named);
     opened.push(data.retriever);
+    refuseUnknown(data.trainingQuestions, data, settings);
     const template = await openTemplate(inputs.template ?? (embedded ? 'world' : 'search-r1'));
     const { folder, tokenizerAt } = await beginning(inputs, settings, named);
     const tokenizer = await loadTokenizer(tokenizerAt);
@@ -199,13 +215,20 @@ async function beginning(
   return { folder: null, tokenizerAt: inputs.tokenizer };
 }
 
-type Data = Pick<Setup, 'trainingQuestions' | 'suites'> & { readonly retriever: OpenRetriever };
+type Data = Pick<Setup, 'trainingQuestions' | 'suites' | 'gold' | 'demonstrate'> & {
+  readonly retriever: OpenRetriever;
+};
 
 function openWorld(settings: Settings): Data {
   const world = generateWorld(settings.world.seed, settings.world.size);
+  const index = new Bm25Index(world.passages, { analyzer: 'words' });
+  const search: Search = (query, k) => index.searchNow(query, k).map(({ passage }) => passage);
+  const gold = worldGold(world);
   return {
-    retriever: new Bm25Index(world.passages, { analyzer: 'words' }),
+    retriever: index,
+    demonstrate: (question) => (gold(question) ? oracle(world, question as WorldQuestion, search) : undefined),
     trainingQuestions: worldQuestions(world, settings.world),
+    gold,
     // Asking for more questions extends a suite at its end.
     suites: SUITES.map((name) => ({
       name,

@@ -75,7 +75,7 @@ export async function readPairs(run: Run, cycle: number): Promise<(GroupedPair &
   const byId = new Map(run.slices.training.map((q) => [q.id, q]));
   const groups = await readPool(run, cycle);
   return groups.flatMap((group) => {
-    const pair = minePair(group, run.settings.pool.minExpertSearches);
+    const pair = minePair(group, run.settings.pool.minExpertSearches, run.settings.distill.students);
     const question = byId.get(group[0]?.questionId ?? '');
     return pair && question ? [{ ...pair, group, question }] : [];
   });

@@ -4,7 +4,7 @@ import { findExpert, minePair } from '../algorithms/pairs.ts';
 import { UserError } from '../base/errors.ts';
 import { tokenizer } from '../rollout/testing/environment.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
-import { distillRound } from './distill-round.ts';
+import { distillRound, spreadOf } from './distill-round.ts';
 import { measureGate } from './gate.ts';
 import { grpoRound } from './grpo-round.ts';
 import { readPool, rollOutPool } from './pool.ts';
@@ -53,6 +53,56 @@ describe('a GRPO round', () => {
     ]);
     const shard = await toy.journal.readTrajectories('grpo-2-step-0003');
     expect(shard!.every(({ correct, reward }) => correct === 1 && reward === -1)).toBe(true);
+  });
+
+  it('takes several updates a step on the same rollouts, and preserves what was good from the second on', async () => {
+    const base = steps(2);
+    const says = (_: number, __: string, draw: number) => (draw % 2 === 0 ? right : wrong);
+    const plain = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, updates: 3 } } });
+    await grpoRound(plain.run, grpo, start);
+    expect(plain.losses).toHaveLength(2 * 3);
+    for (const step of [0, 3]) for (const again of [1, 2]) expect(plain.losses[step + again]).toBe(plain.losses[step]);
+
+    const preserve = { weight: 0.2 };
+    const toy = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, updates: 2, preserve } } });
+    // Every token is less likely now, by one nat, than when it was sampled.
+    const { policy } = toy.run.setup;
+    Object.assign(policy, {
+      logprobs: async (all: readonly number[][]) => all.map((s) => new Float32Array(s.length).fill(-9)),
+    });
+    await grpoRound(toy.run, grpo, start);
+    expect(toy.losses.map(({ loss }) => loss)).toEqual(
+      Array(2).fill(['policy-gradient', 'policy-gradient', 'cross-entropy']).flat(),
+    );
+    const [first, , kept] = toy.losses;
+    if (first?.loss !== 'policy-gradient' || kept?.loss !== 'cross-entropy') throw new Error('other losses');
+    for (const [i, { weights }] of kept.sequences.entries()) {
+      const { advantages, mask } = first.sequences[i]!;
+      for (const [n, weight] of weights.entries())
+        expect(weight).toBe(mask[n] === 1 && advantages[n]! >= 0 ? Math.fround(0.2) : 0);
+    }
+    const [record] = toy.journal.metrics.filter(({ stage, step }) => stage === 'grpo-1' && step === 1);
+    expect(record!.preserved).toBeGreaterThan(0);
+  });
+
+  it('answers searches with noise by the share of its step, and never where it measures', async () => {
+    const base = steps(2);
+    const noise = { by: 'corrupted-query' as const, from: 1, to: 1, base: 4 };
+    const says = (_: number, context: string) => (context.includes('</search>') ? right : '<search> x x </search>');
+    const toy = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, noise } } });
+    const asked: string[] = [];
+    const { retriever } = toy.run.setup;
+    const search = retriever.search.bind(retriever);
+    vi.spyOn(retriever, 'search').mockImplementation((queries, ...rest) => {
+      asked.push(...queries);
+      return search(queries, ...rest);
+    });
+    await grpoRound(toy.run, grpo, start);
+    const words = asked.map((query) => query.split(' ').length);
+    // Two steps of 4 × 2 rollouts under noise; 4 held-out questions, twice each, three times without.
+    expect(words.filter((n) => n === 1)).toHaveLength(16);
+    expect(words.filter((n) => n === 2)).toHaveLength(24);
+    expect(toy.journal.metrics.find(({ stage }) => stage === 'grpo-1')).toMatchObject({ noise: 1 });
   });
 
   it('stops at a loss that is no number, and goes back', async () => {
@@ -201,14 +251,16 @@ describe('a distillation round', () => {
 
     it('shows another question’s expert', async () => {
       const { records } = await trained({ teacherSees: 'other-question' });
-      for (const { questionId, expert } of records) expect(expert!.questionId).not.toBe(questionId);
+      for (const { questionId, expert } of records) expect(expert).not.toEqual(expect.objectContaining({ questionId }));
     });
 
     it('shows any correct sibling, or any at all', async () => {
       for (const teacherSees of ['random-correct', 'any-sibling'] as const) {
         const { records, groups } = await trained({ teacherSees });
         for (const { questionId, expert, student } of records) {
-          const shown = groups.get(questionId)!.find(({ rollout }) => rollout === expert!.rollout)!;
+          const shown = groups
+            .get(questionId)!
+            .find(({ rollout }) => (expert as { rollout: number }).rollout === rollout)!;
           expect(shown.rollout).not.toBe(student.rollout);
           if (teacherSees === 'random-correct') expect(shown.correct).toBe(1);
         }
@@ -226,6 +278,113 @@ describe('a distillation round', () => {
         }
       }
       expect(toy.hasAdapter()).toBe(false);
+    });
+
+    it('shows a demonstration: the ids of a perfect agent, searches and all', async () => {
+      const demonstrate = () => [
+        { policy: '<search> x </search>', passages: [{ id: 'p', title: 't', text: 'gold' }] },
+        { policy: '<answer> gold </answer>', passages: [] },
+      ];
+      const settings = {
+        distill: { ...smoke.distill, teacherSees: 'demonstration' as const, expertView: 'policy' as const },
+      };
+      const { toy, state } = await pooled({ says, settings });
+      Object.assign(toy.run.setup, { demonstrate });
+      await distillRound(toy.run, distill, state);
+      const records = [...toy.journal.pairs.values()].flat();
+      expect(records.length).toBeGreaterThan(8);
+      for (const { expert, teacherPrompt } of records) {
+        expect(expert).toBe('demonstration');
+        const text = tokenizer.decode(teacherPrompt).replaceAll(' ', '');
+        expect(text).toContain('<ref><search>x</search><answer>gold</answer></ref>');
+      }
+    });
+
+    it('mixes the divergence with the expert’s words, each over its own tokens', async () => {
+      const { toy } = await trained({ mix: 0.25 });
+      const plain = await trained({});
+      expect(toy.losses.map(({ loss }) => loss)).toEqual(Array(3).fill(['forward-kl', 'cross-entropy']).flat());
+      for (let step = 0; step < 3; step++) {
+        const [divergence, words] = toy.losses.slice(2 * step, 2 * step + 2);
+        if (divergence?.loss !== 'forward-kl' || words?.loss !== 'cross-entropy') throw new Error('other losses');
+        const own = divergence.pairs.reduce((sum, { mask }) => sum + mask.filter((m) => m === 1).length, 0);
+        expect(divergence.denominator).toBeCloseTo(own / 0.25, 9);
+        const learned = words.sequences.reduce((sum, { weights }) => sum + weights.filter((w) => w === 1).length, 0);
+        expect(words.denominator).toBeCloseTo(learned / 0.75, 9);
+        // The same pairs as without, in their order.
+        expect(divergence.pairs).toEqual((plain.toy.losses[step] as typeof divergence).pairs);
+      }
+    });
+
+    it('is the divergence alone at 1, and the expert’s words alone at 0', async () => {
+      const [one, plain] = [await trained({ mix: 1 }), await trained({})];
+      expect(one.toy.losses).toEqual(plain.toy.losses);
+      const [none, words] = [await trained({ mix: 0 }), await trained({ objective: 'cross-entropy' })];
+      expect(none.toy.losses).toEqual(words.toy.losses);
+    });
+
+    it('weighs questions by the spread of their rollouts, and leaves out those that are all right', async () => {
+      const mixed = (_: number, context: string, draw: number) =>
+        context.includes('</search>') ? (draw % 5 < 3 ? right : wrong) : draw % 3 === 0 ? right : search;
+      const settings = { distill: { ...smoke.distill, questionWeight: 'spread' as const } };
+      const { toy, state } = await pooled({ says: mixed, settings });
+      const train = vi.spyOn(toy.run.setup.policy, 'train');
+      await distillRound(toy.run, distill, state);
+      const calls = train.mock.calls.map(([batches]) => batches);
+      const shares = new Map((await readPool(toy.run, 1)).map((g) => [g[0]!.questionId, spreadOf(g)]));
+      const records = [...toy.journal.pairs.values()].flat();
+      expect(records.length).toBeGreaterThan(8);
+      for (const { questionId } of records) expect(shares.get(questionId)).toBeGreaterThan(0);
+      const spreads = [...new Set(records.map(({ questionId }) => shares.get(questionId)!))];
+      expect(spreads.length).toBeGreaterThan(1);
+      // By hand: two of five right is √(.4 · .6).
+      expect(spreads).toEqual(expect.arrayContaining([expect.closeTo(Math.sqrt(0.24), 12)]));
+      // Each loss stands over the tokens of all parts of its step, divided by its weight.
+      let seen = 0;
+      for (const batches of calls) {
+        const tokens = batches.map((batch) =>
+          'pairs' in batch ? batch.pairs.reduce((sum, { mask }) => sum + mask.filter((m) => m === 1).length, 0) : 0,
+        );
+        const all = tokens.reduce((sum, count) => sum + count, 0);
+        for (const batch of batches) expect(spreads).toContainEqual(expect.closeTo(all / batch.denominator, 9));
+        seen = Math.max(seen, batches.length);
+      }
+      expect(seen).toBeGreaterThan(1);
+    });
+
+    it('reads the tokens from the first wrong turn on', async () => {
+      const lost = (_: number, context: string, draw: number) =>
+        context.includes('</search>') ? wrong : draw % 3 === 0 ? right : search;
+      const settings = { distill: { ...smoke.distill, tokens: 'from-first-wrong-turn' as const } };
+      const { toy, state } = await pooled({ says: lost, settings });
+      const gold = { steps: [{ passage: 'nowhere', key: null }], ordered: true };
+      Object.assign(toy.run.setup, { gold: () => gold });
+      await distillRound(toy.run, distill, state);
+      const records = [...toy.journal.pairs.values()].flat();
+      expect(records.length).toBeGreaterThan(8);
+      // Every search is bad here: the first turn is wrong, and all that the policy wrote is read.
+      const groups = new Map((await readPool(toy.run, 1)).map((group) => [group[0]!.questionId, group]));
+      let searched = 0;
+      for (const { questionId, student, mask } of records) {
+        const whole = groups.get(questionId)!.find(({ rollout }) => rollout === student.rollout)!;
+        searched += whole.searches.length;
+        expect(mask).toEqual(whole.mask);
+      }
+      expect(searched).toBeGreaterThan(0);
+    });
+
+    it('bounds a position as a whole: those above have no gradient', async () => {
+      const settings = { distill: { ...smoke.distill, clip: 0.5, clipForm: 'position' as const } };
+      const { toy, state } = await pooled({ says, settings });
+      await distillRound(toy.run, distill, state);
+      // The toy’s divergence is 1 at every token: all are above, and count the bound.
+      const trainedBatches = toy.losses.filter((_, i) => i % 2 === 1);
+      for (const batch of trainedBatches) {
+        if (!('pairs' in batch)) throw new Error('no divergence');
+        expect(batch.pairs.every(({ mask }) => mask.every((m) => m === 0))).toBe(true);
+      }
+      const records = toy.journal.metrics.filter(({ stage }) => stage === 'e1-1');
+      for (const record of records) expect(record).toMatchObject({ clipFraction: 1, loss: expect.closeTo(1.5, 9) });
     });
 
     it('reads the queries alone', async () => {

@@ -33,6 +33,8 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     kind: 'What computes: embedded (this machine), or tinker (a training server that speaks the Tinker protocol).',
     decodeBits:
       'Bits of a weight while sampling. 8 and 4 are for large models: smaller and faster, and not quite the policy itself.',
+    device:
+      'What the embedded engine computes on: cpu, webgpu (the GPU of this machine), or auto, which is cpu until GPUs were measured.',
     url: 'Address of the training server.',
     profile: 'Which kind of server it is: servers do not say so themselves (docs/distributed.md).',
     baseModel: 'Model to train, as the server names it.',
@@ -86,12 +88,52 @@ export const settingMeanings: Readonly<Record<string, string>> = {
   }),
   ...of('grpo', {
     reward: "What a rollout is worth in training: a list of parts for each cycle's round; their sum is the reward.",
+    scale:
+      'What centred rewards are divided by: their deviation within the group, or nothing, which keeps the size of small parts.',
     'advantage.form': 'How the credit of a rollout is spread over its tokens.',
+    'advantage.weight': 'Form state: weight of what came of the same observation in other rollouts (omega).',
+    'advantage.discount':
+      'Forms state and turn: how much less a later turn counts for an earlier one (gamma); 1 = the same.',
+    'advantage.of':
+      'Form turn: what a search is worth: gold passages that it found (gain), less those seen before, right or wrong by a critic that knows them, or how much likelier the gold answer has become.',
+    'advantage.mix.by': 'Form turn: how that is put together with the outcome.',
+    'advantage.mix.add': 'Weight of the value of a search beside the outcome.',
+    'advantage.mix.norm': 'What is normalised over the group: the values before they are added up, or the sums.',
+    'advantage.mix.share': 'Share of a turn that its own value has; the outcome has the rest.',
+    credit:
+      'Weighs each token by what the policy would have said of it under a prompt that shows more; null = not. One more reading of every rollout, or two.',
+    'credit.sees':
+      'What that prompt shows: the most efficient right or wrong sibling, the expert of another question, the gold answer.',
+    'credit.against':
+      'What its log-probabilities are compared with: the plain prompt, one that shows a wrong sibling, or the reference without its question.',
+    'credit.apply.by': 'How the difference acts: as a bounded weight on the advantage, added to it, or through a gate.',
+    'credit.apply.weight': 'Share of the advantage that is weighed (lambda).',
+    'credit.apply.clip': 'How far from 1 a weight may be (epsilon).',
+    'credit.apply.add': 'What the difference is multiplied by before it is added (lambda).',
+    'credit.apply.gate': 'What the gate is multiplied by (lambda).',
+    'credit.apply.slope': 'How steep the gate is (beta).',
+    'credit.apply.less': 'Taken off the gate: 0 raises every sampled token, 0.5 none where nothing differs.',
+    'credit.over': 'Differences token by token, or summed over each turn.',
+    'credit.fallsOver': 'Steps over which lambda falls to 0; 0 = it stays.',
+    filter: "Groups whose rewards are all equal: trained on for the penalty alone (none), or left out (DAPO's filter).",
+    resample:
+      "How often, at most, further questions are rolled out in a step in place of the groups left out (DAPO's dynamic sampling); 0 = never.",
     steps: "Training steps of each cycle's round of reinforcement learning; the last number serves all later cycles.",
+    tokens:
+      'A round ends with the step that brings its tokens, generated and trained, to so many, before its last step or with it; 0 = no bound.',
     questionsPerStep: 'Questions of one training step.',
     groupSize: 'Rollouts of a question, which are compared with each other (G).',
     clipLow: 'How far below 1 the ratio of new to old probability may count (epsilon of the clip).',
     clipHigh: 'How far above 1 it may count.',
+    noise: 'Searches that are answered badly in training rollouts, more of them step by step; null = none.',
+    'noise.by': 'How: by what is found for the query without its first word.',
+    'noise.from': 'Share of searches at the beginning of a round.',
+    'noise.to': 'Share at its end.',
+    'noise.base': 'How late the rise comes: the larger, the later.',
+    updates: "Updates of the weights on each step's rollouts.",
+    preserve:
+      'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',
+    'preserve.weight': 'Weight of that loss (lambda).',
     klCoefficient: "Weight of the penalty for leaving the round's first policy (beta); 0 = none.",
     ...ofOptimizers,
   }),
@@ -124,14 +166,22 @@ export const settingMeanings: Readonly<Record<string, string>> = {
       'What of the expert trajectory the teacher is shown: all of it, or only what the policy wrote, and so on.',
     expertTokens: 'Tokens of it at most.',
     teacherSees: 'A control: something else in place of the expert trajectory.',
+    students:
+      'Which siblings of the expert are taught: a wrong one, else a right one; wrong ones alone; right ones alone.',
+    mix: "Share of the divergence in the loss; the rest is cross-entropy on the expert's own words.",
+    questionWeight:
+      'Each pair alike, or more where about half of the rollouts of its question are right, and none where all are.',
+    clipForm: 'What tau bounds: each entry of the divergence, or its sum at a token.',
     objective: 'The divergence from the teacher: forward-kl is the method, the others are controls.',
-    tokens: 'Tokens that the loss is taken on: all that the policy wrote, or only those inside search tags.',
+    tokens:
+      'Tokens that the loss is taken on: all that the policy wrote, only those inside search tags, or those from its first wrong turn on.',
     adapter: 'LoRA on all linear layers, merged when the round ends; null trains all weights.',
     'adapter.rank': 'Rank of the adapter.',
     'adapter.alpha': 'Its scale: alpha / rank multiplies what it adds.',
     ...ofOptimizers,
   }),
   ...of('sft', {
+    on: "What method sft learns: gold answers, or a perfect agent's demonstrations (of the embedded world).",
     epochs: 'Passes over the examples (methods sft and rejection-sampling).',
     sequencesPerStep: 'Examples of one training step.',
     maxSteps: 'Most steps of a round; 0 = no bound.',

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { AdvantageForm } from '../algorithms/advantages.ts';
+import { contradictionIn } from '../algorithms/credit.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
 import { LESSONS } from '../algorithms/soft-targets.ts';
 import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
@@ -33,6 +34,14 @@ const optimizer = {
   minGradientNorm: z.number().min(0),
 };
 
+/** A retriever that is at times a bad one, in training rollouts (rollout/noise.ts). */
+const noiseSettings = z.strictObject({
+  by: z.literal('corrupted-query'),
+  from: share,
+  to: share,
+  base: z.number().gt(1),
+});
+
 /** How rollouts are made. Method §1, §3. */
 const rolloutSettings = z.strictObject({
   /** Searches allowed per question. */
@@ -56,40 +65,121 @@ const rolloutSettings = z.strictObject({
 });
 
 /** One part of the reward (algorithms/reward.ts). */
+const worth = z.number();
 const rewardPart: z.ZodType<RewardPart> = z.discriminatedUnion('part', [
   z.strictObject({
     part: z.literal('answer'),
-    by: z.enum(['exact-match', 'f1']),
-    right: z.number(),
-    wrong: z.number(),
+    by: z.enum(['exact-match', 'f1', 'contains']),
+    right: worth,
+    wrong: worth,
   }),
+  z.strictObject({
+    part: z.literal('form'),
+    valid: worth,
+    invalid: worth,
+    when: z.enum(['always', 'wrong']),
+    decides: z.boolean(),
+  }),
+  z.strictObject({ part: z.literal('searched'), worth }),
+  z.strictObject({
+    part: z.literal('evidence'),
+    worth,
+    in: z.enum(['passages', 'thoughts']),
+    when: z.enum(['always', 'wrong']),
+  }),
+  z.strictObject({ part: z.literal('keys'), worth }),
+  z.strictObject({ part: z.literal('path'), worth }),
+  z.strictObject({ part: z.literal('price'), perSearch: worth, when: z.enum(['always', 'right']) }),
 ]);
 
 /** How a step's rewards become advantages (algorithms/advantages.ts). */
 const advantageForm: z.ZodType<AdvantageForm> = z.discriminatedUnion('form', [
   z.strictObject({ form: z.literal('trajectory') }),
+  /** ω and γ of GiGPO (algorithms/gigpo.ts). */
+  z.strictObject({ form: z.literal('state'), weight: z.number().min(0), discount: share }),
+  /** algorithms/turn-advantage.ts. */
+  z.strictObject({
+    form: z.literal('turn'),
+    of: z.enum(['gain', 'gain-less-repeats', 'critic', 'answer-likelihood']),
+    discount: share,
+    mix: z.discriminatedUnion('by', [
+      z.strictObject({ by: z.literal('add'), add: z.number(), norm: z.enum(['returns', 'values']) }),
+      z.strictObject({ by: z.literal('share'), share }),
+    ]),
+  }),
 ]);
+
+/** Credit by privilege (algorithms/credit.ts). */
+const creditSettings = z
+  .strictObject({
+    sees: z.enum(['right-sibling', 'wrong-sibling', 'other-question', 'gold-answer']),
+    against: z.enum(['plain', 'wrong-sibling', 'reference-alone']).default('plain'),
+    apply: z.discriminatedUnion('by', [
+      /** λ and ε. */
+      z.strictObject({ by: z.literal('weight'), weight: share, clip: share }),
+      z.strictObject({ by: z.literal('add'), add: z.number() }),
+      /** λ, β, and what is taken off the gate. */
+      z.strictObject({ by: z.literal('gate'), gate: z.number(), slope: positive, less: share.default(0) }),
+    ]),
+    over: z.enum(['token', 'turn']).default('token'),
+    /** Steps over which λ falls to 0; 0: it stays. */
+    fallsOver: natural.default(0),
+  })
+  .superRefine((credit, context) => {
+    const message = contradictionIn(credit);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['sees'], message });
+  });
 
 /** What the paper trains on, and all that runs of 0.4 could train on: exact match, normalised over the group. */
 const paperReward: RewardPart[][] = [[{ part: 'answer', by: 'exact-match', right: 1, wrong: 0 }]];
 const paperAdvantage: AdvantageForm = { form: 'trajectory' };
 
 /** Method §4. */
-const grpoSettings = z.strictObject({
+const grpoFields = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
   steps: z.array(natural).min(1).max(few),
+  /** A round ends with the step that brings its tokens, generated and trained, to so many; 0 = no bound. */
+  tokens: z.int().min(0).default(0),
   questionsPerStep: count,
   /** G, rollouts per question. */
   groupSize: z.int().min(2).max(few),
   /** The parts whose sum is the reward, for each cycle's round; the last entry serves later cycles. */
   reward: z.array(z.array(rewardPart).min(1)).min(1).default(paperReward),
+  /** What centred rewards are divided by. */
+  scale: z.enum(['deviation', 'none']).default('deviation'),
   advantage: advantageForm.default(paperAdvantage),
+  credit: creditSettings.nullable().default(null),
+  /** mixed-groups: groups of equal rewards are left out, KL and all (DAPO's filter; evolve/mixed-groups.ts). */
+  filter: z.enum(['none', 'mixed-groups']).default('none'),
+  /**
+   * DAPO's dynamic sampling: so many times at most, further questions are rolled out in the place of the groups that the filter
+   * left out. Their tokens count like all others.
+   */
+  resample: z.int().min(0).max(few).default(0),
   /** ε of the ratio clip, below and above 1. */
   clipLow: share,
   clipHigh: z.number().min(0),
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
+  noise: noiseSettings.nullable().default(null),
+  /** Optimiser steps on the rollouts of one step, all on the same batch. */
+  updates: count.max(few).default(1),
+  /** λ of LLDS (algorithms/preserve.ts). */
+  preserve: z
+    .strictObject({ weight: z.number().min(0) })
+    .nullable()
+    .default(null),
   ...optimizer,
+});
+
+const grpoSettings = grpoFields.superRefine(({ updates, preserve }, context) => {
+  if (preserve !== null && updates === 1)
+    context.addIssue({
+      code: 'custom',
+      path: ['preserve'],
+      message:
+        'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
+    });
 });
 
 /** Method §1, 2-3. */
@@ -102,7 +192,7 @@ const poolSettings = z.strictObject({
 });
 
 /** Method §1, 4-6. */
-const distillSettings = z.strictObject({
+const distillFields = z.strictObject({
   epochs: count.max(few),
   pairsPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -115,7 +205,17 @@ const distillSettings = z.strictObject({
   expertView: z.enum(['whole', 'policy', 'searches-and-answer', 'searches']),
   expertTokens: count,
   /** A control in place of the expert trajectory (algorithms/controls.ts). */
-  teacherSees: z.enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling']).default('expert'),
+  teacherSees: z
+    .enum(['expert', 'nothing', 'other-question', 'random-correct', 'any-sibling', 'wrong-sibling', 'demonstration'])
+    .default('expert'),
+  /** Which siblings are taught (algorithms/pairs.ts). */
+  students: z.enum(['wrong-first', 'wrong', 'right']).default('wrong-first'),
+  /** λ of generalised distillation: so much of the divergence, the rest cross-entropy on the expert's words. */
+  mix: share.default(1),
+  /** Each pair alike, or by √(p̂(1 − p̂)) of its question's share of right rollouts. */
+  questionWeight: z.enum(['equal', 'spread']).default('equal'),
+  /** What τ bounds: each entry of the divergence, or its sum at a position. */
+  clipForm: z.enum(['entry', 'position']).default('entry'),
   /**
    * forward-kl: the method. Controls: reverse-kl and jsd, other divergences from the teacher (policy/policy.ts); cross-entropy,
    * supervised training on the expert trajectories themselves.
@@ -129,8 +229,8 @@ const distillSettings = z.strictObject({
   /** The teacher's likeliest tokens, where not all are taught; draws of them, where they are drawn. */
   topK: count.default(20),
   draws: count.default(8),
-  /** Tokens of the policy's that the loss is taken on: all of them, or those inside search tags. */
-  tokens: z.enum(['all', 'queries']).default('all'),
+  /** Tokens of the policy's that the loss is taken on: all of them, those inside search tags, or those from its first wrong turn on. */
+  tokens: z.enum(['all', 'queries', 'from-first-wrong-turn']).default('all'),
   /**
    * The weights that a round leaves: the last, as in the paper, or those that answered most held-out training questions right
    * (asked every guards.every steps), the round's start among them.
@@ -141,8 +241,27 @@ const distillSettings = z.strictObject({
   ...optimizer,
 });
 
+const distillSettings = distillFields.superRefine((distill, context) => {
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  const { objective, mix, questionWeight, clipForm, clip, tokens } = distill;
+  const learnsWords = objective === 'cross-entropy' || mix < 1;
+  if (objective === 'cross-entropy' && mix < 1)
+    refuse('mix', 'with distill.objective=cross-entropy there is no divergence to mix: leave it at 1');
+  if (objective === 'cross-entropy' && questionWeight === 'spread')
+    refuse('questionWeight', 'weighs divergences: with distill.objective=cross-entropy there are none');
+  if (learnsWords && tokens === 'from-first-wrong-turn')
+    refuse(
+      'tokens',
+      "has no meaning for the expert's own words, which have no wrong turn: set distill.mix=1 and a divergence",
+    );
+  if (clipForm === 'position' && clip === null)
+    refuse('clipForm', 'says what distill.clip bounds, which is null: set a bound');
+});
+
 /** Supervised training on chosen responses: the training baselines. */
 const sftSettings = z.strictObject({
+  /** What method sft learns: gold answers, or a perfect agent's demonstrations. */
+  on: z.enum(['answers', 'demonstrations']).default('answers'),
   epochs: count.max(few),
   sequencesPerStep: count,
   /** Upper bound on steps; 0 = no bound. */
@@ -201,7 +320,15 @@ const adamW = {
 } as const;
 
 /** Runs recorded before these settings existed trained without them. */
-const embeddedSft = { epochs: 2, sequencesPerStep: 32, maxSteps: 0, learningRate: 3e-4, warmupSteps: 3, ...adamW };
+const embeddedSft = {
+  on: 'answers' as const,
+  epochs: 2,
+  sequencesPerStep: 32,
+  maxSteps: 0,
+  learningRate: 3e-4,
+  warmupSteps: 3,
+  ...adamW,
+};
 
 export const methods = ['search-e1', 'grpo', 'rejection-sampling', 'sft'] as const;
 
@@ -282,13 +409,21 @@ const embedded: LocalSettings = {
   },
   grpo: {
     steps: [30, 12],
+    tokens: 0,
     questionsPerStep: 16,
     groupSize: 5,
     reward: paperReward,
+    scale: 'deviation',
     advantage: paperAdvantage,
+    credit: null,
+    filter: 'none',
+    resample: 0,
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
+    noise: null,
+    updates: 1,
+    preserve: null,
     learningRate: 3e-4,
     warmupSteps: 3,
     ...adamW,
@@ -304,6 +439,10 @@ const embedded: LocalSettings = {
     expertView: 'policy',
     expertTokens: 120,
     teacherSees: 'expert',
+    students: 'wrong-first',
+    mix: 1,
+    questionWeight: 'equal',
+    clipForm: 'entry',
     objective: 'forward-kl',
     targets: 'auto',
     topK: 20,

@@ -7,12 +7,19 @@ import { trainableQuestions } from '../benchmarks/empty-answers.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Template } from '../protocol/template.ts';
-import type { Retriever } from '../retrieval/retriever.ts';
+import type { Passage, Retriever } from '../retrieval/retriever.ts';
+import type { GoldOf } from '../rollout/gold.ts';
 import type { Settings } from './settings.ts';
 
 export interface Suite {
   readonly name: string;
   readonly questions: readonly Question[];
+}
+
+/** A turn as text, and the passages that the environment answered with; the last one answers. */
+export interface DemonstratedTurn {
+  readonly policy: string;
+  readonly passages: readonly Passage[];
 }
 
 export interface Setup {
@@ -24,6 +31,10 @@ export interface Setup {
   readonly trainingQuestions: readonly Question[];
   /** Evaluation only. */
   readonly suites: readonly Suite[];
+  /** What is known of questions from outside; default: the gold passages that they name. */
+  readonly gold?: GoldOf;
+  /** How a perfect agent answers a question, of those that it knows. */
+  readonly demonstrate?: (question: Question) => readonly DemonstratedTurn[] | undefined;
 }
 
 /** The training questions that can be rewarded, cut into disjoint slices by a seeded shuffle. */

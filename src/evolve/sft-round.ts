@@ -2,12 +2,13 @@
  * One round of supervised fine-tuning of all weights: the training baselines of the paper's table.
  *
  *   rejection sampling  the policy's own correct trajectories from the pool (Search-R1, arXiv 2503.09516, appendix)
- *   sft                 question and gold answer, without reasoning or search
+ *   sft                 question and gold answer, without reasoning or search, or a perfect agent's demonstration
  */
 import { acceptedTrajectories, crossEntropyBatch, type Response } from '../algorithms/sft.ts';
 import { streamKey } from '../base/random.ts';
 import { encodeTurn } from '../protocol/encode-turn.ts';
 import { studentPrompt } from '../protocol/prompts.ts';
+import { demonstrated } from './demonstrated.ts';
 import { itemsOfStep, type Passes, stepsOfPasses } from './epochs.ts';
 import type { EvolveState } from './journal.ts';
 import { readPool } from './pool.ts';
@@ -40,7 +41,12 @@ export const sftKind: StageKind<SftStage> = {
 
 export async function sftRound(run: Run, stage: SftStage, start: EvolveState): Promise<EvolveState> {
   const { sft, seed } = run.settings;
-  const all = stage.on === 'answers' ? goldAnswers(run) : acceptedTrajectories(await readPool(run, stage.cycle));
+  const all =
+    stage.on === 'correct-trajectories'
+      ? acceptedTrajectories(await readPool(run, stage.cycle))
+      : sft.on === 'answers'
+        ? goldAnswers(run)
+        : demonstrations(run);
   const responses = thatFit(run, stage.name, 'responses', all, ({ prompt, ids }) => prompt.length + ids.length);
   const reason = 'there is no response to learn from';
   if (responses.length === 0) return withOutcome(start, stage, { steps: 0, stoppedBy: 'no-data', reason, keptStep: 0 });
@@ -68,6 +74,15 @@ const passesOf = ({ epochs, sequencesPerStep: perStep, maxSteps }: Settings['sft
   perStep,
   maxSteps,
 });
+
+/** Each training question with a perfect agent's work on it, searches and all. */
+function demonstrations(run: Run): Response[] {
+  const { tokenizer, template } = run.setup;
+  return run.slices.training.map((question) => {
+    const prompt = studentPrompt(tokenizer, template, question.question);
+    return { prompt, ...demonstrated(run, question, prompt) };
+  });
+}
 
 /** Each training question with its first gold answer, as a response of one turn. */
 function goldAnswers(run: Run): Response[] {

@@ -14,7 +14,7 @@ import {
   teacherTable,
 } from '../algorithms/soft-targets.ts';
 import { streamKey } from '../base/random.ts';
-import type { CallOptions, Divergence, LossBatch, LossResult } from '../policy/policy.ts';
+import { type CallOptions, type Divergence, DRY_STEP, type LossBatch, type LossResult } from '../policy/policy.ts';
 import type { Run } from './run.ts';
 import type { Figures } from './training-round.ts';
 
@@ -43,18 +43,67 @@ export function teachingOf(run: Run, stage: string, objective: Divergence, pairs
     case 'distribution':
       return {
         atStart: async () => {},
-        reads: (batch) => [...batch.flatMap((pair) => [teacherSide(pair), studentSide(pair)])],
-        step: async (batch) => ({
-          batch: divergenceBatch(objective, batch, distill),
-          divergences: ({ perToken }) => perToken,
-          metrics: lossFigures,
-        }),
+        reads: (batch) => {
+          const once = batch.flatMap((pair) => [teacherSide(pair), studentSide(pair)]);
+          return clipsPositions(run) ? [...once, ...once] : once;
+        },
+        step: async (batch, watch) =>
+          clipsPositions(run)
+            ? clippedByPosition(run, objective, batch, watch)
+            : {
+                batch: divergenceBatch(objective, batch, distill),
+                divergences: ({ perToken }) => perToken,
+                metrics: lossFigures,
+              },
       };
     case 'sampled':
       return sampledTokens(run, pairs);
     default:
       return softTargets(run, stage, pairs, lesson);
   }
+}
+
+function clipsPositions({ settings: { distill } }: Run): boolean {
+  return distill.clip !== null && distill.clipForm === 'position';
+}
+
+/**
+ * L = Σ_n m_n min(Σ_v l(n,v), τ) / Σ_n m_n: positions above τ count τ and have no gradient. Which they are is asked of the engine
+ * first, by a step that moves nothing.
+ */
+async function clippedByPosition(
+  run: Run,
+  objective: Divergence,
+  pairs: readonly PromptedPair[],
+  watch: CallOptions,
+): Promise<TaughtStep> {
+  const { policy } = run.setup;
+  const { settings } = run;
+  const whole = divergenceBatch(objective, pairs, { ...settings.distill, clip: null });
+  const { losses } = await policy.train([whole], DRY_STEP, watch);
+  const perToken = losses[0]!.perToken!;
+  const clip = settings.distill.clip!;
+  let cut = 0;
+  const kept = whole.pairs.map((pair, i) => ({
+    ...pair,
+    mask: pair.mask.map((own, n) => {
+      if (own === 1 && perToken[i]![n]! > clip) {
+        cut += 1;
+        return 0;
+      }
+      return own;
+    }),
+  }));
+  return {
+    batch: { ...whole, pairs: kept },
+    divergences: () => perToken,
+    metrics: (result) => ({
+      ...lossFigures(result),
+      loss: result.loss + (cut * clip) / whole.denominator,
+      kl: losses[0]!.metrics.divergence ?? null,
+      clipFraction: cut / whole.denominator,
+    }),
+  };
 }
 
 /** The figures of a loss, with null for what was not measured. */

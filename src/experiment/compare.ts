@@ -1,9 +1,9 @@
-/** Arms over their seeds, and arm against reference, paired by seed and question, with bootstrap intervals. */
+/** Arms over their seeds, and arm against reference, paired by seed and question, with intervals. */
 import { streamKey } from '../base/random.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { bootstrapIntervals, seedMean, type Values } from './bootstrap.ts';
 import { alignScores, type CollectedRun, modeKey, round } from './collect.ts';
+import { questionInterval, seedInterval, seedMean } from './intervals.ts';
 import { type ArmMean, type Difference, type Interval, type Measure, measures, type Summary } from './schema.ts';
 
 /** One question list a suite, by measure. */
@@ -42,7 +42,7 @@ export function compareArms(
   return { means, differences };
 }
 
-/** With few seeds a stretched interval reaches beyond what can be: shares lie within [0, 1], and no count is negative. */
+/** With few seeds an interval reaches beyond what can be: shares lie within [0, 1], and no count is negative. */
 function possible<R extends { readonly low: number; readonly high: number }>(measure: Measure, range: R): R {
   const most = measure === 'searches' || measure === 'policyTokens' ? Number.POSITIVE_INFINITY : 1;
   return { ...range, low: Math.max(0, range.low), high: Math.min(most, range.high) };
@@ -102,25 +102,19 @@ function subtract(a: readonly Float64Array[], b: readonly Float64Array[]): Float
   return a.map((suite, s) => suite.map((value, q) => value - b[s]![q]!));
 }
 
-/** In the order of the jobs; those without any value are left out. Jobs over the same seeds and questions share their resamples. */
+/** In the order of the jobs; those without any value are left out. */
 function withIntervals(jobs: readonly Job[]): { readonly job: Job; readonly interval: Interval }[] {
-  const found = new Map<Job, ReturnType<typeof bootstrapIntervals>[number]>();
-  for (const [seeds, group] of Map.groupBy(jobs, shapeOf)) {
-    const sets: Values[] = group.map(({ bySeed }) => [...bySeed.values()]);
-    const intervals = bootstrapIntervals(sets, streamKey('experiment', seeds));
-    for (const [i, job] of group.entries()) found.set(job, intervals[i]!);
-  }
   return jobs.flatMap((job) => {
-    const { estimate, low, high } = found.get(job)!;
-    if (Number.isNaN(estimate)) return [];
-    const bySeed = [...job.bySeed]
-      .map(([seed, suites]) => ({ seed, value: round(seedMean(suites)) }))
+    const measured = [...job.bySeed]
+      .map(([seed, suites]) => ({ seed, suites, value: seedMean(suites) }))
       .filter(({ value }) => !Number.isNaN(value));
-    return [{ job, interval: { estimate: round(estimate), low: round(low), high: round(high), bySeed } }];
+    const [first] = measured;
+    if (first === undefined) return [];
+    const ofSeeds = seedInterval(measured.map(({ value }) => value));
+    // All of one seed share the draws: comparisons differ by what is compared, not by the luck of resampling.
+    const { low, high } =
+      measured.length > 1 ? ofSeeds : questionInterval(first.suites, streamKey('experiment', first.seed));
+    const bySeed = measured.map(({ seed, value }) => ({ seed, value: round(value) }));
+    return [{ job, interval: { estimate: round(ofSeeds.estimate), low: round(low), high: round(high), bySeed } }];
   });
-}
-
-/** Seeds, and how many questions each of their suites has. */
-function shapeOf({ bySeed }: Job): string {
-  return [...bySeed].map(([seed, suites]) => `${seed} ${suites.map(({ length }) => length).join(' ')}`).join(', ');
 }

@@ -1,17 +1,22 @@
 /** What an experiment is: arms × seeds over common settings; the built-in ones, and the form of a user's file. */
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { isLocal } from '../engines/open-engine.ts';
+import type { Inputs } from '../evolve/open.ts';
 import { type PresetName, presets, type Settings } from '../evolve/settings.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
-import { type ArmName, armNames, armOf, E1 } from './arms.ts';
+import { type ArmName, allArmNames, armNames, armOf, E1, systemArmNames } from './arms.ts';
 
 /** A base policy. */
 export interface Base {
   /** Its directory, or its place on the Hub; null = the embedded one. */
   readonly model: string | null;
-  /** SHA-256 of its weights. */
-  readonly weights: string;
+  /** SHA-256 of its weights; null where a training server has them, which `settings.engine` names. */
+  readonly weights: string | null;
 }
+
+/** The user's own questions and passages. */
+export type OwnData = Omit<Inputs, 'model' | 'threads'>;
 
 /** One seed of an experiment: it has a world and random streams of its own, and may have a base of its own. */
 export interface Seed {
@@ -30,6 +35,8 @@ export interface Definition {
   readonly preset: PresetName;
   /** Of every arm and seed, but for the arm's change, `seed` and `world.seed`. */
   readonly settings: Settings;
+  /** Null: every seed has an embedded world of its own. With own data seeds differ in their random streams alone. */
+  readonly data: OwnData | null;
 }
 
 const claims: readonly ArmName[] = [
@@ -37,15 +44,22 @@ const claims: readonly ArmName[] = [
   ...['sft-expert', 'skeleton'],
 ] as ArmName[];
 
-/** Built-in experiments: the arms on which the paper's claims stand or fall, and all there are. */
-export const builtIn: Readonly<Record<string, readonly ArmName[]>> = { claims, 'claims-all': armNames };
+/**
+ * Built-in experiments: the arms on which the paper's claims stand or fall, all of the method's, and the systems of the field beside
+ * it, at equal tokens.
+ */
+export const builtIn: Readonly<Record<string, readonly ArmName[]>> = {
+  claims,
+  'claims-all': armNames,
+  systems: [E1, 'grpo-tokens', ...systemArmNames],
+};
 
 /** Most seeds of an experiment, and most entries of its lists. */
 export const MOST = 1000;
 
 /** A user's experiment. `settings` is checked where presets and single settings are put together. */
 export const fileSchema = z.strictObject({
-  arms: z.array(z.enum(armNames)).min(1).max(MOST),
+  arms: z.array(z.enum(allArmNames)).min(1).max(MOST),
   /** How many; default 5, 1 with the preset `smoke`. */
   seeds: z.int().min(1).max(MOST).exactOptional(),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]).exactOptional(),
@@ -103,12 +117,23 @@ export function seedsOf(count: number, { worlds, models }: Pick<ExperimentFile, 
 }
 
 /** @throws UserError when the arms cannot be run together, or when settings name what the experiment sets itself */
-export function checkDefinition({ arms, preset, settings }: Definition): void {
+export function checkDefinition({ arms, preset, settings, data }: Definition): void {
   const repeated = arms.find((arm, i) => arms.indexOf(arm) !== i);
   if (repeated !== undefined) throw new UserError(`arms: ${repeated} is named twice`);
   const matched = arms.find((arm) => armOf(arm).budget !== undefined);
   if (matched !== undefined && !arms.includes(E1))
     throw new UserError(`arms: ${matched} needs ${E1}, whose budget it spends`, { hint: `Add ${E1} to the arms.` });
+  if (data === null && !isLocal(settings.engine))
+    throw new UserError(
+      `settings: engine.kind is ${settings.engine.kind}, whose models cannot read the embedded world`,
+      {
+        hint: 'Give --questions, --corpus, --evaluate and --tokenizer.',
+      },
+    );
+  if (data !== null && data.evaluate.length === 0)
+    throw new UserError('--evaluate is missing: arms are compared on questions that none was trained on', {
+      hint: 'For example: --evaluate nq=nq.test.jsonl',
+    });
   const base = presets[preset];
   for (const [name, found, own] of [
     ['seed', settings.seed, base.seed],

@@ -1,8 +1,8 @@
 /** What an experiment will take, from a few seconds of the real thing on this machine. */
-import { checkpointBytes, estimateRun, estimateStages } from '../evolve/estimate.ts';
+import { checkpointBytes, countsOf, estimateRun, estimateStages } from '../evolve/estimate.ts';
 import type { Setup } from '../evolve/setup.ts';
 import { planStages } from '../evolve/stages.ts';
-import { questionCounts, type Task } from './tasks.ts';
+import type { Task } from './tasks.ts';
 
 export interface ExperimentEstimate {
   /** With all cores at work, however they are shared out. */
@@ -17,7 +17,7 @@ export async function estimateExperiment(setup: Setup, tasks: readonly Task[]): 
   const run = await estimateRun(setup, tasks[0]!.settings);
   if (run === null) return null;
   const times = tasks.map(({ folder, settings, begin, end }) => {
-    const stages = estimateStages(questionCounts(settings), settings, run).slice(begin, end);
+    const stages = estimateStages(countsOf(setup), settings, run).slice(begin, end);
     return { folder, seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0) };
   });
   const disk = tasks.map(({ settings, begin, end }) =>

@@ -5,10 +5,11 @@
 
 import { Random, streamKey } from '../base/random.ts';
 import { type Interval, mean } from '../benchmarks/statistics.ts';
+import { criticalT } from '../benchmarks/student-t.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import { isStage } from '../evolve/stages.ts';
-import { RESAMPLES, smallSampleStretch } from './bootstrap.ts';
 import { type CollectedRun, modeKey, round } from './collect.ts';
+import { RESAMPLES } from './intervals.ts';
 import type { Law } from './schema.ts';
 
 type Point = Law['points'][number];
@@ -64,12 +65,15 @@ function leastSquares(points: readonly Point[]) {
 
 /** Fewer seeds have too few resamples that differ: with three, every resample lies on two or three gaps. */
 const LEAST_SEEDS = 5;
+/** Two-sided 95 % of the standard normal distribution. */
+const Z_95 = 1.96;
 /** Beyond it Fisher's z is of no use. */
 const CERTAIN = 1 - 1e-6;
 
 /**
- * 95 %: percentiles over resampled seeds, stretched as those of means are (bootstrap.ts), on the scale of Fisher's z = artanh r,
- * where the spread of a correlation hardly depends on the correlation. Null with fewer than five seeds.
+ * 95 %: percentiles over resampled seeds, which are too narrow with few seeds and therefore stretched about the estimate as Student's t
+ * stretches the normal (Hesterberg, 2015, §3.2), on the scale of Fisher's z = artanh r, where the spread of a correlation hardly depends
+ * on the correlation. Null with fewer than five seeds.
  */
 function correlationInterval(points: readonly Point[], correlation: number): Interval | null {
   const bySeed = [...Map.groupBy(points, ({ seed }) => seed).values()];
@@ -84,7 +88,7 @@ function correlationInterval(points: readonly Point[], correlation: number): Int
   correlations.sort((a, b) => a - b);
   const z = (r: number) => Math.atanh(Math.max(-CERTAIN, Math.min(CERTAIN, r)));
   const at = (share: number) => z(correlations[Math.round(share * (correlations.length - 1))]!);
-  const stretch = smallSampleStretch(bySeed.length);
+  const stretch = criticalT(0.95, bySeed.length - 1) / Z_95;
   const end = (share: number) => Math.tanh(z(correlation) + stretch * (at(share) - z(correlation)));
   return correlations.length === 0 ? null : { low: end(0.025), high: end(0.975) };
 }

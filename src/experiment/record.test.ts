@@ -18,6 +18,7 @@ const definition = (seeds: Definition['seeds'], arms: Definition['arms'] = ['e1'
   arms,
   preset: 'smoke',
   settings: experimentSettings('smoke'),
+  data: null,
   seeds,
 });
 const [first, second] = seedsOf(2) as [Definition['seeds'][number], Definition['seeds'][number]];

@@ -9,7 +9,7 @@ import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts'
 import { presentVersions, versionNotes, versionsSchema } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { armNames } from './arms.ts';
+import { allArmNames } from './arms.ts';
 import type { Base, Definition } from './definition.ts';
 
 const FILE = 'experiment.json';
@@ -17,14 +17,22 @@ const FILE = 'experiment.json';
 const baseFields = {
   /** Directory of the base policy; null = the embedded one. */
   model: z.string().nullable(),
-  /** SHA-256 of its weights. */
-  weights: z.string(),
+  /** SHA-256 of its weights; null where a training server has them. */
+  weights: z.string().nullable(),
 };
+
+const dataSchema = z.strictObject({
+  questions: z.string().nullable(),
+  corpus: z.string().nullable(),
+  tokenizer: z.string().nullable(),
+  template: z.string().nullable(),
+  evaluate: z.array(z.strictObject({ suite: z.string(), file: z.string() })),
+});
 
 const recordSchema = z.strictObject({
   schema: z.literal(1),
   name: z.string(),
-  arms: z.array(z.enum(armNames)).min(1),
+  arms: z.array(z.enum(allArmNames)).min(1),
   seeds: z
     .array(
       z.strictObject({
@@ -37,6 +45,8 @@ const recordSchema = z.strictObject({
     .min(1),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]),
   settings: settingsSchema,
+  /** Older experiments have none. */
+  data: dataSchema.nullable().default(null),
   ...baseFields,
   versions: versionsSchema,
 });
@@ -76,9 +86,9 @@ export async function recordExperiment(folder: string, definition: Definition, b
     return [];
   }
   const had = await readExperiment(folder);
-  for (const name of ['name', 'preset', 'settings', 'weights'] as const)
+  for (const name of ['name', 'preset', 'settings', 'data', 'weights'] as const)
     if (!isDeepStrictEqual(had[name], record[name]))
-      throw new UserError(`${folder}: holds another experiment (${name} differ${name.endsWith('s') ? '' : 's'})`, {
+      throw new UserError(`${folder}: holds another experiment (${name} differ${/s$|data/.test(name) ? '' : 's'})`, {
         hint: 'Repeat the command that it was begun with, or choose another directory with --out.',
       });
   const missing = had.arms.filter((arm) => !record.arms.includes(arm));

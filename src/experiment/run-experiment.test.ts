@@ -31,6 +31,7 @@ const definition: Definition = {
   arms: ['e1', 'grpo-tokens', 'sharpen', 'jsd'],
   preset: 'smoke',
   settings: experimentSettings('smoke'),
+  data: null,
 };
 const tasks = tasksOf(definition);
 

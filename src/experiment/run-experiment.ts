@@ -147,7 +147,7 @@ class GridProgress {
     this.#units = new Map(
       tasks.map((task) => {
         const stages = planStages(task.settings).slice(task.begin, task.end);
-        return [task, stages.reduce((sum, stage) => sum + unitsOf(stage, task.settings), 0)];
+        return [task, stages.reduce((sum, stage) => sum + unitsOf(stage, task.settings, task.data), 0)];
       }),
     );
     this.#shares = new Map(tasks.flatMap((task) => (finished.has(task.folder) ? [[task, 1]] : [])));

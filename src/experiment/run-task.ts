@@ -4,7 +4,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '../base/files.ts';
 import { evolve } from '../evolve/evolve.ts';
 import type { EvolveEvent } from '../evolve/journal.ts';
-import { type Inputs, openSetup } from '../evolve/open.ts';
+import { EMBEDDED_WORLD, type Inputs, openSetup } from '../evolve/open.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { isStage, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from '../runs/checkpoints.ts';
@@ -53,7 +53,11 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
   const begun = existsSync(files.file('config.json')) ? await files.config() : undefined;
   const settings = begun?.settings ?? task.settings;
   // A run keeps the threads that it began with, and so do its forks: training on other threads may differ in the last bits.
-  const inputs: Inputs = begun?.inputs ?? { ...embedded, model: options.model, threads: options.threads };
+  const inputs: Inputs = begun?.inputs ?? {
+    ...(task.data ?? EMBEDDED_WORLD),
+    model: options.model,
+    threads: options.threads,
+  };
   const { setup, hashes, engine, close } = await openSetup(inputs, settings);
   const made = { hashes, engine };
   try {
@@ -91,16 +95,6 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
   }
 }
 
-const embedded: Inputs = {
-  questions: null,
-  corpus: null,
-  tokenizer: null,
-  model: null,
-  template: null,
-  evaluate: [],
-  threads: null,
-};
-
 /** The task's settings; with a budget, at the steps that follow from what `e1` has spent. */
 async function settledSettings({ arm, seed, settings }: Task, folder: string): Promise<Settings> {
   if (arm?.budget === undefined) return settings;
@@ -112,8 +106,8 @@ async function settledSettings({ arm, seed, settings }: Task, folder: string): P
 }
 
 /** From the share of a whole run that is done to the share of the task. */
-function shareOf({ begin, end }: Task, settings: Settings): (fraction: number) => number {
-  const units = planStages(settings).map((stage) => unitsOf(stage, settings));
+function shareOf({ begin, end, data }: Task, settings: Settings): (fraction: number) => number {
+  const units = planStages(settings).map((stage) => unitsOf(stage, settings, data));
   const sum = (part: readonly number[]) => part.reduce((a, b) => a + b, 0);
   const [before, own, all] = [sum(units.slice(0, begin)), sum(units.slice(begin, end)), sum(units)];
   return (fraction) => Math.min(1, Math.max(0, (fraction * all - before) / own));

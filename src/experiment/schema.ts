@@ -16,7 +16,7 @@ const means = z.strictObject({
   grounded: z.number().nullable(),
 });
 
-/** An estimate with its 95 % bootstrap interval. */
+/** An estimate with its 95 % interval (intervals.ts). */
 const range = z.strictObject({ estimate: z.number(), low: z.number(), high: z.number() });
 /** And the estimate of each seed alone. */
 const interval = z.strictObject({
@@ -72,7 +72,7 @@ const run = z.strictObject({
 
 const verdict = z.strictObject({
   claim: z.string(),
-  verdict: z.enum(['supported', 'not supported', 'undecided', 'not run']),
+  verdict: z.enum(['supported', 'equivalent', 'contrary', 'undecided', 'not run']),
   /** Why, with the figures. */
   sentence: z.string(),
 });
@@ -88,7 +88,7 @@ export const summarySchema = z.strictObject({
   bases: z.array(z.string()).default([]),
   /** "seed-003/e1": runs that are not finished and count nowhere. */
   missing: z.array(z.string()),
-  /** Of the bootstrap. */
+  /** Of the bootstrap, where one is taken: over the questions of a single seed, and over seeds for the law. */
   resamples: count,
   runs: z.array(run),
   /** The last stage of each arm over its seeds. */

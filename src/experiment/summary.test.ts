@@ -316,13 +316,13 @@ describe('report.html', () => {
 
   it('asks a question once, of each measure and budget below it, and states the margins of the claims', () => {
     expect(page.match(/<b>Self-distillation beats GRPO of equal tokens<\/b>/g)).toHaveLength(1);
-    expect(page).toContain('>exact match, at most 2 searches: <b>');
+    expect(page).toContain('>exact match, sampled, at most 2 searches: <b>');
     const margins = (measure: string) =>
       new Set(claims.flatMap((claim) => ('margin' in claim && claim.measure === measure ? [claim.margin] : [])));
     // One each, so that the page can name them.
     expect([margins('exactMatch').size, margins('searches').size]).toEqual([1, 1]);
     const [exactMatch, searches] = [...margins('exactMatch'), ...margins('searches')];
-    expect(page).toContain(`within ± the margin: ${exactMatch} of exact match, ${searches} searches`);
+    expect(page).toContain(`within ± the margin, ${exactMatch} of exact match or ${searches} searches`);
   });
 
   it('draws the reference arm on top of the others', () => {

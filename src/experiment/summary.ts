@@ -5,10 +5,10 @@ import { readJson } from '../base/files.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { E1 } from './arms.ts';
-import { RESAMPLES } from './bootstrap.ts';
+import { referenceOf } from './arms.ts';
 import { type CollectedRun, collectRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
+import { RESAMPLES } from './intervals.ts';
 import { predictedLaw } from './law.ts';
 import { readExperiment } from './record.ts';
 import { type Summary, summarySchema } from './schema.ts';
@@ -16,10 +16,11 @@ import { decideClaims } from './verdicts.ts';
 
 /** Enough of a hash to tell base policies apart. */
 const HASH_CHARACTERS = 12;
+const ON_A_SERVER = 'of the training server';
 
 /**
- * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with
- * `e1`, or with the first where that is not among them.
+ * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with one of
+ * them (arms.ts, `referenceOf`).
  * @throws UserError when `folder` holds no experiment, or no run of it is finished
  */
 export async function summarizeExperiment(folder: string): Promise<Summary> {
@@ -37,7 +38,7 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });
 
   const modes = modesOf(runs);
-  const reference = arms.includes(E1) ? E1 : arms[0]!;
+  const reference = referenceOf(arms);
   const { means, differences } = compareArms(runs, arms, reference, modes);
   const summaries = runs.map(({ summary }) => summary);
   return {
@@ -45,8 +46,8 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     name,
     arms,
     seeds,
-    worlds: record.seeds.map(({ world }) => world),
-    bases: record.seeds.map(({ base }) => (base ?? record).weights.slice(0, HASH_CHARACTERS)),
+    worlds: record.data === null ? record.seeds.map(({ world }) => world) : [],
+    bases: record.seeds.map(({ base }) => (base ?? record).weights?.slice(0, HASH_CHARACTERS) ?? ON_A_SERVER),
     missing,
     resamples: RESAMPLES,
     runs: summaries,

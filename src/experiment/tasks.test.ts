@@ -1,14 +1,13 @@
 /** The grid: who waits for whom, which stages each task runs, and that every fork is one that forkRun would accept. */
 import { describe, expect, it } from 'vitest';
-import { presets } from '../evolve/settings.ts';
 import { decisive, planStages } from '../evolve/stages.ts';
-import { armNames, E1 } from './arms.ts';
+import { armNames, E1, systemArmNames } from './arms.ts';
 import { experimentSettings, seedsOf } from './definition.ts';
-import { armFolder, questionCounts, type Task, tasksOf, unitsOf } from './tasks.ts';
+import { armFolder, type Task, tasksOf, unitsOf } from './tasks.ts';
 
 const settings = experimentSettings('default');
 const seeds = seedsOf(2, { worlds: [7, 8] });
-const all = tasksOf({ seeds, arms: armNames, settings });
+const all = tasksOf({ seeds, arms: armNames, settings, data: null });
 const byFolder = new Map(all.map((task) => [task.folder, task]));
 
 /** From the run where a seed begins to the task itself. */
@@ -64,7 +63,7 @@ describe('the tasks of an experiment', () => {
 
   it('that spend what e1 spends wait for it, with as much work as it has', () => {
     const work = ({ settings: own }: Task) =>
-      planStages(own).reduce((sum, stage) => sum + (stage.kind === 'evaluate' ? 0 : unitsOf(stage, own)), 0);
+      planStages(own).reduce((sum, stage) => sum + (stage.kind === 'evaluate' ? 0 : unitsOf(stage, own, null)), 0);
     const e1 = byFolder.get('seed-001/e1')!;
     for (const name of ['grpo-tokens', 'grpo-seconds']) {
       const task = byFolder.get(`seed-001/${name}`)!;
@@ -76,7 +75,7 @@ describe('the tasks of an experiment', () => {
 
   it('go without a shared pool where no arm needs one', () => {
     const folders = (arms: Parameters<typeof tasksOf>[0]['arms']) =>
-      tasksOf({ seeds: seeds.slice(0, 1), arms, settings }).map(({ folder }) => folder);
+      tasksOf({ seeds: seeds.slice(0, 1), arms, settings, data: null }).map(({ folder }) => folder);
     expect(folders(['grpo-tokens'])).toEqual(['seed-001/shared/pool-1', 'seed-001/grpo-tokens']);
     expect(folders(['grpo-tokens', 'e1'])).toEqual([
       ...['seed-001/shared/pool-1', 'seed-001/shared/gate-1', 'seed-001/e1', 'seed-001/grpo-tokens'],
@@ -84,10 +83,41 @@ describe('the tasks of an experiment', () => {
   });
 });
 
-it('questions are those of the embedded world', () => {
-  const counts = questionCounts(presets.default);
-  expect(counts.trainingQuestions).toBe(presets.default.world.trainingQuestions);
-  expect(counts.suites.map(({ questions }) => questions)).toEqual(
-    new Array(7).fill(presets.default.evaluation.questions),
-  );
+it('an evaluation is as many questions as its suites have: the seven of a world, or those of the user’s data', () => {
+  const evaluation = planStages(settings)[0]!;
+  const file = { questions: 'q', corpus: 'c', tokenizer: null, template: null };
+  const data = { ...file, evaluate: ['nq', 'hotpotqa'].map((suite) => ({ suite, file: `${suite}.jsonl` })) };
+  expect(unitsOf(evaluation, settings, data) * 7).toBe(unitsOf(evaluation, settings, null) * 2);
+  for (const task of tasksOf({ seeds, arms: ['e1', 'grpo-tokens'], settings, data })) expect(task.data).toBe(data);
+});
+
+describe('the systems of the field', () => {
+  const arms = [E1, ...systemArmNames] as const;
+  const tasks = tasksOf({ seeds: seeds.slice(0, 1), arms, settings, data: null });
+  const named = new Map(tasks.map((task) => [task.folder, task]));
+
+  it('leave at the base, which is evaluated once, and wait for what e1 spends', () => {
+    expect(tasks).toHaveLength(arms.length + 3);
+    const bare = named.get('seed-001/shared/grpo-1')!;
+    expect([bare.begin, bare.end]).toEqual([0, 1]);
+    expect(named.get('seed-001/shared/pool-1')).toMatchObject({ from: bare.folder, begin: 1 });
+    for (const name of systemArmNames) {
+      const task = named.get(`seed-001/${name}`)!;
+      expect(task).toMatchObject({ from: bare.folder, after: [bare.folder, 'seed-001/e1'], begin: 1 });
+      const past = planStages(bare.settings).slice(0, 1);
+      expect(decisive(task.settings, past)).toEqual(decisive(bare.settings, past));
+    }
+  });
+
+  it('are expected to take about as much work as e1', () => {
+    const units = (folder: string) => {
+      const { settings: own } = named.get(folder)!;
+      return planStages(own)
+        .filter(({ kind }) => kind !== 'evaluate')
+        .reduce((sum, stage) => sum + unitsOf(stage, own, null), 0);
+    };
+    const e1 = units('seed-001/e1');
+    const plain = units('seed-001/system-search-r1');
+    expect(Math.abs(plain - e1) / e1).toBeLessThan(0.1);
+  });
 });

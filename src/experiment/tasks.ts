@@ -3,15 +3,17 @@
  *
  *     shared/pool-1: base, GRPO 1 ──► shared/gate-1: pool 1 ──► e1, same-prompt, …
  *                              └────► grpo-tokens, grpo-seconds   (after e1, whose budget they spend)
+ *
+ * Systems of the field leave before GRPO 1, at shared/grpo-1, after e1 too.
  */
 import path from 'node:path';
 import type { Settings } from '../evolve/settings.ts';
 import type { QuestionCounts } from '../evolve/stage.ts';
-import { planStages, type Stage, workOf } from '../evolve/stages.ts';
+import { isStage, planStages, type Stage, workOf } from '../evolve/stages.ts';
 import { SUITES } from '../world/suites.ts';
 import { type Arm, armOf, E1, type ForkPoint, forkStage } from './arms.ts';
-import { withBudgetOf } from './budget.ts';
-import type { Definition, Seed } from './definition.ts';
+import { expectedWhole, withBudgetOf } from './budget.ts';
+import type { Definition, OwnData, Seed } from './definition.ts';
 
 export interface Task {
   readonly seed: Seed;
@@ -19,6 +21,7 @@ export interface Task {
   readonly folder: string;
   /** Undefined: what arms share. */
   readonly arm?: Arm;
+  readonly data: OwnData | null;
   /** Of an arm with a budget: at the steps to be expected, until `e1` has ended. */
   readonly settings: Settings;
   /** The task whose run is forked; undefined where a seed begins. */
@@ -31,13 +34,30 @@ export interface Task {
 }
 
 /** Seed after seed, and of each seed in an order in which no task waits for a later one. */
-export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'arms' | 'settings'>): Task[] {
+export function tasksOf({
+  seeds,
+  arms,
+  settings,
+  data,
+}: Pick<Definition, 'seeds' | 'arms' | 'settings' | 'data'>): Task[] {
   return seeds.flatMap((seed): Task[] => {
     const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
-    const [pool, gate] = [forkStage('pool').index, forkStage('gate').index];
-    const first = { seed, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
+    const [grpo, pool, gate] = (['grpo', 'pool', 'gate'] as const).map((point) => forkStage(point).index) as [
+      number,
+      number,
+      number,
+    ];
+    const ofArms = arms.map((name) => armTask(seed, data, armOf(name), base));
+    const starts = (point: ForkPoint) => ofArms.some(({ from }) => from === sharedFolder(seed, point));
+    // Where arms leave before the first round, the base is evaluated once for all.
+    const bare = { seed, data, folder: sharedFolder(seed, 'grpo'), settings: base, after: [], begin: 0, end: grpo };
+    const whole = { seed, data, folder: sharedFolder(seed, 'pool'), settings: base, end: pool };
+    const first = starts('grpo')
+      ? { ...whole, begin: grpo, from: bare.folder, after: [bare.folder] }
+      : { ...whole, begin: 0, after: [] };
     const second = {
       seed,
+      data,
       folder: sharedFolder(seed, 'gate'),
       settings: base,
       begin: pool,
@@ -45,9 +65,12 @@ export function tasksOf({ seeds, arms, settings }: Pick<Definition, 'seeds' | 'a
       from: first.folder,
       after: [first.folder],
     };
-    const ofArms = arms.map((name) => armTask(seed, armOf(name), base));
-    const usesSecond = ofArms.some(({ from }) => from === second.folder);
-    return [first, ...(usesSecond ? [second] : []), ...ofArms.sort((a, b) => a.after.length - b.after.length)];
+    return [
+      ...(starts('grpo') ? [bare] : []),
+      first,
+      ...(starts('gate') ? [second] : []),
+      ...ofArms.sort((a, b) => a.after.length - b.after.length),
+    ];
   });
 }
 
@@ -60,12 +83,13 @@ function sharedFolder(seed: Seed, point: ForkPoint): string {
   return path.posix.join(seed.name, 'shared', forkStage(point).name);
 }
 
-function armTask(seed: Seed, arm: Arm, base: Settings): Task {
+function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Task {
   const from = sharedFolder(seed, arm.forksAt);
   const changed = arm.change(base);
-  const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base), changed, 'seconds');
+  const settings = expectedSettings(arm, changed, base, data);
   return {
     seed,
+    data,
     arm,
     settings,
     from,
@@ -76,11 +100,24 @@ function armTask(seed: Seed, arm: Arm, base: Settings): Task {
   };
 }
 
+function expectedSettings({ budget }: Arm, changed: Settings, base: Settings, data: OwnData | null): Settings {
+  if (budget === undefined) return changed;
+  const expected = expectedOf(base, data);
+  if (budget !== 'whole') return withBudgetOf(expected, changed, 'seconds');
+  const units = (kept: (stage: string) => boolean) =>
+    expected.byStage.filter(({ stage }) => kept(stage)).reduce((sum, { seconds }) => sum + seconds, 0);
+  const all = units((stage) => !isStage(stage, 'evaluate'));
+  return expectedWhole(
+    { first: units((stage) => isStage(stage, 'grpo', 1)), all },
+    { ...changed, grpo: { ...changed.grpo, steps: base.grpo.steps } },
+  );
+}
+
 /** What `e1` will spend, in units of work in place of seconds. */
-function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
+function expectedOf(base: Settings, data: OwnData | null): Parameters<typeof withBudgetOf>[0] {
   const byStage = planStages(base).map((stage) => ({
     stage: stage.name,
-    seconds: unitsOf(stage, base),
+    seconds: unitsOf(stage, base, data),
     sampledTokens: 0,
     trainedTokens: 0,
   }));
@@ -88,15 +125,16 @@ function expectedOf(base: Settings): Parameters<typeof withBudgetOf>[0] {
 }
 
 /** Rollouts and trained trajectories of a stage, which take about the same time each. */
-export function unitsOf(stage: Stage, settings: Settings): number {
-  const { rollouts, trained } = workOf(stage, questionCounts(settings), settings);
+export function unitsOf(stage: Stage, settings: Settings, data: OwnData | null): number {
+  const { rollouts, trained } = workOf(stage, expectedQuestions(settings, data), settings);
   return rollouts + trained;
 }
 
-/** Those of the embedded world. */
-export function questionCounts({ evaluation, world }: Settings): QuestionCounts {
+/** As many as are asked for: a suite may have fewer. */
+function expectedQuestions({ evaluation, world }: Settings, data: OwnData | null): QuestionCounts {
+  const suites = data === null ? SUITES : data.evaluate.map(({ suite }) => suite);
   return {
-    suites: SUITES.map((name) => ({ name, questions: evaluation.questions })),
+    suites: suites.map((name) => ({ name, questions: evaluation.questions })),
     trainingQuestions: world.trainingQuestions,
   };
 }

@@ -1,18 +1,23 @@
 /**
- * Claims decided by one rule from the 95 % interval of a paired difference (docs/evidence.md, "Rules"):
+ * Claims decided by one rule from the paired differences of seeds (docs/experiments.md, "Rules"). With p the two-sided p-value of
+ * their mean against 0 (higher, lower) or against −margin (not-lower), for all but the primary claim corrected by Holm for
+ * the number of claims that are decided:
  *
- *   higher, lower   supported: the whole interval is on the claimed side of 0
- *                   not supported: it is wholly on the other side, or within ± margin
- *   not-lower       supported: the whole interval is above −margin; not supported: it is wholly below
- *   else            undecided, and always with a single seed
+ *   supported    p < .05, on the claimed side
+ *   contrary     p < .05, on the other side
+ *   equivalent   else, when the 90 % interval lies within ± margin: two one-sided tests at .05 (Schuirmann, 1987); not for not-lower
+ *   undecided    else, and always with a single seed
  *
- * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else not supported.
+ * teaches-nothing: supported when every distillation loss is exactly 0 and no step moved a weight, else contrary.
  */
 import { isStage } from '../evolve/stages.ts';
 import { type Claim, claims } from './claims.ts';
 import { modeKey } from './collect.ts';
+import { holm, seedInterval, seedP } from './intervals.ts';
 import type { Difference, Interval, RunSummary, Verdict } from './schema.ts';
 import { signed } from './text.ts';
+
+type Comparison = Exclude<Claim, { kind: 'teaches-nothing' }>;
 
 /** The claims about arms that are in the experiment. */
 export function decideClaims(
@@ -20,31 +25,58 @@ export function decideClaims(
   runs: readonly RunSummary[],
   differences: readonly Difference[],
 ): Verdict[] {
-  return claims
-    .filter((claim) => arms.includes(claim.arm) && (!('reference' in claim) || arms.includes(claim.reference)))
-    .map((claim) => {
-      if (claim.kind === 'teaches-nothing') return decideNothing(claim, runs);
-      const found = findDifference(differences, claim);
-      if (found === undefined) return { claim: claim.says, verdict: 'not run', sentence: notRun(claim) };
-      const verdict = found.claimed.bySeed.length < 2 ? 'undecided' : decide(claim.kind, found.claimed, claim.margin);
-      return { claim: claim.says, verdict, sentence: sentenceOf(claim, found, verdict) };
-    });
+  const asked = claims.filter(
+    (claim) => arms.includes(claim.arm) && (!('reference' in claim) || arms.includes(claim.reference)),
+  );
+  const tests = asked.flatMap((claim) => {
+    const found = claim.kind === 'teaches-nothing' ? undefined : findDifference(differences, claim);
+    if (found === undefined || claim.kind === 'teaches-nothing' || found.claimed.bySeed.length < 2) return [];
+    return [{ claim, p: pOf(claim, found.claimed) }];
+  });
+  const corrected = tests.filter(({ claim }) => !claim.isPrimary);
+  const adjusted = holm(corrected.map(({ p }) => p));
+  const chanceOf = (claim: Comparison): Chance | undefined => {
+    const p = tests.find((test) => test.claim === claim)?.p;
+    if (p === undefined || claim.isPrimary) return p === undefined ? undefined : { p, adjusted: p, among: 1 };
+    const place = corrected.findIndex((test) => test.claim === claim);
+    return { p, adjusted: adjusted[place]!, among: corrected.length };
+  };
+  return asked.map((claim) => {
+    if (claim.kind === 'teaches-nothing') return decideNothing(claim, runs);
+    const found = findDifference(differences, claim);
+    if (found === undefined) return { claim: claim.says, verdict: 'not run', sentence: notRun(claim) };
+    const chance = chanceOf(claim);
+    const verdict = chance === undefined ? 'undecided' : decide(claim, valuesOf(found.claimed), chance.adjusted);
+    return { claim: claim.says, verdict, sentence: sentenceOf(claim, found, verdict, chance) };
+  });
 }
 
-type Comparison = Exclude<Claim, { kind: 'teaches-nothing' }>;
+interface Chance {
+  readonly p: number;
+  /** By Holm, among so many claims. */
+  readonly adjusted: number;
+  readonly among: number;
+}
 
-/** The rule. */
+/** The rule. `values` are the seeds' differences, arm − reference; `p` is corrected already. */
 export function decide(
-  kind: Comparison['kind'],
-  { low, high }: Pick<Interval, 'low' | 'high'>,
-  margin: number,
-): 'supported' | 'not supported' | 'undecided' {
-  if (kind === 'lower') return decide('higher', { low: -high, high: -low }, margin);
-  if (kind === 'not-lower') return low > -margin ? 'supported' : high < -margin ? 'not supported' : 'undecided';
-  if (low > 0) return 'supported';
-  if (high < 0 || (low > -margin && high < margin)) return 'not supported';
-  return 'undecided';
+  { kind, margin }: Pick<Comparison, 'kind' | 'margin'>,
+  values: readonly number[],
+  p: number,
+): 'supported' | 'contrary' | 'equivalent' | 'undecided' {
+  const { estimate, low, high } = seedInterval(values, 0.9);
+  if (p < 0.05) {
+    const onClaimedSide = kind === 'lower' ? estimate < 0 : estimate > (kind === 'not-lower' ? -margin : 0);
+    return onClaimedSide ? 'supported' : 'contrary';
+  }
+  return kind !== 'not-lower' && low > -margin && high < margin ? 'equivalent' : 'undecided';
 }
+
+function pOf({ kind, margin }: Comparison, interval: Interval): number {
+  return seedP(valuesOf(interval), kind === 'not-lower' ? -margin : 0);
+}
+
+const valuesOf = ({ bySeed }: Interval) => bySeed.map(({ value }) => value);
 
 /**
  * The difference as it was measured and is drawn, and as the claim means it: arm − reference, which are the same or each other's
@@ -68,24 +100,29 @@ function negate({ estimate, low, high, bySeed }: Interval): Interval {
 function sentenceOf(
   { kind, measure, margin }: Comparison,
   { measured, claimed: found }: { readonly measured: Difference; readonly claimed: Interval },
-  verdict: string,
+  verdict: Verdict['verdict'],
+  chance: Chance | undefined,
 ): string {
   const decimals = measure === 'exactMatch' ? 3 : 2;
   const text = (value: number) => signed(value, decimals);
   const { arm, reference, estimate, low, high } = measured;
-  const figures = `${arm} − ${reference} is ${text(estimate)} (95 % interval ${text(low)} to ${text(high)}; ${seedsText(measured)}).`;
-  const small =
-    verdict === 'supported' && kind !== 'not-lower' && Math.max(Math.abs(found.low), Math.abs(found.high)) < margin;
+  const figures = `${arm} − ${reference} is ${text(estimate)} (95 % interval ${text(low)} to ${text(high)}; ${seedsText(measured)}${chanceText(chance)}).`;
+  const decided = verdict === 'supported' || verdict === 'contrary';
+  const small = decided && kind !== 'not-lower' && Math.max(Math.abs(found.low), Math.abs(found.high)) < margin;
   return [
     figures,
     ...(small ? [`The whole interval is smaller than ${margin}.`] : []),
-    ...(verdict === 'not supported' && withinMargin(kind, found, margin) ? [`It lies within ±${margin}.`] : []),
+    ...(verdict === 'equivalent' ? [`The 90 % interval lies within ±${margin}.`] : []),
     ...(kind === 'not-lower' ? [`A loss of up to ${margin} is allowed.`] : []),
   ].join(' ');
 }
 
-function withinMargin(kind: Comparison['kind'], { low, high }: Interval, margin: number): boolean {
-  return kind !== 'not-lower' && low > -margin && high < margin;
+/** "; p .012, .31 among 25 claims". */
+function chanceText(chance: Chance | undefined): string {
+  if (chance === undefined) return '';
+  const text = (p: number) => (p < 0.0005 ? '< .001' : p.toFixed(p < 0.1 ? 3 : 2).replace(/^0/, ''));
+  const { p, adjusted, among } = chance;
+  return `; p ${text(p)}${among > 1 ? `, ${text(adjusted)} among ${among} claims` : ', the primary claim'}`;
 }
 
 function seedsText({ estimate, bySeed }: Interval): string {
@@ -114,5 +151,5 @@ function decideNothing(
   const moved = stages.reduce((sum, stage) => sum + stage.steps - stage.skippedSteps, 0);
   const largest = Math.max(...stages.map(({ largestLoss }) => largestLoss ?? Number.POSITIVE_INFINITY));
   const sentence = `${steps} steps of ${stages.length} ${stages.length === 1 ? 'round' : 'rounds'}: the largest loss is ${largest === 0 ? 'exactly 0' : largest.toExponential(1)}, ${moved === 0 ? 'no step' : moved === 1 ? '1 step' : `${moved} steps`} moved a weight.`;
-  return { claim: says, verdict: largest === 0 && moved === 0 ? 'supported' : 'not supported', sentence };
+  return { claim: says, verdict: largest === 0 && moved === 0 ? 'supported' : 'contrary', sentence };
 }

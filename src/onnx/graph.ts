@@ -7,7 +7,9 @@
  *   graph.output('y', 'float32', ['rows', 8], graph.op('Mul', [x, graph.float(2)]));
  *   const session = await InferenceSession.create(graph.build());
  */
-import { ProtobufWriter } from './protobuf.ts';
+
+import { ProtobufWriter } from '../base/protobuf.ts';
+import type { Device } from './device.ts';
 
 /** The name of a tensor in a graph. */
 export type TensorName = string;
@@ -39,7 +41,8 @@ interface GraphNode extends NodeOptions {
 interface Value {
   readonly name: TensorName;
   readonly type: ElementType;
-  readonly shape: SymbolicShape;
+  /** Undefined: of any number of dimensions. */
+  readonly shape: SymbolicShape | undefined;
 }
 
 interface Initializer {
@@ -53,6 +56,8 @@ const OPSET = 21;
 const IR_VERSION = 10;
 
 export class Graph {
+  /** What the graph is built for: some operators have no kernel on one device, or a wrong one, and are written otherwise there. */
+  readonly device: Device;
   readonly #nodes: GraphNode[] = [];
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
@@ -60,14 +65,23 @@ export class Graph {
   readonly #constants = new Map<string, TensorName>();
   #names = 0;
 
-  /** Declares a tensor that the caller feeds at run time. */
-  input(name: TensorName, type: ElementType, shape: SymbolicShape): TensorName {
+  constructor(device: Device = 'cpu') {
+    this.device = device;
+  }
+
+  /** Names of what is given out so far. */
+  get outputs(): TensorName[] {
+    return this.#outputs.map(({ name }) => name);
+  }
+
+  /** Declares a tensor that the caller feeds at run time; without `shape`, of any number of dimensions. */
+  input(name: TensorName, type: ElementType, shape?: SymbolicShape): TensorName {
     this.#inputs.push({ name, type, shape });
     return name;
   }
 
   /** Gives `tensor` out under the name `name`; without `tensor`, the tensor of that very name. */
-  output(name: TensorName, type: ElementType, shape: SymbolicShape, tensor: TensorName = name): void {
+  output(name: TensorName, type: ElementType, shape: SymbolicShape | undefined, tensor: TensorName = name): void {
     if (tensor !== name) this.op('Identity', [tensor], {}, { outputs: [name] });
     this.#outputs.push({ name, type, shape });
   }
@@ -203,16 +217,18 @@ function tensorMessage({ name, type, dims, data }: Initializer): ProtobufWriter 
 }
 
 function valueMessage({ name, type, shape }: Value): ProtobufWriter {
-  const dims = new ProtobufWriter();
-  for (const dim of shape) {
-    const message = new ProtobufWriter();
-    if (typeof dim === 'number') message.integer(1, dim);
-    else message.bytes(2, dim);
-    dims.bytes(1, message);
-  }
   const tensorType = new ProtobufWriter();
   tensorType.integer(1, ELEMENT_TYPES[type]);
-  tensorType.bytes(2, dims);
+  if (shape) {
+    const dims = new ProtobufWriter();
+    for (const dim of shape) {
+      const message = new ProtobufWriter();
+      if (typeof dim === 'number') message.integer(1, dim);
+      else message.bytes(2, dim);
+      dims.bytes(1, message);
+    }
+    tensorType.bytes(2, dims);
+  }
   const typeMessage = new ProtobufWriter();
   typeMessage.bytes(1, tensorType);
   const message = new ProtobufWriter();

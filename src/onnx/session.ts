@@ -1,9 +1,18 @@
-/** How every session of the engine is opened, and short names for its tensors. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+/** How every session is opened, on whichever device, and short names for its tensors. */
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { type Device, inDeviceQueue } from './device.ts';
+import { deviceFailure } from './device-failure.ts';
 import { guarded } from './native-guard.ts';
 
+export interface SessionOptions {
+  /** Default: the processor. */
+  readonly device?: Device | undefined;
+  /** On WebGPU: the outputs that stay there, as tensors that other sessions take for inputs. Default: none. */
+  readonly resident?: readonly string[];
+}
+
 /**
- * Opens a model, given as bytes or as a file, for `threads` threads.
+ * Opens a model, given as bytes or as a file, for `threads` threads of the processor.
  *
  * Each session has threads of its own, which by default spin while they have nothing to do, also for a while after a
  * run. With several sessions used in turn, those of the last one take the cores from the next (measured: a quarter of
@@ -14,24 +23,49 @@ import { guarded } from './native-guard.ts';
  * that it has seen. Without both, what a run needs goes back when it ends: a run of all stages takes two thirds of the memory, at
  * the same speed (docs/log.md).
  */
-export async function createSession(model: Uint8Array | string, threads: number): Promise<InferenceSession> {
-  const session = await guarded(() =>
+export async function createSession(
+  model: Uint8Array | string,
+  threads: number,
+  { device = 'cpu', resident = [] }: SessionOptions = {},
+): Promise<InferenceSession> {
+  const turn = device === 'cpu' ? guarded : onDevice;
+  const session = await turn(() =>
     // The library overloads what it does not distinguish.
     InferenceSession.create(model as string, {
-      executionProviders: ['cpu'],
+      ...PROVIDERS[device],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       enableCpuMemArena: false,
       enableMemPattern: false,
-      logSeverityLevel: 3,
       extra: { session: { intra_op: { allow_spinning: '0' } } },
+      // A session with locations given makes its own outputs; without, it writes into those that a run is handed.
+      ...(resident.length > 0 && {
+        preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const])),
+      }),
     }),
   );
   const run = session.run.bind(session) as (...args: unknown[]) => Promise<InferenceSession.ReturnType>;
-  session.run = (...args: unknown[]) => guarded(() => run(...args));
+  session.run = (...args: unknown[]) => turn(() => run(...args));
   const release = session.release.bind(session);
-  session.release = () => guarded(release);
+  session.release = () => turn(release);
   return session;
+}
+
+/** Providers by preference: what WebGPU has no kernel for, the processor computes. Its errors are thrown; logged they need not be. */
+const PROVIDERS: Readonly<Record<Device, InferenceSession.SessionOptions>> = {
+  cpu: { executionProviders: ['cpu'], logSeverityLevel: 3 },
+  webgpu: { executionProviders: ['webgpu', 'cpu'], logSeverityLevel: 4 },
+};
+// The same for what belongs to no session, such as the GPU's device.
+env.logLevel = 'fatal';
+
+/** Native code on the GPU: one call of the process at a time, and its failures in words. */
+function onDevice<T>(call: () => Promise<T>): Promise<T> {
+  return inDeviceQueue(() =>
+    guarded(call).catch((error: unknown) => {
+      throw deviceFailure(error) ?? error;
+    }),
+  );
 }
 
 /** A float32 tensor over `data` itself, nothing is copied. */

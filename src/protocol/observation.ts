@@ -16,8 +16,9 @@ export interface Observation {
  * The observation of one search: opening text, passages in rank order, closing text, each encoded on its own.
  *
  * When the whole is longer than `limit` tokens the passages are cut from the end: the last ones go first, and one is cut
- * within its text. The block is closed in any case; with a limit too small for even an empty block, an empty block is
- * what comes back. So a cut observation is a prefix of the uncut one, followed by the same closing text.
+ * within its text (with `wholePassages` only when it is the first). The block is closed in any case; with a limit too small for
+ * even an empty block, an empty block is what comes back. So a cut observation is a prefix of the uncut one, followed by the
+ * same closing text.
  */
 export function observe(
   tokenizer: Pick<Tokenizer, 'encode' | 'decode'>,
@@ -34,17 +35,28 @@ export function observe(
   for (const [index, { title, text }] of passages.entries()) {
     const lead = index === 0 ? '' : template.separator;
     const values = { rank: String(index + 1), title: oneLine(title) };
-    const marked = { ...values, title: foreign(values.title), text: foreign(oneLine(text)) };
+    const marked = {
+      ...values,
+      title: foreign(values.title),
+      text: foreign(oneLine(firstWords(text, template.passageWords))),
+    };
     const ids = encodeMarked(tokenizer, lead + fill(template.passage, marked));
     if (ids.length <= room()) {
       inside.push(...ids);
       continue;
     }
+    if (template.wholePassages && index > 0) break;
     const heading = fill(template.passage.slice(0, template.passage.indexOf('{text}')), values);
     inside.push(...beginning(tokenizer, ids, Math.max(0, room()), (lead + heading).trim().length));
     break;
   }
   return { ids: [...open, ...inside, ...close], shown: passages.length === 0 ? '' : tokenizer.decode(inside) };
+}
+
+/** The text's first so many words, with a mark where there were more. */
+function firstWords(text: string, count: number | undefined): string {
+  const words = text.trim().split(/\s+/);
+  return count === undefined || words.length <= count ? text : `${words.slice(0, count).join(' ')} …`;
 }
 
 /** Harmless and without line breaks, so that a passage cannot look like two. */

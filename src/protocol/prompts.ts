@@ -50,6 +50,18 @@ export function teacherPrompt(
   return [...encode(tokenizer, parts[0]!), ...expert, ...encodeMarked(tokenizer, parts[1]!)];
 }
 
+/** A turn that only answers, as ids: its opening tag, the words of the answer, its closing tag; joined they are such a turn. */
+export function answerTurn(
+  tokenizer: Pick<Tokenizer, 'encode'>,
+  answer: string,
+): { readonly opening: number[]; readonly words: number[]; readonly closing: number[] } {
+  return {
+    opening: tokenizer.encode('<answer>'),
+    words: encodeMarked(tokenizer, foreign(` ${defuse(answer)} `)),
+    closing: tokenizer.encode('</answer>'),
+  };
+}
+
 /**
  * The message as one user message of the model's chat format, or as it is when template or model have none, and how it is
  * encoded: a chat format writes the beginning of a text itself.

@@ -14,6 +14,10 @@ export interface Template {
   readonly observation: string;
   /** One passage: {rank} (from 1), {title}, {text}. */
   readonly passage: string;
+  /** Words of a passage's text that are shown at most. Absent: all. */
+  readonly passageWords?: number;
+  /** A passage that no longer fits is left out (the first one is cut). Absent: it is cut within its text. */
+  readonly wholePassages?: true;
   /** Between passages. */
   readonly separator: string;
   /** In place of the passages when nothing was found. */

@@ -45,6 +45,29 @@ export const worldTemplate: Template = {
   invalidAction: ' <information> invalid </information> ',
 };
 
+/**
+ * For small pretrained models: the same agent, asked in few words; of each passage the first 80 words, and none that ends in its
+ * middle. The teacher's prompt says nothing of brevity.
+ */
+export const compactTemplate: Template = {
+  name: 'compact',
+  student:
+    'Answer the question. Think between <think> and </think>. Search with <search> query </search>; passages come back between ' +
+    '<information> and </information>. Give the answer in their words: <answer> answer </answer>.\n\nQuestion: {question}\n',
+  teacher:
+    'Answer the question. Think between <think> and </think>. Search with <search> query </search>; passages come back between ' +
+    '<information> and </information>. Give the answer in their words: <answer> answer </answer>.\n\n' +
+    'Another agent worked on this question:\n{expert}\n\nQuestion: {question}\n',
+  chat: true,
+  observation: '\n<information>{passages}</information>\n',
+  passage: 'Doc {rank} (Title: {title}) {text}',
+  passageWords: 80,
+  wholePassages: true,
+  separator: '\n',
+  nothingFound: 'No passage was found.',
+  invalidAction: '\nWrite <search> query </search> or <answer> answer </answer>.\n',
+};
+
 /** Each placeholder that a field may hold: whether it is required. All of them occur at most once. */
 const placeholders: Partial<Record<keyof Template, Record<string, 'required' | 'optional'>>> = {
   student: { question: 'required' },
@@ -89,6 +112,8 @@ const schema = z.strictObject({
     message: 'needs text around {passages}, such as <information>{passages}</information>',
   }),
   passage: withPlaceholders('passage'),
+  passageWords: z.int().min(1).max(100_000).exactOptional(),
+  wholePassages: z.literal(true).exactOptional(),
   separator: withPlaceholders('separator'),
   nothingFound: withPlaceholders('nothingFound'),
   invalidAction: withPlaceholders('invalidAction').refine((text) => text.trim() !== '', {
@@ -97,7 +122,7 @@ const schema = z.strictObject({
 });
 
 /** The templates that go by a name. */
-export const builtInTemplates: readonly Template[] = [searchR1Template, worldTemplate];
+export const builtInTemplates: readonly Template[] = [searchR1Template, compactTemplate, worldTemplate];
 
 /** A built-in template by its name, else the template in a file. */
 export async function openTemplate(nameOrFile: string): Promise<Template> {

@@ -31,7 +31,7 @@ function expectFaithful(trajectory: Trajectory, { policy }: Surrounded, key = ta
     const { start, end } = turns[i]!;
     expect(request.prompt).toEqual([...prompt, ...ids.slice(0, start)]);
     expect(ids.slice(start, end)).toEqual(sample.ids);
-    expect(logprobs.slice(start, end)).toEqual(sample.ids.map((_, n) => -uniformAt(key, said + n)));
+    expect(logprobs.slice(start, end)).toEqual(sample.ids.map((_, n) => Math.fround(-uniformAt(key, said + n))));
     expect(request.offset).toBe(said);
     said += sample.ids.length;
   }

@@ -17,6 +17,7 @@ import { studentPrompt } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
+import { type Noise, withNoise } from './noise.ts';
 import { correctness, grounded, type Reward } from './reward.ts';
 import { shortestTurn } from './room.ts';
 import { segments } from './segments.ts';
@@ -41,6 +42,8 @@ export interface RolloutTask {
   /** In place of those of the environment. */
   readonly limits?: RolloutLimits;
   readonly temperature?: number;
+  /** Searches that are answered badly. */
+  readonly noise?: Noise;
   /** Told after turns without an answer: the searches so far, and the trajectory of a rollout that may search no more often. */
   readonly onSpent?: (searches: number, trajectory: () => Trajectory) => void;
 }
@@ -71,19 +74,28 @@ export async function rollOutOne(
   signal?: AbortSignal,
   onEvent?: Listener,
 ): Promise<Trajectory> {
-  const { question, rollout, key, onSpent, limits, temperature } = task;
+  const { question, rollout, key, onSpent, limits, temperature, noise } = task;
   const { tokenizer, template } = around;
-  const environment = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
+  const environment = {
+    ...around,
+    limits: limits ?? around.limits,
+    temperature: temperature ?? around.temperature,
+    ...(noise && { retriever: withNoise(around.retriever, noise) }),
+  };
   const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
   const conversation = new IdConversation(key, prompt, environment, onEvent);
+  const promptText = tokenizer.decode(prompt);
   const searches: SearchRecord[] = [];
   const record = (ending: Ending): Trajectory => {
     const { ids, mask, logprobs, shown, opening } = conversation;
-    const text = withOpening(segments({ ids, mask }, tokenizer), opening);
+    const response = segments({ ids, mask }, tokenizer);
+    const text = withOpening(response, opening);
     const answer = lastAnswer(text);
     const trajectory = {
       questionId: question.id,
       dataset: question.dataset,
+      question: question.question,
+      gold: question.answers,
       rollout,
       prompt,
       // Copies: the rollout may go on.
@@ -96,6 +108,7 @@ export async function rollOutOne(
       correct: correctness(answer, question.answers),
       wellFormed: wellFormed(text),
       grounded: grounded(answer, shown),
+      text: { prompt: promptText, response: response.map((segment) => segment.text) },
     };
     const reward = around.reward?.({ question, trajectory, text }) ?? trajectory.correct;
     if (!Number.isFinite(reward)) throw new RangeError(`question ${question.id}: its reward is ${reward}`);
@@ -197,7 +210,7 @@ class IdConversation implements Conversation {
       this.ids.push(id);
       this.mask.push(author);
       // + 0 turns a certain token's −0 into 0, which JSON can hold.
-      this.logprobs.push((logprobs[i] ?? 0) + 0);
+      this.logprobs.push(Math.fround(logprobs[i] ?? 0) + 0);
     }
   }
 }

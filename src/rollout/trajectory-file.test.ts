@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
+import { stretches } from '../protocol/authors.ts';
 import { rollOutOne } from './rollout.ts';
 import { segments } from './segments.ts';
 import { around, inTurns, task, tokenizer } from './testing/environment.ts';
@@ -18,15 +19,18 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return out;
 }
 
+const float32 = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
 
 const anyTrajectory: fc.Arbitrary<Trajectory> = fc
-  .array(fc.record({ id: fc.nat({ max: 200_000 }), author: fc.constantFrom<0 | 1>(0, 1), logprob: finite }))
+  .array(fc.record({ id: fc.nat({ max: 200_000 }), author: fc.constantFrom<0 | 1>(0, 1), logprob: float32 }))
   .chain((tokens) =>
     fc.record(
       {
         questionId: fc.string(),
         dataset: fc.string(),
+        question: fc.string(),
+        gold: fc.array(fc.string()),
         rollout: fc.nat(),
         prompt: fc.array(fc.nat({ max: 200_000 })),
         ids: fc.constant(tokens.map(({ id }) => id)),
@@ -51,6 +55,23 @@ const anyTrajectory: fc.Arbitrary<Trajectory> = fc
         reward: finite,
         wellFormed: fc.boolean(),
         grounded: fc.option(fc.boolean()),
+        text: fc.record(
+          {
+            prompt: fc.string(),
+            response: fc.constant(stretches(tokens.map(({ author }) => author)).map(({ start }) => `<b>${start}\n`)),
+          },
+          { noNullPrototype: true },
+        ),
+        training: fc.record(
+          {
+            advantage: fc.oneof(
+              finite,
+              fc.constant(tokens.flatMap(({ author, logprob }) => (author === 1 ? [logprob] : []))),
+            ),
+            kl: fc.constant(tokens.flatMap(({ author, id }) => (author === 1 ? [id / 1000] : []))),
+          },
+          { noNullPrototype: true, requiredKeys: ['advantage'] },
+        ),
       },
       {
         noNullPrototype: true,
@@ -95,7 +116,11 @@ describe('a trajectory’s line', () => {
   it('is refused when it is damaged, with the place and the field', async () => {
     const good = JSON.parse(toLine(await ordinary()));
     for (const [change, message] of [
-      [{ schema: 3 }, /schema/],
+      [{ schema: 4 }, /schema/],
+      [{ text: { prompt: '', response: ['one'] } }, /text: expected 3 stretches, found 1/],
+      [{ training: { advantage: [1] } }, /training\.advantage: expected \d+, one a policy token, found 1/],
+      [{ training: { advantage: 1, kl: [] } }, /training\.kl: expected/],
+      [{ training: {} }, /training\.advantage/],
       [{ correct: 0.5 }, /correct/],
       [{ reward: null }, /reward/],
       [{ schema: 1, correct: undefined, reward: 0.5 }, /correct/],
@@ -141,6 +166,48 @@ describe('a trajectory’s line', () => {
       });
     // A field of another schema makes it neither.
     expect(() => fromLine({ ...old(1), extra: 1 }, 'here')).toThrow(/extra/);
+  });
+
+  it('of schema 2 is read as it was written', () => {
+    // As the version after 0.4.0 wrote it: nothing to read but ids, log-probabilities in all digits of a double.
+    const old = JSON.parse(
+      `{"schema":2,"questionId":"q","dataset":"nq","rollout":2,"prompt":[1],"ids":[5,6],"searches":[{"query":"x","turn":0,"passages":[]}],"stop":"no-answer","answer":null,"correct":0,"reward":-0.5,"wellFormed":false,"grounded":null,"authors":[0,1,1],"logprobs":[-0.014649782852463246]}`,
+    );
+    expect(fromLine(old, 'here')).toStrictEqual({
+      questionId: 'q',
+      dataset: 'nq',
+      rollout: 2,
+      prompt: [1],
+      ids: [5, 6],
+      mask: [0, 1],
+      logprobs: [0, -0.014649782852463246],
+      searches: [{ query: 'x', turn: 0, passages: [] }],
+      stop: 'no-answer',
+      answer: null,
+      correct: 0,
+      reward: -0.5,
+      wellFormed: false,
+      grounded: null,
+    });
+  });
+
+  it('begins with what a person reads, and ends with the numbers of each token', async () => {
+    const line = toLine({ ...(await ordinary()), training: { advantage: -0.5 } });
+    const fields = Object.keys(JSON.parse(line));
+    expect(fields.slice(0, 8)).toEqual([
+      'schema',
+      'questionId',
+      'dataset',
+      'question',
+      'gold',
+      'rollout',
+      'answer',
+      'correct',
+    ]);
+    expect(fields.slice(-5)).toEqual(['training', 'prompt', 'ids', 'authors', 'logprobs']);
+    expect(line).toMatch(
+      /"question":"what is a \?","gold":\["gold"\].*"response":\["<search> x <\/search>"," <information> \[ x \] all about x/,
+    );
   });
 
   it('is read from files, plain and gzip', async () => {

@@ -40,9 +40,28 @@ export interface SearchRecord {
   readonly passages: readonly { readonly id: string; readonly title: string; readonly score: number }[];
 }
 
+/** What a training step made of a trajectory: for whoever looks at the run, nothing is computed from it. */
+export interface TrainingView {
+  /** A: one number for the response, or one for each token that the policy wrote. */
+  readonly advantage: number | readonly number[];
+  /** k3 = e^Δ − Δ − 1, Δ = log π_ref − log π, of each token that the policy wrote, in nats, to three digits; absent: not measured. */
+  readonly kl?: readonly number[];
+}
+
+/** Prompt and response as text, a view of the ids. */
+export interface TrajectoryText {
+  readonly prompt: string;
+  /** An entry for each stretch by one author (protocol/authors.ts, `stretches`). */
+  readonly response: readonly string[];
+}
+
 export interface Trajectory {
   readonly questionId: string;
   readonly dataset: string;
+  /** As it was asked. It, `gold` and `text` are absent in files of before schema 3. */
+  readonly question?: string;
+  /** Its gold answers. */
+  readonly gold?: readonly string[];
   /** Index within the group. */
   readonly rollout: number;
   readonly prompt: TokenIds;
@@ -50,7 +69,7 @@ export interface Trajectory {
   readonly ids: TokenIds;
   /** Over ids: 1 where the policy wrote the token, 0 where the environment did. */
   readonly mask: readonly (0 | 1)[];
-  /** Over ids: the sampler's log-probability on policy tokens, 0 elsewhere. */
+  /** Over ids: the sampler's log-probability on policy tokens, 0 elsewhere; float32, as training reads it. */
   readonly logprobs: readonly number[];
   readonly searches: readonly SearchRecord[];
   readonly stop: StopReason;
@@ -66,6 +85,9 @@ export interface Trajectory {
   readonly wellFormed: boolean;
   /** The answer occurs (normalised) in a passage that was shown; null when there is no answer, or it is yes or no. */
   readonly grounded: boolean | null;
+  readonly text?: TrajectoryText;
+  /** Only of what a GRPO step was trained on. */
+  readonly training?: TrainingView;
 }
 
 /** Number of tokens that the policy wrote. */

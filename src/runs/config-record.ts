@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { type EngineIdentity, engineDifference, engineIdentitySchema, FIRST_ENGINE } from '../engines/open-engine.ts';
 import type { Inputs, SetupHashes } from '../evolve/open.ts';
+import { EXTERNALS, externalsOf } from '../evolve/outside.ts';
 import { settingsSchema } from '../evolve/settings.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hex was expected');
@@ -38,12 +39,21 @@ export const versionsSchema = z.strictObject({
 export const runConfigSchema = z.strictObject({
   schema: z.literal(1),
   preset: z.string(),
+  /** The system of the field that the settings began as (evolve/systems.ts). */
+  system: z.string().exactOptional(),
   settings: settingsSchema,
   inputs: inputsSchema,
   hashes: hashesSchema,
   engine: engineIdentitySchema.default(FIRST_ENGINE),
   versions: versionsSchema,
+  /** What it learns from beyond questions, answers and its own rollouts (evolve/outside.ts), as recorded by who makes it. */
+  external: z.array(z.enum(EXTERNALS)).exactOptional(),
 });
+
+/** The record as it is written: with what follows from its settings. */
+export function recorded(config: RunConfig): RunConfig {
+  return { ...config, external: [...externalsOf(config.settings).keys()] };
+}
 
 export type RunConfig = z.infer<typeof runConfigSchema>;
 
@@ -73,7 +83,12 @@ export function checkSameInputs(
 ): void {
   const difference = engineDifference(config.engine, engine);
   if (difference !== undefined)
-    throw new UserError(`${folder}: ${difference}`, { hint: 'Continue it on the engine that it began with.' });
+    throw new UserError(`${folder}: ${difference}`, {
+      hint:
+        config.engine.kind === 'embedded' && engine.kind === 'embedded'
+          ? 'Continue it there, or say with --device cpu or --device webgpu that it shall go on elsewhere: it is recorded.'
+          : 'Continue it on the engine that it began with.',
+    });
   for (const name of Object.keys(found) as (keyof SetupHashes)[]) {
     if (config.hashes[name] === found[name]) continue;
     const source = name === 'weights' ? config.inputs.model : name === 'evaluation' ? null : config.inputs[name];

@@ -12,6 +12,7 @@ import { writeSealed } from '../base/sealed.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { decisive, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { recorded } from './config-record.ts';
 import { acquireLock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 
@@ -45,7 +46,7 @@ export async function forkRun(from: string, to: string, settings: Settings): Pro
       if (existsSync(files.file(name))) await copyFile(files.file(name), path.join(temporary, name));
     for (const name of PAST.folders)
       if (existsSync(files.file(name))) await shareFolder(files.file(name), path.join(temporary, name));
-    await writeSealed(path.join(temporary, 'config.json'), { ...config, settings });
+    await writeSealed(path.join(temporary, 'config.json'), recorded({ ...config, settings }));
     await rename(temporary, to);
     await syncFolder(path.dirname(to));
   } catch (error) {

@@ -18,7 +18,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { toLine } from '../rollout/trajectory-file.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { RunConfig } from './config-record.ts';
+import { type RunConfig, recorded } from './config-record.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { RunFiles } from './run-files.ts';
 import { pairToLine } from './schemas.ts';
@@ -52,7 +52,7 @@ export class RunDirectory implements Journal {
       // Once more, now that nobody else can begin here.
       await RunDirectory.refuseUsed(folder);
       await removeTemporary(folder);
-      await writeSealed(files.file('config.json'), config);
+      await writeSealed(files.file('config.json'), recorded(config));
     } catch (error) {
       await lock.release();
       throw error;
@@ -84,6 +84,11 @@ export class RunDirectory implements Journal {
       await lock.release();
       throw error;
     }
+  }
+
+  /** The run goes on somewhere else, which its record says from now on. */
+  async move(settings: RunConfig['settings'], engine: RunConfig['engine']): Promise<void> {
+    await writeSealed(this.files.file('config.json'), recorded({ ...this.config, settings, engine }));
   }
 
   async metric(record: MetricRecord): Promise<void> {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import type { EvolveState, MetricRecord, PairRecord } from '../evolve/journal.ts';
 import type { Results } from '../evolve/results.ts';
+import { shortFloat } from '../rollout/trajectory-file.ts';
 
 const natural = z.int().min(0);
 /** Null: nothing was measured, or too little to know the spread. */
@@ -104,12 +105,24 @@ export const metricSchema: z.ZodType<MetricRecord> = z
 
 const tokenIds = z.array(natural);
 
+const pairSide = { searches: natural.exactOptional(), policyTokens: natural.exactOptional() };
+
+/** 1 had no question, gold answers and text, and said nothing of how long the two are. */
+const PAIR_SCHEMA = 2;
+
 const pairLine = z
   .strictObject({
-    schema: z.literal(1),
+    schema: z.literal([1, PAIR_SCHEMA]),
     questionId: z.string(),
-    expert: z.strictObject({ questionId: z.string(), rollout: natural }).nullable(),
-    student: z.strictObject({ rollout: natural, correct: z.boolean() }),
+    question: z.string().exactOptional(),
+    gold: z.array(z.string()).exactOptional(),
+    expert: z
+      .union([z.strictObject({ questionId: z.string(), rollout: natural, ...pairSide }), z.literal('demonstration')])
+      .nullable(),
+    student: z.strictObject({ rollout: natural, correct: z.boolean(), ...pairSide }),
+    text: z
+      .strictObject({ teacherPrompt: z.string(), studentPrompt: z.string(), response: z.array(z.string()) })
+      .exactOptional(),
     teacherPrompt: tokenIds,
     studentPrompt: tokenIds,
     ids: tokenIds,
@@ -120,14 +133,19 @@ const pairLine = z
     error: 'ids, mask and kl differ in length',
   });
 
-/** A line of a pairs shard, without the line break. */
+/** A line of a pairs shard, without the line break: what a person reads first, the numbers of each token last. */
 export function pairToLine(pair: PairRecord): string {
-  return JSON.stringify({ schema: 1, ...pair });
+  const { questionId, question, gold, expert, student, text, kl, ...tokens } = pair;
+  return JSON.stringify({
+    schema: PAIR_SCHEMA,
+    ...{ questionId, question, gold, expert, student, text, ...tokens },
+    kl: kl === null ? null : kl.map(shortFloat),
+  });
 }
 
 export function pairFromLine(value: unknown, where: string): PairRecord {
-  const { schema: _, ...pair } = parseAs(pairLine, value, where);
-  return pair;
+  const { schema, kl, ...pair } = parseAs(pairLine, value, where);
+  return { ...pair, kl: kl && (schema === PAIR_SCHEMA ? kl.map(Math.fround) : kl) };
 }
 
 const evolveState: z.ZodType<EvolveState> = z.strictObject({

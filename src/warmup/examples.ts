@@ -23,6 +23,8 @@ export interface ExampleSource {
   readonly description: Readonly<Record<string, string | number>>;
   /** The examples of one chunk; `phaseIndex` is a part of its identity, so that phases share no example. */
   chunk(phase: Phase, phaseIndex: number, chunk: number): Promise<Example[]>;
-  /** What the finished policy can do, for the manifest. */
-  measure?(policy: Policy, signal?: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
+  /** Examples of a phase over questions that are kept from training, always the same: for choosing the best weights. */
+  heldOut?(phase: Phase): Example[];
+  /** What the finished policy can do, for the manifest; with `questions`, by so many of the questions alone. */
+  measure?(policy: Policy, signal?: AbortSignal, questions?: number): Promise<Readonly<Record<string, unknown>>>;
 }

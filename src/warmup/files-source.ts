@@ -12,18 +12,37 @@ import { Bm25Index } from '../retrieval/bm25.ts';
 import { loadCorpus } from '../retrieval/corpus.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import type { Example, ExampleSource } from './examples.ts';
-import { demonstrateOnText, imitateOnText, isDemonstrable, type Library } from './real-demonstrations.ts';
+import { measureQuestions } from './measure-questions.ts';
+import { readerExample, readerExercise } from './reader.ts';
+import {
+  demonstrateOnText,
+  imitateOnText,
+  isDemonstrable,
+  type Library,
+  plainManner,
+  UNKNOWN,
+  variedManner,
+} from './real-demonstrations.ts';
 import { readingOnText } from './real-reading.ts';
-import type { Phase, Recipe } from './recipe.ts';
+import type { Phase, PretrainedRecipe, Recipe } from './recipe.ts';
 import { trajectoryExample } from './trajectory-example.ts';
 
 export interface FileInputs {
   /** Question file; lines without gold_ids are passed over. */
   readonly questions: string;
   readonly corpus: string;
-  /** A tokenizer.json, or a folder with one. */
+  /** A tokenizer.json, a folder with one, or a GGUF file. */
   readonly tokenizer: string;
   readonly template: Template;
+}
+
+/** What examples are made from. */
+interface Ground {
+  readonly library: Library;
+  readonly passages: readonly Passage[];
+  readonly template: Template;
+  readonly tokenizer: Tokenizer;
+  readonly observationTokens: number;
 }
 
 const examplesPerChunk = 250;
@@ -31,7 +50,7 @@ const examplesPerChunk = 250;
 /** Reads the files, indexes the passages, and keeps the questions that can be demonstrated. UserError when none can. */
 export async function filesSource(
   inputs: FileInputs,
-  recipe: Recipe,
+  recipe: Recipe | PretrainedRecipe,
   onProgress: (doing: string) => void = () => {},
 ): Promise<ExampleSource> {
   const { template } = inputs;
@@ -45,7 +64,7 @@ export async function filesSource(
   const { searches, passages: k, observationTokens } = recipe.lookup;
   const library: Library = {
     passage: (id) => byId.get(id),
-    search: (query) => index.searchNow(query, k),
+    search: (query, count = k) => index.searchNow(query, count),
     shown: (found) => observe(tokenizer, template, found, observationTokens).shown,
     searches,
   };
@@ -56,6 +75,9 @@ export async function filesSource(
     throw new UserError(`${inputs.questions}: no question can be demonstrated over ${inputs.corpus}`, {
       hint: 'A warm-up needs questions with gold_ids: passages of the corpus that contain one of the answers word for word.',
     });
+  const { taught, heldOut, measured } = keptApart(questions, recipe, inputs.questions);
+  const ground: Ground = { library, passages, template, tokenizer, observationTokens };
+  const contextTokens = 'model' in recipe ? recipe.model.contextLength : recipe.contextTokens;
   return {
     tokenizer,
     tokenizerFiles,
@@ -70,46 +92,89 @@ export async function filesSource(
       const examples: Example[] = [];
       for (let i = 0; examples.length < examplesPerChunk; i++) {
         const random = new Random(streamKey(recipe.seed, 'files', phaseIndex, chunk, i));
-        const example = makeExample(
-          phase,
-          questions,
-          library,
-          passages,
-          template,
-          tokenizer,
-          observationTokens,
-          random,
-        );
-        if (example.ids.length <= recipe.model.contextLength) examples.push(example);
-        else if (i > 4 * examplesPerChunk)
-          throw new UserError(
-            `most demonstrations are longer than the model's context of ${recipe.model.contextLength} tokens`,
-            {
-              hint: 'Make observations shorter or searches fewer, or the context longer.',
-            },
-          );
+        const example = makeExample(phase, taught, ground, random);
+        if (example.ids.length <= contextTokens) examples.push(example);
+        else if (i > 4 * examplesPerChunk) throw tooLong(contextTokens);
       }
       return examples;
     },
+    ...(!('model' in recipe) &&
+      ({
+        heldOut: (phase: Phase) =>
+          heldOut
+            .map((question) =>
+              makeExample(phase, [question], ground, new Random(streamKey(recipe.seed, 'held-out', question.id))),
+            )
+            .filter(({ ids }) => ids.length <= contextTokens),
+        measure: (policy, signal, count = measured.length) =>
+          measureQuestions(policy, measured.slice(0, count), {
+            tokenizer,
+            template,
+            retriever: index,
+            lookup: recipe.lookup,
+            contextTokens,
+            samples: recipe.measured.samples,
+            seed: recipe.seed,
+            signal,
+          }),
+      } satisfies Partial<ExampleSource>)),
   };
 }
 
-function makeExample(
-  phase: Phase,
+/** Which questions are taught, which ones choose the best weights, and which ones are asked in the end. */
+function keptApart(questions: readonly Question[], recipe: Recipe | PretrainedRecipe, file: string) {
+  if ('model' in recipe) return { taught: questions, heldOut: [], measured: [] };
+  const [chosen, asked] = [recipe.heldOut.questions, recipe.measured.questions];
+  if (questions.length < 2 * (chosen + asked))
+    throw new UserError(
+      `${file}: ${questions.length} questions can be demonstrated, and ${chosen + asked} of them are to be kept from training`,
+      { hint: 'Give more questions, or keep fewer: --set heldOut.questions=… --set measured.questions=…' },
+    );
+  const shuffled = new Random(streamKey(recipe.seed, 'kept from training')).shuffle(questions);
+  return {
+    heldOut: shuffled.slice(0, chosen),
+    measured: shuffled.slice(chosen, chosen + asked),
+    taught: shuffled.slice(chosen + asked),
+  };
+}
+
+function tooLong(contextTokens: number): UserError {
+  return new UserError(`most demonstrations are longer than the model's context of ${contextTokens} tokens`, {
+    hint: 'Make observations shorter or searches fewer, or the context longer.',
+  });
+}
+
+function makeExample(phase: Phase, questions: readonly Question[], ground: Ground, random: Random): Example {
+  const { library, passages, tokenizer, observationTokens } = ground;
+  if (phase.kind === 'reading') return readingOnText(phase, questions, library, passages, tokenizer, random);
+  if (phase.kind !== 'reader') return makeTrajectory(phase, questions, ground, random);
+  const question = random.choice(questions);
+  return readerExample(
+    tokenizer,
+    question.question,
+    readerExercise(phase, question, library, observationTokens, random),
+  );
+}
+
+/** Draws for a trajectory that ends as it should. */
+const ATTEMPTS = 50;
+
+/** An agent's trajectories end in "unknown" in a share of its own, which the retriever would otherwise decide. */
+function makeTrajectory(
+  phase: Extract<Phase, { kind: 'demonstrations' | 'agent' }>,
   questions: readonly Question[],
-  library: Library,
-  passages: readonly Passage[],
-  template: Template,
-  tokenizer: Tokenizer,
-  observationTokens: number,
+  { library, tokenizer, template, observationTokens }: Ground,
   random: Random,
 ): Example {
-  if (phase.kind === 'reading') return readingOnText(phase, questions, library, passages, tokenizer, random);
-  const question = random.choice(questions);
-  if (!random.chance(phase.imitation)) {
-    const turns = demonstrateOnText(question, library, random);
-    return trajectoryExample(tokenizer, template, question.question, turns, observationTokens);
+  const manner = phase.kind === 'agent' ? plainManner : variedManner;
+  const wanted = phase.kind === 'agent' ? random.chance(phase.unknown) : null;
+  for (let attempt = 1; ; attempt++) {
+    const question = random.choice(questions);
+    const { turns, expert } = random.chance(phase.imitation)
+      ? imitateOnText(question, library, random, manner)
+      : { turns: demonstrateOnText(question, library, random, manner), expert: undefined };
+    const isUnknown = turns.at(-1)!.policy.endsWith(`<answer> ${UNKNOWN} </answer>`);
+    if (wanted === null || isUnknown === wanted || attempt === ATTEMPTS)
+      return trajectoryExample(tokenizer, template, question.question, turns, observationTokens, expert);
   }
-  const { expert, turns } = imitateOnText(question, library, random);
-  return trajectoryExample(tokenizer, template, question.question, turns, observationTokens, expert);
 }

@@ -6,13 +6,13 @@ import { UserError } from '../base/errors.ts';
 import { fileError, readJson, sha256, writeFileAtomic } from '../base/files.ts';
 import type { PolicyInfo } from '../policy/policy.ts';
 import type { WarmUpState } from './progress.ts';
-import { type Recipe, recipeSchema } from './recipe.ts';
+import { type PretrainedRecipe, pretrainedRecipeSchema, type Recipe, recipeSchema } from './recipe.ts';
 
 const natural = z.int().min(0);
 
 export const manifestSchema = z.strictObject({
   schema: z.literal(1),
-  recipe: recipeSchema,
+  recipe: z.union([recipeSchema, pretrainedRecipeSchema]),
   /** What the examples were made of. */
   source: z.record(z.string(), z.union([z.string(), z.number()])),
   versions: z.record(z.string(), z.string()),
@@ -26,6 +26,8 @@ export const manifestSchema = z.strictObject({
   seconds: z.number(),
   /** Mean over the steps since the entry before, of the fully weighted tokens, in nats; null where it was not measured. */
   losses: z.array(z.strictObject({ phase: natural, step: natural, loss: z.number().nullable() })),
+  /** Of held-out examples after so many steps, where there were any: the weights are those of the least. */
+  heldOut: z.array(z.strictObject({ step: natural, loss: z.number() })).exactOptional(),
   /** What the finished policy did when it was measured; null when the source has no measurement. */
   measured: z.record(z.string(), z.unknown()).nullable(),
   files: z.record(z.string(), z.strictObject({ bytes: natural, sha256: z.string() })),
@@ -37,7 +39,7 @@ const described = ['config.json', 'model.safetensors', 'tokenizer.json'] as cons
 
 export async function writeManifest(
   folder: string,
-  recipe: Recipe,
+  recipe: Recipe | PretrainedRecipe,
   source: Readonly<Record<string, string | number>>,
   state: WarmUpState,
   policy: PolicyInfo,
@@ -56,6 +58,7 @@ export async function writeManifest(
     tokens: state.tokens,
     seconds: Math.round(state.seconds),
     losses: state.losses.map((entry) => ({ ...entry, loss: entry.loss && Number(entry.loss.toFixed(4)) })),
+    ...(state.heldOut && { heldOut: state.heldOut.map(({ step, loss }) => ({ step, loss: Number(loss.toFixed(4)) })) }),
     measured: measured && { ...measured },
     files: await hashFiles(folder),
   };

@@ -3,8 +3,8 @@
  *
  * The agent writes queries of different quality (the question as it stands, its telling words, too few of them, those with
  * the title of the evidence when the question names it), reads, and answers as soon as a gold answer stands in what it was
- * shown; or searches again, in other words. Nothing is claimed that was not shown: a final answer without evidence is there
- * to end the trajectory and is not learned.
+ * shown; or searches again, in other words. Nothing is claimed that was not shown: a final answer without evidence is "unknown", or
+ * is there to end the trajectory and is not learned.
  */
 import type { Question } from '../base/question.ts';
 import type { Random } from '../base/random.ts';
@@ -13,8 +13,8 @@ import type { DemonstratedTurn } from './trajectory-example.ts';
 
 export interface Library {
   readonly passage: (id: string) => Passage | undefined;
-  /** The passages of one search, best first. */
-  readonly search: (query: string) => readonly Hit[];
+  /** The passages of one search, best first; so many, or as many as a search of the agent's finds. */
+  readonly search: (query: string, count?: number) => readonly Hit[];
   /** The text of these passages as far as one observation shows it. */
   readonly shown: (passages: readonly Passage[]) => string;
   /** Searches in one trajectory. */
@@ -28,20 +28,54 @@ export interface ExpertAndImitation {
 }
 
 type QueryStyle = 'question' | 'keywords' | 'title' | 'vague';
+type Styles = readonly (readonly [QueryStyle, number])[];
 
-const firstQueries: readonly (readonly [QueryStyle, number])[] = [
-  ['question', 0.3],
-  ['keywords', 0.25],
-  ['title', 0.25],
-  ['vague', 0.2],
-];
-const laterQueries: readonly (readonly [QueryStyle, number])[] = [
-  ['question', 0.4],
-  ['keywords', 0.3],
-  ['title', 0.3],
-];
-/** Searches again although the answer is there. */
-const needlessSearch = 0.15;
+/** How an agent is shown to work. */
+export interface Manner {
+  readonly firstQueries: Styles;
+  readonly laterQueries: Styles;
+  /** Share of turns in which it searches again although the answer is there. */
+  readonly needlessSearch: number;
+  /** What it answers when it was shown no answer; null ends the trajectory with the true one, which is not learned. */
+  readonly unknown: string | null;
+}
+
+/** Of different quality, so that there is something to choose from: a policy from nothing learns all it knows of searching here. */
+export const variedManner: Manner = {
+  firstQueries: [
+    ['question', 0.3],
+    ['keywords', 0.25],
+    ['title', 0.25],
+    ['vague', 0.2],
+  ],
+  laterQueries: [
+    ['question', 0.4],
+    ['keywords', 0.3],
+    ['title', 0.3],
+  ],
+  needlessSearch: 0.15,
+  unknown: null,
+};
+
+/** What an answer says where nothing shown has it. */
+export const UNKNOWN = 'unknown';
+
+/** For pretrained models, which follow what they are shown: the whole question, and nothing that would have to be unlearned. */
+export const plainManner: Manner = {
+  firstQueries: [
+    ['question', 0.8],
+    ['keywords', 0.1],
+    ['title', 0.1],
+  ],
+  laterQueries: [
+    ['question', 0.2],
+    ['keywords', 0.4],
+    ['title', 0.4],
+  ],
+  needlessSearch: 0.03,
+  unknown: UNKNOWN,
+};
+
 /** In an imitation: a vague search of its own before the expert's next one. */
 const stray = 0.25;
 /** Longer answers are sentences, which exact match does not reward. */
@@ -54,13 +88,18 @@ export function isDemonstrable(question: Question, library: Library): boolean {
 }
 
 /** One demonstration; imperfect, and different for every random stream. */
-export function demonstrateOnText(question: Question, library: Library, random: Random): DemonstratedTurn[] {
+export function demonstrateOnText(
+  question: Question,
+  library: Library,
+  random: Random,
+  manner: Manner = variedManner,
+): DemonstratedTurn[] {
   const turns: DemonstratedTurn[] = [];
   const asked = new Set<string>();
   let seen = '';
   let thought = 'I have to look this up.';
   while (turns.length < library.searches) {
-    const styles = turns.length === 0 ? firstQueries : laterQueries;
+    const styles = turns.length === 0 ? manner.firstQueries : manner.laterQueries;
     let query = writeQuery(random.weighted(styles), question, library, random);
     // Other words than before; a question of few words may leave none.
     for (let attempt = 0; asked.has(query) && attempt < 5; attempt++)
@@ -70,16 +109,21 @@ export function demonstrateOnText(question: Question, library: Library, random: 
     turns.push({ policy: searchTurn(thought, query), passages, supervised: true });
     seen += `\n${library.shown(passages)}`;
     const isFound = answerIn(question, seen) !== undefined;
-    if (isFound && !random.chance(needlessSearch)) break;
+    if (isFound && !random.chance(manner.needlessSearch)) break;
     thought = isFound ? 'I should make sure.' : 'That does not answer it.';
   }
-  turns.push(answerTurn(question, turns, seen));
+  turns.push(answerTurn(question, turns, seen, library, manner));
   return turns;
 }
 
 /** An expert trajectory (any demonstration) and an agent that follows it, with a detour now and then that is not learned. */
-export function imitateOnText(question: Question, library: Library, random: Random): ExpertAndImitation {
-  const expert = demonstrateOnText(question, library, random);
+export function imitateOnText(
+  question: Question,
+  library: Library,
+  random: Random,
+  manner: Manner = variedManner,
+): ExpertAndImitation {
+  const expert = demonstrateOnText(question, library, random, manner);
   const turns: DemonstratedTurn[] = [];
   let seen = '';
   for (const turn of expert.slice(0, -1)) {
@@ -92,7 +136,7 @@ export function imitateOnText(question: Question, library: Library, random: Rand
     turns.push(turn);
     seen += `\n${library.shown(turn.passages)}`;
   }
-  turns.push(answerTurn(question, turns, seen));
+  turns.push(answerTurn(question, turns, seen, library, manner));
   return { expert: expert.map(({ policy }) => policy).join('\n'), turns };
 }
 
@@ -100,19 +144,30 @@ function searchTurn(thought: string, query: string): string {
   return `<think> ${thought} </think>\n<search> ${query} </search>`;
 }
 
-/** The last turn: the answer in the words of what was read, and where it stood; not learned when it was not read anywhere. */
-function answerTurn(question: Question, turns: readonly DemonstratedTurn[], seen: string): DemonstratedTurn {
+/** The last turn: the answer in the words of what was read, and where it stood; or that it was not read anywhere. */
+function answerTurn(
+  question: Question,
+  turns: readonly DemonstratedTurn[],
+  seen: string,
+  library: Library,
+  { unknown }: Manner,
+): DemonstratedTurn {
   const answer = answerIn(question, seen);
-  const source = turns
-    .flatMap(({ passages }) => passages)
-    .find(({ text }) => answer !== undefined && text.includes(answer));
-  const thought = source ? `The passage on ${source.title} says it.` : 'I have to guess.';
-  const policy = `<think> ${thought} </think>\n<answer> ${answer ?? question.answers[0]!.trim()} </answer>`;
-  return { policy, passages: [], supervised: answer !== undefined };
+  const say = (thought: string, words: string) => `<think> ${thought} </think>\n<answer> ${words} </answer>`;
+  if (answer === undefined)
+    return unknown === null
+      ? { policy: say('I have to guess.', question.answers[0]!.trim()), passages: [], supervised: false }
+      : { policy: say('No passage says it.', unknown), passages: [], supervised: true };
+  // Of several passages with these words, the one that is known to be about the question; as it was shown, not as it lies in the corpus.
+  const sources = turns.flatMap(({ passages }) => passages).filter(({ text }) => occursAsWords(answer, text));
+  const shown = sources.filter((passage) => occursAsWords(answer, library.shown([passage])));
+  const source = shown.find(({ id }) => question.goldIds?.includes(id)) ?? shown[0] ?? sources[0];
+  const thought = source ? `The passage on ${source.title} says it.` : 'A passage says it.';
+  return { policy: say(thought, answer), passages: [], supervised: true };
 }
 
 /** The first short gold answer that occurs in a text, as whole words. */
-function answerIn(question: Question, text: string): string | undefined {
+export function answerIn(question: Question, text: string): string | undefined {
   return question.answers
     .map((answer) => answer.trim())
     .find((answer) => answer.split(/\s+/).length <= maxAnswerWords && occursAsWords(answer, text));

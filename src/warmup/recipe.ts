@@ -1,6 +1,6 @@
 /**
  * The recipe of a warm-up as data: model, optimiser and phases. Together with its source of examples it determines the
- * resulting weights (on one kind of machine, to the bit).
+ * resulting weights (on one kind of machine, to the bit). One makes a model from nothing, the other goes on from a pretrained one.
  */
 import { z } from 'zod';
 
@@ -29,25 +29,30 @@ const phaseSchema = z.discriminatedUnion('kind', [
     /** When given, the phase begins a new course: a fresh optimiser, and a schedule of its own with this peak learning rate. */
     restart: positive.exactOptional(),
   }),
+  z.strictObject({
+    /** Own text: a question, the gold passage among others, and the answer in its words (reader.ts). */
+    kind: z.literal('reader'),
+    steps: count,
+    passages: small,
+    /** Share of examples in which no passage has the answer: "unknown". */
+    unknown: share,
+  }),
+  z.strictObject({
+    /** Own text: whole trajectories, mostly with the question itself as query (real-demonstrations.ts). */
+    kind: z.literal('agent'),
+    steps: count,
+    /** Share of trajectories that find nothing and answer "unknown". */
+    unknown: share,
+    /** As in demonstrations. */
+    imitation: share,
+    restart: positive.exactOptional(),
+  }),
 ]);
 
-export const recipeSchema = z.strictObject({
+const common = {
   /** Everything random follows from it. */
   seed: z.int().min(0),
-  model: z.strictObject({
-    hidden: count.max(2 ** 16),
-    layers: small,
-    heads: small,
-    keyValueHeads: small,
-    headSize: small,
-    intermediate: count.max(2 ** 18),
-    ropeTheta: positive,
-    /** Longest sequence in tokens. */
-    contextLength: count.max(2 ** 20),
-    /** Start with the copying head (induction.ts) or with plain random weights. */
-    copyingHead: z.boolean(),
-  }),
-  /** Tokens in one batch: small batches learn far more from each token here. */
+  /** Tokens in one batch. */
   batchTokens: count,
   optimizer: z.strictObject({
     /** Peak learning rate of AdamW. */
@@ -66,9 +71,44 @@ export const recipeSchema = z.strictObject({
   lookup: z.strictObject({ searches: small, passages: small, observationTokens: count }),
   /** Progress is saved every so many steps. */
   checkpointEvery: count,
+};
+
+export const recipeSchema = z.strictObject({
+  ...common,
+  model: z.strictObject({
+    hidden: count.max(2 ** 16),
+    layers: small,
+    heads: small,
+    keyValueHeads: small,
+    headSize: small,
+    intermediate: count.max(2 ** 18),
+    ropeTheta: positive,
+    /** Longest sequence in tokens. */
+    contextLength: count.max(2 ** 20),
+    /** Start with the copying head (induction.ts) or with plain random weights. */
+    copyingHead: z.boolean(),
+  }),
+});
+
+export const pretrainedRecipeSchema = z.strictObject({
+  ...common,
+  /** Longest example, in tokens; longer ones are left out. */
+  contextTokens: count.max(2 ** 20),
+  /** LoRA on all linear layers, merged in the end; null trains all weights. */
+  adapter: z.strictObject({ rank: count.max(2 ** 12), alpha: positive }).nullable(),
+  /**
+   * The weights that stay are those of least loss on examples of the last phase over so many questions that are kept from
+   * training; asked as that phase begins, every so many steps, and at its end.
+   */
+  heldOut: z.strictObject({ questions: small, every: count }),
+  /** What they have learned is asked of so many further questions, kept from training too: greedily, and so many samples each. */
+  measured: z.strictObject({ questions: z.int().min(0).max(1e6), samples: z.int().min(1).max(1000) }),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
+export type PretrainedRecipe = z.infer<typeof pretrainedRecipeSchema>;
+/** What both have in common. */
+export type AnyRecipe = Pick<Recipe, keyof typeof common>;
 export type Phase = Recipe['phases'][number];
 
 /** The embedded world's base policy: 0.76 million parameters. */
@@ -85,6 +125,7 @@ export const worldRecipe: Recipe = {
     contextLength: 512,
     copyingHead: true,
   },
+  // Small batches learn far more from each token here.
   batchTokens: 1500,
   optimizer: {
     learningRate: 2e-3,
@@ -110,21 +151,47 @@ export const worldRecipe: Recipe = {
   checkpointEvery: 250,
 };
 
+/** For a model of about 135 million parameters on a laptop (docs/pretrained.md says what was measured with it). */
+export const pretrainedRecipe: PretrainedRecipe = {
+  seed: 1,
+  batchTokens: 4000,
+  optimizer: {
+    learningRate: 5e-4,
+    warmupSteps: 5,
+    finalShare: 0.1,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weightDecay: 0,
+    clipNorm: 1,
+  },
+  phases: [
+    { kind: 'reader', steps: 60, passages: 2, unknown: 0.15 },
+    { kind: 'agent', steps: 300, unknown: 0.1, imitation: 0 },
+  ],
+  lookup: { searches: 2, passages: 2, observationTokens: 320 },
+  checkpointEvery: 10,
+  contextTokens: 1200,
+  adapter: { rank: 32, alpha: 64 },
+  heldOut: { questions: 32, every: 30 },
+  measured: { questions: 60, samples: 8 },
+};
+
 /** Optimiser steps of all phases together. */
-export function totalSteps(recipe: Pick<Recipe, 'phases'>): number {
+export function totalSteps(recipe: Pick<AnyRecipe, 'phases'>): number {
   return recipe.phases.reduce((sum, phase) => sum + phase.steps, 0);
 }
 
 /** The peak learning rate of a phase that begins with a fresh optimiser and a schedule of its own; undefined for others. */
 export function restartOf(phase: Phase): number | undefined {
-  return phase.kind === 'demonstrations' ? phase.restart : undefined;
+  return 'restart' in phase ? phase.restart : undefined;
 }
 
 /**
  * Learning rate of a step (from 0 within its course of so many steps):
  * peak · min(1, (step+1)/warmup) · (f + (1−f) ½ (1 + cos(π step / steps))).
  */
-export function learningRate(recipe: Pick<Recipe, 'phases' | 'optimizer'>, step: number): number {
+export function learningRate(recipe: Pick<AnyRecipe, 'phases' | 'optimizer'>, step: number): number {
   const { warmupSteps, finalShare } = recipe.optimizer;
   const course = courseAt(recipe, step);
   const within = step - course.start;
@@ -133,7 +200,7 @@ export function learningRate(recipe: Pick<Recipe, 'phases' | 'optimizer'>, step:
 }
 
 /** The course that a step (from 0, of all) belongs to. */
-function courseAt({ phases, optimizer }: Pick<Recipe, 'phases' | 'optimizer'>, step: number) {
+function courseAt({ phases, optimizer }: Pick<AnyRecipe, 'phases' | 'optimizer'>, step: number) {
   let course = { start: 0, steps: 0, peak: optimizer.learningRate };
   for (const phase of phases) {
     const peak = restartOf(phase);
@@ -149,7 +216,15 @@ function courseAt({ phases, optimizer }: Pick<Recipe, 'phases' | 'optimizer'>, s
 
 /** A phase in a few words, for status and errors. */
 export function phaseName(phase: Phase): string {
-  return phase.kind === 'reading'
-    ? `reading ${phase.articles} ${phase.articles === 1 ? 'article' : 'articles'}`
-    : `demonstrations, ${Math.round(phase.imitation * 100)} % imitation`;
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  switch (phase.kind) {
+    case 'reading':
+      return `reading ${phase.articles} ${phase.articles === 1 ? 'article' : 'articles'}`;
+    case 'demonstrations':
+      return `demonstrations, ${percent(phase.imitation)} imitation`;
+    case 'reader':
+      return `reader, ${phase.passages} ${phase.passages === 1 ? 'passage' : 'passages'}`;
+    case 'agent':
+      return phase.imitation === 0 ? 'agent' : `agent, ${percent(phase.imitation)} imitation`;
+  }
 }

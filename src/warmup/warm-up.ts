@@ -1,8 +1,8 @@
 /**
- * Warm-up: makes a policy from nothing but examples, so that there is something to reinforce.
+ * Warm-up: makes a policy from examples, so that there is something to reinforce.
  *
- *   initial weights (random, with the copying head) → phases of cross-entropy on small batches → a Hugging Face directory
- *   with a manifest of how it was made.
+ *   initial weights (random, with the copying head; or a pretrained model's) → phases of cross-entropy on small batches → a Hugging
+ *   Face directory with a manifest of how it was made: of the last step, or of the best one on held-out examples.
  *
  * It can be stopped at any moment: called again with the same recipe, source and folder it continues from the last saved
  * step, and the weights come out the same to the bit.
@@ -12,15 +12,24 @@ import path from 'node:path';
 import { sha256 } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { readModel, writeModel } from '../checkpoint/model-directory.ts';
+import { hashWeights, writeModel } from '../checkpoint/model-directory.ts';
+import { mergedWeights, readSavedModel } from '../engines/open-engine.ts';
 import type { CrossEntropyBatch, LossResult, Policy } from '../policy/policy.ts';
 import { batchesOf } from './batches.ts';
 import type { Example, ExampleSource } from './examples.ts';
 import { installCopyingHead } from './induction.ts';
 import { initializeWeights } from './initialize.ts';
 import { type Manifest, writeManifest } from './manifest.ts';
-import { readProgress, savedPolicy, saveProgress, type WarmUpState } from './progress.ts';
-import { learningRate, phaseName, type Recipe, restartOf, totalSteps } from './recipe.ts';
+import { bestStep, readProgress, savedPolicy, saveProgress, type WarmUpState } from './progress.ts';
+import {
+  type AnyRecipe,
+  learningRate,
+  type PretrainedRecipe,
+  phaseName,
+  type Recipe,
+  restartOf,
+  totalSteps,
+} from './recipe.ts';
 
 /** What happened, for a live status. */
 export type WarmUpEvent =
@@ -43,12 +52,18 @@ export type WarmUpEvent =
       readonly secondsLeft: number;
     }
   | { readonly kind: 'saved'; readonly step: number }
+  /** Held-out examples have been read, in nats a token; the best so far is the step whose weights would stay. */
+  | { readonly kind: 'held-out'; readonly step: number; readonly loss: number; readonly best: number }
   | { readonly kind: 'measuring' };
 
 export interface WarmUpSurroundings {
   /** Versions of what the result depends on, for the manifest. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Opens an engine on a Hugging Face directory. */
+  /** Of a pretrained recipe: the model that it goes on from, a Hugging Face directory or a GGUF file. */
+  readonly model?: string | undefined;
+  /** What the engine computes on, where it was chosen: a warm-up is not continued on another device unawares. */
+  readonly device?: string | undefined;
+  /** Opens an engine on a model. */
   readonly openPolicy: (folder: string) => Promise<Policy>;
   readonly onEvent?: ((event: WarmUpEvent) => void) | undefined;
   /** Stops after the step in progress, with everything saved; warmUp then rejects with the signal's reason. */
@@ -60,19 +75,26 @@ const stepsPerLoss = 50;
 
 /** Runs a warm-up, or what is left of it, and writes the policy and its manifest to `folder`. */
 export async function warmUp(
-  recipe: Recipe,
+  recipe: Recipe | PretrainedRecipe,
   source: ExampleSource,
   folder: string,
-  { openPolicy, versions, onEvent, signal }: WarmUpSurroundings,
+  { model, device, openPolicy, versions, onEvent, signal }: WarmUpSurroundings,
 ): Promise<Manifest> {
+  if ('model' in recipe !== (model === undefined))
+    throw new RangeError('a pretrained recipe goes with a model, no other does');
   const progress = path.join(folder, 'progress');
-  const identity = sha256(JSON.stringify([recipe, source.description, source.tokenizer.hash]));
+  const madeOf =
+    model === undefined ? source.description : { ...source.description, weights: await hashWeights(model) };
+  const elsewhere = device === 'webgpu' ? [device] : [];
+  const identity = sha256(JSON.stringify([recipe, madeOf, source.tokenizer.hash, ...elsewhere]));
   const saved = await readProgress(progress, identity);
-  const initial = path.join(progress, 'initial');
-  if (!saved) await writeInitialModel(initial, recipe, source);
+  const initial = model ?? path.join(progress, 'initial');
+  if (!saved && 'model' in recipe) await writeInitialModel(initial, recipe, source);
   const policy = await openPolicy(initial);
   try {
     if (saved) await policy.restore(savedPolicy(progress, saved), { optimizer: 'kept' });
+    else if ('adapter' in recipe && recipe.adapter !== null)
+      await policy.attachAdapter({ ...recipe.adapter, key: streamKey(recipe.seed, 'adapter') });
     const start: WarmUpState = saved ?? {
       identity,
       step: 0,
@@ -89,13 +111,17 @@ export async function warmUp(
       onEvent?.({ kind: 'saved', step: state.step });
     };
     const restart = (state: WarmUpState) => policy.restore(savedPolicy(progress, state), { optimizer: 'fresh' });
-    const end = await train(recipe, source, policy, start, { save, restart, onEvent, signal });
+    const heldOut = 'heldOut' in recipe ? heldOutLoss(recipe, source, policy, signal) : undefined;
+    const end = await train(recipe, source, policy, start, { save, restart, heldOut, onEvent, signal });
 
-    const { weights } = await readModel(savedPolicy(progress, end));
-    await writeModel(folder, { config: configOf(recipe, source), weights, tokenizer: source.tokenizerFiles });
+    const best = savedPolicy(progress, { step: bestStep(end) ?? end.step });
+    const { adapter, ...base } = await readSavedModel(best);
+    const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
+    await writeModel(folder, { config: base.config, weights, tokenizer: source.tokenizerFiles });
     onEvent?.({ kind: 'measuring' });
+    if (bestStep(end) !== undefined) await policy.restore(best, { optimizer: 'kept' });
     const measured = (await source.measure?.(policy, signal)) ?? null;
-    const manifest = await writeManifest(folder, recipe, source.description, end, policy.info, versions, measured);
+    const manifest = await writeManifest(folder, recipe, madeOf, end, policy.info, versions, measured);
     await rm(progress, { recursive: true, force: true });
     return manifest;
   } finally {
@@ -104,19 +130,21 @@ export async function warmUp(
 }
 
 async function train(
-  recipe: Recipe,
+  recipe: AnyRecipe,
   source: ExampleSource,
   policy: Policy,
   start: WarmUpState,
   {
     save,
     restart,
+    heldOut,
     onEvent,
     signal,
   }: Pick<WarmUpSurroundings, 'onEvent' | 'signal'> & {
     save: (state: WarmUpState) => Promise<void>;
     /** Goes on from what was saved at this state, with a fresh optimiser. */
     restart: (state: WarmUpState) => Promise<void>;
+    heldOut: HeldOut | undefined;
   },
 ): Promise<WarmUpState> {
   const steps = totalSteps(recipe);
@@ -124,6 +152,15 @@ async function train(
   let state = start;
   const began = performance.now();
   const secondsNow = () => start.seconds + (performance.now() - began) / 1000;
+  /** Reads the held-out examples, where it is time; true where the weights are the best so far. */
+  const isBest = async (): Promise<boolean> => {
+    if (heldOut === undefined || !heldOut.isDue(state.step)) return false;
+    const loss = await heldOut.loss();
+    state = { ...state, heldOut: [...(state.heldOut ?? []), { step: state.step, loss }], seconds: secondsNow() };
+    const best = bestStep(state)!;
+    onEvent?.({ kind: 'held-out', step: state.step, loss, best });
+    return best === state.step;
+  };
 
   let phaseEnd = 0;
   for (const [phaseIndex, phase] of recipe.phases.entries()) {
@@ -182,7 +219,8 @@ async function train(
         tokensPerSecond: (state.tokens - start.tokens) / sinceStart,
         secondsLeft: ((steps - step) * sinceStart) / (step - start.step),
       });
-      const saves = step % recipe.checkpointEvery === 0 || step === steps || (isPhaseEnd && restartsNext);
+      const isTime = step % recipe.checkpointEvery === 0 || step === steps || (isPhaseEnd && restartsNext);
+      const saves = (await isBest()) || isTime;
       if (saves || signal?.aborted) await save(state);
       signal?.throwIfAborted();
       if (isPhaseEnd) break;
@@ -191,8 +229,41 @@ async function train(
   return state;
 }
 
+/** When held-out examples are read, and what comes of it. */
+interface HeldOut {
+  readonly isDue: (step: number) => boolean;
+  /** Mean −log p of their learned tokens, in nats. */
+  readonly loss: () => Promise<number>;
+}
+
+function heldOutLoss(
+  { phases, heldOut: { every } }: PretrainedRecipe,
+  source: ExampleSource,
+  policy: Policy,
+  signal: AbortSignal | undefined,
+): HeldOut {
+  const last = phases.at(-1)!;
+  const examples = source.heldOut?.(last) ?? [];
+  const [start, end] = [totalSteps({ phases }) - last.steps, totalSteps({ phases })];
+  return {
+    isDue: (step) => examples.length > 0 && step >= start && ((step - start) % every === 0 || step === end),
+    async loss() {
+      const ids = examples.map((example) => example.ids);
+      const perToken = await policy.logprobs(ids, 'present', signal ? { signal } : {});
+      let [sum, count] = [0, 0];
+      examples.forEach(({ weights }, i) => {
+        for (let t = 1; t < weights.length; t++) {
+          sum -= weights[t]! * perToken[i]![t]!;
+          count += weights[t]!;
+        }
+      });
+      return sum / count;
+    },
+  };
+}
+
 /** Weighted mean: loss = −Σ w log p / Σ w. */
-function crossEntropy(batch: readonly Example[]): CrossEntropyBatch {
+export function crossEntropy(batch: readonly Example[]): CrossEntropyBatch {
   const denominator = batch.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
   // A batch in which nothing is learned (only strays) has a loss of 0 rather than 0/0.
   return { loss: 'cross-entropy', sequences: batch, denominator: denominator || 1 };

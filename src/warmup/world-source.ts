@@ -2,6 +2,7 @@
  * Examples from embedded worlds that are used for nothing else. A policy that was warmed up on them has seen every kind of
  * question and no fact of the world that it is trained and evaluated on.
  */
+import { UserError } from '../base/errors.ts';
 import { sha256 } from '../base/files.ts';
 import { Random, streamKey } from '../base/random.ts';
 import { tokenizerFromJson } from '../checkpoint/tokenizer.ts';
@@ -67,6 +68,10 @@ function examplesOfWorld(seed: number, phase: Phase, tokenizer: Tokenizer, obser
       // Each word of the world's language is one token.
       const weights = Float32Array.from(targets, (target) => (target ? 1 : readingContextWeight));
       return { ids: tokenizer.encode(text), weights };
+    });
+  if (phase.kind !== 'demonstrations')
+    throw new UserError(`a phase of kind ${phase.kind} needs questions and passages of your own`, {
+      hint: 'Give --questions and --corpus.',
     });
   const index = new Bm25Index(world.passages, { analyzer: 'words' });
   const search: Search = (query, k) => index.searchNow(query, k).map(({ passage }) => passage);

@@ -41,6 +41,11 @@ export class WarmUpStatus {
       case 'measuring':
         this.#area.print('measuring the new policy …');
         break;
+      case 'held-out': {
+        const { step, loss, best } = event;
+        this.#area.print(`step ${step}: held-out loss ${loss.toFixed(4)}${best === step ? ', the best so far' : ''}`);
+        break;
+      }
       case 'saved':
         break;
     }

@@ -9,8 +9,9 @@ import { counted } from '../text.ts';
 /** Without `record` (experiment.json) versions are left out. */
 export function aboutSection(summary: Summary, record?: ExperimentRecord): Html {
   const { arms, seeds, runs, missing } = summary;
+  const own = record?.data;
   const versions = record && Object.entries(record.versions).map(([name, version]) => `${name} ${version}`);
-  return html`<p>An experiment compares arms over seeds: an arm is the method with one thing changed, a seed is a world of its own with random draws of its own, and each arm is run on each seed. All arms of a seed share its base policy and its first GRPO round, and part after that. E1 <i>n</i> is the <i>n</i>-th distillation round, GRPO <i>n</i> the <i>n</i>-th GRPO round.</p>
+  return html`<p>An experiment compares arms over seeds: an arm is the method with one thing changed, ${own ? 'a seed is random draws of its own on the same questions' : 'a seed is a world of its own with random draws of its own'}, and each arm is run on each seed. All arms of a seed share its base policy and its first GRPO round, and part after that. E1 <i>n</i> is the <i>n</i>-th distillation round, GRPO <i>n</i> the <i>n</i>-th GRPO round.</p>
 <p>${counted(arms.length, 'arm')}, ${counted(seeds.length, 'seed')}, ${counted(runs.length, 'finished run')}. ${seedsText(summary)}${versions && ` Begun with ${versions.join(', ')}.`}</p>
 ${missing.length > 0 && html`<p><b>Not finished, and counted nowhere:</b> ${missing.join(', ')}.</p>`}
 <h3>Arms, and the numbers that stand for them in charts</h3>
@@ -49,7 +50,7 @@ function seedsText({ seeds, worlds, bases }: Summary): string {
 }
 
 /** All arms have these, but for what an arm changes. */
-export function settingsSection({ preset, settings, model, weights, seeds }: ExperimentRecord): Html {
+export function settingsSection({ preset, settings, model, weights, seeds, data }: ExperimentRecord): Html {
   return html`<details><summary>Preset ${preset}: the settings of all arms before an arm's change, seeds, base</summary>
-<pre>${JSON.stringify({ model, weights, seeds, settings }, null, 2)}</pre></details>`;
+<pre>${JSON.stringify({ model, weights, ...(data && { data }), seeds, settings }, null, 2)}</pre></details>`;
 }

@@ -59,9 +59,10 @@ export function choosePairs(
   const examples = pairs.flatMap((pair): PairExample[] => {
     const group = pool.get(pair.questionId);
     if (group === undefined) return [];
-    const expert =
-      pair.expert && pool.get(pair.expert.questionId)?.find(({ rollout }) => rollout === pair.expert!.rollout);
-    return [{ pair, expert: expert ?? undefined, solved: mean(group.map(({ correct }) => correct)) }];
+    const { expert: shown } = pair;
+    const isRollout = shown !== null && shown !== 'demonstration';
+    const expert = isRollout ? pool.get(shown.questionId)?.find(({ rollout }) => rollout === shown.rollout) : undefined;
+    return [{ pair, expert, solved: mean(group.map(({ correct }) => correct)) }];
   });
   const sorted = examples.sort((a, b) => b.solved - a.solved || (a.pair.questionId < b.pair.questionId ? -1 : 1));
   const half = Math.min(2, Math.floor(sorted.length / 2));

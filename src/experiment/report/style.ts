@@ -12,7 +12,7 @@ export const plotStyle = new Html(`
 
 export const experimentStyle = new Html(`
 .verdicts { list-style: none; padding: 0; } .verdicts li { margin: .7rem 0; break-inside: avoid; }
-.verdict { padding-left: .7rem; border-left: 4px solid var(--line); margin: .2rem 0; } .verdict::first-letter { text-transform: uppercase; } .supported { border-color: var(--good); } .refuted { border-color: var(--bad); }
+.verdict { padding-left: .7rem; border-left: 4px solid var(--line); margin: .2rem 0; } .verdict::first-letter { text-transform: uppercase; } .supported { border-color: var(--good); } .refuted { border-color: var(--bad); } .equivalent { border-color: var(--ink); }
 .arms { list-style: none; padding: 0; margin: .3rem 0; } .arms li { display: flex; margin: .1rem 0; } .arms li > b { flex: none; width: 1.8em; font-variant-numeric: tabular-nums; }
 .key { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: .15rem 1.5rem; margin: .3rem 0 .6rem; }
 .key div { display: flex; } dt { flex: none; width: 8rem; font-weight: 600; } dd { margin: 0; }

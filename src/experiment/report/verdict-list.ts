@@ -5,14 +5,15 @@ import type { Measure, Summary, Verdict } from '../schema.ts';
 
 const verdictClass: Readonly<Record<Verdict['verdict'], string>> = {
   supported: 'supported',
-  'not supported': 'refuted',
+  contrary: 'refuted',
+  equivalent: 'equivalent',
   undecided: 'undecided',
   'not run': 'undecided',
 };
 
-export function verdictSection({ verdicts, resamples }: Summary): Html {
+export function verdictSection({ verdicts }: Summary): Html {
   if (verdicts.length === 0) return html`<p>The experiment has no two arms that a claim is about.</p>`;
-  const tally = (['supported', 'not supported', 'undecided', 'not run'] as const)
+  const tally = (['supported', 'equivalent', 'contrary', 'undecided', 'not run'] as const)
     .map((verdict) => [verdict, verdicts.filter((one) => one.verdict === verdict).length] as const)
     .filter(([, count]) => count > 0);
   const questions = Map.groupBy(verdicts, ({ claim }) => parts(claim).question);
@@ -20,7 +21,7 @@ export function verdictSection({ verdicts, resamples }: Summary): Html {
 <ul class="verdicts">${[...questions].map(
     ([question, asked]) => html`<li><b>${question}</b>${asked.map(verdictLine)}</li>`,
   )}</ul>
-<p class="soft">Supported: the whole 95 % interval is on the claimed side of zero. Not supported: it is wholly on the other side, or within ± the margin: ${marginOf('exactMatch')} of exact match, ${marginOf('searches')} searches. A claim that something is enough, or does as well, allows a loss up to the margin: supported when the whole interval is above −margin, not supported when it is wholly below. Otherwise undecided, and always with a single seed. Intervals are of differences paired by seed and question, from ${resamples} resamples of seeds and questions, and are not corrected for the number of claims.</p>
+<p class="soft">Supported: the difference is on the claimed side of zero with p below .05. Contrary: on the other side. Equivalent: neither, and the 90 % interval lies within ± the margin, ${marginOf('exactMatch')} of exact match or ${marginOf('searches')} searches. A claim that something is enough, or does as well, allows a loss up to the margin and is tested against that. Otherwise undecided, and always with a single seed. Differences are paired by seed and question; intervals and p are Student's, over the seeds' means. p is corrected for the number of claims (Holm), but for the primary one: equal tokens, greedy answers, the full budget.</p>
 <p class="soft">Claims about two searches and about fewer searches are not independent. A policy is not told its budget: an answer with at most two searches is the same answer cut short, right exactly where the policy is right and has stopped by then. An arm that searches less gains there for that reason too.</p>`;
 }
 

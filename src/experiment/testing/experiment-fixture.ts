@@ -58,6 +58,7 @@ export async function writeMadeUpExperiment(
 ): Promise<void> {
   const record: ExperimentRecord = {
     schema: 1,
+    data: null,
     name: 'made up',
     arms: arms.map(({ name }) => name),
     // The last seed has a base of its own.

@@ -20,6 +20,7 @@ export function pairView(title: string, pair: PairRecord, scale: number, tokeniz
 
 function shownText({ questionId, expert }: PairRecord): string {
   if (expert === null) return 'nothing';
+  if (expert === 'demonstration') return 'a demonstration';
   return `rollout ${expert.rollout}${expert.questionId === questionId ? '' : ` of ${expert.questionId}`}`;
 }
 

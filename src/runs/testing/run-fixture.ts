@@ -136,7 +136,7 @@ export function fixtureTrajectory(questionId: string, rollout: number, correct: 
     prompt: [1, 2, 3, 4],
     ids,
     mask: [1, 1, 0, 0, 0, 1, 1, 1],
-    logprobs: [-0.1, -1 / 3, 0, 0, 0, -2.5, -1e-7, -0.25],
+    logprobs: [-0.1, -1 / 3, 0, 0, 0, -2.5, -1e-7, -0.25].map(Math.fround),
     searches: [{ query: 'where', passages: [{ id: 'p1', title: 'A <place>', score: 3.25 }] }],
     stop: 'answered',
     answer: 'a & b',
@@ -156,7 +156,7 @@ export function fixturePair(questionId: string): PairRecord {
     studentPrompt: [1, 2, 3, 4],
     ids: [5, 6, 7, 8, 9, 10, 11, 12],
     mask: [1, 1, 0, 0, 0, 1, 1, 1],
-    kl: [0.001, 1.25, 0, 0, 0, 0.3, 0, 2.5],
+    kl: [0.001, 1.25, 0, 0, 0, 0.3, 0, 2.5].map(Math.fround),
   };
 }
 
@@ -183,7 +183,7 @@ export function smallConfig(): RunConfig {
       tokenizer: hash('5'),
       weights: hash('6'),
     },
-    engine: { kind: 'embedded', capabilities: null },
+    engine: { kind: 'embedded', capabilities: null, devices: ['cpu'] },
     versions: presentVersions(),
   };
 }

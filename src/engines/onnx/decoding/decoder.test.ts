@@ -3,7 +3,7 @@ import { Random, uniformAt } from '../../../base/random.ts';
 import { layoutOf, type ModelConfig } from '../model/parameters.ts';
 import { logSoftmax, randomWeights, referenceLogits } from '../training/reference.testing.ts';
 import { Decoder, type DecoderOptions } from './decoder.ts';
-import type { CachedRow } from './paged-cache.ts';
+import type { CachedRow } from './pages.ts';
 import type { Draw } from './sampling.ts';
 
 const grouped: ModelConfig = {

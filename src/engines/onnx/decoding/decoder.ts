@@ -13,7 +13,8 @@ import type { TokenIds } from '../../../policy/policy.ts';
 import { type DecodeBits, EMBEDDING, stageModel, stageParameters } from '../model/decode-graph.ts';
 import { layoutOf, type ModelConfig, viewOf } from '../model/parameters.ts';
 import { type RotaryAngles, rotaryAngles } from '../model/rotary.ts';
-import { type CachedRow, PagedCache, type RowToken } from './paged-cache.ts';
+import { PagedCache, type RowToken } from './paged-cache.ts';
+import type { CachedRow, RowCache } from './pages.ts';
 import { type Draw, type DrawRule, drawToken } from './sampling.ts';
 
 /** Most tokens of a run. */
@@ -28,6 +29,15 @@ export interface Reading {
   readonly rule?: DrawRule | undefined;
 }
 
+/** What reads tokens for the sampler; its weights lie wherever it computes. */
+export interface TokenReader<Weights> {
+  readonly cache: RowCache;
+  /** Takes new weights. What rows hold was computed from the old ones. */
+  load(weights: Weights): Promise<void>;
+  /** Reads tokens into different rows, at most RUN_TOKENS in all; what was drawn, in the order of the readings. */
+  read(readings: readonly Reading[]): Promise<(Draw | undefined)[]>;
+}
+
 export interface DecoderOptions {
   readonly threads: number;
   /** Bits of a weight; default 32. */
@@ -40,7 +50,7 @@ interface Stage {
   readonly digest: string;
 }
 
-export class Decoder {
+export class Decoder implements TokenReader<Float32Array> {
   readonly cache: PagedCache;
   readonly #config: ModelConfig;
   readonly #threads: number;

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { Random } from '../../../base/random.ts';
 import type { ModelConfig } from '../model/parameters.ts';
-import { type CachedRow, PagedCache } from './paged-cache.ts';
+import { PagedCache } from './paged-cache.ts';
+import type { CachedRow } from './pages.ts';
 
 const config: ModelConfig = {
   family: 'qwen2',

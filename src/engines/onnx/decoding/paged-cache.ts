@@ -9,17 +9,12 @@
 import type { Instantiate } from '../../../onnx/wasm.ts';
 import { attentionKernel, headWidth, PAGE, pageSize, scratchBytes } from '../model/attention-kernel.ts';
 import type { ModelConfig } from '../model/parameters.ts';
+import { type CachedRow, Pages, type RowCache } from './pages.ts';
 
 /** Bytes by which WebAssembly's memory grows. */
 const GROWTH = 2 ** 16;
 /** Pages to begin with; then half as many again whenever they are used up, or only so many more where that is too much. */
 const FIRST_PAGES = 256;
-
-/** A sequence in the cache. Its numbers are those of positions 0 to `length` − 1. */
-export interface CachedRow {
-  readonly pages: number[];
-  length: number;
-}
 
 /** A token and the row that it stands in. It sees the row up to itself. */
 export interface RowToken {
@@ -35,7 +30,7 @@ interface Layer {
   integers: Int32Array;
 }
 
-export class PagedCache {
+export class PagedCache implements RowCache {
   readonly #config: CacheShape;
   readonly #layers: Layer[];
   readonly #width: number;
@@ -45,9 +40,7 @@ export class PagedCache {
   readonly #queriesAt: number;
   readonly #planAt: number;
   readonly #pagesAt: number;
-  /** How many rows hold each page. */
-  readonly #holders: number[] = [];
-  readonly #free: number[] = [];
+  readonly #pages = new Pages();
 
   /** @param runTokens most tokens of a call of `attend` */
   constructor(config: CacheShape, runTokens: number) {
@@ -83,7 +76,7 @@ export class PagedCache {
       for (const { numbers } of this.#layers) numbers.copyWithin(this.#pageStart(page), from, from + this.#pageSize);
       pages.push(page);
     }
-    for (const page of pages.slice(0, shared)) this.#holders[page]! += 1;
+    this.#pages.share(pages.slice(0, shared));
     return { pages, length };
   }
 
@@ -96,11 +89,7 @@ export class PagedCache {
 
   /** Gives a row's pages up. */
   release(row: CachedRow): void {
-    for (const page of row.pages.splice(0)) {
-      this.#holders[page]! -= 1;
-      if (this.#holders[page] === 0) this.#free.push(page);
-    }
-    row.length = 0;
+    this.#pages.release(row);
   }
 
   /** Writes keys and values, [tokens, keyValueHeads headSize], of tokens for which `extend` has made room. */
@@ -162,14 +151,12 @@ export class PagedCache {
   }
 
   #takePage(): number {
-    if (this.#free.length === 0) this.#grow();
-    const page = this.#free.pop()!;
-    this.#holders[page] = 1;
-    return page;
+    if (this.#pages.isFull) this.#grow();
+    return this.#pages.take();
   }
 
   #grow(): void {
-    const pages = this.#holders.length;
+    const pages = this.#pages.count;
     try {
       this.#growTo(Math.max(FIRST_PAGES, Math.ceil(1.5 * pages)));
     } catch {
@@ -180,7 +167,6 @@ export class PagedCache {
 
   /** @throws RangeError when there is no memory for so many pages */
   #growTo(pages: number): void {
-    const before = this.#holders.length;
     const bytes = this.#pagesAt + pages * this.#pageSize * Float32Array.BYTES_PER_ELEMENT;
     for (const layer of this.#layers) {
       const { memory } = layer.kernel;
@@ -190,10 +176,7 @@ export class PagedCache {
       layer.numbers = new Float32Array(memory.buffer);
       layer.integers = new Int32Array(memory.buffer);
     }
-    for (let page = pages - 1; page >= before; page--) {
-      this.#holders[page] = 0;
-      this.#free.push(page);
-    }
+    this.#pages.grow(pages);
   }
 }
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../model/parameters.ts';
-import { type CachedRow, PagedCache } from './paged-cache.ts';
+import { PagedCache } from './paged-cache.ts';
+import type { CachedRow } from './pages.ts';
 import { PrefixStore } from './prefix-store.ts';
 
 const config: ModelConfig = {

@@ -4,7 +4,7 @@
  */
 import type { TokenIds } from '../../../policy/policy.ts';
 import { commonLength } from '../model/common-prefix.ts';
-import type { CachedRow, PagedCache } from './paged-cache.ts';
+import type { CachedRow, RowCache } from './pages.ts';
 
 /** Of sessions that may go on, and of what may merely be of use to others; pages that rows share count for each. */
 export const SESSION_BYTES = 2 ** 30;
@@ -16,12 +16,12 @@ interface Entry {
 }
 
 export class PrefixStore {
-  readonly #cache: PagedCache;
+  readonly #cache: RowCache;
   readonly #sessions = new Map<string, Entry>();
   readonly #rest = new Set<Entry>();
   readonly #bytes = { sessions: 0, rest: 0 };
 
-  constructor(cache: PagedCache) {
+  constructor(cache: RowCache) {
     this.#cache = cache;
   }
 

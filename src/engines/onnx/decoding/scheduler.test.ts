@@ -33,7 +33,7 @@ const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
   ...change,
 });
 
-class Source implements WeightSource {
+class Source implements WeightSource<Float32Array> {
   version = 0;
   weights = randomWeights(config, [1, 1]);
   effectiveWeights() {

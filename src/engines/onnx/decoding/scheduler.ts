@@ -10,18 +10,18 @@ import { uniformAt } from '../../../base/random.ts';
 import type { Sample, SampleRequest } from '../../../policy/policy.ts';
 import { commonLength } from '../model/common-prefix.ts';
 import type { ModelConfig } from '../model/parameters.ts';
-import { type Decoder, type Reading, RUN_TOKENS } from './decoder.ts';
-import type { CachedRow } from './paged-cache.ts';
+import { type Reading, RUN_TOKENS, type TokenReader } from './decoder.ts';
+import type { CachedRow } from './pages.ts';
 import { PrefixStore } from './prefix-store.ts';
 import type { Draw, DrawRule } from './sampling.ts';
 import { checkRequest, Sequence } from './sequence.ts';
 
 /** Where the weights come from. */
-export interface WeightSource {
+export interface WeightSource<Weights> {
   /** Raised with every change of the effective weights. */
   readonly version: number;
-  /** Flat, as `layoutOf` says; the adapter added when one is attached. */
-  effectiveWeights(): Float32Array;
+  /** The adapter added when one is attached. */
+  effectiveWeights(): Weights;
 }
 
 export interface SchedulerOptions {
@@ -47,11 +47,11 @@ interface Job {
   reject(error: unknown): void;
 }
 
-export class Scheduler {
+export class Scheduler<Weights = Float32Array> {
   /** Running totals. */
   readonly totals = { sampledTokens: 0, prefilledTokens: 0, sampleSeconds: 0, loadSeconds: 0 };
-  readonly #decoder: Decoder;
-  readonly #weights: WeightSource;
+  readonly #decoder: TokenReader<Weights>;
+  readonly #weights: WeightSource<Weights>;
   readonly #options: SchedulerOptions;
   readonly #waiting: Job[] = [];
   readonly #active: Job[] = [];
@@ -59,7 +59,7 @@ export class Scheduler {
   #loadedVersion: number | undefined;
   #running = false;
 
-  constructor(decoder: Decoder, weights: WeightSource, options: SchedulerOptions) {
+  constructor(decoder: TokenReader<Weights>, weights: WeightSource<Weights>, options: SchedulerOptions) {
     this.#decoder = decoder;
     this.#weights = weights;
     this.#options = options;

@@ -8,17 +8,28 @@
  * Dimensions: T tokens; of a level (prefix-tree.ts) N segments of S positions each, E = its end; R selected rows, K key-value
  * heads, G query heads per key-value head, D head size.
  */
+import type { Device } from '../../../onnx/device.ts';
 import { Graph, type TensorName } from '../../../onnx/graph.ts';
+import { product, rmsNormalised } from './device-forms.ts';
 
 export class Tape {
-  readonly graph = new Graph();
+  readonly graph: Graph;
   readonly #products: (() => void)[] = [];
   readonly #tracked = new Set<TensorName>();
   readonly #gradients = new Map<TensorName, TensorName>();
 
+  constructor(device?: Device) {
+    this.graph = new Graph(device);
+  }
+
   /** Says that the gradient of this tensor is wanted. */
   track(tensor: TensorName): void {
     this.#tracked.add(tensor);
+  }
+
+  /** Before `backward`: what the gradient of this tensor is added to. */
+  addTo(tensor: TensorName, sum: TensorName): void {
+    this.#gradients.set(tensor, sum);
   }
 
   /** After `backward`: the gradient of a tracked tensor. */
@@ -70,12 +81,9 @@ export class Tape {
   /** RMSNorm: y = w x̂, x̂ = x / sqrt(mean(x²) + ε), over the last axis; x [T, hidden], w [hidden]. */
   rmsNorm(x: TensorName, weight: TensorName, epsilon: number): TensorName {
     const { graph } = this;
-    const [y, inverse] = graph.ops(2, 'SimplifiedLayerNormalization', [x, weight], {
-      axis: -1,
-      epsilon: { float: epsilon },
-      stash_type: 1,
-    }) as [TensorName, TensorName];
+    const [y, inverseOf] = rmsNormalised(graph, x, weight, epsilon);
     this.#record(y, [x, weight], (dy) => {
+      const inverse = inverseOf();
       const normal = graph.op('Mul', [x, inverse]);
       // dw = Σ_t dy x̂
       this.#add(weight, () =>
@@ -194,7 +202,7 @@ export class Tape {
     this.#record(y, [x], (dy) =>
       this.#add(x, () => {
         const flat = graph.op('Reshape', [dy, graph.integers([0, 0, -1])]);
-        return graph.op('Reshape', [graph.microsoft('FusedMatMul', [oneHot, flat], { transA: 1 }), shapeOfX]);
+        return graph.op('Reshape', [product(graph, oneHot, flat, { transposeA: 2 }), shapeOfX]);
       }),
     );
     return y;
@@ -208,19 +216,19 @@ export class Tape {
    */
   attention(q: TensorName, k: TensorName, v: TensorName, mask: TensorName, headSize: number): TensorName {
     const { graph } = this;
-    const scale = { alpha: { float: 1 / Math.sqrt(headSize) } };
-    const scores = graph.microsoft('FusedMatMul', [q, k], { transB: 1, ...scale });
+    const scale = 1 / Math.sqrt(headSize);
+    const scores = product(graph, q, k, { transposeB: 4, scale });
     const p = graph.op('Softmax', [graph.op('Add', [scores, mask])], { axis: -1 });
     const o = graph.op('MatMul', [p, v]);
     this.#record(o, [q, k, v], (dO) => {
       // ds = p (do vᵀ − Σ_d do o), the sum being Σ_j p_j dp_j
       const inner = graph.op('ReduceSum', [graph.op('Mul', [dO, o]), graph.integers([-1])]);
-      const dp = graph.microsoft('FusedMatMul', [dO, v], { transB: 1 });
+      const dp = product(graph, dO, v, { transposeB: 4 });
       const ds = graph.op('Mul', [p, graph.op('Sub', [dp, inner])]);
       // dv = pᵀ do,  dq = ds k / sqrt(D),  dk = dsᵀ q / sqrt(D)
-      this.#add(v, () => graph.microsoft('FusedMatMul', [p, dO], { transA: 1 }));
-      this.#add(q, () => graph.microsoft('FusedMatMul', [ds, k], scale));
-      this.#add(k, () => graph.microsoft('FusedMatMul', [ds, q], { transA: 1, ...scale }));
+      this.#add(v, () => product(graph, p, dO, { transposeA: 4 }));
+      this.#add(q, () => product(graph, ds, k, { scale }));
+      this.#add(k, () => product(graph, ds, q, { transposeA: 4, scale }));
     });
     return o;
   }

@@ -1,9 +1,22 @@
 /**
  * The graphs of a model that is computed layer by layer. One graph serves all layers: its inputs carry the names of layer 0
  * and are fed with the parameters of whichever layer is computed.
+ *
+ * Those for WebGPU take what gradients are added to, since gradients stay there, and the head picks its rows itself.
  */
+import type { Device } from '../../../onnx/device.ts';
+import type { Graph, TensorName } from '../../../onnx/graph.ts';
 import { Tape } from './autodiff.ts';
-import { GRADIENT_PREFIX, LOSSES, type LossName, outputGradients, READOUTS, type ReadoutName } from './losses.ts';
+import {
+  GRADIENT_PREFIX,
+  inputSums,
+  LOSSES,
+  type LossName,
+  outputGradients,
+  READOUTS,
+  type ReadoutName,
+  SUM_PREFIX,
+} from './losses.ts';
 import type { ModelConfig } from './parameters.ts';
 import {
   declareParameters,
@@ -20,54 +33,80 @@ export const INPUT_GRADIENT = `${GRADIENT_PREFIX}x`;
 const ofFirstLayer = (name: string) => name.includes('.layers.0.');
 
 /** Inputs x [T, hidden], the levels (`layerCommon`), the layer's parameters. Output y [T, hidden]. */
-export function layerForwardGraph(config: ModelConfig): Uint8Array {
-  const tape = new Tape();
+export function layerForwardGraph(config: ModelConfig, device?: Device): Graph {
+  const tape = new Tape(device);
   const y = addLayer(tape, config, 'nothing');
   tape.graph.output('y', 'float32', ['T', config.hidden], y);
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /** The same computed again and differentiated. Input dy [T, hidden]; outputs: gradients of x and of what is trained. */
-export function layerBackwardGraph(config: ModelConfig, trained: Trained): Uint8Array {
-  const tape = new Tape();
+export function layerBackwardGraph(config: ModelConfig, trained: Trained, device?: Device): Graph {
+  const tape = new Tape(device);
   tape.track('x');
   const y = addLayer(tape, config, trained);
+  if (device === 'webgpu') inputSums(tape, config, trained, ofFirstLayer);
   tape.backward(y, tape.graph.input('dy', 'float32', ['T', config.hidden]));
   tape.graph.output(INPUT_GRADIENT, 'float32', ['T', config.hidden], tape.gradient('x'));
   outputGradients(tape, config, trained, ofFirstLayer);
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /**
  * Inputs x [R, hidden] (the last layer's rows), the head's parameters, what the loss reads. Outputs: the loss's rows, the
  * gradient of x, and those of the head's parameters unless an adapter is trained.
+ *
+ * On WebGPU x is [T, hidden], the last layer's output, `rows` says which are taken, and gradients are sums.
  */
-export function headLossGraph(loss: LossName, config: ModelConfig, trained: Trained): Uint8Array {
-  const tape = new Tape();
-  tape.track('x');
+export function headLossGraph(loss: LossName, config: ModelConfig, trained: Trained, device?: Device): Graph {
+  const tape = new Tape(device);
   const ofHead = trained === 'weights' ? 'weights' : 'nothing';
-  const logits = addHead(tape, config, ofHead);
+  const isOfHead = (name: string) => isHeadParameter(config, name);
+  const { logits, x } = addHead(tape, config, ofHead);
+  if (device === 'webgpu' && ofHead === 'weights') inputSums(tape, config, ofHead, isOfHead);
   tape.backward(logits, LOSSES[loss](tape.graph, logits, config.vocabulary));
-  tape.graph.output(INPUT_GRADIENT, 'float32', ['R', config.hidden], tape.gradient('x'));
-  if (ofHead === 'weights') outputGradients(tape, config, ofHead, (name) => isHeadParameter(config, name));
-  return tape.graph.build();
+  const dx = device === 'webgpu' ? toAllRows(tape.graph, config, tape.gradient(x)) : tape.gradient(x);
+  tape.graph.output(INPUT_GRADIENT, 'float32', [device === 'webgpu' ? 'T' : 'R', config.hidden], dx);
+  if (ofHead === 'weights') outputGradients(tape, config, ofHead, isOfHead);
+  return tape.graph;
 }
 
 /** The head without gradients. */
-export function headReadoutGraph(readout: ReadoutName, config: ModelConfig): Uint8Array {
-  const tape = new Tape();
-  READOUTS[readout](tape.graph, addHead(tape, config, 'nothing'), config.vocabulary);
-  return tape.graph.build();
+export function headReadoutGraph(readout: ReadoutName, config: ModelConfig, device?: Device): Graph {
+  const tape = new Tape(device);
+  READOUTS[readout](tape.graph, addHead(tape, config, 'nothing').logits, config.vocabulary);
+  return tape.graph;
 }
 
-function addLayer(tape: Tape, config: ModelConfig, trained: Trained): string {
+/**
+ * The gradient of picked rows added to `sum of x` [T, hidden]: onehotᵀ dx, as a matrix product, since the same row may be picked several
+ * times, and scattering would add in whatever order threads arrive. Inputs `row numbers` [1, R] and `slot numbers` [T, 1].
+ */
+function toAllRows(graph: Graph, { hidden }: ModelConfig, dx: TensorName): TensorName {
+  const [row, slot] = [
+    graph.input('row numbers', 'float32', [1, 'R']),
+    graph.input('slot numbers', 'float32', ['T', 1]),
+  ];
+  const isPicked = graph.op('Cast', [graph.op('Equal', [slot, row])], { to: 1 });
+  const sum = graph.input(`${SUM_PREFIX}x`, 'float32', ['T', hidden]);
+  return graph.op('Add', [sum, graph.op('MatMul', [isPicked, dx])]);
+}
+
+function addLayer(tape: Tape, config: ModelConfig, trained: Trained): TensorName {
   const x = tape.graph.input('x', 'float32', ['T', config.hidden]);
   declareParameters(tape, config, trained, ofFirstLayer);
-  return decoderLayer(tape, config, trained, layerCommon(tape.graph, config), x, 0);
+  return decoderLayer(tape, config, trained, layerCommon(tape, config), x, 0);
 }
 
-function addHead(tape: Tape, config: ModelConfig, trained: Trained): string {
-  const x = tape.graph.input('x', 'float32', ['R', config.hidden]);
+/** The logits, and the rows of x that they are of. */
+function addHead(tape: Tape, config: ModelConfig, trained: Trained): { logits: TensorName; x: TensorName } {
+  const { graph } = tape;
+  const { hidden } = config;
+  const x =
+    graph.device === 'cpu'
+      ? graph.input('x', 'float32', ['R', hidden])
+      : graph.op('Gather', [graph.input('x', 'float32', ['T', hidden]), graph.input('rows', 'int64', ['R'])]);
+  tape.track(x);
   declareParameters(tape, config, trained, (name) => isHeadParameter(config, name));
-  return languageHead(tape, config, x);
+  return { logits: languageHead(tape, config, x), x };
 }

@@ -1,9 +1,10 @@
 /** What the graphs of losses and readouts are put together from: inputs and outputs with one entry a row of logits. */
 import type { Graph, TensorName } from '../../../onnx/graph.ts';
+import { logSoftmax } from './device-forms.ts';
 
 /** log π and π [R, V]; the entropy of each row is given out. */
 export function distribution(graph: Graph, logits: TensorName): { p: TensorName; logp: TensorName } {
-  const logp = graph.op('LogSoftmax', [logits], { axis: -1 });
+  const logp = logSoftmax(graph, logits);
   const p = graph.op('Exp', [logp]);
   output(graph, 'entropies', graph.op('Neg', [rowSum(graph, graph.op('Mul', [p, logp]))]));
   return { p, logp };

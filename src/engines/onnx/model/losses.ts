@@ -7,9 +7,10 @@
  * [R, V] in closed form; the tape does the rest. Formulas are those of the contract (policy/policy.ts); R rows, V vocabulary.
  */
 
-import type { Graph, TensorName } from '../../../onnx/graph.ts';
+import type { Graph, SymbolicShape, TensorName } from '../../../onnx/graph.ts';
 import type { LossBatch } from '../../../policy/policy.ts';
 import { Tape } from './autodiff.ts';
+import { logSoftmax } from './device-forms.ts';
 import { divergence } from './divergences.ts';
 import { distribution, output, rowInput, rowSum, scalarInput } from './loss-rows.ts';
 import { layoutOf, type ModelConfig } from './parameters.ts';
@@ -20,26 +21,28 @@ export type ReadoutName = 'logprobs' | 'top-logprobs' | 'teacher';
 
 /** Gradient outputs carry this before the parameter's name. */
 export const GRADIENT_PREFIX = 'gradient of ';
+/** Inputs to which gradients are added. */
+export const SUM_PREFIX = 'sum of ';
 /** Output of training graphs of all weights: gradient by the looked-up embeddings, [T, hidden]. */
 export const EMBEDDED_GRADIENT = `${GRADIENT_PREFIX}embedded`;
 
 /** The graph of a model with a loss at its end: inputs of both, the loss's row outputs, and gradients. */
-export function lossGraph(loss: LossName, config: ModelConfig, trained: Trained): Uint8Array {
+export function lossGraph(loss: LossName, config: ModelConfig, trained: Trained): Graph {
   const tape = new Tape();
   const { logits, embedded } = transformer(tape, config, trained);
   tape.backward(logits, LOSSES[loss](tape.graph, logits, config.vocabulary));
   outputGradients(tape, config, trained, () => true);
   if (trained === 'weights')
     tape.graph.output(EMBEDDED_GRADIENT, 'float32', ['T', config.hidden], tape.gradient(embedded));
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /** The graph of a model without gradients. */
-export function readoutGraph(readout: ReadoutName, config: ModelConfig): Uint8Array {
+export function readoutGraph(readout: ReadoutName, config: ModelConfig): Graph {
   const tape = new Tape();
   const { logits } = transformer(tape, config, 'nothing');
   READOUTS[readout](tape.graph, logits, config.vocabulary);
-  return tape.graph.build();
+  return tape.graph;
 }
 
 /**
@@ -52,10 +55,30 @@ export function outputGradients(
   trained: Trained,
   wanted: (name: string) => boolean,
 ): void {
-  for (const { name, shape } of trained === 'weights' ? layoutOf(config).entries : adapterShapes(config)) {
-    if (!wanted(name) || (name === 'model.embed_tokens.weight' && !config.tiedHead)) continue;
+  for (const { name, shape } of trainedIn(config, trained, wanted)) {
     tape.graph.output(`${GRADIENT_PREFIX}${name}`, 'float32', shape, tape.gradient(name));
   }
+}
+
+/**
+ * Declares for each of these an input `${SUM_PREFIX}<name>`, to which its gradient is added: where gradients stay on the GPU, they are
+ * added up there. Before `backward`.
+ */
+export function inputSums(tape: Tape, config: ModelConfig, trained: Trained, wanted: (name: string) => boolean): void {
+  for (const { name, shape } of trainedIn(config, trained, wanted))
+    tape.addTo(name, tape.graph.input(`${SUM_PREFIX}${name}`, 'float32', shape));
+}
+
+/** The trained parameters that are `wanted` and have a gradient of their own. */
+function trainedIn(
+  config: ModelConfig,
+  trained: Trained,
+  wanted: (name: string) => boolean,
+): { readonly name: string; readonly shape: SymbolicShape }[] {
+  const shapes = trained === 'weights' ? layoutOf(config).entries : adapterShapes(config);
+  return shapes.filter(
+    ({ name }) => wanted(name) && !(name === 'model.embed_tokens.weight' && trained === 'weights' && !config.tiedHead),
+  );
 }
 
 /** A loss gives out its rows and returns its gradient by the logits. */
@@ -70,12 +93,12 @@ export const LOSSES: Readonly<Record<LossName, (graph: Graph, logits: TensorName
   };
 
 export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: TensorName, vocabulary: number) => void>> = {
-  /** Input: targets [R]. Outputs [R]: logprobs, entropies. */
+  /** Input: targets [R, 1]. Outputs [R]: logprobs, entropies. */
   logprobs: targetLogprobs,
   /** Input: k. Outputs [R, k], the likeliest token first: topLogprobs, topTokens (their ids as float32: exact below 2²⁴). */
   'top-logprobs': (graph, logits) => {
-    const k = graph.op('Unsqueeze', [graph.op('Cast', [scalarInput(graph, 'k')], { to: 7 }), graph.integers([0])]);
-    const logp = graph.op('LogSoftmax', [logits], { axis: -1 });
+    const k = graph.input('k', 'int64', [1]);
+    const logp = logSoftmax(graph, logits);
     const [values, indices] = graph.ops(2, 'TopK', [logp, k], { axis: -1, largest: 1, sorted: 1 });
     graph.output('topLogprobs', 'float32', ['R', 'K'], values!);
     graph.output('topTokens', 'float32', ['R', 'K'], graph.op('Cast', [indices!], { to: 1 }));
@@ -83,13 +106,13 @@ export const READOUTS: Readonly<Record<ReadoutName, (graph: Graph, logits: Tenso
   /** Input: inverseTemperature. Output: teacherLogprobs [R, V]. */
   teacher: (graph, logits, vocabulary) => {
     const scaled = graph.op('Mul', [logits, scalarInput(graph, 'inverseTemperature')]);
-    const logp = graph.op('LogSoftmax', [scaled], { axis: -1 });
+    const logp = logSoftmax(graph, scaled);
     graph.output('teacherLogprobs', 'float32', ['R', vocabulary], logp);
   },
 };
 
 /**
- * Inputs: targets [R] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
+ * Inputs: targets [R, 1] int64; advantages, oldLogprobs, referenceLogprobs [R]; clipFloor
  * (1 − low), clipCeiling (1 + high), klCoefficient and scale (1 / denominator), scalars.
  * Outputs, each [R]: losses (not yet scaled), logprobs, entropies, referenceKls, clipped (1 or 0), and gradients.
  */
@@ -122,7 +145,7 @@ function policyGradient(graph: Graph, logits: TensorName): TensorName {
   return targetGradient(graph, p, targets, coefficients);
 }
 
-/** Inputs: targets [R] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
+/** Inputs: targets [R, 1] int64, weights [R], scale. Outputs [R]: losses, logprobs, entropies. */
 function crossEntropy(graph: Graph, logits: TensorName): TensorName {
   const { targets, p, logprobs } = targetLogprobs(graph, logits);
   // loss = −w log π
@@ -154,7 +177,7 @@ function targetLogprobs(
   graph: Graph,
   logits: TensorName,
 ): { targets: TensorName; p: TensorName; logprobs: TensorName } {
-  const targets = graph.op('Unsqueeze', [graph.input('targets', 'int64', ['R']), graph.integers([1])]);
+  const targets = graph.input('targets', 'int64', ['R', 1]);
   const { p, logp } = distribution(graph, logits);
   const picked = graph.op('GatherElements', [logp, targets], { axis: 1 });
   const logprobs = graph.op('Squeeze', [picked, graph.integers([1])]);

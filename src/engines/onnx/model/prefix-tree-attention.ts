@@ -8,6 +8,7 @@
 
 import type { Graph, TensorName } from '../../../onnx/graph.ts';
 import type { Parents, Tape } from './autodiff.ts';
+import { fedLevelShapes } from './device-levels.ts';
 import type { ModelConfig } from './parameters.ts';
 import { LEVELS } from './prefix-tree.ts';
 
@@ -31,8 +32,10 @@ interface Level {
   };
 }
 
-/** Declares the inputs `counts`, `lengths` and `parents`, as prefix-tree.ts has them. */
-export function levelShapes(graph: Graph, { heads, keyValueHeads, headSize }: ModelConfig): LevelShapes {
+/** Declares the inputs `counts`, `lengths` and `parents`, as prefix-tree.ts has them; on WebGPU what device-levels.ts makes of them. */
+export function levelShapes(graph: Graph, config: ModelConfig): LevelShapes {
+  if (graph.device === 'webgpu') return fedLevelShapes(graph);
+  const { heads, keyValueHeads, headSize } = config;
   const counts = graph.input('counts', 'int64', [LEVELS]);
   const lengths = graph.input('lengths', 'int64', [LEVELS]);
   const parents = graph.input('parents', 'int64', ['P']);

@@ -11,7 +11,7 @@ import type { Graph, SymbolicShape, TensorName } from '../../../onnx/graph.ts';
 import type { RotaryTable, Tape } from './autodiff.ts';
 import { adapterLayoutOf, adapterNames, type LinearLayer, layoutOf, type ModelConfig } from './parameters.ts';
 import { LEVELS } from './prefix-tree.ts';
-import { type LevelShapes, levelAttention, levelShapes } from './prefix-tree-attention.ts';
+import { levelAttention, levelShapes } from './prefix-tree-attention.ts';
 import { rotaryAngles } from './rotary.ts';
 
 /** What gets gradients; an adapter's scale is alpha / rank. */
@@ -40,7 +40,7 @@ export function transformer(tape: Tape, config: ModelConfig, trained: Trained): 
 
   const embedded = graph.op('Gather', [EMBEDDING, ids]);
   if (trained === 'weights') tape.track(embedded);
-  const common = layerCommon(graph, config);
+  const common = layerCommon(tape, config);
   let x = embedded;
   for (let layer = 0; layer < config.layers; layer++)
     // Nothing after the last attention mixes tokens: from there on only those that are read are needed.
@@ -69,16 +69,21 @@ export function declareParameters(
 }
 
 /** What all layers of a graph share. */
-export interface LayerCommon extends LevelShapes {
+export interface LayerCommon {
   readonly table: RotaryTable;
   /** int64 [T, 1] */
   readonly positions: TensorName;
+  /** q [T, K, G D], k and v [T, K, D], with K key-value heads of G query heads; gives [T, K, G D]. */
+  readonly attend: (q: TensorName, k: TensorName, v: TensorName) => TensorName;
 }
 
 /** Declares the inputs `positions` [T, 1] and those of `levelShapes`. */
-export function layerCommon(graph: Graph, config: ModelConfig): LayerCommon {
+export function layerCommon(tape: Tape, config: ModelConfig): LayerCommon {
+  const { graph } = tape;
   const positions = graph.input('positions', 'int64', ['T', 1]);
-  return { table: rotaryTable(graph, config), positions, ...levelShapes(graph, config) };
+  const table = rotaryTable(graph, config);
+  const shapes = levelShapes(graph, config);
+  return { table, positions, attend: (q, k, v) => levelAttention(tape, config, shapes, q, k, v) };
 }
 
 /** One layer: x [T, hidden] to the same, or to [U, hidden] when only some rows are wanted. */
@@ -118,7 +123,7 @@ export function decoderLayer(
   const [queryColumns, columns] = [heads * headSize, keyValueHeads * headSize];
   const [q, k] = [turned('q', queryColumns), turned('k', columns)];
   const v = tape.reshape(linear(h, 'self_attn.v_proj'), byHead(columns), [-1, columns]);
-  const o = levelAttention(tape, config, common, q, k, v);
+  const o = common.attend(q, k, v);
   let attended = tape.reshape(o, [-1, queryColumns], byHead(queryColumns));
   let residual = x;
   if (rows !== undefined) {
@@ -153,7 +158,8 @@ export function adapterShapes(config: ModelConfig): { readonly name: string; rea
   }));
 }
 
-function rotaryTable(graph: Graph, config: ModelConfig): RotaryTable {
+/** Of all positions of the context. */
+export function rotaryTable(graph: Graph, config: ModelConfig): RotaryTable {
   const positions = Math.max(config.contextLength, LEVELS);
   const { cosine, sine } = rotaryAngles(config, positions);
   const table = (name: string, values: Float32Array) =>

@@ -5,6 +5,7 @@
 import {
   type CrossEntropyBatch,
   type DivergenceBatch,
+  type LossBatch,
   type LossResult,
   NonFiniteError,
   type PolicyGradientBatch,
@@ -31,7 +32,23 @@ export type RunLoss = (loss: LossName, jobs: readonly Job[]) => Promise<Outputs[
 /** A readout; the caller has settled which, and with which weights. */
 export type RunReadout = (jobs: readonly Job[]) => Promise<Outputs[]>;
 
-export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
+/** Cuts a checked batch (checks.ts), runs its loss and adds up its gradient. */
+export function lossOf(batch: LossBatch, run: RunLoss, limits: Limits): Promise<LossResult> {
+  switch (batch.loss) {
+    case 'policy-gradient':
+      return policyGradient(run, batch, limits);
+    case 'cross-entropy':
+      return crossEntropy(run, batch, limits);
+    case 'soft-cross-entropy':
+      return softCrossEntropy(run, batch, limits);
+    case 'forward-kl':
+    case 'reverse-kl':
+    case 'jsd':
+      return divergence(run, batch, limits);
+  }
+}
+
+async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, limits: Limits): Promise<LossResult> {
   const { sequences, klCoefficient } = batch;
   const work = sequences.map(({ ids, mask, advantages, oldLogprobs, referenceLogprobs }, index) => {
     const streams = { mask, advantages, oldLogprobs, ...(referenceLogprobs && { referenceLogprobs }) };
@@ -82,7 +99,7 @@ export async function policyGradient(run: RunLoss, batch: PolicyGradientBatch, l
   };
 }
 
-export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limits: Limits): Promise<LossResult> {
+async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limits: Limits): Promise<LossResult> {
   const { sequences } = batch;
   const work = sequences.map(({ ids, weights }, index) => {
     checkStreams(index, ids, { weights });
@@ -109,11 +126,7 @@ export async function crossEntropy(run: RunLoss, batch: CrossEntropyBatch, limit
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function softCrossEntropy(
-  run: RunLoss,
-  batch: SoftCrossEntropyBatch,
-  limits: Limits,
-): Promise<LossResult> {
+async function softCrossEntropy(run: RunLoss, batch: SoftCrossEntropyBatch, limits: Limits): Promise<LossResult> {
   const { sequences } = batch;
   const work = sequences.map((sequence, index) => {
     checkSoftTargets(index, sequence);
@@ -152,7 +165,7 @@ export async function softCrossEntropy(
   return { loss, tokens, metrics: { entropy: mean('entropies') }, perToken };
 }
 
-export async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
+async function divergence(run: RunLoss, batch: DivergenceBatch, limits: Limits): Promise<LossResult> {
   const { pairs } = batch;
   const students: Work[] = [];
   const teachers: Work[] = [];
@@ -228,7 +241,7 @@ export async function topLogprobs(
     tokens: new Int32Array((ids.length - start) * k),
     logprobs: new Float32Array((ids.length - start) * k),
   }));
-  const jobs = cutMicroBatches(work, limits).map((micro) => ({ micro, feeds: { k } }));
+  const jobs = cutMicroBatches(work, limits).map((micro) => ({ micro, feeds: { k: BigInt(k) } }));
   for (const [n, { topTokens, topLogprobs: top }] of (await run(jobs)).entries()) {
     forEachRow(jobs[n]!.micro, (row, index, token) => {
       const to = (token - sequences[index]!.start) * k;
@@ -290,13 +303,13 @@ function stream(micro: MicroBatch, value: (index: number, token: number) => numb
   return values;
 }
 
-/** The token that each row predicts. */
-function targets(micro: MicroBatch, ids: (index: number) => TokenIds): Float64Array {
+/** The token that each row predicts, [R, 1]. */
+function targets(micro: MicroBatch, ids: (index: number) => TokenIds): { values: Float64Array; columns: number } {
   const values = new Float64Array(micro.rows);
   forEachRow(micro, (row, index, token) => {
     values[row] = ids(index)[token]!;
   });
-  return values;
+  return { values, columns: 1 };
 }
 
 function checkStart(index: number, ids: TokenIds, start: number): void {

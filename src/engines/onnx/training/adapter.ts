@@ -1,5 +1,6 @@
 /** LoRA (Hu et al., 2021) on every linear layer of the blocks: W + (alpha / rank) B A. */
 import { Random } from '../../../base/random.ts';
+import type { Device } from '../../../onnx/device.ts';
 import { Graph } from '../../../onnx/graph.ts';
 import { floats } from '../../../onnx/session.ts';
 import type { AdapterConfig } from '../../../policy/policy.ts';
@@ -75,11 +76,12 @@ export class AdapterMerge {
   }
 }
 
-function mergeGraph(scale: number): Uint8Array {
-  const graph = new Graph();
+/** W + scale B A. */
+export function mergeGraph(scale: number, device?: Device): Graph {
+  const graph = new Graph(device);
   const w = graph.input('w', 'float32', ['out', 'in']);
   const a = graph.input('a', 'float32', ['rank', 'in']);
   const b = graph.input('b', 'float32', ['out', 'rank']);
   graph.output('merged', 'float32', ['out', 'in'], graph.op('Gemm', [b, a, w], { alpha: { float: scale } }));
-  return graph.build();
+  return graph;
 }

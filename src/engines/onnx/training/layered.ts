@@ -36,7 +36,7 @@ import {
 } from './model-runner.ts';
 
 /** What a loss reads, by the first and past the last row of a chunk. */
-type Chunk = readonly [from: number, to: number];
+export type Chunk = readonly [from: number, to: number];
 
 export class Layered implements ModelRunner {
   readonly #config: ModelConfig;
@@ -78,7 +78,7 @@ export class Layered implements ModelRunner {
       headLossGraph(loss, this.#config, trained),
     );
     const lastGradient = new Float32Array(last.length);
-    const outputs = await this.#overChunks(micro, async (chunk) => {
+    const outputs = await overChunks(micro.rows, this.#chunkRows, async (chunk) => {
       const results = await session.run({
         ...this.#headFeeds(session, model.weights),
         ...cutFeeds(feeds, chunk),
@@ -97,7 +97,7 @@ export class Layered implements ModelRunner {
 
   async #readRows({ readout, weights }: Task & { kind: 'readout' }, { micro, feeds }: Job): Promise<Outputs> {
     const last = await this.#lastRows(weights, micro);
-    return this.#overChunks(micro, (chunk) =>
+    return overChunks(micro.rows, this.#chunkRows, (chunk) =>
       this.#readout(readout, weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
     );
   }
@@ -189,25 +189,29 @@ export class Layered implements ModelRunner {
     const { hidden } = this.#config;
     return floats(rows.subarray(from * hidden, to * hidden), [to - from, hidden]);
   }
+}
 
-  /** Runs `work` on chunk after chunk of rows and joins the outputs. */
-  async #overChunks({ rows }: MicroBatch, work: (chunk: Chunk) => Promise<Outputs>): Promise<Outputs> {
-    const joined: Record<string, Float32Array> = {};
-    for (let from = 0; from < rows; from += this.#chunkRows) {
-      const to = Math.min(from + this.#chunkRows, rows);
-      const outputs = await work([from, to]);
-      for (const [name, values] of Object.entries(outputs)) {
-        const columns = values.length / (to - from);
-        joined[name] ??= new Float32Array(rows * columns);
-        joined[name].set(values, from * columns);
-      }
+/** Runs `work` on chunk after chunk of rows and joins the outputs. */
+export async function overChunks(
+  rows: number,
+  chunkRows: number,
+  work: (chunk: Chunk) => Promise<Outputs>,
+): Promise<Outputs> {
+  const joined: Record<string, Float32Array> = {};
+  for (let from = 0; from < rows; from += chunkRows) {
+    const to = Math.min(from + chunkRows, rows);
+    const outputs = await work([from, to]);
+    for (const [name, values] of Object.entries(outputs)) {
+      const columns = values.length / (to - from);
+      joined[name] ??= new Float32Array(rows * columns);
+      joined[name].set(values, from * columns);
     }
-    return joined;
   }
+  return joined;
 }
 
 /** The tensors of one layer, under the names of layer 0. */
-function asFirstLayer(tensors: Tensors, layer: number): Tensors {
+export function asFirstLayer(tensors: Tensors, layer: number): Tensors {
   const part = `.layers.${layer}.`;
   return Object.fromEntries(
     Object.entries(tensors)
@@ -217,9 +221,9 @@ function asFirstLayer(tensors: Tensors, layer: number): Tensors {
 }
 
 /** The rows of a chunk of every input that has values a row; scalars as they are. */
-function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
+export function cutFeeds(feeds: Feeds, [from, to]: Chunk): Tensors {
   const cut = (feed: Feeds[string]) => {
-    if (typeof feed === 'number') return feed;
+    if (typeof feed === 'number' || typeof feed === 'bigint') return feed;
     if (feed instanceof Float32Array || feed instanceof Float64Array) return feed.subarray(from, to);
     const { values, columns } = feed;
     return { values: values.subarray(from * columns, to * columns), columns };
@@ -243,6 +247,6 @@ function scatter(rows: Float32Array, indices: Float64Array, count: number, colum
   return matrix;
 }
 
-function slotsOfRows({ slots, reads }: MicroBatch): Float64Array {
+export function slotsOfRows({ slots, reads }: MicroBatch): Float64Array {
   return reads.map((read) => slots[read]!);
 }

@@ -4,6 +4,7 @@
  * up to rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Graph } from '../../../onnx/graph.ts';
 import { createSession, floats, integers } from '../../../onnx/session.ts';
 import type { SharedFloats } from '../../../onnx/shared-floats.ts';
 import type { CallOptions } from '../../../policy/policy.ts';
@@ -17,9 +18,9 @@ import type { MicroBatch } from './micro-batches.ts';
 export type Outputs = Readonly<Record<string, Float32Array>>;
 /** Values of every row, [R], or [R, columns]; whole numbers as Float64Array, int64 in the graph. */
 type RowValues = Float32Array | Float64Array;
-/** Inputs of a loss or readout by name: values a row, or a scalar. */
+/** Inputs of a loss or readout by name: values a row, a scalar, or a whole number, [1]. */
 export type Feeds = Readonly<
-  Record<string, RowValues | { readonly values: RowValues; readonly columns: number } | number>
+  Record<string, RowValues | { readonly values: RowValues; readonly columns: number } | number | bigint>
 >;
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -88,11 +89,17 @@ export class SessionPool {
     this.#threads = threads;
   }
 
-  /** `build` makes the model; `key` names it, together with what it depends on. */
-  get(key: string, build: () => Uint8Array): Promise<InferenceSession> {
+  /**
+   * `build` makes the graph; `key` names it, together with what it depends on. Of a graph for WebGPU, outputs stay on the GPU
+   * unless they are among those that `reads` names.
+   */
+  get(key: string, build: () => Graph, reads: (output: string) => boolean = () => false): Promise<InferenceSession> {
     let session = this.#sessions.get(key);
     if (!session) {
-      session = createSession(build(), this.#threads);
+      const graph = build();
+      const { device } = graph;
+      const resident = device === 'cpu' ? [] : graph.outputs.filter((name) => !reads(name));
+      session = createSession(graph.build(), this.#threads, { device, resident });
       this.#sessions.set(key, session);
       // One that could not be opened, for lack of memory, may be opened later.
       session.catch(() => this.#sessions.delete(key));
@@ -125,6 +132,7 @@ export function feedTensors(feeds: Feeds): Tensors {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, feed]) => {
       if (typeof feed === 'number') return [name, floats(Float32Array.of(feed), [])];
+      if (typeof feed === 'bigint') return [name, integers(Float64Array.of(Number(feed)), [1])];
       const { values, columns } = 'values' in feed && 'columns' in feed ? feed : { values: feed, columns: undefined };
       const dims = columns === undefined ? [values.length] : [values.length / columns, columns];
       return [name, values instanceof Float64Array ? integers(values, dims) : floats(values, dims)];

@@ -22,18 +22,10 @@ import type {
 import { type ComputationPlan, planComputation } from '../memory.ts';
 import type { ModelConfig } from '../model/parameters.ts';
 import type { WorkerThreads } from '../worker-threads.ts';
-import {
-  crossEntropy,
-  divergence,
-  logprobs,
-  policyGradient,
-  type RunLoss,
-  type RunReadout,
-  softCrossEntropy,
-  topLogprobs,
-} from './accumulate.ts';
+import { logprobs, lossOf, type RunLoss, type RunReadout, topLogprobs } from './accumulate.ts';
 import { adamwStep, freshMoments, type Moments, ownShard, type SharedMoments, shardsFor } from './adamw.ts';
 import { AdapterMerge, type AdapterState, freshAdapter } from './adapter.ts';
+import { checkBatch, checkSequences, checkTop } from './checks.ts';
 import { DataParallel } from './data-parallel.ts';
 import { Layered } from './layered.ts';
 import type { Limits } from './micro-batches.ts';
@@ -108,7 +100,7 @@ export class Trainer {
     which: 'present' | 'frozen',
     watch: CallOptions = {},
   ): Promise<Float32Array[]> {
-    for (const [index, ids] of sequences.entries()) this.#check(ids, `sequence ${index}`);
+    checkSequences(sequences, this.#config);
     return logprobs(this.#readout('logprobs', which, watch), sequences, this.#limits);
   }
 
@@ -119,10 +111,7 @@ export class Trainer {
     which: 'present' | 'frozen',
     watch: CallOptions = {},
   ): Promise<TopLogprobs[]> {
-    for (const [index, { ids }] of sequences.entries()) this.#check(ids, `sequence ${index}`);
-    const { vocabulary } = this.#config;
-    if (!(Number.isInteger(k) && k >= 1 && k <= vocabulary))
-      throw new Error(`k is ${k}, expected a whole number from 1 to ${vocabulary}, the vocabulary`);
+    checkTop(sequences, k, this.#config);
     return topLogprobs(this.#readout('top-logprobs', which, watch), sequences, k, this.#limits);
   }
 
@@ -134,29 +123,9 @@ export class Trainer {
   async accumulate(batch: LossBatch, watch: CallOptions = {}): Promise<LossResult> {
     const run: RunLoss = (loss, jobs) => this.#runner.run({ kind: 'loss', loss, jobs, model: this.#model() }, watch);
     try {
-      switch (batch.loss) {
-        case 'policy-gradient':
-          for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
-          return await policyGradient(run, batch, this.#limits);
-        case 'cross-entropy':
-          for (const [index, { ids }] of batch.sequences.entries()) this.#check(ids, `sequence ${index}`);
-          return await crossEntropy(run, batch, this.#limits);
-        case 'soft-cross-entropy':
-          for (const [index, { ids, tokens }] of batch.sequences.entries()) {
-            this.#check(ids, `sequence ${index}`);
-            this.#checkIds(tokens, `sequence ${index}: entry of tokens`);
-          }
-          return await softCrossEntropy(run, batch, this.#limits);
-        case 'forward-kl':
-        case 'reverse-kl':
-        case 'jsd':
-          for (const [index, { studentPrompt, teacherPrompt, ids }] of batch.pairs.entries()) {
-            this.#check([...studentPrompt, ...ids], `student side of pair ${index}`);
-            this.#check([...teacherPrompt, ...ids], `teacher side of pair ${index}`);
-          }
-          this.#frozenWeights();
-          return await divergence(run, batch, this.#limits);
-      }
+      checkBatch(batch, this.#config);
+      if ('pairs' in batch) this.#frozenWeights();
+      return await lossOf(batch, run, this.#limits);
     } catch (error) {
       this.dropGradient();
       throw error;
@@ -265,19 +234,6 @@ export class Trainer {
   #frozenWeights(): SharedFloats {
     if (!this.#frozen) throw new Error('there are no frozen weights: call freeze() first');
     return this.#frozen;
-  }
-
-  #check(ids: TokenIds, what: string): void {
-    const { contextLength } = this.#config;
-    if (ids.length > contextLength)
-      throw new Error(`${what} has ${ids.length} tokens, the model's context is ${contextLength}`);
-    this.#checkIds(ids, `${what}: token`);
-  }
-
-  #checkIds(ids: TokenIds | Int32Array, what: string): void {
-    const { vocabulary } = this.#config;
-    const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
-    if (wrong >= 0) throw new Error(`${what} ${wrong} is id ${ids[wrong]}, expected 0 to ${vocabulary - 1}`);
   }
 }
 

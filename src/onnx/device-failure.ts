@@ -1,0 +1,46 @@
+/** What goes wrong on a GPU, told apart by the texts of Dawn and ONNX Runtime (nothing else distinguishes it), in one sentence each. */
+import { messageOf, UserError } from '../base/errors.ts';
+
+const WAY_OUT =
+  'Everything that was saved goes on with --device cpu, in a new run, or with the same command once the GPU is free.';
+
+const FAILURES: readonly { readonly sign: RegExp; readonly says: string; readonly hint: string }[] = [
+  {
+    sign: /Failed to get a WebGPU adapter|No supported adapters/,
+    says: 'this machine has no GPU that WebGPU can use',
+    hint: 'Use --device cpu. On Linux a GPU needs its Vulkan driver and the loader (libvulkan.so.1).',
+  },
+  {
+    sign: /Failed to get a WebGPU device/,
+    says: 'the GPU was found, and its driver refused to open it',
+    hint: 'Use --device cpu, or bring the driver up to date.',
+  },
+  {
+    sign: /[Dd]evice (is|was) lost|\[Device[^\]]*\] is lost|device lost|DeviceLost|VK_ERROR_DEVICE_LOST/,
+    says: 'the GPU was lost: its driver stopped or was reset',
+    hint: WAY_OUT,
+  },
+  {
+    sign: /maxStorageBufferBindingSize|max(imum)? buffer size|maxBufferSize|narrowing_error|Allocation size too large/,
+    says: 'a tensor is larger than this GPU may hold in one piece',
+    hint: 'Use --device cpu, a smaller model, or shorter contexts.',
+  },
+  {
+    sign: /OUT_OF_(DEVICE|HOST)_MEMORY|E_OUTOFMEMORY|[Oo]ut of memory|Invalid Buffer[^\n]*is invalid due to a previous error/,
+    says: "the GPU's memory is full",
+    hint: `Use fewer rollouts at a time (rollout.concurrency), shorter contexts, an adapter, or --device cpu. ${WAY_OUT}`,
+  },
+  {
+    sign: /WGSL|ShaderModule|ComputePipeline/,
+    says: "the GPU's driver refused a shader",
+    hint: 'Use --device cpu, or bring the driver up to date; docs/engine.md says what was run on what.',
+  },
+];
+
+/** An error for the user, when `error` is one of the GPU's; undefined for any other. */
+export function deviceFailure(error: unknown): UserError | undefined {
+  const text = messageOf(error);
+  const failure = FAILURES.find(({ sign }) => sign.test(text));
+  if (!failure) return undefined;
+  return new UserError(failure.says, { hint: failure.hint, cause: error, continues: true });
+}
