@@ -51,11 +51,16 @@ function pairLine(shard: string, line: number, record: PairRecord): PairLine {
     gold: record.gold ?? null,
     studentCorrect: record.student.correct,
     studentSearches: record.student.searches ?? null,
-    expertSearches: record.expert?.searches ?? null,
+    expertSearches: siblingOf(record)?.searches ?? null,
     tokens: record.mask.reduce<number>((sum, own) => sum + own, 0),
     meanKl: kl && kl.length > 0 ? kl.reduce((sum, x) => sum + x, 0) / kl.length : null,
     maxKl: kl && kl.length > 0 ? Math.max(...kl) : null,
   };
+}
+
+/** What the teacher is shown, where that is a rollout. */
+function siblingOf({ expert }: PairRecord) {
+  return expert === null || expert === 'demonstration' ? undefined : expert;
 }
 
 /** Pairs whose text or question holds the words, the greatest KL first unless they are wanted as they were taken. */
@@ -86,8 +91,9 @@ export function sidesOf(
       ({ place, about, rollout: own }) =>
         place.part === 'pool' && stageNamed(place.stage)?.cycle === cycle && about.id === id && own === rollout,
     );
+  const expert = siblingOf(record);
   return {
-    expert: record.expert ? find(record.expert.questionId, record.expert.rollout) : undefined,
+    expert: expert && find(expert.questionId, expert.rollout),
     student: find(record.questionId, record.student.rollout),
   };
 }
@@ -134,6 +140,7 @@ function whyOf(
     : `the student is the wrong rollout of the group that differs most from the expert`;
   const of = searches(student.searches, sides.student);
   if (expert === null) return `The teacher is shown nothing, for comparison; ${learner}${of}.`;
+  if (expert === 'demonstration') return `The teacher is shown a perfect agent's demonstration; ${learner}${of}.`;
   if (expert.questionId !== questionId)
     return `The teacher is shown an expert of another question, for comparison; ${learner}${of}.`;
   return `The expert is the right, well-formed rollout with the fewest searches${searches(expert.searches, sides.expert)}; ${learner}${of}.`;

@@ -77,7 +77,7 @@ describe.each([
     await expectSame(host, device, batch);
     await expectSame(host, device, batches[1]!);
     const [wanted, got] = [await host.step(adamW), await device.step(adamW)];
-    expect(got.gradientNorm / wanted.gradientNorm).toBeCloseTo(1, 4);
+    expect(got.gradientNorm! / wanted.gradientNorm!).toBeCloseTo(1, 4);
     const [there, here] = [await device.state(), host.state()];
     expect(there.moments.steps).toBe(here.moments.steps);
     expect(relativeError(there.moments.first, here.moments.first)).toBeLessThan(1e-4);
@@ -133,7 +133,9 @@ describe('on the GPU', () => {
     const before = (await device.state()).weights;
     await device.accumulate(batches[1]!);
     expect(await device.step({ ...adamW, minGradientNorm: 1e9 })).toMatchObject({ skipped: true });
-    await expect(device.accumulate(batches[1]!, { signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop');
+    await expect(device.accumulate(batches[1]!, { signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow(
+      'stop',
+    );
     expect(await device.state()).toMatchObject({ weights: before, moments: { steps: 0 } });
   });
 });
