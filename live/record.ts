@@ -2,7 +2,7 @@
  * Records what hatchery-core 0.3.0 says to this client in one short run (testing/conversation.ts), for the default suite, which has no
  * Python:
  *
- *     node live/record.ts
+ *     node live/record.ts && npx biome check --write src/engines/tinker/testing
  *
  * Keys stand in headers alone, and those are not kept; names of the machine and times are taken out.
  */
