@@ -21,7 +21,7 @@ const rooms = [
     'baselines',
     'algorithms',
   ],
-  ...['warmup', 'evolve', 'runs', 'evaluation', 'serving', 'experiment', 'cli'],
+  ...['warmup', 'evolve', 'runs', 'evaluation', 'serving', 'experiment', 'viewer', 'cli'],
 ];
 
 it('rooms import only from rooms below them', () => {

@@ -3,20 +3,19 @@
  * the commands that come next. The whole table is `renderTable`'s.
  */
 import path from 'node:path';
-import type { Estimate } from '../benchmarks/statistics.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import type { Results, StageMeasurement, StageOutcome, Timing } from '../evolve/results.ts';
+import { estimateMean, headline, mainMeasurements } from '../runs/headline.ts';
 import {
   blockAsText,
   estimateText,
   indented,
   modeLabel,
-  NOTHING,
   stageLabel,
   stageNotes,
   type TableBlock,
 } from '../runs/table.ts';
 import { clock } from './widgets/live-area.ts';
-import { shellCommand } from './widgets/terminal.ts';
 
 /** Rows of the small table: the base and the last stages. */
 const ROWS = 6;
@@ -43,36 +42,6 @@ export function summaryText(results: Results, timing: Timing, folder: string, wi
     ].join('\n'),
   ];
   return `${parts.map((part, i) => (i === 0 ? indented('', part, width) : part)).join('\n\n')}\n`;
-}
-
-/** Each stage in the mode that stands first: the main budget, the first way of decoding. Stages without suites say nothing. */
-function mainMeasurements({ measurements }: Results): StageMeasurement[] {
-  const mode = measurements[0]?.mode;
-  return measurements.filter(
-    (one) => one.suites.length > 0 && one.mode.decoding === mode?.decoding && one.mode.searches === mode.searches,
-  );
-}
-
-/** A difference of two standard errors, the samples taken as independent, is called one; the report has what is behind it. */
-function headline(base: StageMeasurement, last: StageMeasurement): string {
-  const [before, after] = [base.mean, last.mean];
-  const searches = `Searches a question: ${estimateMean(before.searches, 2)} before, ${estimateMean(after.searches, 2)} after.`;
-  if (base === last) return `Exact match ${estimateText(before.exactMatch, 3)} (${stageLabel(base.stage)}).`;
-  const [from, to] = [before, after].map(({ exactMatch }) => estimateText(exactMatch, 3));
-  const words = isBeyondChance(before.exactMatch, after.exactMatch)
-    ? `Exact match ${after.exactMatch!.mean > before.exactMatch!.mean ? 'rose' : 'fell'} from ${from} (base) to ${to} (${stageLabel(last.stage)}).`
-    : `Exact match ${from} (base) and ${to} (${stageLabel(last.stage)}): no difference that these questions can tell.`;
-  return `${words} ${searches}`;
-}
-
-function isBeyondChance(a: Estimate | null, b: Estimate | null): boolean {
-  if (a?.standardError == null || b?.standardError == null) return false;
-  return Math.abs(a.mean - b.mean) > 2 * Math.hypot(a.standardError, b.standardError);
-}
-
-/** The mean alone; a dash where nothing was measured. */
-function estimateMean(estimate: Estimate | null, decimals: number): string {
-  return estimate?.mean.toFixed(decimals) ?? NOTHING;
 }
 
 function smallTable(main: readonly StageMeasurement[]): TableBlock {

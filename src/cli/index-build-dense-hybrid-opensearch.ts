@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { readCorpus } from '../retrieval/corpus.ts';
 import { buildDenseIndex } from '../retrieval/dense/build.ts';
 import { openFaissFlat } from '../retrieval/dense/faiss.ts';
@@ -22,7 +23,6 @@ import { trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
-import { shellCommand } from './widgets/terminal.ts';
 
 export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
 export type Kind = (typeof kinds)[number];

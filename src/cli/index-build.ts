@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { megabytes } from '../base/bytes.ts';
 import { UserError } from '../base/errors.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { printable } from '../base/text.ts';
 import type { AnalyzerName } from '../retrieval/analyzer.ts';
 import type { LengthForm } from '../retrieval/index/arrays.ts';
@@ -21,7 +22,7 @@ import {
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, clock, LiveArea } from './widgets/live-area.ts';
-import { fitting, shellCommand } from './widgets/terminal.ts';
+import { fitting } from './widgets/terminal.ts';
 
 interface Options {
   readonly corpus: readonly string[];

@@ -35,6 +35,10 @@ const commands: Readonly<Record<string, { readonly says: string; readonly load: 
     says: 'Make a base policy: from embedded worlds, or from your own questions with their gold passages.',
     load: async (io) => (await import('./warmup.ts')).warmupCommand(io),
   },
+  view: {
+    says: 'Look at everything in the browser: rollouts, pairs, stages, of runs, evaluations and experiments.',
+    load: async (io) => (await import('./view.ts')).viewCommand(io),
+  },
   export: {
     says: 'Write a trained policy as a Hugging Face directory (weights, configuration, tokenizer) or as a GGUF file.',
     load: async (io) => (await import('./export.ts')).exportCommand(io),
@@ -89,6 +93,7 @@ Examples:
   search-e1 experiment claims --out DIR     put the method's claims to the test: arms x seeds
   search-e1 doctor --model DIR              what a run will take, and whether it fits
   search-e1 evolve --resume runs/NAME       continue after Ctrl-C, a crash or a power cut
+  search-e1 view runs/NAME                  every rollout of a run in the browser, filtered and searched
   search-e1 export runs/NAME --out policy   the trained policy as a Hugging Face directory
   search-e1 import FILE.gguf --out model    a GGUF file as a Hugging Face directory
   search-e1 warmup --out base               make the embedded base policy again

@@ -17,7 +17,37 @@ export const heldOutShard = (stage: string, step: number): string => stepShard(h
 export const evaluationShard = (measured: string, { decoding, searches }: EvaluationMode): string =>
   `${measured}-${decoding}-${searches}`;
 
+const HELD_OUT = '-held-out';
 /** Names the held-out questions of a training stage, in metrics and in the stream of their draws. */
-export const heldOutName = (stage: string): string => `${stage}-held-out`;
+export const heldOutName = (stage: string): string => stage + HELD_OUT;
 /** The checkpoint of a training stage's best weights so far. */
 export const bestName = (stage: string): string => `${stage}-best`;
+
+/** Where the trajectories of a shard come from, as its name tells it. */
+export type ShardPlace =
+  /** A training step, or the held-out questions after one (0: before the first); `stage` is the training stage. */
+  | { readonly part: 'step' | 'held-out'; readonly stage: string; readonly step: number }
+  | { readonly part: 'pool'; readonly stage: string; readonly step: number }
+  | { readonly part: 'experts' | 'plain' | 'privileged'; readonly stage: string }
+  | { readonly part: 'evaluation'; readonly stage: string; readonly mode: EvaluationMode };
+
+/** The inverse of the names above; undefined for any other. */
+export function placeOfShard(shard: string): ShardPlace | undefined {
+  const evaluation = /^(.+)-(sampled|greedy)-(\d+)$/.exec(shard);
+  if (evaluation) {
+    const [, stage, decoding, searches] = evaluation;
+    const mode = { decoding: decoding as EvaluationMode['decoding'], searches: Number(searches) };
+    return { part: 'evaluation', stage: stage!, mode };
+  }
+  const step = /^(.+)-step-(\d{4,})$/.exec(shard);
+  if (step) {
+    const [, name, number] = step;
+    const isHeldOut = name!.endsWith(HELD_OUT);
+    const stage = isHeldOut ? name!.slice(0, -HELD_OUT.length) : name!;
+    return { part: isHeldOut ? 'held-out' : 'step', stage, step: Number(number) };
+  }
+  const gate = /^(.+)-(experts|plain|privileged)$/.exec(shard);
+  if (gate) return { part: gate[2] as 'experts' | 'plain' | 'privileged', stage: gate[1]! };
+  const pool = /^(.+)-(\d{4,})$/.exec(shard);
+  return pool ? { part: 'pool', stage: pool[1]!, step: Number(pool[2]) } : undefined;
+}

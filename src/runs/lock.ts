@@ -187,3 +187,9 @@ function processStart(pid: number): string | null {
     return fields[0] === 'Z' ? '' : `${boot}:${fields[19]}`;
   });
 }
+
+/** Whether a process that is known to live writes to a folder; one that cannot be judged from here counts as living. */
+export async function isInUse(folder: string): Promise<boolean> {
+  const owner = parseOwner(await readFile(path.join(folder, LOCK), 'utf8').catch(() => ''));
+  return owner !== undefined && judge(owner) !== 'dead';
+}

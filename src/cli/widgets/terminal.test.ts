@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { brokenAtWords, fitting, isRich, jsonText, message, shellCommand } from './terminal.ts';
+import { shellCommand } from '../../base/shell-command.ts';
+import { brokenAtWords, fitting, isRich, jsonText, message } from './terminal.ts';
 
 const output = (isTTY: boolean, columns = 80) => ({ isTTY, columns, write: () => {} });
 

@@ -1,0 +1,102 @@
+/**
+ * An index kept in a file, so that a large run opens at once the next time: beside the run where it may be written.
+ *
+ *     a line of JSON: version, and of each shard its stamp, number of rows and bytes; then for each shard its rows as JSON and its texts
+ *
+ * It holds nothing that is not in the shards. One that is damaged, of another version or of other shards is made anew.
+ */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeFileAtomic } from '../base/files.ts';
+import type { About, Place, Row } from './row.ts';
+import type { Segment } from './segment.ts';
+
+export const INDEX_FILE = 'viewer-index.bin';
+const VERSION = 1;
+
+const natural = z.int().min(0);
+const headSchema = z.strictObject({
+  version: z.literal(VERSION),
+  /** What rows were made with besides the shards, see `Known`. */
+  known: z.string(),
+  segments: z.array(
+    z.strictObject({
+      shard: z.string(),
+      size: natural,
+      modified: z.number(),
+      /** Bytes of rows, texts, and the three arrays of numbers. */
+      bytes: z.tuple([natural, natural, natural, natural, natural]),
+    }),
+  ),
+});
+
+/** Places and questions stand once for all rows of a shard. */
+interface Packed {
+  readonly places: readonly Place[];
+  readonly abouts: readonly About[];
+  readonly rows: readonly (Omit<Row, 'place' | 'about'> & { readonly place: number; readonly about: number })[];
+}
+
+function packed(rows: readonly Row[]): Packed {
+  const [places, abouts] = [new Map<Place, number>(), new Map<About, number>()];
+  const number = <T>(map: Map<T, number>, item: T) => {
+    if (!map.has(item)) map.set(item, map.size);
+    return map.get(item)!;
+  };
+  const list = rows.map((row) => ({ ...row, place: number(places, row.place), about: number(abouts, row.about) }));
+  return { places: [...places.keys()], abouts: [...abouts.keys()], rows: list };
+}
+
+export async function writeIndex(file: string, known: string, segments: readonly Segment[]): Promise<void> {
+  const bodies = segments.map(({ rows, pieces }) => {
+    const numbers = pieces ? [pieces.starts, pieces.rowStarts, pieces.rowTexts] : [];
+    const arrays = numbers.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    const empty = new Uint8Array();
+    return [
+      Buffer.from(JSON.stringify(packed(rows))),
+      pieces?.bytes ?? empty,
+      ...(pieces ? arrays : [empty, empty, empty]),
+    ];
+  });
+  const head = {
+    version: VERSION,
+    known,
+    segments: segments.map(({ shard, size, modified }, i) => ({
+      ...{ shard, size, modified },
+      bytes: bodies[i]!.map(({ length }) => length),
+    })),
+  };
+  await writeFileAtomic(file, [Buffer.from(`${JSON.stringify(head)}\n`), ...bodies.flat()]);
+}
+
+/** The segments of an index by shard; none where there is no index that can be used. */
+export async function readIndex(file: string, known: string): Promise<Map<string, Segment>> {
+  try {
+    const bytes = await readFile(file);
+    const end = bytes.indexOf(10);
+    const head = headSchema.parse(JSON.parse(bytes.toString('utf8', 0, end)));
+    if (head.known !== known) return new Map();
+    let at = end + 1;
+    const take = (length: number) => {
+      at += length;
+      if (at > bytes.length) throw new RangeError('cut off');
+      return bytes.subarray(at - length, at);
+    };
+    const numbers = (length: number) => new Uint32Array(new Uint8Array(take(length)).buffer);
+    return new Map(
+      head.segments.map(({ bytes: [rows, texts, starts, rowStarts, rowTexts], ...stamp }) => {
+        const { places, abouts, rows: list } = JSON.parse(take(rows).toString()) as Packed;
+        const whole = list.map((row) => ({ ...row, place: places[row.place]!, about: abouts[row.about]! }));
+        const pieces = {
+          bytes: take(texts),
+          starts: numbers(starts),
+          rowStarts: numbers(rowStarts),
+          rowTexts: numbers(rowTexts),
+        };
+        return [stamp.shard, { ...stamp, rows: whole, pieces: starts === 0 ? undefined : pieces }];
+      }),
+    );
+  } catch {
+    return new Map();
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * From a line of a shard to its row and to the texts that a search looks through. Only what stands before the numbers of each token
+ * is parsed: of a line of schema 3 that is a third of its bytes.
+ */
+import { normalizeAnswer } from '../benchmarks/exact-match.ts';
+import { isFailure, type StopReason } from '../rollout/trajectory.ts';
+import { type About, bitOf, type Mark, type Place, type Row } from './row.ts';
+
+/** What is read of a trajectory's line, of any schema, or of an answer's. */
+export interface Brief {
+  readonly questionId: string;
+  readonly suite: string;
+  readonly question: string | null;
+  readonly gold: readonly string[] | null;
+  readonly rollout: number;
+  readonly answer: string | null;
+  readonly correct: boolean;
+  readonly reward: number;
+  readonly advantage: number | null;
+  readonly queries: readonly string[];
+  readonly tokens: number | null;
+  readonly stop: StopReason;
+  /** Null where it is not known. */
+  readonly wellFormed: boolean | null;
+  readonly grounded: boolean | null;
+  readonly policy: readonly string[];
+  /** What the environment showed; null where the line does not hold it. */
+  readonly shown: readonly string[] | null;
+}
+
+/** What a run's own files tell of trajectories that do not hold it themselves. */
+export interface Known {
+  readonly questions: ReadonlyMap<string, { readonly question: string; readonly answers: readonly string[] }>;
+  readonly decode: ((ids: readonly number[]) => string) | undefined;
+}
+
+const strings = (value: unknown): string[] => (Array.isArray(value) ? value.filter((x) => typeof x === 'string') : []);
+const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const flag = (value: unknown): boolean | null => (typeof value === 'boolean' ? value : null);
+
+/** A quotation mark inside a string is escaped, so these stand for the fields themselves wherever they occur. */
+const [NUMBERS, AUTHORS] = [',"prompt":[', ',"authors":['];
+
+/** @throws SyntaxError or TypeError where the line is none of a trajectory */
+export function briefOfTrajectory(line: string, known: Known): Brief {
+  const cut = line.startsWith('{"schema":3,') ? line.indexOf(NUMBERS) : -1;
+  const value = JSON.parse(cut < 0 ? line : `${line.slice(0, cut)}}`);
+  const authors: number[] =
+    value.authors ?? JSON.parse(`${line.slice(line.lastIndexOf(AUTHORS) + AUTHORS.length - 1).split(']', 1)[0]}]`);
+  const question = known.questions.get(value.questionId);
+  const response = value.text?.response ?? decoded(value.ids, authors, known);
+  let at = 0;
+  const byAuthor: Record<'policy' | 'environment', string[]> = { policy: [], environment: [] };
+  for (const [i, length] of authors.entries())
+    if (length > 0 && response) byAuthor[i % 2 === 0 ? 'policy' : 'environment'].push(response[at++] ?? '');
+  const advantage = value.training?.advantage ?? null;
+  const correct = (value.correct ?? value.reward) === 1;
+  return {
+    questionId: String(value.questionId),
+    suite: String(value.dataset),
+    question: value.question ?? question?.question ?? null,
+    gold: value.gold ?? question?.answers ?? null,
+    rollout: Number(value.rollout),
+    answer: text(value.answer),
+    correct,
+    reward: Number(value.reward),
+    advantage: Array.isArray(advantage) ? advantage.reduce((a, b) => a + b, 0) / (advantage.length || 1) : advantage,
+    queries: (value.searches as { query: string }[]).map(({ query }) => query),
+    tokens: authors.reduce((sum, length, i) => (i % 2 === 0 ? sum + length : sum), 0),
+    stop: value.stop,
+    wellFormed: flag(value.wellFormed),
+    grounded: flag(value.grounded),
+    policy: byAuthor.policy,
+    shown: response ? byAuthor.environment : null,
+  };
+}
+
+function decoded(ids: number[] | undefined, authors: number[], { decode }: Known): string[] | undefined {
+  if (decode === undefined || ids === undefined) return undefined;
+  let start = 0;
+  return authors.flatMap((length) => {
+    start += length;
+    return length === 0 ? [] : [decode(ids.slice(start - length, start))];
+  });
+}
+
+/** A line of answers.jsonl. */
+export function briefOfAnswer(line: string): Brief & { readonly baseline: string } {
+  const value = JSON.parse(line);
+  const said = (author: string) =>
+    (value.transcript as { author: string; text: string }[]).filter((one) => one.author === author);
+  return {
+    baseline: String(value.baseline),
+    questionId: String(value.id),
+    suite: String(value.suite),
+    question: text(value.question),
+    gold: value.gold === undefined ? null : strings(value.gold),
+    rollout: 0,
+    answer: text(value.prediction),
+    correct: value.exactMatch === 1,
+    reward: Number(value.exactMatch),
+    advantage: null,
+    queries: (value.searches as { query: string }[]).map(({ query }) => query),
+    tokens: typeof value.newTokens === 'number' ? value.newTokens : null,
+    stop: value.stop,
+    wellFormed: flag(value.wellFormed),
+    grounded: null,
+    policy: said('policy').map((one) => one.text),
+    shown: said('environment').map((one) => one.text),
+  };
+}
+
+/** Rows of a shard: texts that many of its lines hold are normalised once. */
+export class RowMaker {
+  readonly #normalized = new Map<string, string>();
+  readonly #abouts = new Map<string, About>();
+
+  row(brief: Brief, place: Place, line: number): Row {
+    const { questionId, suite, question, gold, rollout, answer, reward, advantage, queries, tokens, stop } = brief;
+    const retrieved = this.#retrieved(gold, brief.shown);
+    const found = (answer: string) => this.#stands(answer, brief.shown ?? []);
+    // An evaluation does not say whether an answer is grounded; the same rule says it here.
+    const grounded =
+      brief.grounded ?? (place.part === 'answers' && answer !== null && !isYesNo(answer) ? found(answer) : null);
+    const failed = isFailure(stop);
+    const has: Partial<Record<Mark, boolean>> = {
+      right: !failed && brief.correct,
+      wrong: !failed && !brief.correct && answer !== null,
+      'no-answer': !failed && answer === null,
+      'never-retrieved': !failed && retrieved === false,
+      misread: !failed && retrieved === true && !brief.correct,
+      guessed: !failed && brief.correct && grounded === false,
+      malformed: !failed && brief.wellFormed === false,
+      'cut-off': stop === 'response-full' || stop === 'context-full',
+      repeated: new Set(queries.map((query) => this.#normal(query))).size < queries.length,
+      'no-search': !failed && queries.length === 0,
+      failed,
+    };
+    let bits = 0;
+    for (const [mark, holds] of Object.entries(has)) if (holds) bits |= bitOf(mark as Mark);
+    let about = this.#abouts.get(questionId);
+    if (about === undefined) {
+      about = { id: questionId, suite, question, gold };
+      this.#abouts.set(questionId, about);
+    }
+    const searches = queries.length;
+    const rest = { rollout, answer, reward, advantage, searches, tokens, stop, grounded, retrieved };
+    return { place, line, about, ...rest, marks: bits };
+  }
+
+  /** Whether a gold answer stands in what was shown; null where it cannot be told. */
+  #retrieved(gold: readonly string[] | null, shown: readonly string[] | null): boolean | null {
+    if (gold === null || shown === null) return null;
+    const asked = gold.filter((answer) => !isYesNo(answer));
+    return asked.length === 0 ? null : asked.some((answer) => this.#stands(answer, shown));
+  }
+
+  /** As whole words, both normalised as for exact match: the rule of `grounded` (rollout/reward.ts). */
+  #stands(answer: string, shown: readonly string[]): boolean {
+    const looked = ` ${this.#normal(answer)} `;
+    return shown.some((one) => ` ${this.#normal(one)} `.includes(looked));
+  }
+
+  #normal(text: string): string {
+    let normal = this.#normalized.get(text);
+    if (normal === undefined) {
+      normal = normalizeAnswer(text);
+      this.#normalized.set(text, normal);
+    }
+    return normal;
+  }
+}
+
+function isYesNo(answer: string): boolean {
+  return ['', 'yes', 'no'].includes(normalizeAnswer(answer));
+}
