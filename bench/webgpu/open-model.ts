@@ -1,5 +1,5 @@
 /** An ONNX model read back as far as tools need it: its nodes, and the same model giving out every tensor on its way. */
-import { ProtobufWriter } from '../../src/onnx/protobuf.ts';
+import { ProtobufWriter } from '../../src/base/protobuf.ts';
 
 export interface NodeOf {
   readonly type: string;
