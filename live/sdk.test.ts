@@ -1,9 +1,12 @@
 /** The official SDK as an oracle: for one training step it and this client send the same, field by field, to a server that records. */
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ProtobufWriter } from '../src/base/protobuf.ts';
+import { type Datum, shifted, stream } from '../src/engines/tinker/datums.ts';
+import { passRequests } from '../src/engines/tinker/passes.ts';
 import { usualPatience } from '../src/engines/tinker/patience.ts';
 import type { Recorded } from '../src/engines/tinker/testing/mock-server.ts';
 import { KEY, type OpenMock, openMock } from '../src/engines/tinker/testing/open-mock.ts';
@@ -157,5 +160,50 @@ describe.skipIf(python === undefined)('the official SDK and this client', () => 
         .filter(({ body }) => body.model_id !== undefined && body.seq_id !== undefined)
         .map(({ call }) => call);
     expect(order(ours).slice(0, 6)).toEqual(order(theirs).slice(0, 6));
+  });
+});
+
+describe.skipIf(python === undefined)('Protocol Buffers of the official SDK', () => {
+  const script = path.join(import.meta.dirname, 'sdk_messages.py');
+  const run = (mode: string, input?: Uint8Array): unknown => {
+    const { status, stdout, stderr } = spawnSync(python!, [script, mode], { input });
+    if (status !== 0) throw new Error(stderr.toString().slice(-2000));
+    return JSON.parse(stdout.toString());
+  };
+
+  it('the examples of the default suite are what it writes and reads', async () => {
+    const file = path.join(import.meta.dirname, '..', 'src', 'engines', 'tinker', 'testing', 'sdk-messages.json');
+    expect(run('make')).toEqual(JSON.parse(await readFile(file, 'utf8')));
+  });
+
+  it.each(['forward', 'forward_backward'] as const)('a %s holds what it does in JSON', (pass) => {
+    const ids = [5, 151_935, 7, 0];
+    const weights = stream(Float32Array.of(9, 0.1, -1e-12, 3.25));
+    const table = { dtype: 'float32', data: Float32Array.of(0.5, 0, 1 / 3, -2, 1e-12, 7), columns: 2 } as const;
+    const targets = { dtype: 'int64', data: Int32Array.of(1, 2, 3, 4, 5, 151_935), columns: 2 } as const;
+    const datums: Datum[] = [
+      { ids, inputs: { target_tokens: shifted(ids), logprobs: weights, advantages: weights, weights } },
+      { ids, inputs: { target_tokens: targets, weights: table } },
+    ];
+    const [message] = passRequests('protobuf', pass, datums, 'importance_sampling');
+    const [json] = passRequests('json', pass, datums, 'importance_sampling');
+    if (!(message!.fields instanceof ProtobufWriter)) throw new Error('no message');
+    message!.fields.bytes(1, 'model-1');
+    message!.fields.integer(2, 300);
+    const { data, loss_fn } = JSON.parse(`{${json!.fields as string}}`)[`${pass}_input`];
+    type Tensor = { data: number[]; shape: number[] };
+    const wanted = (data as { model_input: object; loss_fn_inputs: Record<string, Tensor> }[]).map((datum) => ({
+      tokens: (datum.model_input as { chunks: { tokens: number[] }[] }).chunks.map(({ tokens }) => tokens),
+      inputs: Object.fromEntries(
+        Object.entries(datum.loss_fn_inputs).map(([name, { data: values, shape }]) => [
+          name,
+          { data: name === 'target_tokens' ? values : values.map(Math.fround), shape },
+        ]),
+      ),
+    }));
+    expect(run('read', message!.fields.finish())).toEqual({
+      ...{ model_id: 'model-1', seq_id: 300, loss_fn, forward_only: pass === 'forward', unknown: false },
+      data: wanted,
+    });
   });
 });

@@ -18,6 +18,7 @@
 
 // The algorithms, as pure functions.
 export { type AdvantageForm, advantagesOf } from './algorithms/advantages.ts';
+export { type Credit, type Credited, withCredit } from './algorithms/credit.ts';
 export { divergenceBatch, type PromptedPair } from './algorithms/distill.ts';
 export {
   type Advantage,
@@ -102,8 +103,9 @@ export { memoryOfRun, type Remedy, refuseUnfit, remedies, type StageMemory } fro
 export type * from './evolve/results.ts';
 export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
 export type { Setup, Suite } from './evolve/setup.ts';
+export { type System, type SystemName, systemNames, systemOf } from './evolve/systems.ts';
 // Experiments: arms and seeds over a shared base.
-export { type Arm, type ArmName, armNames, armOf } from './experiment/arms.ts';
+export { type Arm, type ArmName, allArmNames, armNames, armOf } from './experiment/arms.ts';
 export { type Definition, experimentSettings, seedsOf } from './experiment/definition.ts';
 export { type ExperimentRecord, readExperiment } from './experiment/record.ts';
 export { findPairExamples, type PairExamples } from './experiment/report/examples.ts';
@@ -148,6 +150,7 @@ export type {
   RetrieverInfo,
   RetrieverStatistics,
 } from './retrieval/retriever.ts';
+export type { Gold, GoldOf, GoldStep } from './rollout/gold.ts';
 export type { FinishedRollout, Reward } from './rollout/reward.ts';
 export type { Environment, RolloutTask } from './rollout/rollout.ts';
 export { groupTasks, type RollOutOptions, rollOut } from './rollout/rollouts.ts';
@@ -186,7 +189,14 @@ export { mcpProtocol, mcpServer } from './serving/mcp.ts';
 export { defaultServingOptions, type ServingOptions, serveAgent } from './serving/serve-agent.ts';
 // The embedded world and the warm-up of base policies.
 export { filesSource } from './warmup/files-source.ts';
-export { type Recipe, recipeSchema, worldRecipe } from './warmup/recipe.ts';
+export {
+  type PretrainedRecipe,
+  pretrainedRecipe,
+  pretrainedRecipeSchema,
+  type Recipe,
+  recipeSchema,
+  worldRecipe,
+} from './warmup/recipe.ts';
 export { type WarmUpEvent, warmUp } from './warmup/warm-up.ts';
 export { worldSource } from './warmup/world-source.ts';
 export { generateWorld, type World } from './world/generate.ts';

@@ -87,7 +87,7 @@ describe('credit', () => {
             const first = trajectory.ids[0]!;
             const shown = sees === 'right-sibling' ? right[first] : wrong[first];
             const a = plain[i]!.advantage as number;
-            if (shown === 0) expect(advantage).toBe(a);
+            if (shown === 0 || (apply.by === 'weight' && a === 0)) expect(advantage).toBe(a);
             else {
               const wanted = expected(credit, first, trajectory.ids, trajectory.mask, a);
               for (const [n, value] of wanted.entries()) expect((advantage as Float32Array)[n]).toBeCloseTo(value, 5);
@@ -172,21 +172,26 @@ describe('credit', () => {
   });
 
   it('shows the expert of another question, or the gold answer’s turn', async () => {
-    const other = await run({ ...base, sees: 'other-question' });
+    const all = { ...base, apply: { by: 'add', add: 1 } } as const;
+    const other = await run({ ...all, sees: 'other-question' });
     // q1 sees q2's, q2 and q3 see q1's: q3 has none of its own to give.
     expect(new Set(other.asked.map((ids) => `${ids[1]} sees ${ids[2]}`))).toEqual(
       new Set(['1 sees 5', '2 sees 1', '3 sees 1']),
     );
-    const gold = await run({ ...base, sees: 'gold-answer' });
+    const gold = await run({ ...all, sees: 'gold-answer' });
     expect(gold.figures.credited).toBe(1);
     for (const ids of gold.asked) expect(ids.slice(2, 6)).toEqual([700, 701, 702, 703]);
   });
 
   it('reads each rollout as often as it says, in one call, and leaves out what is too long', async () => {
     for (const against of ['plain', 'reference-alone'] as const) {
-      const { asked, figures } = await run({ ...base, against });
+      const { asked, figures } = await run({ ...base, against, apply: { by: 'add', add: 1 } });
       expect(figures.credited).toBe(6 / 8);
       expect(asked).toHaveLength(6 * scoredPasses({ ...base, against }));
+      // A weight on an advantage of 0 is not asked for.
+      const weights = await run({ ...base, against });
+      expect(weights.figures.credited).toBe(4 / 8);
+      expect(weights.asked).toHaveLength(4 * scoredPasses({ ...base, against }));
     }
     const { asked, figures, weighted, plain } = await run(base, 1, { contextLength: 7 });
     expect(asked).toHaveLength(0);

@@ -48,7 +48,10 @@ export async function withCredit(
   step: RolledOutStep,
   at: number,
 ): Promise<Credited> {
-  const compared = weighted.map(({ trajectory }) => comparedFor(credit, trajectory, step));
+  const compared = weighted.map(({ trajectory, advantage }) =>
+    // Nothing times a weight is nothing: it is not read.
+    credit.apply.by === 'weight' && advantage === 0 ? undefined : comparedFor(credit, trajectory, step),
+  );
   const deltas = await deltasOf(
     weighted.map(({ trajectory }) => trajectory),
     compared,

@@ -1,8 +1,9 @@
 /** The options by which every command names an agent: its policy, what it searches, its prompts and limits. */
 import type { Command } from 'commander';
+import type { DeviceChoice } from '../engines/open-engine.ts';
 import type { AgentOptions } from '../evaluation/agent.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
-import { alsoCalled, decimal, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, deviceOption, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
@@ -23,6 +24,7 @@ export interface AgentCliOptions {
   readonly tokenizer?: string;
   readonly apiKeyEnv?: string;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
   readonly offline?: boolean;
 }
 
@@ -55,6 +57,7 @@ export function addAgentOptions(command: Command): Command {
     )
     .option('--api-key-env <name>', 'environment variable with the key of a served model (default: OPENAI_API_KEY)')
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .option('--offline', 'take models of the Hub from the cache only');
   alsoCalled(command, '--model <which>', 'policy');
   return alsoCalled(command, '--corpus <which>', 'retriever');

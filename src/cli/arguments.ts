@@ -1,6 +1,7 @@
 /** Readers of option values, for commander. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { DEVICE_CHOICES } from '../engines/open-engine.ts';
 import { tieRules } from '../retrieval/ranking/ties.ts';
 import { originOf } from '../retrieval/trust.ts';
 
@@ -55,6 +56,14 @@ export function trustOption(): Option {
       return [...before, text];
     })
     .default([], 'none');
+}
+
+/** What the embedded engine computes on. */
+export function deviceOption(): Option {
+  return new Option(
+    '--device <which>',
+    'what the embedded engine computes on: cpu, webgpu (the GPU of this machine), or auto, which is cpu so far',
+  ).choices(DEVICE_CHOICES);
 }
 
 /** Which of equal scores comes first (retrieval/ranking/ties.ts). */

@@ -7,6 +7,7 @@ import { shellCommand } from '../base/shell-command.ts';
 import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
 import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
+import type { DeviceChoice } from '../engines/open-engine.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
@@ -18,7 +19,7 @@ import { resultsTable } from '../evaluation/results-table.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
 import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { alsoCalled, decimal, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { alsoCalled, decimal, deviceOption, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { announceOpening } from './opening.ts';
@@ -48,6 +49,7 @@ interface Options {
   readonly tokenizer?: string;
   readonly concurrency: number;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
   readonly apiKeyEnv?: string;
   readonly offline?: boolean;
   readonly out?: string;
@@ -102,6 +104,7 @@ export function evaluateCommand(io: Io): Command {
     )
     .option('--concurrency <number>', 'questions under way at a time', wholeNumber(1), 16)
     .option('--threads <number>', 'threads of the embedded engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .option('--api-key-env <name>', 'variable that holds the key of a served model')
     .option('--offline', 'take an hf: model from the cache, never from the network')
     .option('--out <dir>', 'where answers and results go (default: evaluations/<policy>)')
@@ -129,6 +132,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     turnTokens: options.turnTokens,
     contextTokens: options.contextTokens,
     threads: options.threads,
+    device: options.device,
     apiKeyEnv: options.apiKeyEnv,
     offline: options.offline,
     onNote: (text) => io.err.write(`note: ${text}\n`),

@@ -7,7 +7,7 @@ import { shellCommand } from '../base/shell-command.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
-import { isLocal } from '../engines/open-engine.ts';
+import { type DeviceChoice, engineDifference, isLocal, movedEngine, onDevice } from '../engines/open-engine.ts';
 import { estimateRun } from '../evolve/estimate.ts';
 import { evolve } from '../evolve/evolve.ts';
 import { type Inputs, openSetup } from '../evolve/open.ts';
@@ -22,7 +22,7 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { deviceOption, refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
 import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
@@ -51,6 +51,7 @@ interface Options extends DataOptions {
   readonly model?: string;
   readonly offline?: boolean;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
 }
 
 /** A run before anything is opened: what to do, with what, and where. */
@@ -62,6 +63,8 @@ interface Plan {
   readonly inputs: Inputs;
   /** The record of the run that is continued; undefined for a new run. */
   readonly resumed?: RunConfig;
+  /** A device was asked for: a run that goes on may do so on another one than it began on. */
+  readonly mayMove?: boolean;
 }
 
 const examples = `
@@ -101,11 +104,12 @@ export function evolveCommand(io: Io): Command {
     .option('--offline', 'take an hf: model from the cache, never from the network')
     .addOption(trustOption())
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .addHelpText('after', examples)
     .action(async (options: Options) => {
       if (options.resume !== undefined)
-        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer']);
-      const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume);
+        refuseBesideResume(command, ['json', 'details', 'dryRun', 'offline', 'trustServer', 'device']);
+      const asked = options.resume === undefined ? await planNew(options) : await planResumed(options.resume, options);
       // From here on a model of the Hub is known by its commit and lies in the cache.
       const model = asked.inputs.model && (await fetchModel(asked.inputs.model, options, io)).place;
       const plan = { ...asked, inputs: { ...asked.inputs, model } };
@@ -122,19 +126,27 @@ async function planNew(options: Options): Promise<Plan> {
       : await resolveSettings(settingsSchema, preset, {
           part: { source: `--system ${system}`, value: { ...systemOf(system).settings } },
         });
-  const settings = await resolveSettings(settingsSchema, start, {
+  const resolved = await resolveSettings(settingsSchema, start, {
     file: options.config,
     set: options.set,
     seed: options.seed,
   });
+  const settings = withDevice(resolved, options.device);
   const folder = options.out ?? path.join('runs', `${timestamp()}-${system ?? options.preset}-seed${settings.seed}`);
   if (!options.dryRun) await RunDirectory.refuseUsed(folder);
   return { folder, preset: options.preset, ...(system && { system }), settings, inputs: inputsOf(options) };
 }
 
-async function planResumed(folder: string): Promise<Plan> {
+/** On the device that it began on, unless another one is asked for. */
+async function planResumed(folder: string, { device }: Options): Promise<Plan> {
   const config = await new RunFiles(folder).config();
-  return { folder, preset: config.preset, settings: config.settings, inputs: config.inputs, resumed: config };
+  const { preset, inputs } = config;
+  const settings = withDevice(config.settings, device);
+  return { folder, preset, settings, inputs, resumed: config, mayMove: device !== undefined };
+}
+
+function withDevice(settings: Settings, device: DeviceChoice | undefined): Settings {
+  return device === undefined ? settings : { ...settings, engine: onDevice(settings.engine, device) };
 }
 
 function inputsOf(options: Options): Inputs {
@@ -216,7 +228,7 @@ async function run(plan: Plan, options: Options, io: Io): Promise<void> {
 }
 
 async function openDirectory(plan: Plan, made: Pick<RunConfig, 'hashes' | 'engine'>, io: Io): Promise<RunDirectory> {
-  const { folder, preset, settings, inputs, resumed } = plan;
+  const { folder, preset, settings, inputs, resumed, mayMove = false } = plan;
   if (resumed === undefined)
     return RunDirectory.create(folder, {
       schema: 1,
@@ -227,9 +239,15 @@ async function openDirectory(plan: Plan, made: Pick<RunConfig, 'hashes' | 'engin
       ...made,
       versions: presentVersions(),
     });
-  checkSameInputs(resumed, made, folder);
+  const moved = mayMove ? engineDifference(resumed.engine, made.engine) : undefined;
+  checkSameInputs(resumed, moved === undefined ? made : { ...made, engine: resumed.engine }, folder);
   for (const note of versionNotes(resumed)) io.err.write(message(`note: ${note}`, io.err));
-  return RunDirectory.open(folder);
+  const directory = await RunDirectory.open(folder);
+  if (moved !== undefined) {
+    await directory.move(settings, movedEngine(resumed.engine, made.engine));
+    io.err.write(message(`note: ${moved}; results are not those of a run on one device`, io.err));
+  }
+  return directory;
 }
 
 async function runIn(

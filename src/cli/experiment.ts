@@ -59,7 +59,7 @@ const SEEDS = 5;
 
 const examples = `
 Experiments: ${Object.keys(builtIn).join(', ')}, or a JSON file: {"arms": ["e1", "grpo-tokens"], "seeds": 3, "settings": {"cycles": 1}}
-Arms: ${armNames.join(', ')}.
+Arms: ${armNames.join(', ')}, and system-NAME for each system that trains by GRPO (search-e1 systems).
 What each changes is told by --dry-run. The report says how to read what comes out. The same command continues what was broken
 off; more seeds and arms may be added.
 

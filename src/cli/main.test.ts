@@ -71,6 +71,29 @@ describe('search-e1', () => {
     ['a warm-up to continue that was never begun', ['warmup', '--resume', '--out', 'nowhere'], /no unfinished warm-up/],
     ['a warm-up with half of the files', ['warmup', '--out', 'nowhere', '--corpus', 'c.jsonl'], /go together/],
     [
+      'a pretrained model without questions',
+      ['warmup', '--out', 'nowhere', '--model', 'somewhere'],
+      /--model needs --questions and --corpus/,
+    ],
+    [
+      'a pretrained model that is not there',
+      ['warmup', '--out', 'nowhere', '--model', 'somewhere', '--questions', 'q', '--corpus', 'c'],
+      /somewhere: not a model directory \(nothing is there\)/,
+    ],
+    [
+      "a pretrained model's shape",
+      ['warmup', '--out', 'nowhere', '--model', 'somewhere', '--set', 'model.layers=2'],
+      /unknown setting model\.layers/,
+    ],
+    [
+      'phases of models from nothing, of a pretrained one',
+      [
+        ...['warmup', '--out', 'nowhere', '--model', 'somewhere', '--questions', 'q', '--corpus', 'c'],
+        ...['--set', 'phases=[{"kind":"reading","steps":1,"articles":1,"statements":1}]'],
+      ],
+      /phases: reading is for models from nothing/,
+    ],
+    [
       'a template without questions',
       ['warmup', '--out', 'nowhere', '--template', 'world'],
       /--template needs --questions/,

@@ -93,6 +93,30 @@ it('warms up, evolves, measures and reports', async () => {
   expect(again).toMatchObject({ code: 2 });
   expect(again.err).toContain('holds a finished policy');
 
+  const taught = [
+    { kind: 'reader', steps: 1, passages: 1, unknown: 0.2 },
+    { kind: 'agent', steps: 2, unknown: 0.2, imitation: 0.3 },
+  ];
+  const pretrained = ['warmup', ...data, '--model', at('base'), '--out', at('taught')];
+  const small = set(
+    `phases=${JSON.stringify(taught)}`,
+    'adapter={"rank":2,"alpha":4}',
+    'contextTokens=160',
+    'batchTokens=200',
+    'lookup={"searches":1,"passages":1,"observationTokens":30}',
+    'heldOut={"questions":1,"every":1}',
+    'measured={"questions":2,"samples":2}',
+  );
+  const estimated = await capture(...pretrained, ...small, '--dry-run');
+  expect(estimated.err).toMatch(/3 steps: about \d+:\d\d of training and measuring/);
+  const { code, out, err } = await capture(...pretrained, ...small, '--json');
+  expect(err).toMatch(/step 1: held-out loss \d/);
+  expect(code).toBe(0);
+  const { manifest } = JSON.parse(out);
+  expect(manifest).toMatchObject({ steps: 3, measured: { questions: 2, samples: 2, failures: 0 } });
+  // The folder opens by itself: it has its tokenizer.
+  expect((await capture('doctor', '--model', at('taught'), '--threads', '1')).code).toBe(0);
+
   const settings = set(
     'cycles=1',
     'grpo.steps=1',

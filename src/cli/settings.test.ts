@@ -10,7 +10,8 @@ const row = (name: string) => rows.find((one) => one.name === name)!;
 
 it('every setting is explained, and nothing else is', () => {
   const groups = new Set(knownPaths(settingsSchema).flatMap((path) => path.split('.').slice(0, -1).join('.') || []));
-  const isGroup = (path: string) => groups.has(path) && !['distill.adapter', 'grpo.credit'].includes(path);
+  const isGroup = (path: string) =>
+    groups.has(path) && !['distill.adapter', 'grpo.credit', 'grpo.preserve', 'grpo.noise'].includes(path);
   const paths = knownPaths(settingsSchema).filter((path) => !isGroup(path));
   // A new setting belongs into evolve/settings-meanings.ts.
   expect(Object.keys(settingMeanings).sort()).toEqual(paths.sort());
@@ -47,8 +48,11 @@ it('ranges are those of the schema', () => {
   };
   const takesWithin = (base: Settings, name: string, value: unknown) => {
     const settings = structuredClone(base) as Record<string, unknown>;
+    if (name.startsWith('grpo.noise.'))
+      settings.grpo = { ...base.grpo, noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } };
+    if (name.startsWith('grpo.preserve.')) settings.grpo = { ...base.grpo, updates: 2, preserve: { weight: 0.2 } };
     // Settings of a training server, on one.
-    if (name.startsWith('engine.') && name !== 'engine.decodeBits')
+    if (name.startsWith('engine.') && !['engine.decodeBits', 'engine.device'].includes(name))
       settings.engine = {
         ...{ kind: 'tinker', url: 'http://127.0.0.1:1', profile: 'hatchery', baseModel: 'm', loraRank: 8 },
         overrides: {},

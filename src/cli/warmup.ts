@@ -12,7 +12,7 @@ import { shellCommand } from '../base/shell-command.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
-import { EMBEDDED, openEngine } from '../engines/open-engine.ts';
+import { type DeviceChoice, EMBEDDED, openEngine } from '../engines/open-engine.ts';
 import { builtInTemplates, compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
@@ -34,7 +34,7 @@ import {
 import { MEASURED_AT_A_TIME, refuseUnfitPretrained } from '../warmup/requirements.ts';
 import { configOf, warmUp } from '../warmup/warm-up.ts';
 import { worldSource } from '../warmup/world-source.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -58,6 +58,7 @@ interface Options {
   readonly tokenizer?: string;
   readonly template?: string;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
 }
 
 const examples = `
@@ -89,6 +90,7 @@ export function warmupCommand(io: Io): Command {
     .option('--tokenizer <file>', "tokenizer.json (default with --model: the model's own)")
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .addHelpText('after', examples)
     .action((options: Options) => (options.model === undefined ? fromNothing(options, io) : fromModel(options, io)));
 }
@@ -210,9 +212,10 @@ async function dryRun(
   );
 }
 
-function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads, model }: Options) {
+function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads, model, device = 'auto' }: Options) {
   const concurrency = model === undefined ? undefined : MEASURED_AT_A_TIME;
-  return async (folder: string) => (await openEngine(EMBEDDED, { folder, pieces, threads, concurrency })).policy;
+  const engine = { ...EMBEDDED, device };
+  return async (folder: string) => (await openEngine(engine, { folder, pieces, threads, concurrency })).policy;
 }
 
 async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
@@ -225,6 +228,7 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
     const manifest = await interruptible('Continue with the same command and --resume.', (signal) =>
       warmUp(recipe, source, out, {
         model: options.model,
+        device: options.device,
         versions: presentVersions(),
         openPolicy: policyOpener(source, options),
         onEvent: (event) => status.see(event),

@@ -3,12 +3,16 @@
  * server, for what is saved, for what a run would take. Another engine is another `kind` in this file and a folder beside it.
  */
 import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
 import type { ServedAddress } from '../base/served-address.ts';
-import { hashWeights } from '../checkpoint/model-directory.ts';
+import { hashWeights, readConfig } from '../checkpoint/model-directory.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
+import { type Adapter, adapterSchema } from '../onnx/adapter.ts';
+import { DEVICE_CHOICES, type DeviceChoice, deviceOf } from '../onnx/device.ts';
 import { type Capabilities, DIVERGENCES, type Policy } from '../policy/policy.ts';
 import type { TextModel } from '../policy/text-model.ts';
 import { byCompletions } from './by-completions.ts';
+import { adapterFor } from './onnx/adapter-for.ts';
 import { openPolicyDirectory } from './onnx/engine.ts';
 import { openServedModel } from './openai/served-model.ts';
 import { findHandle } from './tinker/handles.ts';
@@ -16,11 +20,13 @@ import { openTinker, tinkerIdentity, tinkerSettings } from './tinker/settings.ts
 
 // ---------------------------------------------------------------------------------------------------------- settings
 
-/** In this process, on its processor. */
+/** In this process. */
 const embeddedSettings = z.strictObject({
   kind: z.literal('embedded'),
   /** Bits of a weight in sampling. 8 and 4 are for large models: faster and smaller, and not quite the policy itself. */
   decodeBits: z.literal([32, 8, 4]),
+  /** What computes: the processor, or a GPU by WebGPU. */
+  device: z.enum(DEVICE_CHOICES).default('auto'),
 });
 
 /** The settings' group `engine`. */
@@ -28,19 +34,35 @@ export const engineSettingsSchema = z.discriminatedUnion('kind', [embeddedSettin
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;
 export type LocalEngine = z.infer<typeof embeddedSettings>;
 
-export const EMBEDDED: LocalEngine = { kind: 'embedded', decodeBits: 32 };
+export const EMBEDDED: LocalEngine = { kind: 'embedded', decodeBits: 32, device: 'auto' };
 
 /** Whether the engine computes on this machine, with weights from a folder, rather than on a server that has its own. */
 export function isLocal(settings: EngineSettings): settings is LocalEngine {
   return settings.kind === 'embedded';
 }
 
-/** The engine with which a policy is measured as it is, whatever it may have sampled with in training. */
-export function measuring(settings: EngineSettings): EngineSettings {
-  return isLocal(settings) ? EMBEDDED : settings;
+/**
+ * The engine with which a policy is measured as it is, whatever it may have sampled with in training, and on whatever device.
+ * @throws UserError when a device is chosen for what a server computes
+ */
+export function measuring(settings: EngineSettings, device: DeviceChoice = 'auto'): EngineSettings {
+  return isLocal(settings) ? { ...EMBEDDED, device } : onDevice(settings, device);
+}
+
+/**
+ * The same engine on another device.
+ * @throws UserError when it is a server's
+ */
+export function onDevice(settings: EngineSettings, device: DeviceChoice): EngineSettings {
+  if (isLocal(settings)) return { ...settings, device };
+  if (device === 'auto') return settings;
+  throw new UserError(`--device ${device}: a training server computes where it is`, { hint: 'Leave --device out.' });
 }
 
 // ---------------------------------------------------------------------------------------------------------- identity
+
+/** The processor, or a GPU as it names itself. */
+const deviceSchema = z.union([z.literal('cpu'), adapterSchema]);
 
 const capabilitiesSchema: z.ZodType<Capabilities> = z.strictObject({
   deterministic: z.boolean(),
@@ -67,22 +89,46 @@ export const engineIdentitySchema = z.discriminatedUnion('kind', [
     kind: z.literal('embedded'),
     /** Null in runs that were begun before they were recorded. */
     capabilities: capabilitiesSchema.nullable(),
+    /** What it computed on, the present one last: more than one where a run was continued elsewhere by request. */
+    devices: z.array(deviceSchema).min(1).default(['cpu']),
   }),
   z.strictObject({ kind: z.literal('tinker'), ...tinkerIdentity, capabilities: capabilitiesSchema }),
 ]);
 export type EngineIdentity = z.infer<typeof engineIdentitySchema>;
 
 /** Of runs that were begun when there was no other engine. */
-export const FIRST_ENGINE: EngineIdentity = { kind: 'embedded', capabilities: null };
+export const FIRST_ENGINE: EngineIdentity = { kind: 'embedded', capabilities: null, devices: ['cpu'] };
 
 /** In what the two differ that has to stay the same for a run to be continued; undefined when in nothing. */
 export function engineDifference(had: EngineIdentity, found: EngineIdentity): string | undefined {
   if (had.kind !== found.kind) return `the engine was ${had.kind}, it is ${found.kind}`;
+  if (had.kind === 'embedded' && found.kind === 'embedded') {
+    const [before, now] = [deviceName(had), deviceName(found)];
+    return before === now ? undefined : `it was computed on ${before}, this is ${now}`;
+  }
   if (had.kind !== 'tinker' || found.kind !== 'tinker') return undefined;
   // Address, session and model are others after a restart; the rest decides what is computed.
   for (const part of ['profile', 'baseModel', 'loraRank'] as const)
     if (had[part] !== found[part]) return `engine.${part} was ${had[part]}, it is ${found[part]}`;
   return undefined;
+}
+
+/** The record of a run that goes on somewhere else: where it was before stays in it. */
+export function movedEngine(had: EngineIdentity, found: EngineIdentity): EngineIdentity {
+  if (had.kind !== 'embedded' || found.kind !== 'embedded') return found;
+  return { ...found, devices: [...had.devices, ...found.devices] };
+}
+
+/** What an engine computes on, for people; undefined of a server's. */
+export function deviceName(identity: EngineIdentity): string | undefined {
+  if (identity.kind !== 'embedded') return undefined;
+  const device = identity.devices.at(-1)!;
+  return device === 'cpu' ? 'the processor' : adapterName(device);
+}
+
+/** "NAME (driver LIBRARY)" */
+export function adapterName({ name, driver }: Adapter): string {
+  return driver === null ? name : `${name} (driver ${driver})`;
 }
 
 // ----------------------------------------------------------------------------------------------------------- engines
@@ -126,16 +172,22 @@ export async function openEngine(settings: EngineSettings, request: EngineReques
     return { policy, identity: { kind: 'tinker', ...identity, capabilities: policy.capabilities }, weights: null };
   }
   if (folder === null) throw new RangeError('the embedded engine begins with a model directory');
+  const device = deviceOf(settings.device);
+  const adapter = device === 'cpu' ? 'cpu' : await adapterFor(await readConfig(folder), onNote);
   const weights = await hashWeights(folder);
   const policy = await openPolicyDirectory(folder, {
     pieces,
     decodeBits: settings.decodeBits,
+    device,
+    ...(adapter !== 'cpu' && { deviceTitle: adapterName(adapter) }),
     ...(concurrency !== undefined && { maxActive: concurrency }),
     ...(threads !== undefined && { threads }),
   });
-  return { policy, identity: { kind: 'embedded', capabilities: policy.capabilities }, weights };
+  return { policy, identity: { kind: 'embedded', capabilities: policy.capabilities, devices: [adapter] }, weights };
 }
 
+export { type AdapterAnswer, askAdapter } from '../onnx/adapter.ts';
+export { DEVICE_CHOICES, type DeviceChoice } from '../onnx/device.ts';
 /** Speed of an engine, and engines on made-up weights, for `doctor`. */
 export { openMadeUpPolicy } from './onnx/engine.ts';
 /** What the embedded engine takes on this machine, before it is opened. */

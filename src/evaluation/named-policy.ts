@@ -16,7 +16,7 @@ import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { EMBEDDED, measuring, openEngine, openServed } from '../engines/open-engine.ts';
+import { type DeviceChoice, EMBEDDED, measuring, openEngine, openServed } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { TextModel } from '../policy/text-model.ts';
 import { Checkpoints, splitStage } from '../runs/checkpoints.ts';
@@ -56,6 +56,8 @@ export interface NamedPolicyOptions {
   /** Requests, or sequences, under way at a time. */
   readonly concurrency: number;
   readonly threads?: number | undefined;
+  /** What the embedded engine computes on; default `auto`. */
+  readonly device?: DeviceChoice | undefined;
   /** Take a model of the Hub from the cache only. */
   readonly offline?: boolean | undefined;
   /** Finds a model of the Hub, in place of `locateModel`: for a command that shows the download. */
@@ -74,7 +76,9 @@ export interface NamedPolicyOptions {
 export async function openNamedPolicy(spec: string | undefined, options: NamedPolicyOptions): Promise<NamedPolicy> {
   if (spec !== undefined && isAddress(spec)) {
     const address = parseAddress(spec);
-    const { raw = false, tokenizer, concurrency, apiKeyEnv } = options;
+    const { raw = false, tokenizer, concurrency, apiKeyEnv, device = 'auto' } = options;
+    if (device !== 'auto')
+      throw new UserError(`--device ${device}: ${spec} is computed by its server`, { hint: 'Leave --device out.' });
     if (tokenizer !== undefined && !raw)
       throw new UserError('--tokenizer: a served chat model uses its own', { hint: 'It goes with --raw.' });
     const chatTemplate = tokenizer === undefined ? undefined : await loadTokenizer(tokenizer);
@@ -123,7 +127,7 @@ async function openRun(folder: string, name: string | undefined, options: NamedP
 async function openFolder(
   folder: string,
   name: string,
-  { concurrency, threads, tokenizer: tokenizerGiven, onNote }: NamedPolicyOptions,
+  { concurrency, threads, device, tokenizer: tokenizerGiven, onNote }: NamedPolicyOptions,
   {
     tokenizer: tokenizerFrom = folder,
     run = null,
@@ -137,8 +141,14 @@ async function openFolder(
   const tokenizer = await loadTokenizer(tokenizerGiven ?? tokenizerFrom);
   for (const note of tokenizer.notes) onNote?.(note);
   // Measured as it is: whatever a run may have sampled with in training.
-  const engine = run === null ? EMBEDDED : measuring(run.settings.engine);
-  const { policy, weights } = await openEngine(engine, { folder, pieces: tokenizer.pieces, concurrency, threads });
+  const engine = measuring(run === null ? EMBEDDED : run.settings.engine, device);
+  const { policy, weights } = await openEngine(engine, {
+    folder,
+    pieces: tokenizer.pieces,
+    concurrency,
+    threads,
+    onNote,
+  });
   if (tokenizer.vocabulary > policy.info.vocabulary) {
     await policy.close();
     throw tooManyIds(tokenizer, tokenizerGiven ?? tokenizerFrom, policy.info.vocabulary, folder);

@@ -9,9 +9,11 @@ import { scoredPasses, withCredit } from '../algorithms/credit.ts';
 import { policyGradientBatch, samplerGap, withGradient, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
-import type { LossResult } from '../policy/policy.ts';
+import type { LossResult, PolicyGradientBatch } from '../policy/policy.ts';
 import { goldOfFile } from '../rollout/gold.ts';
+import { noiseShare } from '../rollout/noise.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
+import { furtherUpdates } from './further-updates.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
 import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
@@ -53,7 +55,8 @@ export const grpoKind: StageKind<GrpoStage> = {
     // At most: how many groups are mixed is not known beforehand.
     const rollouts = trajectories * (1 + grpo.resample) + heldOutRollouts(steps, guards);
     const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
-    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored), steps };
+    const again = (grpo.updates - 1) * (1 + (grpo.preserve === null ? 0 : SCORED_TRAJECTORY));
+    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + again), steps };
   },
   load: ({ grpo, distill }) => ({
     title: 'GRPO',
@@ -72,6 +75,7 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
   const { grpo } = run.settings;
   return trainingRound(run, stage, start, {
     steps: ofCycle(grpo.steps, stage.cycle),
+    ...(grpo.tokens > 0 && { tokens: grpo.tokens }),
     optimizer: grpo,
     // π_ref: the checkpoint at which the round starts.
     freezes: grpo.klCoefficient > 0,
@@ -84,18 +88,20 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
 /**
  *   r = Σ parts,  A from the group's r        J = mean over policy tokens of [ min(ρ A, clip(ρ, 1−ε, 1+ε) A) − β (e^Δ − Δ − 1) ]
  *
- * with ρ = π/π_old, Δ = log π_ref − log π; one update a batch, so ρ = 1 where the gradient is taken.
+ * with ρ = π/π_old, Δ = log π_ref − log π; ρ = 1 where the gradient of the first update is taken, by default the only one.
  */
 async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): Promise<TrainingStep> {
   const { policy } = run.setup;
   const { grpo, seed } = run.settings;
   const { training } = run.slices;
   const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
+  const course = grpo.noise;
+  const noise = course === null ? 0 : noiseShare(course, step, ofCycle(grpo.steps, cycle));
   const sampled = await sampleGroups(
     grpo,
     questionsOfStep(training, step - 1, grpo.questionsPerStep, seed, stage),
     furtherQuestions(training, run.settings, { stage, step }),
-    (asked) => run.rollOut(asked, { perQuestion: grpo.groupSize, stage, step }, reward),
+    (asked) => run.rollOut(asked, { perQuestion: grpo.groupSize, stage, step, noise }, reward),
   );
   const { questions, groups, all: rolledOutGroups } = sampled;
 
@@ -108,8 +114,11 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
   const read = taught.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
   let gap: ReturnType<typeof samplerGap> | undefined;
+  let trained: PolicyGradientBatch | undefined;
+  const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
   return {
     read,
+    further: more.further,
     async batches(watch) {
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
       const isExact = policy.capabilities.sampler === 'exact';
@@ -120,13 +129,17 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       const seen = new Map([...trainingViews(weighted, undefined), ...trainingViews(taught, reference, recomputed)]);
       const all = rolledOutGroups.flat().map((one) => ({ ...one, ...seen.get(one) }));
       await run.journal.writeTrajectories(stepShard(stage, step), all);
-      return [policyGradientBatch(taught, reference, grpo, recomputed, weighted)];
+      trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
+      return [trained];
     },
     record([result]) {
       warn(run, stage, step, result!);
       const health = healthOf(rolledOutGroups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      const metrics = { ...rolloutFigures(rolledOutGroups), ...sampled.figures, ...figures };
-      return { metrics: { ...metrics, ...lossFigures(result!, rolledOutGroups, gap) }, health };
+      const metrics = { ...rolloutFigures(rolledOutGroups), ...sampled.figures, ...figures, ...more.figures() };
+      return {
+        metrics: { ...metrics, ...(course && { noise }), ...lossFigures(result!, rolledOutGroups, gap) },
+        health,
+      };
     },
   };
 }

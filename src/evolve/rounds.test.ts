@@ -55,6 +55,56 @@ describe('a GRPO round', () => {
     expect(shard!.every(({ correct, reward }) => correct === 1 && reward === -1)).toBe(true);
   });
 
+  it('takes several updates a step on the same rollouts, and preserves what was good from the second on', async () => {
+    const base = steps(2);
+    const says = (_: number, __: string, draw: number) => (draw % 2 === 0 ? right : wrong);
+    const plain = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, updates: 3 } } });
+    await grpoRound(plain.run, grpo, start);
+    expect(plain.losses).toHaveLength(2 * 3);
+    for (const step of [0, 3]) for (const again of [1, 2]) expect(plain.losses[step + again]).toBe(plain.losses[step]);
+
+    const preserve = { weight: 0.2 };
+    const toy = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, updates: 2, preserve } } });
+    // Every token is less likely now, by one nat, than when it was sampled.
+    const { policy } = toy.run.setup;
+    Object.assign(policy, {
+      logprobs: async (all: readonly number[][]) => all.map((s) => new Float32Array(s.length).fill(-9)),
+    });
+    await grpoRound(toy.run, grpo, start);
+    expect(toy.losses.map(({ loss }) => loss)).toEqual(
+      Array(2).fill(['policy-gradient', 'policy-gradient', 'cross-entropy']).flat(),
+    );
+    const [first, , kept] = toy.losses;
+    if (first?.loss !== 'policy-gradient' || kept?.loss !== 'cross-entropy') throw new Error('other losses');
+    for (const [i, { weights }] of kept.sequences.entries()) {
+      const { advantages, mask } = first.sequences[i]!;
+      for (const [n, weight] of weights.entries())
+        expect(weight).toBe(mask[n] === 1 && advantages[n]! >= 0 ? Math.fround(0.2) : 0);
+    }
+    const [record] = toy.journal.metrics.filter(({ stage, step }) => stage === 'grpo-1' && step === 1);
+    expect(record!.preserved).toBeGreaterThan(0);
+  });
+
+  it('answers searches with noise by the share of its step, and never where it measures', async () => {
+    const base = steps(2);
+    const noise = { by: 'corrupted-query' as const, from: 1, to: 1, base: 4 };
+    const says = (_: number, context: string) => (context.includes('</search>') ? right : '<search> x x </search>');
+    const toy = toyRun({ says, settings: { ...base, grpo: { ...base.grpo!, noise } } });
+    const asked: string[] = [];
+    const { retriever } = toy.run.setup;
+    const search = retriever.search.bind(retriever);
+    vi.spyOn(retriever, 'search').mockImplementation((queries, ...rest) => {
+      asked.push(...queries);
+      return search(queries, ...rest);
+    });
+    await grpoRound(toy.run, grpo, start);
+    const words = asked.map((query) => query.split(' ').length);
+    // Two steps of 4 × 2 rollouts under noise; 4 held-out questions, twice each, three times without.
+    expect(words.filter((n) => n === 1)).toHaveLength(16);
+    expect(words.filter((n) => n === 2)).toHaveLength(24);
+    expect(toy.journal.metrics.find(({ stage }) => stage === 'grpo-1')).toMatchObject({ noise: 1 });
+  });
+
   it('stops at a loss that is no number, and goes back', async () => {
     const toy = toyRun({ says: (weight) => (weight === 1 ? right : wrong), breaksAt: 3, settings: steps(5) });
     const { results } = await grpoRound(toy.run, grpo, start);

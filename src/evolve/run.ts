@@ -1,6 +1,7 @@
 /** What the stages of a run share: rolling out groups, timed training, checkpoints, and the word to stop. */
 
 import type { Question } from '../base/question.ts';
+import { streamKey } from '../base/random.ts';
 import type { CallOptions, TokenIds } from '../policy/policy.ts';
 import type { AuthoredIds } from '../protocol/authors.ts';
 import { expertView } from '../protocol/expert.ts';
@@ -32,6 +33,8 @@ export interface RollOutRequest {
   readonly budgets?: readonly number[];
   /** Default 1, at which sampler and trainer speak of the same distribution; 0 = greedy. */
   readonly temperature?: number;
+  /** Share of searches that are answered badly (rollout/noise.ts). Default 0. */
+  readonly noise?: number;
   /** Default: the student prompt. */
   readonly prompt?: (question: Question) => TokenIds;
   /** Room for a longer prompt, in tokens, beside rollout.contextTokens. Default 0. */
@@ -141,10 +144,17 @@ export class Run {
 
   #tasksOf(request: RollOutRequest): BudgetedTask[] {
     const { rollout, seed } = this.settings;
-    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0 } = request;
+    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0, noise = 0 } = request;
     const limits = { ...rollout, contextTokens: rollout.contextTokens + extraContext };
     return groupTasks(questions, perQuestion, { seed, stage, step }).map((task) => {
-      const own = { ...task, temperature, ...(prompt && { prompt: prompt(task.question) }) };
+      const own = {
+        ...task,
+        temperature,
+        ...(prompt && { prompt: prompt(task.question) }),
+        ...(noise > 0 && {
+          noise: { share: noise, key: streamKey(seed, stage, step, task.question.id, task.rollout, 'noise') },
+        }),
+      };
       return budgetedTask(own, limits, request.budgets ?? [rollout.searches]);
     });
   }
@@ -168,6 +178,12 @@ export class Run {
       if (error === this.#signal.reason) this.throwIfCancelled();
       throw error;
     }
+  }
+
+  /** Generated and trained in a stage so far, over all sittings of the run. */
+  tokensOf(stage: string): number {
+    const found = this.#clock.timing().byStage.find((one) => one.stage === stage);
+    return found === undefined ? 0 : found.sampledTokens + found.trainedTokens;
   }
 
   checkpoint(state: EvolveState, keep?: string): Promise<void> {

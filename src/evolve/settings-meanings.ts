@@ -33,6 +33,8 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     kind: 'What computes: embedded (this machine), or tinker (a training server that speaks the Tinker protocol).',
     decodeBits:
       'Bits of a weight while sampling. 8 and 4 are for large models: smaller and faster, and not quite the policy itself.',
+    device:
+      'What the embedded engine computes on: cpu, webgpu (the GPU of this machine), or auto, which is cpu until GPUs were measured.',
     url: 'Address of the training server.',
     profile: 'Which kind of server it is: servers do not say so themselves (docs/distributed.md).',
     baseModel: 'Model to train, as the server names it.',
@@ -117,10 +119,21 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     resample:
       "How often, at most, further questions are rolled out in a step in place of the groups left out (DAPO's dynamic sampling); 0 = never.",
     steps: "Training steps of each cycle's round of reinforcement learning; the last number serves all later cycles.",
+    tokens:
+      'A round ends with the step that brings its tokens, generated and trained, to so many, before its last step or with it; 0 = no bound.',
     questionsPerStep: 'Questions of one training step.',
     groupSize: 'Rollouts of a question, which are compared with each other (G).',
     clipLow: 'How far below 1 the ratio of new to old probability may count (epsilon of the clip).',
     clipHigh: 'How far above 1 it may count.',
+    noise: 'Searches that are answered badly in training rollouts, more of them step by step; null = none.',
+    'noise.by': 'How: by what is found for the query without its first word.',
+    'noise.from': 'Share of searches at the beginning of a round.',
+    'noise.to': 'Share at its end.',
+    'noise.base': 'How late the rise comes: the larger, the later.',
+    updates: "Updates of the weights on each step's rollouts.",
+    preserve:
+      'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',
+    'preserve.weight': 'Weight of that loss (lambda).',
     klCoefficient: "Weight of the penalty for leaving the round's first policy (beta); 0 = none.",
     ...ofOptimizers,
   }),

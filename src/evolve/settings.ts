@@ -34,6 +34,14 @@ const optimizer = {
   minGradientNorm: z.number().min(0),
 };
 
+/** A retriever that is at times a bad one, in training rollouts (rollout/noise.ts). */
+const noiseSettings = z.strictObject({
+  by: z.literal('corrupted-query'),
+  from: share,
+  to: share,
+  base: z.number().gt(1),
+});
+
 /** How rollouts are made. Method §1, §3. */
 const rolloutSettings = z.strictObject({
   /** Searches allowed per question. */
@@ -127,9 +135,11 @@ const paperReward: RewardPart[][] = [[{ part: 'answer', by: 'exact-match', right
 const paperAdvantage: AdvantageForm = { form: 'trajectory' };
 
 /** Method §4. */
-const grpoSettings = z.strictObject({
+const grpoFields = z.strictObject({
   /** Optimiser steps of each cycle's round; the last entry serves later cycles. */
   steps: z.array(natural).min(1).max(few),
+  /** A round ends with the step that brings its tokens, generated and trained, to so many; 0 = no bound. */
+  tokens: z.int().min(0).default(0),
   questionsPerStep: count,
   /** G, rollouts per question. */
   groupSize: z.int().min(2).max(few),
@@ -151,7 +161,25 @@ const grpoSettings = z.strictObject({
   clipHigh: z.number().min(0),
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
+  noise: noiseSettings.nullable().default(null),
+  /** Optimiser steps on the rollouts of one step, all on the same batch. */
+  updates: count.max(few).default(1),
+  /** λ of LLDS (algorithms/preserve.ts). */
+  preserve: z
+    .strictObject({ weight: z.number().min(0) })
+    .nullable()
+    .default(null),
   ...optimizer,
+});
+
+const grpoSettings = grpoFields.superRefine(({ updates, preserve }, context) => {
+  if (preserve !== null && updates === 1)
+    context.addIssue({
+      code: 'custom',
+      path: ['preserve'],
+      message:
+        'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
+    });
 });
 
 /** Method §1, 2-3. */
@@ -381,6 +409,7 @@ const embedded: LocalSettings = {
   },
   grpo: {
     steps: [30, 12],
+    tokens: 0,
     questionsPerStep: 16,
     groupSize: 5,
     reward: paperReward,
@@ -392,6 +421,9 @@ const embedded: LocalSettings = {
     clipLow: 0.2,
     clipHigh: 0.2,
     klCoefficient: 0.001,
+    noise: null,
+    updates: 1,
+    preserve: null,
     learningRate: 3e-4,
     warmupSteps: 3,
     ...adamW,

@@ -147,6 +147,34 @@ const small: Partial<Settings> = {
   guards: { ...smoke.guards, heldOutQuestions: 3, every: 1, maxZeroVariance: 1 },
 };
 
+/** With all that the systems of the field add. */
+const shaped: Partial<Settings> = {
+  ...small,
+  grpo: {
+    ...small.grpo!,
+    reward: [
+      [
+        { part: 'answer', by: 'f1', right: 1, wrong: 0 },
+        { part: 'form', valid: 0.1, invalid: 0, when: 'always', decides: false },
+        { part: 'price', perSearch: 0.1, when: 'right' },
+      ],
+    ],
+    scale: 'none',
+    advantage: { form: 'state', weight: 1, discount: 0.9 },
+    credit: {
+      sees: 'right-sibling',
+      against: 'wrong-sibling',
+      apply: { by: 'gate', gate: 0.1, slope: 5, less: 0.5 },
+      over: 'turn',
+      fallsOver: 3,
+    },
+    noise: { by: 'corrupted-query', from: 0.1, to: 0.5, base: 4 },
+    updates: 2,
+    preserve: { weight: 0.2 },
+  },
+  distill: { ...small.distill!, students: 'wrong', mix: 0.5, questionWeight: 'spread', clipForm: 'position' },
+};
+
 /** Settings that tell which of their leaves are read, as paths. */
 function recorded(settings: Settings, onRead: (path: readonly string[]) => void): Settings {
   const watched = <T extends object>(value: T, path: readonly string[]): T =>
@@ -180,8 +208,9 @@ const indifferent = new Set(['checkpointEvery']);
 describe('what decides a stage', () => {
   it('is all of the settings that it reads', async () => {
     const seen = new Set<Stage['kind']>();
-    for (const method of methods) {
-      const toy = toyRun({ says, suites: [suite], settings: small });
+    const cases = [small, shaped].flatMap((part) => methods.map((method) => [part, method] as const));
+    for (const [part, method] of cases) {
+      const toy = toyRun({ says, suites: [suite], settings: part });
       const plain: Settings = { ...toy.run.settings, method };
       const plan = planStages(plain);
       let present: Stage | undefined;

@@ -15,6 +15,7 @@ const table: Readonly<Record<SystemName, Row>> = {
   'search-r1': ['EM', 'trajectory', '', 'none'],
   research: ['F1 + form(.1 when wrong, 0 decides)', 'trajectory', '', 'none'],
   'r1-searcher': ['contains ±1 + searched .5 + form .5/0; F1 + form 0/-2', 'trajectory', '', 'none'],
+  zerosearch: ['F1', 'trajectory', 'noise 0 to .5, base 4', 'none'],
   stepsearch: ['F1 + keys .618', 'turn gain-less-repeats, add .6', '', 'gold passages, keys'],
   'dynasearcher-manner': ['F1 + form .1/0 + price .05', 'turn gain, add 1', '', 'gold passages'],
   autorefine: ['F1 + evidence(.1, thoughts, wrong)', 'trajectory', '', 'none'],
@@ -33,6 +34,7 @@ const table: Readonly<Record<SystemName, Row>> = {
   'turn-form': ['EM', 'trajectory; add .1 over turn', '', 'none'],
   igpo: ['F1', 'turn answer-likelihood, add 1', '', 'gold answer'],
   'spread-weight': ['', '', 'questionWeight spread', 'none'],
+  llds: ['EM', 'trajectory', 'preserve .2, updates 2', 'none'],
   'price-divided': ['EM + price .05', 'trajectory', '', 'none'],
   'price-centred': ['EM + price .05', 'trajectory; scale none', '', 'none'],
 };
@@ -93,7 +95,10 @@ function rowOf(name: SystemName): Row {
     reward === ''
       ? ''
       : [form(), ...(creditText ? [creditText.join('')] : []), ...(scale === 'none' ? ['scale none'] : [])].join('; ');
+  const { noise } = grpo;
   const rest = [
+    ...(noise ? [`noise ${short(noise.from)} to ${short(noise.to)}, base ${noise.base}`] : []),
+    ...(grpo.preserve ? [`preserve ${short(grpo.preserve.weight)}, updates ${grpo.updates}`] : []),
     ...(distill.teacherSees === undefined ? [] : [`sees ${distill.teacherSees}`]),
     ...(distill.mix === undefined ? [] : [`mix ${short(distill.mix)}`]),
     ...(distill.questionWeight === undefined ? [] : [`questionWeight ${distill.questionWeight}`]),

@@ -24,7 +24,6 @@ export interface System {
 /** As a file of settings. */
 type SystemSettings = Partial<Pick<Settings, 'method' | 'cycles'>> & {
   readonly grpo?: Partial<Settings['grpo']>;
-  readonly rollout?: Partial<Settings['rollout']>;
   readonly distill?: Partial<Settings['distill']>;
   readonly sft?: Partial<Settings['sft']>;
 };
@@ -95,6 +94,15 @@ export const systems = {
         ],
       },
     },
+  },
+  zerosearch: {
+    title: 'ZeroSearch',
+    source: 'arXiv 2505.04588; Alibaba-NLP/ZeroSearch 2d4cdca',
+    formula: 'r = F1; a search is answered with noise by a share that rises from 0 to .5, b 4',
+    needs: 'none',
+    departs:
+      'noise is a corrupted query, not the words of a model that knows the answer (which is why nothing is needed); the share rises over the round’s steps, not over 203',
+    settings: grpo([F1], { noise: { by: 'corrupted-query', from: 0, to: 0.5, base: 4 } }),
   },
   stepsearch: {
     title: 'StepSearch',
@@ -248,6 +256,14 @@ export const systems = {
     needs: 'none',
     departs: 'over Search-E1’s distillation',
     settings: { method: 'search-e1', distill: { questionWeight: 'spread' } },
+  },
+  llds: {
+    title: 'LLDS',
+    source: 'arXiv 2512.04220',
+    formula: 'GRPO + λ Σ_turns 1[Σ d_n > 0] Σ max(0, d_n) / N, d = log π_old − log π, λ .2, two updates a batch',
+    needs: 'none',
+    departs: 'the number of updates is ours',
+    settings: grpo([EM], { updates: 2, preserve: { weight: 0.2 } }),
   },
   'price-divided': {
     title: 'price on searches, divided by the deviation',

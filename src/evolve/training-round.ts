@@ -29,6 +29,8 @@ import type { TrainingStage } from './stage.ts';
 /** What one kind of round is, over what all have in common. */
 export interface Round {
   readonly steps: number;
+  /** It ends with the step that brings its tokens, generated and trained, to so many. Default: no bound. */
+  readonly tokens?: number;
   readonly optimizer: Parameters<typeof adamWOfStep>[0];
   /** The weights at its start are kept frozen: the KL anchor, or the teacher. */
   readonly freezes: boolean;
@@ -48,7 +50,12 @@ export interface TrainingStep {
   readonly read: readonly { readonly length: number }[];
   /** What is trained on; it may ask the engine for log-probabilities first. */
   readonly batches: (watch: CallOptions) => Promise<readonly LossBatch[]> | readonly LossBatch[];
-  /** What the step measured, for its line of metrics; it writes what else is to be kept. */
+  /**
+   * Further updates on the same rollouts, in order: what each is trained on, asked for once the one before is done. Each reads
+   * `read` again.
+   */
+  readonly further?: readonly (() => Promise<readonly LossBatch[]>)[];
+  /** What the first update measured, for its line of metrics; it writes what else is to be kept. */
   readonly record: (losses: readonly LossResult[]) => Promise<Figures> | Figures;
 }
 
@@ -66,7 +73,8 @@ export async function trainingRound(run: Run, stage: Stage, start: EvolveState, 
   let state = await begin(run, stage, start, round);
 
   let reason = collapseOf(run, state);
-  while (state.step < round.steps && reason === undefined) {
+  const isSpent = () => round.tokens !== undefined && run.tokensOf(stage.name) >= round.tokens;
+  while (state.step < round.steps && reason === undefined && !isSpent()) {
     run.throwIfCancelled();
     const step = state.step + 1;
     try {
@@ -82,7 +90,7 @@ export async function trainingRound(run: Run, stage: Stage, start: EvolveState, 
       break;
     }
     reason = collapseOf(run, state);
-    const asks = round.keep === 'best' && (step % settings.guards.every === 0 || step === round.steps);
+    const asks = round.keep === 'best' && (step % settings.guards.every === 0 || step === round.steps || isSpent());
     const asked = asks ? await keepIfBest(run, stage, state) : state;
     // A new best has been checkpointed already.
     if (asked === state && step % settings.checkpointEvery === 0) await run.checkpoint(state);
@@ -155,11 +163,15 @@ async function end(
 }
 
 async function trainStep(run: Run, round: Round, step: number): Promise<Figures> {
-  const { read, batches, record } = await round.prepare(step);
+  const { read, batches, further = [], record } = await round.prepare(step);
   const adamW = adamWOfStep(round.optimizer, step, round.steps);
   const { losses, update } = await run.training(read, async (watch) =>
     run.setup.policy.train(await batches(watch), adamW, watch),
   );
+  for (const batchesOf of further) {
+    const again = await batchesOf();
+    await run.training(read, (watch) => run.setup.policy.train(again, adamW, watch));
+  }
   const { metrics, ...rest } = await record(losses);
   const { gradientNorm, skipped } = update;
   return { ...rest, metrics: { ...metrics, gradientNorm, skipped: skipped ? 1 : 0 } };

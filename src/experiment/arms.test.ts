@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { presets } from '../evolve/settings.ts';
 import { planStages } from '../evolve/stages.ts';
-import { type ArmName, armNames, armOf } from './arms.ts';
+import { armNames, armOf, type MethodArm, referenceOf, sharedBy, systemArmNames } from './arms.ts';
 
 const base = presets.default;
 
@@ -17,7 +17,7 @@ function differences(a: unknown, b: unknown, at = ''): string[] {
   return JSON.stringify(a) === JSON.stringify(b) ? [] : [at];
 }
 
-const changed: Record<ArmName, readonly string[]> = {
+const changed: Record<MethodArm, readonly string[]> = {
   e1: [],
   // Two cycles is the default already: only the method differs, and the steps, which follow from e1's timing.
   'grpo-tokens': ['method'],
@@ -59,6 +59,26 @@ it.each(armNames)('%s shares its plan with e1 up to the point where it forks', (
   const shared = plan.findIndex((stage) => stage.kind === forksAt && stage.cycle === 1);
   expect(shared).toBeGreaterThan(0);
   expect(planStages(change(base)).slice(0, shared)).toEqual(plan.slice(0, shared));
+});
+
+it.each(systemArmNames)(
+  '%s leaves before the first round, trains by GRPO, and differs from e1 in what its system says',
+  (name) => {
+    const { change, forksAt, budget } = armOf(name);
+    expect([forksAt, budget]).toEqual(['grpo', 'whole']);
+    const plan = planStages(change(base));
+    expect(plan[0]).toEqual(planStages(base)[0]);
+    expect(new Set(plan.map(({ kind }) => kind))).toEqual(new Set(['evaluate', 'grpo']));
+    for (const path of differences(base, change(base))) expect(path).toMatch(/^(method|cycles|grpo\.)/);
+  },
+);
+
+it('what arms share, and what they are compared with, follow from who is there', () => {
+  expect(sharedBy(['e1', 'grpo-tokens'])).toEqual(['base', 'grpo-1']);
+  expect(sharedBy(['e1', 'system-gigpo'])).toEqual(['base']);
+  expect(referenceOf(['e1', 'skeleton'])).toBe('e1');
+  expect(referenceOf(['e1', 'system-gigpo', 'system-search-r1'])).toBe('system-search-r1');
+  expect(referenceOf(['skeleton', 'jsd'])).toBe('skeleton');
 });
 
 it('paper-loss distils as the preset `paper` does', () => {

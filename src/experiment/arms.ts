@@ -4,12 +4,16 @@
  */
 import type { Settings } from '../evolve/settings.ts';
 import { planStages } from '../evolve/stages.ts';
+import { systemNames, systemOf } from '../evolve/systems.ts';
 
 /** The stage of the first cycle before which an arm leaves the run that it shares with the others of its seed. */
-export type ForkPoint = 'pool' | 'gate';
+export type ForkPoint = 'grpo' | 'pool' | 'gate';
 
-/** What the later GRPO rounds of an arm may spend: what `e1` of the same seed spent, evaluation left out. */
-export type Budget = 'tokens' | 'seconds';
+/**
+ * What `e1` of the same seed spent, evaluation left out. tokens, seconds: the later GRPO rounds of an arm spend what is left of it
+ * after the first round, which both share · whole: all rounds of an arm share all of its tokens.
+ */
+export type Budget = 'tokens' | 'seconds' | 'whole';
 
 export interface Arm {
   readonly name: string;
@@ -151,12 +155,49 @@ export const arms = [
   },
 ] as const satisfies readonly Arm[];
 
-export type ArmName = (typeof arms)[number]['name'];
+export type MethodArm = (typeof arms)[number]['name'];
 
-export const armNames = arms.map(({ name }) => name) as readonly ArmName[];
+export const armNames: readonly MethodArm[] = arms.map(({ name }) => name);
+
+/**
+ * The systems of the field (evolve/systems.ts) as arms: those that train by GRPO alone, from the base on, each with all tokens of
+ * `e1`. Others have no round whose length could be matched, or are among the arms above.
+ */
+const systemArms = systemNames
+  .filter((name) => systemOf(name).settings.method === 'grpo')
+  .map((name) => {
+    const { title, formula, settings } = systemOf(name);
+    return {
+      name: `system-${name}` as const,
+      says: `${title}, its rounds as long as all tokens equal those of e1: ${formula}.`,
+      forksAt: 'grpo' as const,
+      change: (base: Settings): Settings => ({
+        ...base,
+        method: 'grpo',
+        cycles: settings.cycles ?? 1,
+        grpo: { ...base.grpo, ...settings.grpo },
+      }),
+      budget: 'whole' as const,
+    };
+  });
+
+/** GRPO on exact match, with which the others are compared. */
+export const PLAIN_SYSTEM = 'system-search-r1';
+
+export const systemArmNames = systemArms.map(({ name }) => name);
+
+export type ArmName = MethodArm | (typeof systemArms)[number]['name'];
+
+/** All that an experiment may name. */
+export const allArmNames: readonly ArmName[] = [...armNames, ...systemArmNames];
 
 export function armOf(name: ArmName): Arm {
-  return arms.find((arm) => arm.name === name)!;
+  return [...arms, ...systemArms].find((arm) => arm.name === name)!;
+}
+
+/** What the others are compared with: GRPO of equal tokens among systems, else `e1`, else the first. */
+export function referenceOf(names: readonly string[]): string {
+  return [PLAIN_SYSTEM, E1].find((name) => names.includes(name)) ?? names[0]!;
 }
 
 /** Of the run that all arms of a seed have in common. */
@@ -168,7 +209,10 @@ export function forkStage(point: ForkPoint): { readonly name: string; readonly i
   return { name: common[index]!.name, index };
 }
 
-/** What is measured before the first arm leaves the common run: the same for all arms of a seed. */
-export const SHARED_STAGES: readonly string[] = common
-  .slice(0, Math.min(...arms.map(({ forksAt }) => forkStage(forksAt).index)))
-  .flatMap((stage) => (stage.kind === 'evaluate' ? [stage.of] : []));
+/** What is measured before the first of these arms leaves the common run: the same for all arms of a seed. */
+export function sharedBy(names: readonly string[]): readonly string[] {
+  const among = allArmNames.filter((name) => names.includes(name)).map(armOf);
+  return common
+    .slice(0, Math.min(...among.map(({ forksAt }) => forkStage(forksAt).index)))
+    .flatMap((stage) => (stage.kind === 'evaluate' ? [stage.of] : []));
+}

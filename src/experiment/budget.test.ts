@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { presets } from '../evolve/settings.ts';
-import { withBudgetOf } from './budget.ts';
+import { expectedWhole, withBudgetOf } from './budget.ts';
 
 const stage = (name: string, seconds: number, sampledTokens: number, trainedTokens: number) => ({
   stage: name,
@@ -45,4 +45,17 @@ it('changes nothing but steps', () => {
 
 it('of a first round without a step it makes a single step', () => {
   expect(withBudgetOf({ ...spent, firstSteps: 0 }, settings, 'tokens').grpo.steps).toEqual([30, 1]);
+});
+
+it('a system has all of it, in rounds of as many tokens', () => {
+  // 2,000 + 500 + 50 + 400 + 600, at 200 a step: about 18 steps, four times as many at most.
+  const one = withBudgetOf(spent, { ...settings, cycles: 1 }, 'whole');
+  expect(one.grpo).toEqual({ ...settings.grpo, tokens: 3550, steps: [72] });
+  const two = withBudgetOf(spent, { ...settings, cycles: 2 }, 'whole');
+  expect(two.grpo).toEqual({ ...settings.grpo, tokens: 1775, steps: [36] });
+});
+
+it('before that, the steps to be expected follow from units of work', () => {
+  const plan = { ...settings, cycles: 1, grpo: { ...settings.grpo, steps: [30, 12] } };
+  expect(expectedWhole({ first: 300, all: 450 }, plan).grpo.steps).toEqual([45]);
 });

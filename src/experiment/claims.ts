@@ -1,5 +1,6 @@
 /** What the experiment puts to the test. The rule that decides is in verdicts.ts. */
 import type { EvaluationMode } from '../evolve/results.ts';
+import { PLAIN_SYSTEM, systemArmNames } from './arms.ts';
 import type { Measure } from './schema.ts';
 
 export type Claim =
@@ -42,6 +43,12 @@ function fewerSearches(says: string, arm: string, reference: string): Claim {
   };
 }
 
+/** One question a system, as the policy is trained: many are asked at once, and each takes from the others' power. */
+const onePerSystem = (says: string, arm: string): Claim => ({
+  ...{ kind: 'higher', arm, reference: PLAIN_SYSTEM, mode: SAMPLED, measure: 'exactMatch', margin: EXACT_MATCH_MARGIN },
+  says: `${says} (exact match, sampled, at most 4 searches)`,
+});
+
 const better = (says: string, arm: string, reference: string): Claim[] => [
   ...exactMatch('higher', says, arm, reference),
   fewerSearches(says, arm, reference),
@@ -70,5 +77,9 @@ export const claims: readonly Claim[] = [
   ...exactMatch('not-lower', 'An adapter does as well as all weights', 'e1', 'full-weights'),
   ...exactMatch('higher', 'A second cycle adds to the first', 'e1', 'one-cycle'),
   ...exactMatch('higher', 'A third cycle adds to the second', 'three-cycles', 'e1'),
+  ...systemArmNames
+    .filter((arm) => arm !== PLAIN_SYSTEM)
+    .map((arm) => onePerSystem(`${arm.replace('system-', '')} beats GRPO of equal tokens`, arm)),
+  onePerSystem('Search-E1 beats GRPO of equal tokens from the base on', 'e1'),
   { kind: 'teaches-nothing', says: 'The same prompt on both sides teaches nothing', arm: 'same-prompt' },
 ];

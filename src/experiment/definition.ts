@@ -5,7 +5,7 @@ import { isLocal } from '../engines/open-engine.ts';
 import type { Inputs } from '../evolve/open.ts';
 import { type PresetName, presets, type Settings } from '../evolve/settings.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
-import { type ArmName, armNames, armOf, E1 } from './arms.ts';
+import { type ArmName, allArmNames, armNames, armOf, E1, systemArmNames } from './arms.ts';
 
 /** A base policy. */
 export interface Base {
@@ -44,15 +44,22 @@ const claims: readonly ArmName[] = [
   ...['sft-expert', 'skeleton'],
 ] as ArmName[];
 
-/** Built-in experiments: the arms on which the paper's claims stand or fall, and all there are. */
-export const builtIn: Readonly<Record<string, readonly ArmName[]>> = { claims, 'claims-all': armNames };
+/**
+ * Built-in experiments: the arms on which the paper's claims stand or fall, all of the method's, and the systems of the field beside
+ * it, at equal tokens.
+ */
+export const builtIn: Readonly<Record<string, readonly ArmName[]>> = {
+  claims,
+  'claims-all': armNames,
+  systems: [E1, 'grpo-tokens', ...systemArmNames],
+};
 
 /** Most seeds of an experiment, and most entries of its lists. */
 export const MOST = 1000;
 
 /** A user's experiment. `settings` is checked where presets and single settings are put together. */
 export const fileSchema = z.strictObject({
-  arms: z.array(z.enum(armNames)).min(1).max(MOST),
+  arms: z.array(z.enum(allArmNames)).min(1).max(MOST),
   /** How many; default 5, 1 with the preset `smoke`. */
   seeds: z.int().min(1).max(MOST).exactOptional(),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]).exactOptional(),

@@ -3,7 +3,7 @@
  * intervals, exact match by suite, exact match and searches of every stage, gates and the law seed by seed. All of it is in
  * summary.json too.
  */
-import { SHARED_STAGES } from './arms.ts';
+import { sharedBy } from './arms.ts';
 import { modeKey } from './collect.ts';
 import type { Measure, RunSummary, Summary } from './schema.ts';
 
@@ -105,17 +105,18 @@ function stageValues({ arms, seeds, runs }: Summary): StageValues[] {
       return { arm, stage, exactMatch: values('exactMatch'), searches: values('searches') };
     });
   };
+  const shared = sharedBy(arms);
   return [
     ...rows(
       'shared',
       () => true,
-      (stage) => SHARED_STAGES.includes(stage),
+      (stage) => shared.includes(stage),
     ),
     ...arms.flatMap((arm) =>
       rows(
         arm,
         (run) => run.arm === arm,
-        (stage) => !SHARED_STAGES.includes(stage),
+        (stage) => !shared.includes(stage),
       ),
     ),
   ];

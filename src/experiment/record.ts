@@ -9,7 +9,7 @@ import { type PresetName, presets, settingsSchema } from '../evolve/settings.ts'
 import { presentVersions, versionNotes, versionsSchema } from '../runs/config-record.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { armNames } from './arms.ts';
+import { allArmNames } from './arms.ts';
 import type { Base, Definition } from './definition.ts';
 
 const FILE = 'experiment.json';
@@ -32,7 +32,7 @@ const dataSchema = z.strictObject({
 const recordSchema = z.strictObject({
   schema: z.literal(1),
   name: z.string(),
-  arms: z.array(z.enum(armNames)).min(1),
+  arms: z.array(z.enum(allArmNames)).min(1),
   seeds: z
     .array(
       z.strictObject({

@@ -5,7 +5,7 @@ import { readJson } from '../base/files.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
-import { E1 } from './arms.ts';
+import { referenceOf } from './arms.ts';
 import { type CollectedRun, collectRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 import { RESAMPLES } from './intervals.ts';
@@ -19,8 +19,8 @@ const HASH_CHARACTERS = 12;
 const ON_A_SERVER = 'of the training server';
 
 /**
- * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with
- * `e1`, or with the first where that is not among them.
+ * Reads the finished runs of an experiment. Runs that are not finished are listed as missing. Every arm is compared with one of
+ * them (arms.ts, `referenceOf`).
  * @throws UserError when `folder` holds no experiment, or no run of it is finished
  */
 export async function summarizeExperiment(folder: string): Promise<Summary> {
@@ -38,7 +38,7 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });
 
   const modes = modesOf(runs);
-  const reference = arms.includes(E1) ? E1 : arms[0]!;
+  const reference = referenceOf(arms);
   const { means, differences } = compareArms(runs, arms, reference, modes);
   const summaries = runs.map(({ summary }) => summary);
   return {

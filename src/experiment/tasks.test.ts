@@ -1,7 +1,7 @@
 /** The grid: who waits for whom, which stages each task runs, and that every fork is one that forkRun would accept. */
 import { describe, expect, it } from 'vitest';
 import { decisive, planStages } from '../evolve/stages.ts';
-import { armNames, E1 } from './arms.ts';
+import { armNames, E1, systemArmNames } from './arms.ts';
 import { experimentSettings, seedsOf } from './definition.ts';
 import { armFolder, type Task, tasksOf, unitsOf } from './tasks.ts';
 
@@ -89,4 +89,35 @@ it('an evaluation is as many questions as its suites have: the seven of a world,
   const data = { ...file, evaluate: ['nq', 'hotpotqa'].map((suite) => ({ suite, file: `${suite}.jsonl` })) };
   expect(unitsOf(evaluation, settings, data) * 7).toBe(unitsOf(evaluation, settings, null) * 2);
   for (const task of tasksOf({ seeds, arms: ['e1', 'grpo-tokens'], settings, data })) expect(task.data).toBe(data);
+});
+
+describe('the systems of the field', () => {
+  const arms = [E1, ...systemArmNames] as const;
+  const tasks = tasksOf({ seeds: seeds.slice(0, 1), arms, settings, data: null });
+  const named = new Map(tasks.map((task) => [task.folder, task]));
+
+  it('leave at the base, which is evaluated once, and wait for what e1 spends', () => {
+    expect(tasks).toHaveLength(arms.length + 3);
+    const bare = named.get('seed-001/shared/grpo-1')!;
+    expect([bare.begin, bare.end]).toEqual([0, 1]);
+    expect(named.get('seed-001/shared/pool-1')).toMatchObject({ from: bare.folder, begin: 1 });
+    for (const name of systemArmNames) {
+      const task = named.get(`seed-001/${name}`)!;
+      expect(task).toMatchObject({ from: bare.folder, after: [bare.folder, 'seed-001/e1'], begin: 1 });
+      const past = planStages(bare.settings).slice(0, 1);
+      expect(decisive(task.settings, past)).toEqual(decisive(bare.settings, past));
+    }
+  });
+
+  it('are expected to take about as much work as e1', () => {
+    const units = (folder: string) => {
+      const { settings: own } = named.get(folder)!;
+      return planStages(own)
+        .filter(({ kind }) => kind !== 'evaluate')
+        .reduce((sum, stage) => sum + unitsOf(stage, own, null), 0);
+    };
+    const e1 = units('seed-001/e1');
+    const plain = units('seed-001/system-search-r1');
+    expect(Math.abs(plain - e1) / e1).toBeLessThan(0.1);
+  });
 });

@@ -3,14 +3,16 @@
  *
  *     shared/pool-1: base, GRPO 1 ──► shared/gate-1: pool 1 ──► e1, same-prompt, …
  *                              └────► grpo-tokens, grpo-seconds   (after e1, whose budget they spend)
+ *
+ * Systems of the field leave before GRPO 1, at shared/grpo-1, after e1 too.
  */
 import path from 'node:path';
 import type { Settings } from '../evolve/settings.ts';
 import type { QuestionCounts } from '../evolve/stage.ts';
-import { planStages, type Stage, workOf } from '../evolve/stages.ts';
+import { isStage, planStages, type Stage, workOf } from '../evolve/stages.ts';
 import { SUITES } from '../world/suites.ts';
 import { type Arm, armOf, E1, type ForkPoint, forkStage } from './arms.ts';
-import { withBudgetOf } from './budget.ts';
+import { expectedWhole, withBudgetOf } from './budget.ts';
 import type { Definition, OwnData, Seed } from './definition.ts';
 
 export interface Task {
@@ -40,8 +42,19 @@ export function tasksOf({
 }: Pick<Definition, 'seeds' | 'arms' | 'settings' | 'data'>): Task[] {
   return seeds.flatMap((seed): Task[] => {
     const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
-    const [pool, gate] = [forkStage('pool').index, forkStage('gate').index];
-    const first = { seed, data, folder: sharedFolder(seed, 'pool'), settings: base, after: [], begin: 0, end: pool };
+    const [grpo, pool, gate] = (['grpo', 'pool', 'gate'] as const).map((point) => forkStage(point).index) as [
+      number,
+      number,
+      number,
+    ];
+    const ofArms = arms.map((name) => armTask(seed, data, armOf(name), base));
+    const starts = (point: ForkPoint) => ofArms.some(({ from }) => from === sharedFolder(seed, point));
+    // Where arms leave before the first round, the base is evaluated once for all.
+    const bare = { seed, data, folder: sharedFolder(seed, 'grpo'), settings: base, after: [], begin: 0, end: grpo };
+    const whole = { seed, data, folder: sharedFolder(seed, 'pool'), settings: base, end: pool };
+    const first = starts('grpo')
+      ? { ...whole, begin: grpo, from: bare.folder, after: [bare.folder] }
+      : { ...whole, begin: 0, after: [] };
     const second = {
       seed,
       data,
@@ -52,9 +65,12 @@ export function tasksOf({
       from: first.folder,
       after: [first.folder],
     };
-    const ofArms = arms.map((name) => armTask(seed, data, armOf(name), base));
-    const usesSecond = ofArms.some(({ from }) => from === second.folder);
-    return [first, ...(usesSecond ? [second] : []), ...ofArms.sort((a, b) => a.after.length - b.after.length)];
+    return [
+      ...(starts('grpo') ? [bare] : []),
+      first,
+      ...(starts('gate') ? [second] : []),
+      ...ofArms.sort((a, b) => a.after.length - b.after.length),
+    ];
   });
 }
 
@@ -70,7 +86,7 @@ function sharedFolder(seed: Seed, point: ForkPoint): string {
 function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Task {
   const from = sharedFolder(seed, arm.forksAt);
   const changed = arm.change(base);
-  const settings = arm.budget === undefined ? changed : withBudgetOf(expectedOf(base, data), changed, 'seconds');
+  const settings = expectedSettings(arm, changed, base, data);
   return {
     seed,
     data,
@@ -82,6 +98,19 @@ function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Ta
     begin: forkStage(arm.forksAt).index,
     end: planStages(settings).length,
   };
+}
+
+function expectedSettings({ budget }: Arm, changed: Settings, base: Settings, data: OwnData | null): Settings {
+  if (budget === undefined) return changed;
+  const expected = expectedOf(base, data);
+  if (budget !== 'whole') return withBudgetOf(expected, changed, 'seconds');
+  const units = (kept: (stage: string) => boolean) =>
+    expected.byStage.filter(({ stage }) => kept(stage)).reduce((sum, { seconds }) => sum + seconds, 0);
+  const all = units((stage) => !isStage(stage, 'evaluate'));
+  return expectedWhole(
+    { first: units((stage) => isStage(stage, 'grpo', 1)), all },
+    { ...changed, grpo: { ...changed.grpo, steps: base.grpo.steps } },
+  );
 }
 
 /** What `e1` will spend, in units of work in place of seconds. */

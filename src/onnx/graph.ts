@@ -7,8 +7,9 @@
  *   graph.output('y', 'float32', ['rows', 8], graph.op('Mul', [x, graph.float(2)]));
  *   const session = await InferenceSession.create(graph.build());
  */
+
+import { ProtobufWriter } from '../base/protobuf.ts';
 import type { Device } from './device.ts';
-import { ProtobufWriter } from './protobuf.ts';
 
 /** The name of a tensor in a graph. */
 export type TensorName = string;

@@ -16,6 +16,18 @@ export interface Serving {
   readonly inTurn?: boolean;
 }
 
+/** What a thread has to open before it can serve; where that fails, whoever waits for the thread is told why. */
+export async function opening<T>(opened: Promise<T>): Promise<T> {
+  try {
+    return await opened;
+  } catch (error) {
+    parentPort!.postMessage({ id: READY, error: packError(error) });
+    // The thread waits to be closed: one that ended by itself would be taken for one that broke.
+    parentPort!.once('message', () => process.exit());
+    return new Promise<never>(() => {});
+  }
+}
+
 /** Says that the thread is ready, then serves until it is closed. */
 export function serve<Table extends VerbTable<Table>>(
   verbs: Served<Table>,

@@ -18,6 +18,10 @@ export interface SessionOptions {
  * run. With several sessions used in turn, those of the last one take the cores from the next (measured: a quarter of
  * the speed on two idle cores), and a thread that spins for another that the system has put aside wastes both (half to a
  * fifth of the speed beside other work). Waiting without spinning costs nothing that could be measured.
+ *
+ * Each session would also keep an arena of all that its runs have ever needed at once, and a plan of it for every shape of input
+ * that it has seen. Without both, what a run needs goes back when it ends: a run of all stages takes two thirds of the memory, at
+ * the same speed (docs/log.md).
  */
 export async function createSession(
   model: Uint8Array | string,
@@ -31,6 +35,8 @@ export async function createSession(
       ...PROVIDERS[device],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      enableCpuMemArena: false,
+      enableMemPattern: false,
       extra: { session: { intra_op: { allow_spinning: '0' } } },
       // A session with locations given makes its own outputs; without, it writes into those that a run is handed.
       ...(resident.length > 0 && {

@@ -26,7 +26,7 @@ export interface ThrownError {
   readonly message: string;
   readonly stack: string | undefined;
   /** Present for a `UserError`. */
-  readonly user?: { readonly hint: string | undefined };
+  readonly user?: { readonly hint: string | undefined; readonly continues: boolean };
   readonly kind: 'range' | 'non-finite' | 'other';
 }
 
@@ -34,13 +34,16 @@ export function packError(thrown: unknown): ThrownError {
   const error = outOfMemory(thrown, 'engine') ?? thrown;
   if (!(error instanceof Error)) return { message: String(error), stack: undefined, kind: 'other' };
   const { message, stack } = error;
-  const user = error instanceof UserError ? { user: { hint: error.hint } } : {};
+  const user = error instanceof UserError ? { user: { hint: error.hint, continues: error.continues } } : {};
   const kind = error instanceof RangeError ? 'range' : error instanceof NonFiniteError ? 'non-finite' : 'other';
   return { message, stack, kind, ...user };
 }
 
 export function unpackError({ message, stack, user, kind }: ThrownError): Error {
-  if (user) return new UserError(message, user.hint === undefined ? {} : { hint: user.hint });
+  if (user) {
+    const { hint, continues } = user;
+    return new UserError(message, { continues, ...(hint !== undefined && { hint }) });
+  }
   const Class = kind === 'range' ? RangeError : kind === 'non-finite' ? NonFiniteError : Error;
   const error = new Class(message);
   if (stack !== undefined) error.stack = stack;

@@ -51,6 +51,22 @@ describe('observe', () => {
     expect(textOf(two, frame + first + heading + 2, worldTemplate)).toContain('[ Porto ] P');
   });
 
+  it('shows whole passages only, where the template says so, and of each so many words', () => {
+    const template = { ...searchR1Template, wholePassages: true as const };
+    const whole = observe(tokenizer, template, two, 500).ids.length;
+    const one = observe(tokenizer, template, [two[0]!], 500).ids.length;
+    for (let limit = one; limit < whole; limit++)
+      expect(textOf(two, limit, template)).toBe(textOf([two[0]!], 500, template));
+    expect(textOf(two, whole, template)).toBe(textOf(two, 500));
+    // Nothing at all would say less than a part of the first.
+    expect(textOf(two, one - 1, template)).toBe(textOf(two, one - 1));
+    const words = { ...searchR1Template, passageWords: 3 };
+    expect(textOf(two, 500, words)).toBe(
+      '\n\n<information>Doc 1(Title: Lisbon) Lisbon is the …\nDoc 2(Title: Porto) Porto is a …</information>\n\n',
+    );
+    expect(textOf(two, 500, { ...words, passageWords: 6 })).toBe(textOf(two, 500));
+  });
+
   it('cuts no character in two', () => {
     const euros = [passage('€', '€'.repeat(50))];
     for (let limit = 40; limit < 140; limit++) expect(textOf(euros, limit)).not.toContain('\uFFFD');

@@ -17,6 +17,7 @@ import { studentPrompt } from '../protocol/prompts.ts';
 import { turnEnds } from '../protocol/tags.ts';
 import type { Template } from '../protocol/template.ts';
 import type { Passage } from '../retrieval/retriever.ts';
+import { type Noise, withNoise } from './noise.ts';
 import { correctness, grounded, type Reward } from './reward.ts';
 import { shortestTurn } from './room.ts';
 import { segments } from './segments.ts';
@@ -41,6 +42,8 @@ export interface RolloutTask {
   /** In place of those of the environment. */
   readonly limits?: RolloutLimits;
   readonly temperature?: number;
+  /** Searches that are answered badly. */
+  readonly noise?: Noise;
   /** Told after turns without an answer: the searches so far, and the trajectory of a rollout that may search no more often. */
   readonly onSpent?: (searches: number, trajectory: () => Trajectory) => void;
 }
@@ -71,9 +74,14 @@ export async function rollOutOne(
   signal?: AbortSignal,
   onEvent?: Listener,
 ): Promise<Trajectory> {
-  const { question, rollout, key, onSpent, limits, temperature } = task;
+  const { question, rollout, key, onSpent, limits, temperature, noise } = task;
   const { tokenizer, template } = around;
-  const environment = { ...around, limits: limits ?? around.limits, temperature: temperature ?? around.temperature };
+  const environment = {
+    ...around,
+    limits: limits ?? around.limits,
+    temperature: temperature ?? around.temperature,
+    ...(noise && { retriever: withNoise(around.retriever, noise) }),
+  };
   const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
   const conversation = new IdConversation(key, prompt, environment, onEvent);
   const promptText = tokenizer.decode(prompt);

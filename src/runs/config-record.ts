@@ -83,7 +83,12 @@ export function checkSameInputs(
 ): void {
   const difference = engineDifference(config.engine, engine);
   if (difference !== undefined)
-    throw new UserError(`${folder}: ${difference}`, { hint: 'Continue it on the engine that it began with.' });
+    throw new UserError(`${folder}: ${difference}`, {
+      hint:
+        config.engine.kind === 'embedded' && engine.kind === 'embedded'
+          ? 'Continue it there, or say with --device cpu or --device webgpu that it shall go on elsewhere: it is recorded.'
+          : 'Continue it on the engine that it began with.',
+    });
   for (const name of Object.keys(found) as (keyof SetupHashes)[]) {
     if (config.hashes[name] === found[name]) continue;
     const source = name === 'weights' ? config.inputs.model : name === 'evaluation' ? null : config.inputs[name];

@@ -393,7 +393,10 @@ describe('the record of a configuration', () => {
   it('refuses to continue on other data, by name', () => {
     const config = smallConfig();
     checkSameInputs(config, config, 'runs/x');
-    const elsewhere = { ...config, engine: { kind: 'abacus' as 'embedded', capabilities: null } };
+    const elsewhere = {
+      ...config,
+      engine: { kind: 'abacus' as 'embedded', capabilities: null, devices: ['cpu' as const] },
+    };
     expect(() => checkSameInputs(config, elsewhere, 'runs/x')).toThrow('runs/x: the engine was embedded, it is abacus');
     const withFile = { ...config, inputs: { ...config.inputs, corpus: '/data/wiki.jsonl' } };
     expect(() =>

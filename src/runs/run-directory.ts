@@ -86,6 +86,11 @@ export class RunDirectory implements Journal {
     }
   }
 
+  /** The run goes on somewhere else, which its record says from now on. */
+  async move(settings: RunConfig['settings'], engine: RunConfig['engine']): Promise<void> {
+    await writeSealed(this.files.file('config.json'), recorded({ ...this.config, settings, engine }));
+  }
+
   async metric(record: MetricRecord): Promise<void> {
     const file = this.files.file('metrics.jsonl');
     const line = `${JSON.stringify(record)}\n`;

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,8 +9,8 @@ import type { Template } from '../protocol/template.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
 import type { Passage } from '../retrieval/retriever.ts';
 import { filesSource } from './files-source.ts';
-import { demonstrateOnText, imitateOnText, isDemonstrable, type Library } from './real-demonstrations.ts';
-import { type Recipe, worldRecipe } from './recipe.ts';
+import { demonstrateOnText, imitateOnText, isDemonstrable, type Library, plainManner } from './real-demonstrations.ts';
+import { type PretrainedRecipe, pretrainedRecipe, type Recipe, worldRecipe } from './recipe.ts';
 
 const passages: Passage[] = [
   { id: 'p1', title: 'William Herschel', text: 'William Herschel was born in Hanover in 1738 and found Uranus .' },
@@ -25,7 +25,7 @@ const questions: Question[] = [
 const index = new Bm25Index(passages, { analyzer: 'english' });
 const library: Library = {
   passage: (id) => passages.find((passage) => passage.id === id),
-  search: (query) => index.searchNow(query, 1),
+  search: (query, count = 1) => index.searchNow(query, count),
   shown: (found) => found.map(({ title, text }) => `${title} ${text}`).join(' '),
   searches: 3,
 };
@@ -59,6 +59,44 @@ describe('demonstrations on text', () => {
     expect(queries).toContain('william herschel born');
     expect(queries).toContain('William Herschel born');
     expect(queries).toContain('herschel');
+  });
+
+  it('for pretrained models mostly ask the whole question, and say unknown where nothing shown has the answer', () => {
+    let whole = 0;
+    const blind: Library = { ...library, shown: () => '' };
+    for (let seed = 0; seed < 200; seed++) {
+      const random = new Random(streamKey('test', seed));
+      const turns = demonstrateOnText(questions[0]!, library, random, plainManner);
+      if (turns[0]!.policy.includes(`<search> ${questions[0]!.question} </search>`)) whole += 1;
+      const unseen = demonstrateOnText(questions[0]!, blind, random, plainManner);
+      expect(unseen).toHaveLength(library.searches + 1);
+      expect(unseen.at(-1)).toEqual({
+        policy: '<think> No passage says it. </think>\n<answer> unknown </answer>',
+        passages: [],
+        supervised: true,
+      });
+    }
+    expect(whole).toBeGreaterThan(140);
+    expect(whole).toBeLessThan(200);
+  });
+
+  it('name a passage in which the answer was shown, the gold one before others', () => {
+    const both: Library = {
+      ...library,
+      search: () =>
+        [passages[2]!, passages[0]!].map((passage) => ({
+          passage: { ...passage, text: `Hanover . ${passage.text}` },
+          score: 1,
+        })),
+      // Of the passage on Hanover only the title is shown.
+      shown: (found) => found.map(({ title, text }) => (title === 'Hanover' ? 'city' : text)).join(' '),
+    };
+    const last = (library: Library, question: Question) =>
+      demonstrateOnText(question, library, new Random(streamKey('test')), plainManner).at(-1)!.policy;
+    expect(last(both, { ...questions[0]!, goldIds: [] })).toContain('The passage on William Herschel says it.');
+    const all: Library = { ...both, shown: (found) => found.map(({ text }) => text).join(' ') };
+    expect(last(all, { ...questions[0]!, goldIds: [] })).toContain('The passage on Hanover says it.');
+    expect(last(all, questions[0]!)).toContain('The passage on William Herschel says it.');
   });
 
   it('need evidence that contains a short answer as whole words', () => {
@@ -129,6 +167,50 @@ describe('examples of files', () => {
     expect(
       await (await filesSource(inputs(), recipe)).chunk({ kind: 'demonstrations', steps: 1, imitation: 0.5 }, 0, 0),
     ).toEqual(examples);
+  });
+
+  it('of a pretrained recipe keep questions from training, and end unknown in their share', async () => {
+    const many = path.join(folder, 'many.jsonl');
+    // The evidence of every third one is never found.
+    const missed = { ...questions[0]!, question: 'the seventh planet', goldIds: ['p3'] };
+    const rows = Array.from({ length: 12 }, (_, i) => {
+      const { goldIds, ...rest } = [...questions, missed][i % 3]!;
+      return { ...rest, id: `m${i}`, question: `${rest.question} ${i}`, gold_ids: goldIds };
+    });
+    await writeFile(many, lines(rows));
+    const own: PretrainedRecipe = {
+      ...pretrainedRecipe,
+      lookup: { searches: 1, passages: 1, observationTokens: 40 },
+      heldOut: { questions: 3, every: 1 },
+      measured: { questions: 2, samples: 1 },
+    };
+    // Numbers are words of their own.
+    const json = JSON.parse(await readFile(inputs().tokenizer, 'utf8'));
+    const words = Object.keys(json.model.vocab).filter((word) => !/^</.test(word));
+    const tags = ['think', 'search', 'information', 'answer'].flatMap((tag) => [`<${tag}>`, `</${tag}>`]);
+    const tokenizer = path.join(folder, 'numbers.json');
+    const numbers = Array.from({ length: 12 }, (_, i) => String(i));
+    await writeFile(
+      tokenizer,
+      wordTokenizerJson([...new Set([...words, ...numbers, 'unknown', 'No', 'passage'])], ['<unk>', ...tags]),
+    );
+    const source = await filesSource({ ...inputs(), questions: many, tokenizer }, own);
+    const agent = { kind: 'agent', steps: 1, unknown: 0.25, imitation: 0 } as const;
+    const numberIn = (ids: readonly number[]) => / (\d+) Work:/.exec(source.tokenizer.decode(ids))![1];
+    const heldOut = source.heldOut!(agent).map(({ ids }) => numberIn(ids));
+    expect(heldOut).toHaveLength(3);
+    expect(source.heldOut!(agent)).toEqual(source.heldOut!(agent));
+    const taught = (await source.chunk(agent, 1, 0)).map(({ ids }) => source.tokenizer.decode(ids));
+    const numbersTaught = new Set((await source.chunk(agent, 1, 0)).map(({ ids }) => numberIn(ids)));
+    expect(numbersTaught.size).toBe(12 - 3 - 2);
+    for (const number of heldOut) expect(numbersTaught).not.toContain(number);
+    const unknown = taught.filter((text) => text.includes('<answer> unknown')).length / taught.length;
+    expect(unknown).toBeGreaterThan(0.15);
+    expect(unknown).toBeLessThan(0.35);
+    const few = { ...own, heldOut: { questions: 5, every: 1 } };
+    await expect(filesSource({ ...inputs(), questions: many, tokenizer }, few)).rejects.toThrow(
+      /7 of them are to be kept/,
+    );
   });
 
   it('need questions with evidence in the corpus', async () => {

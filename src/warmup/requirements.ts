@@ -6,8 +6,8 @@ import type { ModelConfig } from '../checkpoint/config.ts';
 import { type MemoryPart, samplingMemory, trainingMemory } from '../engines/open-engine.ts';
 import type { PretrainedRecipe } from './recipe.ts';
 
-/** Node, graphs, and an index of some ten thousand passages: measured on 69,550 (docs/pretrained.md). */
-const PROCESS_BYTES = 900e6;
+/** Node, graphs, and an index of passages: .53 GB were measured with 69,550, before the engine. */
+const PROCESS_BYTES = 600e6;
 /** Sequences that are sampled at a time when the finished policy is asked. */
 export const MEASURED_AT_A_TIME = 16;
 
@@ -19,7 +19,12 @@ export function warmUpMemory(
   { adapter, contextTokens }: Load,
   threads: number = os.availableParallelism(),
 ): MemoryPart[] {
-  const load = { adapterRank: adapter?.rank ?? null, frozen: false, sequenceTokens: contextTokens, threads };
+  const load = {
+    adapterRank: adapter?.rank ?? null,
+    frozen: false,
+    sequenceTokens: contextTokens,
+    threads,
+  };
   const sampling = { sequences: MEASURED_AT_A_TIME, sequenceTokens: contextTokens, bits: 32, threads };
   return [
     ...trainingMemory(config, load),

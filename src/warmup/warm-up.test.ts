@@ -3,13 +3,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256, writeFileAtomic } from '../base/files.ts';
+import { Random, streamKey } from '../base/random.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import type { Policy } from '../policy/policy.ts';
+import { makeBatches } from './batches.ts';
 import type { ExampleSource } from './examples.ts';
 import { readManifest } from './manifest.ts';
-import { type Recipe, worldRecipe } from './recipe.ts';
+import { learningRate, type PretrainedRecipe, type Recipe, worldRecipe } from './recipe.ts';
 import { type WarmUpEvent, warmUp } from './warm-up.ts';
 import { worldSource } from './world-source.ts';
 
@@ -215,6 +217,132 @@ describe('a warm-up', () => {
     const withHead = await run(recipe, 'with-head').result;
     const plain = await run({ ...recipe, model: { ...recipe.model, copyingHead: false } }, 'plain').result;
     expect(withHead.losses.at(-1)!.loss).toBeLessThan(plain.losses.at(-1)!.loss! - 1);
+  });
+});
+
+describe('a warm-up of a pretrained model', () => {
+  const { model: _, ...common } = tiny;
+  const recipe: PretrainedRecipe = {
+    ...common,
+    phases: [
+      { kind: 'demonstrations', steps: 2, imitation: 0 },
+      { kind: 'demonstrations', steps: 4, imitation: 0.5 },
+    ],
+    contextTokens: 512,
+    adapter: { rank: 4, alpha: 8 },
+    heldOut: { questions: 3, every: 2 },
+    measured: { questions: 0, samples: 1 },
+  };
+  /** Held-out examples are the first ones of another chunk. */
+  const examples = async (): Promise<ExampleSource> => {
+    const source = unmeasured(tiny);
+    const some = (await source.chunk(recipe.phases[1]!, 9, 0)).slice(0, 3);
+    return { ...source, heldOut: () => some };
+  };
+  const goOn = async (name: string, changes: Partial<Parameters<typeof warmUp>[3]> = {}, other = recipe) =>
+    warmUp(other, await examples(), path.join(folder, name), {
+      model: path.join(folder, 'whole'),
+      openPolicy,
+      versions: { test: '1' },
+      ...changes,
+    });
+
+  it('trains an adapter and merges it: the same bits as the engine asked by hand', async () => {
+    const manifest = await goOn('adapted');
+    expect(manifest.source.weights).toBe(await weightsHash('whole'));
+    expect(manifest.heldOut!.map(({ step }) => step)).toEqual([2, 4, 6]);
+    const least = manifest.heldOut!.findLast(
+      ({ loss }) => loss === Math.min(...manifest.heldOut!.map((one) => one.loss)),
+    )!;
+
+    const policy = await openPolicy(path.join(folder, 'whole'));
+    await policy.attachAdapter({ rank: 4, alpha: 8, key: streamKey(recipe.seed, 'adapter') });
+    let step = 0;
+    for (const [index, phase] of recipe.phases.entries()) {
+      const random = new Random(streamKey(recipe.seed, 'batches', index, 0));
+      const batches = makeBatches(await unmeasured(tiny).chunk(phase, index, 0), recipe.batchTokens, random);
+      for (const batch of batches.slice(0, Math.max(0, Math.min(phase.steps, least.step - step)))) {
+        const denominator = batch.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
+        const { warmupSteps: _, finalShare: __, ...adamW } = recipe.optimizer;
+        await policy.train([{ loss: 'cross-entropy', sequences: batch, denominator }], {
+          ...adamW,
+          learningRate: learningRate(recipe, step),
+          minGradientNorm: 0,
+        });
+        step += 1;
+      }
+    }
+    await policy.mergeAdapter();
+    await policy.save(path.join(folder, 'by hand'));
+    await policy.close();
+    expect(await weightsHash('adapted')).toBe(await weightsHash('by hand'));
+  });
+
+  it('leaves the weights of least held-out loss, and comes to the same bits however often it is stopped', async () => {
+    // The true losses, but for the one at step 4, which is made the least.
+    const saved = new Map<string, string>();
+    const open = async (place: string) => {
+      const policy = await openPolicy(place);
+      return watching(policy, {
+        logprobs: () => async (sequences) => {
+          const isBest = bestAt.next().value;
+          return sequences.map((ids) => new Float32Array(ids.length).fill(isBest ? -1 : -2));
+        },
+        save: (real) => async (to) => {
+          await real.save(to);
+          saved.set(path.basename(to), sha256(await readFile(path.join(to, 'model.safetensors'))));
+        },
+      });
+    };
+    const all = { ...recipe, adapter: null };
+    let bestAt = [false, true, false].values();
+    const manifest = await goOn('best', { openPolicy: open }, all);
+    expect(manifest.heldOut).toEqual([2, 4, 6].map((step) => ({ step, loss: step === 4 ? 1 : 2 })));
+    expect(await weightsHash('best')).toBe(saved.get('step-000004'));
+    expect(saved.get('step-000006')).not.toBe(saved.get('step-000004'));
+
+    bestAt = [false, true, false].values();
+    for (const at of [1, 5]) {
+      const abort = new AbortController();
+      const onEvent = (event: WarmUpEvent) => {
+        if (event.kind === 'step' && event.step === at) abort.abort(new Error('stopped by the test'));
+      };
+      await expect(goOn('stopped best', { openPolicy: open, signal: abort.signal, onEvent }, all)).rejects.toThrow(
+        'stopped',
+      );
+    }
+    const resumed = await goOn('stopped best', { openPolicy: open }, all);
+    expect(resumed.heldOut).toEqual(manifest.heldOut);
+    expect(await weightsHash('stopped best')).toBe(await weightsHash('best'));
+  });
+
+  it('measures the weights that stay, not the last ones', async () => {
+    let bestAt = [true, false, false].values();
+    const restored: string[] = [];
+    const open = async (place: string) =>
+      watching(await openPolicy(place), {
+        logprobs: () => async (sequences) => {
+          const loss = bestAt.next().value ? -1 : -2;
+          return sequences.map((ids) => new Float32Array(ids.length).fill(loss));
+        },
+        restore: (policy) => (from, options) => {
+          restored.push(path.basename(from));
+          return policy.restore(from, options);
+        },
+      });
+    bestAt = [true, false, false].values();
+    const source = await examples();
+    const measured: string[][] = [];
+    const measure = async () => {
+      measured.push([...restored]);
+      return {};
+    };
+    await warmUp({ ...recipe, adapter: null }, { ...source, measure }, path.join(folder, 'measured'), {
+      model: path.join(folder, 'whole'),
+      openPolicy: open,
+      versions: {},
+    });
+    expect(measured).toEqual([['step-000002']]);
   });
 });
 

@@ -61,6 +61,8 @@ export interface WarmUpSurroundings {
   readonly versions: Readonly<Record<string, string>>;
   /** Of a pretrained recipe: the model that it goes on from, a Hugging Face directory or a GGUF file. */
   readonly model?: string | undefined;
+  /** What the engine computes on, where it was chosen: a warm-up is not continued on another device unawares. */
+  readonly device?: string | undefined;
   /** Opens an engine on a model. */
   readonly openPolicy: (folder: string) => Promise<Policy>;
   readonly onEvent?: ((event: WarmUpEvent) => void) | undefined;
@@ -76,14 +78,15 @@ export async function warmUp(
   recipe: Recipe | PretrainedRecipe,
   source: ExampleSource,
   folder: string,
-  { model, openPolicy, versions, onEvent, signal }: WarmUpSurroundings,
+  { model, device, openPolicy, versions, onEvent, signal }: WarmUpSurroundings,
 ): Promise<Manifest> {
   if ('model' in recipe !== (model === undefined))
     throw new RangeError('a pretrained recipe goes with a model, no other does');
   const progress = path.join(folder, 'progress');
   const madeOf =
     model === undefined ? source.description : { ...source.description, weights: await hashWeights(model) };
-  const identity = sha256(JSON.stringify([recipe, madeOf, source.tokenizer.hash]));
+  const elsewhere = device === 'webgpu' ? [device] : [];
+  const identity = sha256(JSON.stringify([recipe, madeOf, source.tokenizer.hash, ...elsewhere]));
   const saved = await readProgress(progress, identity);
   const initial = model ?? path.join(progress, 'initial');
   if (!saved && 'model' in recipe) await writeInitialModel(initial, recipe, source);

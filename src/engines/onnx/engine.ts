@@ -1,7 +1,9 @@
 /** The embedded engine: a policy that samples and trains in this process, in a thread of its own. */
 import os from 'node:os';
+import { UserError } from '../../base/errors.ts';
 import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
+import type { Device } from '../../onnx/device.ts';
 import { type SharedFloats, sharedFloats } from '../../onnx/shared-floats.ts';
 import { WorkerClient } from '../../onnx/worker-client.ts';
 import {
@@ -38,6 +40,10 @@ export interface EngineOptions {
    * stay in float32. Default 32.
    */
   readonly decodeBits?: 32 | 8 | 4;
+  /** Default: the processor. On WebGPU weights are sampled with as they are (`decodeBits` 32). */
+  readonly device?: Device;
+  /** What the GPU is called in records; default its provider's name. */
+  readonly deviceTitle?: string;
 }
 
 export interface PolicySource extends EngineOptions {
@@ -95,17 +101,28 @@ async function open(
   config: ModelConfig,
   weights: SharedFloats,
   pieces: readonly string[],
-  { threads = os.availableParallelism(), maxActive = MAX_ACTIVE, decodeBits = 32 }: EngineOptions,
+  {
+    threads = os.availableParallelism(),
+    maxActive = MAX_ACTIVE,
+    decodeBits = 32,
+    device = 'cpu',
+    deviceTitle = 'WebGPU',
+  }: EngineOptions,
 ): Promise<OnnxPolicy> {
+  if (device === 'webgpu' && decodeBits !== 32)
+    throw new UserError(`engine.decodeBits is ${decodeBits}: on a GPU weights are sampled with as they are`, {
+      hint: 'Set engine.decodeBits=32, or --device cpu.',
+    });
   const info: PolicyInfo = {
-    engine: 'onnx',
+    engine: device === 'cpu' ? 'onnx' : `onnx on ${deviceTitle}`,
     parameters: weights.length,
     vocabulary: config.vocabulary,
     contextLength: config.contextLength,
     threads,
   };
   const capabilities: Capabilities = {
-    deterministic: true,
+    // On a GPU a sequence's last bits depend on what is sampled beside it.
+    deterministic: device === 'cpu',
     sampler: decodeBits === 32 ? 'exact' : 'approximate',
     dryRun: true,
     divergences: DIVERGENCES,
@@ -117,11 +134,16 @@ async function open(
     optimizer: { fresh: true, clip: true, betasPerStep: true, gradientNorm: true },
     checkpoints: 'files',
   };
-  const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits };
+  const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits, device };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
   const client = new WorkerClient<Verbs>(script, setup);
-  await client.ready();
+  try {
+    await client.ready();
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
   return new OnnxPolicy(info, capabilities, client);
 }
 

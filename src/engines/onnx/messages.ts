@@ -1,5 +1,6 @@
 /** What the engine's thread and its further threads are asked to do, and what they are started with. */
 
+import type { Device } from '../../onnx/device.ts';
 import type { SharedFloats } from '../../onnx/shared-floats.ts';
 import type {
   AdamWStep,
@@ -60,6 +61,7 @@ export interface WorkerSetup {
   readonly threads: number;
   readonly maxActive: number;
   readonly decodeBits: DecodeBits;
+  readonly device: Device;
 }
 
 /** What a further thread does. */

@@ -8,25 +8,41 @@
  */
 import { workerData } from 'node:worker_threads';
 import { useGuard } from '../../onnx/native-guard.ts';
-import { serve } from '../../onnx/serve.ts';
+import { opening, serve } from '../../onnx/serve.ts';
 import type { AdamWStep, CallOptions, LossBatch, LossResult, Policy, TokenIds } from '../../policy/policy.ts';
 import { Decoder } from './decoding/decoder.ts';
+import { DeviceDecoder } from './decoding/device-decoder.ts';
 import { Samplers, samplerPlan } from './decoding/samplers.ts';
 import { Scheduler } from './decoding/scheduler.ts';
 import type { Verbs, WorkerInput } from './messages.ts';
+import { DeviceTrainer } from './training/device-trainer.ts';
 import { readSnapshot, writeSnapshot } from './training/snapshot.ts';
 import { Trainer } from './training/training.ts';
 import { WorkerThreads } from './worker-threads.ts';
 
-const { config, weights, pieces, threads, maxActive, decodeBits, guard } = workerData as WorkerInput;
+const input = workerData as WorkerInput;
+const { config, pieces, guard } = input;
 useGuard(guard);
-const plan = samplerPlan(weights.length, threads);
-const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
-const workerThreads = new WorkerThreads(setup);
-const trainer = new Trainer(config, weights, { threads, workerThreads });
-const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
-const samplers = new Samplers(scheduler, plan.samplers - 1, trainer, workerThreads, pieces);
+type Halves = { readonly trainer: Trainer | DeviceTrainer; readonly samplers: Samplers };
+const { trainer, samplers } = await opening<Halves>(input.device === 'cpu' ? onProcessor(input) : onGpu(input));
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
+
+async function onProcessor({ weights, threads, maxActive, decodeBits }: WorkerInput) {
+  const plan = samplerPlan(weights.length, threads);
+  const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
+  const workerThreads = new WorkerThreads(setup);
+  const trainer = new Trainer(config, weights, { threads, workerThreads });
+  const scheduler = new Scheduler(new Decoder(config, { threads: plan.each, bits: decodeBits }), trainer, setup);
+  const further = { others: plan.samplers - 1, source: trainer, workerThreads };
+  return { trainer, samplers: new Samplers(scheduler, pieces, further) };
+}
+
+/** One thread, since the GPU does one thing at a time. */
+async function onGpu({ weights, maxActive }: WorkerInput) {
+  const trainer = await DeviceTrainer.open(config, weights);
+  const scheduler = new Scheduler(new DeviceDecoder(config), trainer, { config, pieces, maxActive });
+  return { trainer, samplers: new Samplers(scheduler, pieces) };
+}
 
 /** Settles when all training verbs so far have ended. */
 let trained: Promise<unknown> = Promise.resolve();
@@ -61,7 +77,7 @@ function train(batches: readonly LossBatch[], step: AdamWStep, watch: CallOption
   });
   return changing(async () => {
     const losses = await gradients;
-    if (watch.signal?.aborted) trainer.dropGradient();
+    if (watch.signal?.aborted) await trainer.dropGradient();
     watch.signal?.throwIfAborted();
     return { losses, update: await timed('trainSeconds', () => trainer.step(step)) };
   });
@@ -94,7 +110,7 @@ serve<Verbs>(
     freeze: () => inTurn(() => trainer.freeze()),
     attachAdapter: (adapter) => changing(() => trainer.attachAdapter(adapter)),
     mergeAdapter: () => changing(() => trainer.mergeAdapter()),
-    save: (folder) => inTurn(() => writeSnapshot(folder, config, trainer.state())),
+    save: (folder) => inTurn(async () => writeSnapshot(folder, config, await trainer.state())),
     restore: (folder, { optimizer }) =>
       changing(async () => trainer.restore(await readSnapshot(folder, config, optimizer))),
     statistics: async () => ({ ...(await samplers.totals()), ...totals }),

@@ -13,17 +13,19 @@
 import { randomUUID } from 'node:crypto';
 import { pause } from '../../base/pause.ts';
 import { RESTORE_HINT, reasonIn, TinkerFailure } from './failures.ts';
-import { failureIn, interpretPoll, type Polled, parseObject } from './futures.ts';
-import type { Exchange, Http, Outcome } from './http.ts';
+import { failureIn, interpretMessage, interpretPoll, type Polled, parseObject } from './futures.ts';
+import { type Exchange, type Http, JSON_TYPE, type Outcome, PROTOBUF_TYPE } from './http.ts';
 import { type Patience, retryAfter, Waiting } from './patience.ts';
 
 export type CallClass = 'reading' | 'creating' | 'sampling' | 'harmless' | 'changing';
 
-/** A call of the protocol: its name under /api/v1, its body as JSON. */
+/** A call of the protocol: its name under /api/v1, its body as JSON or as a message of Protocol Buffers. */
 export interface Call {
   readonly name: string;
   readonly class: CallClass;
-  readonly body: string;
+  readonly body: string | Uint8Array;
+  /** Reads a result in Protocol Buffers, into what JSON would have held; where it is given, results are asked for so. */
+  readonly decode?: (message: Uint8Array) => unknown;
 }
 
 /** Deadline of a request that is answered at once, or with a promise. */
@@ -113,7 +115,8 @@ export class Caller {
     for (;;) {
       const outcome = await http.exchange(exchange, waiting.signal);
       if (outcome.kind === 'answer') {
-        const { status, text } = outcome;
+        const { status } = outcome;
+        const text = outcome.body.toString();
         if (absent.includes(status)) return undefined;
         if (status === 200) {
           const value = parseObject(text);
@@ -169,6 +172,7 @@ export class Caller {
       path: '/api/v1/retrieve_future',
       body: JSON.stringify({ request_id: request, allow_metadata_only: false }),
       seconds: profile.longPollSeconds + POLL_MARGIN,
+      ...(call.decode && { headers: { Accept: `${PROTOBUF_TYPE}, ${JSON_TYPE}` } }),
     };
     let queue: string | undefined;
     let trouble = new Waiting(patience, stop);
@@ -177,9 +181,7 @@ export class Caller {
     for (;;) {
       const outcome = await http.exchange(exchange, stop);
       const polled: Polled =
-        outcome.kind === 'answer'
-          ? interpretPoll(outcome.status, outcome.text)
-          : { kind: 'trouble', reason: outcome.reason };
+        outcome.kind === 'answer' ? interpret(outcome, call.decode) : { kind: 'trouble', reason: outcome.reason };
       switch (polled.kind) {
         case 'trouble': {
           const reason = http.clean(polled.reason);
@@ -214,10 +216,7 @@ export class Caller {
   }
 
   #refused(call: Call, reason: string, status: number | undefined): TinkerFailure {
-    const hint =
-      status === 401 || status === 403
-        ? 'The key is taken from TINKER_API_KEY, or from the file that engine.keyFile names.'
-        : 'Asking again would not help; docs/distributed.md says what each server can do.';
+    const hint = refusalHint(call, status);
     const words = `${this.url} refuses ${call.name}${status === undefined ? '' : ` (${status})`}: ${this.#options.http.clean(reason)}`;
     return new TinkerFailure('refused', words, { hint, ...(status !== undefined && { status }) });
   }
@@ -246,14 +245,30 @@ export class Caller {
   }
 }
 
+function refusalHint({ name, body }: Call, status: number | undefined): string {
+  if (status === 401 || status === 403)
+    return 'The key is taken from TINKER_API_KEY, or from the file that engine.keyFile names.';
+  // What servers say to a body in the encoding that they do not read: 415, or 422 as to any body that is not as it should be.
+  if (typeof body !== 'string' && (status === 415 || status === 422))
+    return 'It was sent in Protocol Buffers: does this server read JSON alone? (engine.overrides.encoding=json)';
+  if (name.startsWith('forward') && status === 415)
+    return 'It was sent in JSON: does this server read Protocol Buffers alone? (engine.overrides.encoding=protobuf)';
+  return 'Asking again would not help; docs/distributed.md says what each server can do.';
+}
+
 /** Nothing was carried out: it was never sent, or the server was not ready for it. */
 function isUntouched(outcome: Outcome): boolean {
   return outcome.kind === 'unsent' || (outcome.kind === 'answer' && [429, 503].includes(outcome.status));
+}
+
+function interpret({ status, headers, body }: Extract<Outcome, { kind: 'answer' }>, decode: Call['decode']): Polled {
+  const isMessage = status === 200 && headers['content-type']?.startsWith(PROTOBUF_TYPE);
+  return isMessage && decode !== undefined ? interpretMessage(body, decode) : interpretPoll(status, body.toString());
 }
 
 function reasonFor(outcome: Outcome): string {
   if (outcome.kind !== 'answer') return outcome.reason;
   return outcome.status === 200
     ? 'an answer that is not a JSON object'
-    : `status ${outcome.status}: ${reasonIn(outcome.text)}`;
+    : `status ${outcome.status}: ${reasonIn(outcome.body.toString())}`;
 }

@@ -6,7 +6,15 @@ import { type OpenMock, openMock } from './testing/open-mock.ts';
 
 const pieces = [...'abcdefghijkl'];
 /** Which of all weights (null) and LoRA each server can train. */
-const ranks = { verl: [null], skyrl: [8, null], 'skyrl-jax': [8], hatchery: [8, null], openrl: [8, null] } as const;
+const ranks = {
+  verl: [null],
+  skyrl: [8, null],
+  'skyrl-jax': [8],
+  hatchery: [8, null],
+  openrl: [8, null],
+  tuft: [8],
+  hosted: [8],
+} as const;
 
 for (const profile of PROFILE_NAMES) {
   let mock: OpenMock;

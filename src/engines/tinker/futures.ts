@@ -1,4 +1,5 @@
 /** What an answer to a poll means: servers say "not yet", "failed" and "unknown" in many ways, some of them inside of a 200. */
+import { messageOf } from '../../base/errors.ts';
 import { reasonIn, reasonOf } from './failures.ts';
 
 export type Polled =
@@ -10,6 +11,15 @@ export type Polled =
   | { readonly kind: 'gone' }
   /** The poll itself went wrong, and says nothing about the call. */
   | { readonly kind: 'trouble'; readonly reason: string };
+
+/** A result in Protocol Buffers: what is no result is told in JSON. */
+export function interpretMessage(message: Uint8Array, decode: (message: Uint8Array) => unknown): Polled {
+  try {
+    return { kind: 'done', value: decode(message) };
+  } catch (error) {
+    return { kind: 'trouble', reason: `an answer that cannot be read: ${messageOf(error)}` };
+  }
+}
 
 /** @param text of an answer to retrieve_future */
 export function interpretPoll(status: number, text: string): Polled {

@@ -13,8 +13,8 @@ export interface Exchange {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** Behind the base URL, e.g. /api/v1/optim_step. */
   readonly path: string;
-  /** JSON. */
-  readonly body?: string;
+  /** JSON, or a message of Protocol Buffers. */
+  readonly body?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   /** Deadline of the whole exchange, in seconds. */
   readonly seconds: number;
@@ -30,12 +30,15 @@ export type Outcome =
       readonly kind: 'answer';
       readonly status: number;
       readonly headers: http.IncomingHttpHeaders;
-      readonly text: string;
+      readonly body: Buffer;
     }
   /** Nothing was sent. */
   | { readonly kind: 'unsent'; readonly reason: string }
   /** It was sent, perhaps carried out, and there is no whole answer. */
   | { readonly kind: 'lost'; readonly reason: string };
+
+export const JSON_TYPE = 'application/json';
+export const PROTOBUF_TYPE = 'application/x-protobuf';
 
 /** Larger answers are cut off as lost: a thousand times what one request of 4 MB can ask for is no answer. */
 const LONGEST_ANSWER = 256e6;
@@ -65,9 +68,12 @@ export class Http {
       agent: request.fresh ? false : this.#agent,
       rejectUnauthorized: true,
       headers: {
-        Accept: 'application/json',
+        Accept: JSON_TYPE,
         ...(this.#key === undefined ? {} : { 'X-API-Key': this.#key }),
-        ...(body && { 'Content-Type': 'application/json', 'Content-Length': body.length }),
+        ...(body && {
+          'Content-Type': typeof request.body === 'string' ? JSON_TYPE : PROTOBUF_TYPE,
+          'Content-Length': body.length,
+        }),
         ...request.headers,
       },
     });
@@ -114,7 +120,7 @@ export class Http {
             kind: 'answer',
             status: response.statusCode!,
             headers: response.headers,
-            text: Buffer.concat(parts).toString('utf8'),
+            body: Buffer.concat(parts),
           });
       });
     });

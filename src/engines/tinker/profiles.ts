@@ -1,11 +1,13 @@
 /**
  * How the servers that speak this protocol differ: one row a server, one column a difference that changes what is sent or
- * what can be promised. Known by running: hatchery 0.3.0, SkyRL's JAX backend; by reading their source: VeRL-Tinker
- * 48ea0a7, SkyRL a9564572; docs/distributed.md has the table in words.
+ * what can be promised. Known by running: hatchery 0.3.0, SkyRL's JAX backend; by reading: VeRL-Tinker 48ea0a7, SkyRL
+ * a9564572, OpenRL bfc0f09, TuFT 102eefd, hosted Tinker by its SDK; docs/distributed.md has the table in words.
  */
 import { z } from 'zod';
 
 const profileSchema = z.strictObject({
+  /** How forward and forward_backward are written, and their results and samples asked for; all else is JSON. */
+  encoding: z.enum(['json', 'protobuf']),
   /** Longest time that the server holds a poll, in seconds. */
   longPollSeconds: z.number().positive(),
   /** A request that is sent again under its seq_id is carried out once. */
@@ -25,6 +27,8 @@ const profileSchema = z.strictObject({
   sampler: z.enum(['exact', 'approximate']),
   /** What to send for temperature 1: hatchery takes one sample at exactly 1 greedily. */
   temperatureOne: z.number().positive(),
+  /** Equal prompts of one moment go in one request: the server draws the samples of a request together, but not those of several. */
+  joins: z.boolean(),
   /** How "all tokens" is written as top_k: −1, or as the vocabulary's size where −1 means fifty (hatchery). */
   topKAll: z.enum(['minus-one', 'vocabulary']),
   /** The first token's entry of prompt_logprobs: null, or left out, so that the list is one shorter. */
@@ -62,7 +66,7 @@ export type Profile = z.infer<typeof profileSchema>;
 /** Any field of a profile may be set otherwise; it is recorded with the run. */
 export const profileOverrides = profileSchema.partial();
 
-export const PROFILE_NAMES = ['verl', 'skyrl', 'skyrl-jax', 'hatchery', 'openrl'] as const;
+export const PROFILE_NAMES = ['verl', 'skyrl', 'skyrl-jax', 'hatchery', 'openrl', 'tuft', 'hosted'] as const;
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 /** "All", where a server sets no bound. */
@@ -70,6 +74,7 @@ const ANY = 1_000_000;
 
 /** What most servers agree on: sums, nulls, snapshots. */
 const usual: Profile = {
+  encoding: 'json',
   longPollSeconds: 300,
   executesOnce: false,
   softTargets: 'none',
@@ -78,6 +83,7 @@ const usual: Profile = {
   frozen: 'none',
   sampler: 'approximate',
   temperatureOne: 1,
+  joins: false,
   topKAll: 'minus-one',
   firstLogprob: 'null',
   reduction: 'sum',
@@ -139,6 +145,7 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     frozen: lora ? 'model' : 'none',
     sampler: 'exact',
     temperatureOne: 0.999999,
+    joins: true,
     topKAll: 'vocabulary',
     reduction: 'mean-of-weights',
     lossMetric: 'loss:mean',
@@ -157,6 +164,32 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     betasPerStep: true,
     gradientNorm: 'grad_norm',
     freshOptimizer: lora ? 'new-model' : 'none',
+  }),
+  tuft: () => ({
+    ...usual,
+    encoding: 'protobuf',
+    softTargets: 'single',
+    // The protocol's table says "yes" without a bound; vLLM's default is 20.
+    topLogprobs: 20,
+    frozen: 'model',
+    maskKey: null,
+    clip: true,
+    betasPerStep: true,
+    freshOptimizer: 'load',
+  }),
+  hosted: () => ({
+    ...usual,
+    encoding: 'protobuf',
+    longPollSeconds: 45,
+    softTargets: 'signed',
+    topLogprobs: 20,
+    frozen: 'model',
+    maskKey: null,
+    clip: true,
+    betasPerStep: true,
+    load: 'first',
+    freshOptimizer: 'load',
+    keyPrefix: 'tml-',
   }),
 };
 

@@ -1,9 +1,11 @@
 /** Sampling and scoring through a sampling session: one snapshot of weights, many requests at a time. */
-import type { StreamKey } from '../../base/random.ts';
+import type { z } from 'zod';
 import { uniformAt } from '../../base/random.ts';
 import type { Slots } from '../../base/slots.ts';
 import type { Sample, SampleRequest, TokenIds } from '../../policy/policy.ts';
 import type { Caller } from './calls.ts';
+import { type Draw, JoinedSamples, spacedSeed } from './joined-samples.ts';
+import { readSamples } from './messages.ts';
 import type { Profile } from './profiles.ts';
 import { call } from './session.ts';
 import { answerOf, answers, floats, mismatch, tokenIds } from './wire.ts';
@@ -25,14 +27,19 @@ export interface TopRows {
   readonly logprobs: Float32Array;
 }
 
+type Sampling = Readonly<Record<string, unknown>>;
+type Sequence = z.infer<typeof answers.sampled>['sequences'][number];
+
 export class SamplingSession {
   readonly id: string;
   readonly #context: SamplerContext;
+  readonly #joined: JoinedSamples<Sampling, Sequence>;
   #sent = 0;
 
   constructor(id: string, context: SamplerContext) {
     this.id = id;
     this.#context = context;
+    this.#joined = new JoinedSamples((request, signal) => this.#draw(request, signal));
   }
 
   /** One continuation, cut behind the token that completes a stop string, and behind a stop token. */
@@ -41,21 +48,22 @@ export class SamplingSession {
     const room = contextLength - request.prompt.length;
     if (room < 1) return { ids: [], logprobs: [], stop: 'context' };
     const asked = Math.min(request.maxTokens, room);
-    const answer = await this.#ask(
-      request.prompt,
-      {
-        max_tokens: asked,
-        temperature: request.temperature === 1 ? profile.temperatureOne : request.temperature,
-        top_p: request.topP ?? 1,
-        top_k: request.topK ?? allTokens(profile, vocabulary),
-        seed: seedOf(request.key, request.offset ?? 0),
-        // A list holds strings or ids; where there are both, ids are looked for in what comes back.
-        stop: request.stop.length > 0 ? request.stop : request.stopTokens,
-      },
-      {},
-      signal,
-    );
-    const sequence = answerOf(answers.sampled, answer, caller.url, 'asample').sequences[0]!;
+    const { prompt, temperature } = request;
+    const sampling = {
+      max_tokens: asked,
+      temperature: temperature === 1 ? profile.temperatureOne : temperature,
+      top_p: request.topP ?? 1,
+      top_k: request.topK ?? allTokens(profile, vocabulary),
+      // A list holds strings or ids; where there are both, ids are looked for in what comes back.
+      stop: request.stop.length > 0 ? request.stop : request.stopTokens,
+    };
+    // Differs by request and turn.
+    const chance = uniformAt(request.key, request.offset ?? 0);
+    // Several greedy samples are one, and servers refuse to draw them.
+    const sequence =
+      profile.joins && temperature > 0
+        ? await this.#joined.ask({ prompt, sampling, chance, signal })
+        : (await this.#draw({ prompt, sampling, count: 1, seed: spacedSeed(chance, 1) }, signal))[0]!;
     const ids = tokenIds(sequence.tokens, vocabulary, caller.url, 'asample');
     if (ids.length > asked) throw mismatch(caller.url, 'asample', `${ids.length} tokens where ${asked} were asked for`);
     const logprobs = floats(sequence.logprobs, ids.length, caller.url, 'asample');
@@ -95,6 +103,16 @@ export class SamplingSession {
     return out;
   }
 
+  async #draw(...[request, signal]: Parameters<Draw<Sampling, Sequence>>): Promise<Sequence[]> {
+    const { prompt, sampling, count, seed } = request;
+    const { url } = this.#context.caller;
+    const answer = await this.#ask(prompt, { ...sampling, seed }, { num_samples: count }, signal);
+    const { sequences } = answerOf(answers.sampled, answer, url, 'asample');
+    if (sequences.length < count)
+      throw mismatch(url, 'asample', `${sequences.length} samples where ${count} were asked for`);
+    return sequences;
+  }
+
   async #scored(ids: TokenIds, asked: object, signal: AbortSignal | undefined) {
     const { profile, caller } = this.#context;
     const greedy = { max_tokens: 1, temperature: profile.temperatureOne, seed: 0 };
@@ -107,7 +125,8 @@ export class SamplingSession {
   }
 
   #ask(prompt: TokenIds, sampling: object, more: object, signal: AbortSignal | undefined): Promise<unknown> {
-    const { slots, caller } = this.#context;
+    const { slots, caller, profile } = this.#context;
+    const { encoding } = profile;
     return slots.run(() => {
       this.#sent += 1;
       const body = {
@@ -119,7 +138,8 @@ export class SamplingSession {
         ...more,
         type: 'sample',
       };
-      return caller.run(call('asample', 'sampling', body), signal);
+      const asked = call('asample', 'sampling', body);
+      return caller.run(encoding === 'protobuf' ? { ...asked, decode: readSamples } : asked, signal);
     }, signal);
   }
 }
@@ -134,11 +154,6 @@ export function samplesAll({ topKAll }: Profile, vocabulary: number): boolean {
 
 function allTokens({ topKAll }: Profile, vocabulary: number): number {
   return topKAll === 'minus-one' ? -1 : Math.min(vocabulary, MOST_TOP_K);
-}
-
-/** 31 bits that differ by request and turn. */
-function seedOf(key: StreamKey, offset: number): number {
-  return Math.floor(uniformAt(key, offset) * 2 ** 31);
 }
 
 /** What the contract says of a sample, whatever the server does with stops: nothing behind the token that ends it. */

@@ -2,8 +2,10 @@
  * One model on the server: its requests are numbered from 1 without gaps and posted one after the other, while their results
  * are waited for later, so that forward_backward and optim_step are under way together.
  */
+import type { ProtobufWriter } from '../../base/protobuf.ts';
 import type { CallClass, Caller, Pending } from './calls.ts';
 import { TinkerFailure } from './failures.ts';
+import { readPass } from './messages.ts';
 
 /** What of its session a model needs. */
 interface Owner {
@@ -27,14 +29,20 @@ export class TrainedModel {
 
   /**
    * Posts a request when those before it have been posted; resolves when the server has it.
-   * @param fields of the body, as JSON without braces; model_id and seq_id are added
+   * @param fields of the body, as JSON without braces, or as a message, of whose result a message is asked for too; model_id and
+   *   seq_id are added
    */
-  begin(name: string, kind: CallClass, fields: string, signal?: AbortSignal): Promise<Pending> {
+  begin(name: string, kind: CallClass, fields: string | ProtobufWriter, signal?: AbortSignal): Promise<Pending> {
     const posted = this.#order.then(() => {
       signal?.throwIfAborted();
       this.session.check();
       // A number is taken when the request is sent, not before: a gap would hold up all that follow.
       this.#sent += 1;
+      if (typeof fields !== 'string') {
+        fields.bytes(1, this.id);
+        fields.integer(2, this.#sent);
+        return this.session.caller.begin({ name, class: kind, body: fields.finish(), decode: readPass }, signal);
+      }
       const rest = `"model_id":${JSON.stringify(this.id)},"seq_id":${this.#sent}`;
       const body = `{${fields === '' ? '' : `${fields},`}${rest}}`;
       return this.session.caller.begin({ name, class: kind, body }, signal);

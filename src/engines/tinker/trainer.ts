@@ -19,7 +19,7 @@ import {
 } from '../../policy/policy.ts';
 import { policyGradientOf } from '../../policy/policy-gradient.ts';
 import type { Pending } from './calls.ts';
-import { encodeDatum, requestsOf, shifted, stream } from './datums.ts';
+import { type Datum, type DatumInputs, shifted, stream } from './datums.ts';
 import {
   crossEntropyLoss,
   crossEntropySequences,
@@ -27,18 +27,17 @@ import {
   policyGradientSequences,
   softSequences,
 } from './linear-loss.ts';
+import { type LossName, passRequests } from './passes.ts';
 import type { Profile } from './profiles.ts';
 import { type StepSize, scaledAdvantages, takesWeights } from './scale.ts';
 import type { TrainedModel } from './trained-model.ts';
 import { answerOf, answers, floats, metricOf, mismatch } from './wire.ts';
 
-type LossName = 'cross_entropy' | 'importance_sampling';
-
 /** Datums of one batch for one loss of the server, and what its answers say of the batch's own loss. */
 interface Part {
   readonly loss: LossName;
   /** Made when the number of all datums of the step is known. */
-  readonly encode: (size: { readonly datums: number; readonly tokens: number }) => string[];
+  readonly make: (size: { readonly datums: number; readonly tokens: number }) => Datum[];
   readonly datums: number;
   readonly tokens: number;
   readonly result: (answers: readonly ForwardAnswer[]) => LossResult;
@@ -65,23 +64,26 @@ export class Trainer {
   ): Promise<Float32Array[]> {
     const datums = sequences.map(({ ids, targets }) => {
       const n = ids.length - 1;
-      return encodeDatum(ids, {
+      const inputs: DatumInputs = {
         target_tokens: targets ? { dtype: 'int64', data: targets.subarray(1) } : shifted(ids),
         weights: { dtype: 'float32', data: new Float32Array(n).fill(1) },
-      });
+      };
+      return { ids, inputs };
     });
     // A sequence of one token predicts nothing; servers refuse empty inputs.
     const some = sequences.flatMap(({ ids }, i) => (ids.length > 1 ? [i] : []));
     const out = sequences.map(({ ids }) => new Float32Array(ids.length));
     let done = 0;
-    const requests = requestsOf(some.map((i) => datums[i]!));
+    const requests = passRequests(
+      this.#profile.encoding,
+      'forward',
+      some.map((i) => datums[i]!),
+      'cross_entropy',
+    );
     const pending: Pending[] = [];
-    for (const request of requests)
-      pending.push(
-        await this.#model.begin('forward', 'harmless', input('forward_input', request, 'cross_entropy'), signal),
-      );
+    for (const { name, fields } of requests) pending.push(await this.#model.begin(name, 'harmless', fields, signal));
     for (const [r, each] of pending.entries()) {
-      const answer = this.#answer(await each.result(signal), requests[r]!.length, 'forward');
+      const answer = this.#answer(await each.result(signal), requests[r]!.datums, 'forward');
       for (const values of answer.logprobs) {
         const i = some[done]!;
         out[i]!.set(floats(values, out[i]!.length - 1, this.#url, 'forward'), 1);
@@ -111,12 +113,12 @@ export class Trainer {
       return { losses, update: { gradientNorm: 0, skipped: true } };
     }
 
-    const sent: { readonly request: readonly string[]; readonly pending: Pending }[][] = [];
+    const sent: { readonly datums: number; readonly pending: Pending }[][] = [];
     for (const part of parts) {
-      const requests: { request: readonly string[]; pending: Pending }[] = [];
-      for (const request of requestsOf(part.encode(size))) {
-        const fields = input('forward_backward_input', request, part.loss);
-        requests.push({ request, pending: await this.#model.begin('forward_backward', 'changing', fields, signal) });
+      const requests: { datums: number; pending: Pending }[] = [];
+      for (const request of passRequests(this.#profile.encoding, 'forward_backward', part.make(size), part.loss)) {
+        const { name, fields, datums } = request;
+        requests.push({ datums, pending: await this.#model.begin(name, 'changing', fields, signal) });
       }
       sent.push(requests);
     }
@@ -126,9 +128,9 @@ export class Trainer {
     const losses: LossResult[] = [];
     for (const [i, requests] of sent.entries()) {
       const found: ForwardAnswer[] = [];
-      for (const { request, pending } of requests) {
-        found.push(this.#answer(await pending.result(signal), request.length, 'forward_backward'));
-        done += request.length;
+      for (const { datums, pending } of requests) {
+        found.push(this.#answer(await pending.result(signal), datums, 'forward_backward'));
+        done += datums;
         onProgress?.(done, size.datums);
       }
       losses.push(parts[i]!.result(found));
@@ -143,12 +145,12 @@ export class Trainer {
   async clearMoments(): Promise<void> {
     const none = new Float32Array(2);
     const linear: LinearSequence[] = [{ ids: [0, 0], mask: Uint8Array.of(0, 1), coefficients: none }];
-    const datum = this.#encodeLinear(linear[0]!, await this.logprobs(linear).then(([first]) => first!), 1, {
+    const datum = this.#linearDatum(linear[0]!, await this.logprobs(linear).then(([first]) => first!), 1, {
       datums: 1,
       tokens: 1,
     });
-    const fields = input('forward_backward_input', [datum], 'importance_sampling');
-    const backward = await this.#model.begin('forward_backward', 'changing', fields);
+    const [request] = passRequests(this.#profile.encoding, 'forward_backward', [datum], 'importance_sampling');
+    const backward = await this.#model.begin(request!.name, 'changing', request!.fields);
     const adam = {
       learningRate: 1e-12,
       beta1: 0,
@@ -198,25 +200,26 @@ export class Trainer {
       datums: kept.length,
       tokens,
       result,
-      encode: (size) => kept.map((i) => this.#encodeLinear(linear[i]!, logprobs[i]!, denominator, size)),
+      make: (size) => kept.map((i) => this.#linearDatum(linear[i]!, logprobs[i]!, denominator, size)),
     };
   }
 
-  #encodeLinear(
+  #linearDatum(
     { ids, targets, mask, coefficients }: LinearSequence,
     logprobs: Float32Array,
     denominator: number,
     size: { readonly datums: number; readonly tokens: number },
-  ): string {
+  ): Datum {
     const { reduction, maskKey } = this.#profile;
     const step: StepSize = { denominator, datums: size.datums };
     const { weights, advantages } = scaledAdvantages(reduction, mask, coefficients, step, size.tokens);
-    return encodeDatum(ids, {
+    const inputs: DatumInputs = {
       target_tokens: targets ? { dtype: 'int64', data: targets.subarray(1) } : shifted(ids),
       logprobs: stream(logprobs),
       advantages: stream(advantages),
       ...(maskKey !== null && { [maskKey]: stream(weights) }),
-    });
+    };
+    return { ids, inputs };
   }
 
   async #crossEntropyPart(batch: CrossEntropyBatch, options: CallOptions): Promise<Part> {
@@ -236,10 +239,11 @@ export class Trainer {
       loss: 'cross_entropy',
       datums: kept.length,
       tokens: kept.reduce((sum, i) => sum + linear[i]!.mask.reduce((own, m) => own + m, 0), 0),
-      encode: () =>
-        kept.map((i) =>
-          encodeDatum(linear[i]!.ids, { target_tokens: shifted(linear[i]!.ids), weights: stream(weights[i]!) }),
-        ),
+      make: () =>
+        kept.map((i) => {
+          const { ids } = linear[i]!;
+          return { ids, inputs: { target_tokens: shifted(ids), weights: stream(weights[i]!) } };
+        }),
       result: (found) => {
         const logprobs = scored ?? linear.map(({ ids }) => new Float32Array(ids.length));
         const rows = found.flatMap((each) => each.logprobs);
@@ -274,13 +278,14 @@ export class Trainer {
       loss: 'cross_entropy',
       datums: kept.length,
       tokens: rows,
-      encode: () =>
-        kept.map(({ ids, k }, i) =>
-          encodeDatum(ids, {
+      make: () =>
+        kept.map(({ ids, k }, i) => {
+          const inputs: DatumInputs = {
             target_tokens: { dtype: 'int64', data: tables[i]!.tokens, columns: k },
             weights: { dtype: 'float32', data: tables[i]!.weights, columns: k },
-          }),
-        ),
+          };
+          return { ids, inputs };
+        }),
       result: (found) => {
         // The answers hold no log-probabilities of soft targets, so the loss is the server's own sum.
         const losses = found.map(({ metrics }) => metricOf(metrics, lossMetric) ?? Number.NaN);
@@ -305,11 +310,6 @@ export class Trainer {
       throw new NonFiniteError('the gradient is not finite');
     return { gradientNorm: norm, skipped: false };
   }
-}
-
-/** The first fields of a body, as JSON without braces; datums are JSON already. */
-function input(key: string, datums: readonly string[], loss: LossName): string {
-  return `"${key}":{"data":[${datums.join(',')}],"loss_fn":"${loss}"}`;
 }
 
 function adamParams({ learningRate, beta1, beta2, epsilon, weightDecay, clipNorm }: AdamWStep): string {

@@ -2,7 +2,7 @@
 import { mean } from '../../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../../evolve/results.ts';
 import { compareStages } from '../../evolve/stages.ts';
-import { SHARED_STAGES } from '../arms.ts';
+import { sharedBy } from '../arms.ts';
 import { modeKey } from '../collect.ts';
 import type { Measure, RunSummary, Summary } from '../schema.ts';
 import { fixed } from '../text.ts';
@@ -33,15 +33,15 @@ export function stageOrder({ runs }: Pick<Summary, 'runs'>): string[] {
 }
 
 /** The stages that all arms of a seed share; every seed counts once. */
-export function sharedStages({ runs, seeds }: Summary, mode: EvaluationMode): StageRow[] {
+export function sharedStages({ runs, seeds, arms }: Summary, mode: EvaluationMode): StageRow[] {
   const oneOfEach = seeds.flatMap((seed) => runs.find((run) => run.seed === seed) ?? []);
-  return stagesOf(oneOfEach, mode).filter(({ stage }) => SHARED_STAGES.includes(stage));
+  return stagesOf(oneOfEach, mode).filter(({ stage }) => sharedBy(arms).includes(stage));
 }
 
 /** The stages of an arm after those that it shares. */
-export function ownStages({ runs }: Summary, arm: string, mode: EvaluationMode): StageRow[] {
+export function ownStages({ runs, arms }: Summary, arm: string, mode: EvaluationMode): StageRow[] {
   const ofArm = runs.filter((run) => run.arm === arm);
-  return stagesOf(ofArm, mode).filter(({ stage }) => !SHARED_STAGES.includes(stage));
+  return stagesOf(ofArm, mode).filter(({ stage }) => !sharedBy(arms).includes(stage));
 }
 
 function stagesOf(runs: readonly RunSummary[], mode: EvaluationMode): StageRow[] {

@@ -183,7 +183,7 @@ export function smallConfig(): RunConfig {
       tokenizer: hash('5'),
       weights: hash('6'),
     },
-    engine: { kind: 'embedded', capabilities: null },
+    engine: { kind: 'embedded', capabilities: null, devices: ['cpu'] },
     versions: presentVersions(),
   };
 }

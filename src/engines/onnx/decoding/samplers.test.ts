@@ -40,7 +40,7 @@ describe('Samplers', () => {
     const setup = { config, pieces: [], maxActive: 32, decodeBits: 32 as const, guard: sharedGuard() };
     const decoder = new Decoder(config, { threads: 1 });
     const workerThreads = new WorkerThreads(setup);
-    const samplers = new Samplers(new Scheduler(decoder, source, setup), others, source, workerThreads, []);
+    const samplers = new Samplers(new Scheduler(decoder, source, setup), [], { others, source, workerThreads });
     opened.push({ decoder, workerThreads });
     return { samplers, source, workerThreads };
   }

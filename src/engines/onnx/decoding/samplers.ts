@@ -41,6 +41,14 @@ interface SharedWeightSource {
   effectiveWeights(): SharedFloats;
 }
 
+/** Threads that sample too. */
+interface FurtherSamplers {
+  /** So many of the `workerThreads`. */
+  readonly others: number;
+  readonly source: SharedWeightSource;
+  readonly workerThreads: WorkerThreads;
+}
+
 export class Samplers {
   readonly #places: Place[];
   readonly #sessions = new Map<string, Place>();
@@ -51,15 +59,12 @@ export class Samplers {
 
   /**
    * @param own the scheduler of this thread
-   * @param others how many of the workerThreads sample too
    * @param pieces the text of each token
    */
   constructor(
-    own: Scheduler,
-    others: number,
-    source: SharedWeightSource,
-    workerThreads: WorkerThreads,
+    own: Pick<Scheduler, 'sample' | 'release' | 'totals'>,
     pieces: readonly string[],
+    further?: FurtherSamplers,
   ) {
     this.#pieces = pieces;
     this.#places = [
@@ -69,7 +74,9 @@ export class Samplers {
         release: (session) => own.release(session),
         totals: async () => own.totals,
       },
-      ...Array.from({ length: others }, (_, i) => helperPlace(source, () => workerThreads.at(i))),
+      ...Array.from({ length: further?.others ?? 0 }, (_, i) =>
+        helperPlace(further!.source, () => further!.workerThreads.at(i)),
+      ),
     ];
   }
 

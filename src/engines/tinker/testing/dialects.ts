@@ -2,6 +2,8 @@
 import type { ProfileName } from '../profiles.ts';
 
 export interface Dialect {
+  /** What forward and forward_backward are taken in: 415 to JSON, 422 to Protocol Buffers, where it is the other alone. */
+  readonly encodings: 'json' | 'both' | 'protobuf';
   /** A request that comes again under its seq_id. */
   readonly repeated: 'once' | 'twice under one id' | 'twice under two ids';
   /** A request whose seq_id leaves a gap. */
@@ -35,6 +37,7 @@ export interface Dialect {
 }
 
 const usual: Dialect = {
+  encodings: 'json',
   repeated: 'once',
   gaps: 'ignored',
   reduction: 'sum',
@@ -72,9 +75,18 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
     unload: false,
     keyPrefix: 'tml',
   },
-  skyrl: { ...usual, tables: 'refused', freeTargets: false, topLogprobs: 20, clip: false, load: 'first' },
+  skyrl: {
+    ...usual,
+    encodings: 'both',
+    tables: 'refused',
+    freeTargets: false,
+    topLogprobs: 20,
+    clip: false,
+    load: 'first',
+  },
   'skyrl-jax': {
     ...usual,
+    encodings: 'both',
     gaps: 'refused',
     reduction: 'mean-of-datums',
     tables: 'refused',
@@ -94,5 +106,23 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
     optimizerFalse: 'kept',
     promisedSession: true,
   },
-  openrl: { ...usual, tables: 'cut', topLogprobs: 0, gradientNorm: 'grad_norm', optimizerFalse: 'kept' },
+  openrl: {
+    ...usual,
+    encodings: 'both',
+    tables: 'cut',
+    topLogprobs: 0,
+    gradientNorm: 'grad_norm',
+    optimizerFalse: 'kept',
+  },
+  // Refuses a repeated request as one out of order.
+  tuft: {
+    ...usual,
+    encodings: 'protobuf',
+    maskKey: null,
+    gaps: 'refused',
+    repeated: 'twice under two ids',
+    tables: 'refused',
+    topLogprobs: 20,
+  },
+  hosted: { ...usual, encodings: 'protobuf', maskKey: null, topLogprobs: 20, load: 'first', keyPrefix: 'tml-' },
 };

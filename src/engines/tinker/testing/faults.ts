@@ -6,7 +6,7 @@ export type FaultKind =
   | { readonly kind: 'reset before' | 'reset after' }
   /** Carried out; the answer's headers come and its body never does, or half of it does. */
   | { readonly kind: 'stalled' | 'cut' }
-  /** Carried out; half of a JSON text, whole as an answer. */
+  /** Carried out; half of a JSON text, or message, whole as an answer. */
   | { readonly kind: 'half JSON' }
   /** Not carried out; another answer. */
   | {
@@ -51,27 +51,33 @@ export class Faults {
   }
 }
 
+/** An answer as it is sent. */
+export type Written = (answer: Record<string, unknown>) => { readonly type: string; readonly body: Buffer };
+
+export const inJson: Written = (answer) => ({ type: 'application/json', body: Buffer.from(JSON.stringify(answer)) });
+
 /** Sends an answer as the fault says. */
 export function sendFaulty(
   fault: Fault,
   answer: Record<string, unknown>,
   request: IncomingMessage,
   response: ServerResponse,
+  write: Written = inJson,
 ): void {
-  const text = JSON.stringify(fault.kind === 'changed' ? fault.change(answer) : answer);
-  const head = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+  const { type, body } = write((fault.kind === 'changed' ? fault.change(answer) : answer) as Record<string, unknown>);
+  const head = { 'Content-Type': type, 'Content-Length': body.length };
   switch (fault.kind) {
     case 'changed':
-      response.writeHead(200, head).end(text);
+      response.writeHead(200, head).end(body);
       return;
     case 'stalled':
       response.writeHead(200, head).flushHeaders();
       return;
     case 'cut':
-      response.writeHead(200, head).write(text.slice(0, text.length / 2), () => request.socket.destroy());
+      response.writeHead(200, head).write(body.subarray(0, body.length / 2), () => request.socket.destroy());
       return;
     case 'half JSON':
-      response.writeHead(200, { 'Content-Type': 'application/json' }).end(text.slice(0, text.length / 2));
+      response.writeHead(200, { 'Content-Type': type }).end(body.subarray(0, body.length / 2));
       return;
     default:
       request.socket.destroy();

@@ -183,10 +183,11 @@ export class MockModel {
   }
 }
 
+/** float32, as every server takes them; ids are small enough to stay what they are. */
 function need(inputs: WireDatum['loss_fn_inputs'], name: string): WireTensor {
   const tensor = inputs[name];
   if (tensor === undefined) throw new Refusal(422, `loss_fn_inputs.${name} is missing`);
-  return tensor;
+  return { ...tensor, data: tensor.data.map(Math.fround) };
 }
 
 export interface WireSampling {
@@ -198,15 +199,16 @@ export interface WireSampling {
   readonly stop?: readonly (string | number)[];
 }
 
-/** One continuation; the text that completes a stop is kept. */
+/** One continuation of `count`; the text that completes a stop is kept. */
 export function sampleFrom(
   bigram: CopyingBigram,
   prompt: TokenIds,
   { max_tokens, temperature, top_k: topK = -1, top_p: topP = 1, seed = 0, stop = [] }: WireSampling,
+  count: number,
   { greedyAtOne }: Dialect,
   pieces: readonly string[],
 ): { tokens: number[]; logprobs: number[]; stop_reason: 'stop' | 'length' } {
-  const greedy = temperature === 0 || (greedyAtOne && temperature === 1);
+  const greedy = temperature === 0 || (greedyAtOne && temperature === 1 && count === 1);
   const most = topK > 0 ? topK : greedyAtOne ? 50 : bigram.vocabulary;
   const tokens: number[] = [];
   const logprobs: number[] = [];

@@ -5,9 +5,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';
+import { PROTOBUF_TYPE } from '../http.ts';
 import { type AdamParams, CopyingBigram } from './copying-bigram.ts';
 import type { Dialect } from './dialects.ts';
-import { type Fault, Faults, sendFaulty } from './faults.ts';
+import { type Fault, Faults, inJson, sendFaulty, type Written } from './faults.ts';
+import { readPassRequest, writeResult } from './mock-messages.ts';
 import { MockModel, Refusal, type SavedModel, sampleFrom, type WireDatum, type WireSampling } from './mock-model.ts';
 
 export interface MockOptions {
@@ -117,11 +119,16 @@ export class MockServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let text = '';
-    for await (const part of request.setEncoding('utf8')) text += part;
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const bytes = Buffer.concat(parts);
     const url = request.url!;
-    const name = new URL(url, 'http://x').pathname.replace('/api/v1/', '');
-    const body = (text === '' ? {} : JSON.parse(text)) as Body;
+    const called = new URL(url, 'http://x').pathname.replace('/api/v1/', '');
+    const isMessage = request.headers['content-type'] === PROTOBUF_TYPE;
+    const { name, body } = isMessage
+      ? readPassRequest(bytes)
+      : { name: called, body: (bytes.length === 0 ? {} : JSON.parse(bytes.toString())) as Body };
+    const text = bytes.toString(isMessage ? 'latin1' : 'utf8');
     const polled = name === 'retrieve_future' ? this.#promises.get(String(body.request_id)) : undefined;
     const call = polled === undefined ? name : `retrieve ${polled.call}`;
     this.requests.push({ method: request.method!, url, call: name, headers: request.headers, text, body });
@@ -132,15 +139,34 @@ export class MockServer {
     try {
       if (key !== undefined && name !== 'healthz' && request.headers['x-api-key'] !== key)
         throw new Refusal(401, 'Invalid API key');
+      this.#checkEncoding(name, called, isMessage);
       const answer = this.#answer(name, body, text, request.method!);
       if (fault?.kind === 'death after') await this.die();
-      else if (fault !== undefined) sendFaulty(fault, answer, request, response);
-      else send(response, 200, answer);
+      else if (fault !== undefined) sendFaulty(fault, answer, request, response, this.#writer(polled?.call, request));
+      else send(response, 200, answer, this.#writer(polled?.call, request));
     } catch (error) {
       if (!(error instanceof Refusal)) send(response, 500, { detail: messageOf(error) });
       else if (error.status === 200) send(response, 200, { error: error.message });
       else send(response, error.status, error.status === 408 ? {} : { detail: error.message });
     }
+  }
+
+  #checkEncoding(name: string, called: string, isMessage: boolean): void {
+    if (name !== 'forward' && name !== 'forward_backward') return;
+    const { encodings } = this.#options.dialect;
+    if (isMessage && (encodings === 'json' || called !== 'forward_backward'))
+      throw new Refusal(422, 'body: Input should be a valid dictionary');
+    if (!isMessage && encodings === 'protobuf') throw new Refusal(415, 'Unsupported content type: application/json');
+  }
+
+  /** Results of some calls are messages, where they are asked for. */
+  #writer(call: string | undefined, { headers }: IncomingMessage): Written {
+    if (this.#options.dialect.encodings === 'json' || !headers.accept?.includes(PROTOBUF_TYPE)) return inJson;
+    if (call !== 'forward' && call !== 'forward_backward' && call !== 'asample') return inJson;
+    return (answer) =>
+      'sequences' in answer || 'loss_fn_outputs' in answer
+        ? { type: PROTOBUF_TYPE, body: Buffer.from(writeResult(answer)) }
+        : inJson(answer);
   }
 
   async #failBefore(fault: Fault, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
@@ -317,8 +343,12 @@ export class MockServer {
     const prompt = (body.prompt as WireDatum['model_input']).chunks.flatMap(({ tokens }) => tokens);
     const k = Number(body.topk_prompt_logprobs ?? 0);
     if (k > dialect.topLogprobs) throw new Refusal(400, `topk_prompt_logprobs is at most ${dialect.topLogprobs}`);
-    const sequence = sampleFrom(bigram, prompt, params, dialect, pieces);
-    if (body.prompt_logprobs !== true) return { sequences: [sequence] };
+    const count = Number(body.num_samples);
+    if (count > 1 && params.temperature === 0) throw new Refusal(500, 'greedy methods give one sequence');
+    const sequences = Array.from({ length: count }, (_, i) =>
+      sampleFrom(bigram, prompt, { ...params, seed: (params.seed ?? 0) + i }, count, dialect, pieces),
+    );
+    if (body.prompt_logprobs !== true) return { sequences };
     const rows = [...bigram.rows(prompt)].slice(0, -1);
     const first = dialect.firstLogprob === 'missing' ? [] : [null];
     const top = (logp: Float64Array) =>
@@ -327,7 +357,7 @@ export class MockServer {
         .sort(([, a], [, b]) => b - a)
         .slice(0, k);
     return {
-      sequences: [sequence],
+      sequences,
       prompt_logprobs: [...first, ...rows.map(({ t, logp }) => logp[prompt[t]!]!)],
       topk_prompt_logprobs: k === 0 ? null : [...first, ...rows.map(({ logp }) => top(logp))],
     };
@@ -372,6 +402,7 @@ export class MockServer {
   }
 }
 
-function send(response: ServerResponse, status: number, answer: Answer): void {
-  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
+function send(response: ServerResponse, status: number, answer: Answer, write = inJson): void {
+  const { type, body } = write(answer);
+  response.writeHead(status, { 'Content-Type': type }).end(body);
 }

@@ -1,9 +1,10 @@
 /**
- * The few parts of Protocol Buffers that an ONNX model needs, written from typed values; nothing is parsed here.
+ * Protocol Buffers without their schemas: messages written from typed values, and read as a list of fields.
  * Wire format: https://protobuf.dev/programming-guides/encoding
  */
 
 const VARINT = 0;
+const FIXED_64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED_32 = 5;
 
@@ -26,12 +27,27 @@ export class ProtobufWriter {
     this.#varint(value);
   }
 
+  /** A repeated integer field, packed as proto3 has it. */
+  integers(field: number, values: readonly number[]): void {
+    const packed = new ProtobufWriter();
+    for (const value of values) packed.#varint(value);
+    this.bytes(field, packed);
+  }
+
   /** A float field. */
   float(field: number, value: number): void {
     this.#varint(field * 8 + FIXED_32);
     this.#reserve(4);
     new DataView(this.#bytes.buffer).setFloat32(this.#length, value, true);
     this.#length += 4;
+  }
+
+  /** A double field. */
+  double(field: number, value: number): void {
+    this.#varint(field * 8 + FIXED_64);
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
   }
 
   /** A string (written as UTF-8), bytes, or embedded message field. */
@@ -96,4 +112,59 @@ export class ProtobufWriter {
 
 function sizeOf(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+}
+
+/** A field of a message as it was written: what a number or bytes mean is for the reader of the message to know. */
+export type ProtobufField =
+  | { readonly field: number; readonly type: 'integer' | 'float' | 'double'; readonly value: number }
+  /** A string, bytes, an embedded message, or packed numbers. */
+  | { readonly field: number; readonly type: 'bytes'; readonly value: Uint8Array };
+
+/**
+ * The fields of a message, in the order in which they were written; bytes are views of `message`.
+ * @throws RangeError for what is no message, or was cut off
+ */
+export function* readProtobuf(message: Uint8Array): Generator<ProtobufField> {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  let at = 0;
+  const take = (count: number): number => {
+    const start = at;
+    at += count;
+    if (at > message.length) throw new RangeError(`protobuf: ${message.length} bytes where ${at} are said to be`);
+    return start;
+  };
+  const varint = (): bigint => {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const group = message[take(1)]!;
+      value |= BigInt(group & 127) << shift;
+      if (group < 128) return value;
+    }
+    throw new RangeError('protobuf: an integer of more than ten bytes');
+  };
+  while (at < message.length) {
+    const tag = Number(varint());
+    const field = Math.floor(tag / 8);
+    if (field === 0) throw new RangeError('protobuf: a field of number 0');
+    switch (tag % 8) {
+      case VARINT:
+        // int32, int64 and enum: negative numbers have all 64 bits.
+        yield { field, type: 'integer', value: Number(BigInt.asIntN(64, varint())) };
+        break;
+      case FIXED_64:
+        yield { field, type: 'double', value: view.getFloat64(take(8), true) };
+        break;
+      case LENGTH_DELIMITED: {
+        const length = Number(varint());
+        const start = take(length);
+        yield { field, type: 'bytes', value: message.subarray(start, start + length) };
+        break;
+      }
+      case FIXED_32:
+        yield { field, type: 'float', value: view.getFloat32(take(4), true) };
+        break;
+      default:
+        throw new RangeError(`protobuf: field ${field} is of the unknown type ${tag % 8}`);
+    }
+  }
 }

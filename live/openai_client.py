@@ -1,9 +1,4 @@
-"""PyPI's openai package against a running `search-e1 serve`, outside the test suite.
-
-    python3 -m venv .peer/openai && .peer/openai/bin/pip install openai==3.57.0
-    search-e1 serve --port 8080 &
-    .peer/openai/bin/python bench/serving/openai_client.py http://127.0.0.1:8080/v1 "what is person firo fuzir 's birthplace ?" "zavan zezul"
-"""
+"""PyPI's openai package against a running `search-e1 serve` (openai.test.ts): URL QUESTION EXPECTED-ANSWER."""
 import asyncio
 import sys
 
@@ -36,6 +31,9 @@ assert usage == whole.usage
 
 for error, changes in [
     (openai.NotFoundError, {"model": "gpt-4"}),
+    (openai.BadRequestError, {"messages": [{"role": "user", "content": "long " * 50_000}]}),
+    (openai.BadRequestError, {"temperature": 5}),
+    (openai.BadRequestError, {"tools": [{"type": "function", "function": {"name": "f"}}]}),
     (openai.BadRequestError, {"messages": []}),
     (openai.BadRequestError, {"n": 2}),
     (openai.BadRequestError, {"messages": [{"role": "system", "content": "Be brief."}] + messages}),
@@ -57,4 +55,12 @@ async def many() -> None:
 
 
 asyncio.run(many())
-print(f"openai {openai.__version__}: whole, streamed, refused and twenty at once are as they should be")
+
+# A stream that is left in the middle keeps nothing from those that come after it.
+for _ in range(8):
+    left = client.chat.completions.create(model=model, messages=messages, stream=True)
+    next(iter(left))
+    left.close()
+again = client.chat.completions.create(model=model, messages=messages)
+assert again.choices[0].message.content == expected
+print(f"openai {openai.__version__}: whole, streamed, refused, twenty at once and left alone are as they should be")
