@@ -16,9 +16,6 @@ export interface Pair {
   readonly record: PairRecord;
 }
 
-/** The expert where it is a rollout of the run. */
-const rolloutOf = (expert: PairRecord['expert']) => (expert === 'demonstration' ? null : expert);
-
 /** All pairs, shard by shard. Shards are never written in place, so that they are read once. */
 export class Pairs {
   readonly #files: RunFiles;
@@ -54,11 +51,16 @@ function pairLine(shard: string, line: number, record: PairRecord): PairLine {
     gold: record.gold ?? null,
     studentCorrect: record.student.correct,
     studentSearches: record.student.searches ?? null,
-    expertSearches: rolloutOf(record.expert)?.searches ?? null,
+    expertSearches: siblingOf(record)?.searches ?? null,
     tokens: record.mask.reduce<number>((sum, own) => sum + own, 0),
     meanKl: kl && kl.length > 0 ? kl.reduce((sum, x) => sum + x, 0) / kl.length : null,
     maxKl: kl && kl.length > 0 ? Math.max(...kl) : null,
   };
+}
+
+/** What the teacher is shown, where that is a rollout. */
+function siblingOf({ expert }: PairRecord) {
+  return expert === null || expert === 'demonstration' ? undefined : expert;
 }
 
 /** Pairs whose text or question holds the words, the greatest KL first unless they are wanted as they were taken. */
@@ -84,14 +86,14 @@ export function sidesOf(
   rows: readonly Row[],
 ): { expert: Row | undefined; student: Row | undefined } {
   const cycle = stageNamed(line.stage)?.cycle;
-  const expert = rolloutOf(record.expert);
   const find = (id: string, rollout: number) =>
     rows.find(
       ({ place, about, rollout: own }) =>
         place.part === 'pool' && stageNamed(place.stage)?.cycle === cycle && about.id === id && own === rollout,
     );
+  const expert = siblingOf(record);
   return {
-    expert: expert ? find(expert.questionId, expert.rollout) : undefined,
+    expert: expert && find(expert.questionId, expert.rollout),
     student: find(record.questionId, record.student.rollout),
   };
 }
@@ -137,8 +139,8 @@ function whyOf(
     ? `no rollout of the group was wrong; the student is the right one that differs most from the expert`
     : `the student is the wrong rollout of the group that differs most from the expert`;
   const of = searches(student.searches, sides.student);
-  if (expert === 'demonstration') return `The teacher is shown a demonstration; ${learner}${of}.`;
   if (expert === null) return `The teacher is shown nothing, for comparison; ${learner}${of}.`;
+  if (expert === 'demonstration') return `The teacher is shown a perfect agent's demonstration; ${learner}${of}.`;
   if (expert.questionId !== questionId)
     return `The teacher is shown an expert of another question, for comparison; ${learner}${of}.`;
   return `The expert is the right, well-formed rollout with the fewest searches${searches(expert.searches, sides.expert)}; ${learner}${of}.`;
