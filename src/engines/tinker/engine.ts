@@ -229,7 +229,7 @@ export class TinkerPolicy implements Policy {
     if (closed.signal.aborted) return;
     if (this.resampled > 0)
       onNote(
-        `${this.resampled} samples were asked for twice, since an answer was lost; their tokens may be other ones`,
+        `${this.resampled} requests for samples were sent twice, since an answer was lost; their tokens may be other ones`,
       );
     await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
