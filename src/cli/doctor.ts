@@ -10,8 +10,13 @@ import type { MissingFiles } from '../checkpoint/hub-model.ts';
 import { hasWeights, readConfig } from '../checkpoint/model-directory.ts';
 import { parameterCount } from '../checkpoint/tensor-shapes.ts';
 import {
+  type AdapterAnswer,
+  adapterName,
+  askAdapter,
   type ComputationPlan,
+  type DeviceChoice,
   isLocal,
+  onDevice,
   openEngine,
   openMadeUpPolicy,
   type Pace,
@@ -23,7 +28,7 @@ import { estimateStages } from '../evolve/estimate.ts';
 import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
 import { type LocalSettings, type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
 import { diagnoseServer, serverText } from './doctor-server.ts';
 import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -39,6 +44,7 @@ interface Options {
   readonly config?: string;
   readonly set: readonly string[];
   readonly threads?: number;
+  readonly device?: DeviceChoice;
   readonly engine?: string;
   readonly tokenizer?: string;
   readonly json?: boolean;
@@ -59,6 +65,8 @@ interface Diagnosis {
   readonly remedies: readonly Remedy[];
   /** Null when the run does not fit: nothing was opened. */
   readonly pace: Pace | null;
+  /** With --device webgpu: the GPU, and the speed on it, beside `pace`, which is then the processor's; null otherwise. */
+  readonly gpu: { readonly adapter: AdapterAnswer; readonly pace: Pace | null } | null;
   /** Where there are no weights, random ones of the same shapes are computed with. */
   readonly measuredOn: 'its weights' | 'random weights';
   /** Every rollout as long as the settings allow. */
@@ -84,6 +92,7 @@ export function doctorCommand(io: Io): Command {
     .option('--config <file>', 'JSON file with settings, over the preset')
     .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048; may be repeated'))
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(deviceOption())
     .option('--engine <url>', 'examine a training server: what of the method it can do (docs/distributed.md)')
     .option('--tokenizer <file>', "the tokenizer of the server's model: its directory, or tokenizer.json")
     .option('--json', 'print one JSON document')
@@ -94,7 +103,10 @@ export function doctorCommand(io: Io): Command {
         file: options.config,
         set: [...server, ...options.set],
       });
-      const { engine } = settings;
+      const engine = onDevice(
+        settings.engine,
+        options.device ?? (isLocal(settings.engine) ? settings.engine.device : 'auto'),
+      );
       if (!isLocal(engine)) {
         const found = await diagnoseServer(settings, options.tokenizer, io);
         io.out.write(
@@ -122,7 +134,9 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
   // Of a download that was broken off, parts may be there.
   const weights = missing === null && (await hasWeights(folder)) ? folder : null;
   if (fits) io.err.write(message('measuring speed on random tokens …', io.err));
-  const pace = fits ? await measure(weights, config, settings, threads) : null;
+  const onProcessor: LocalSettings = { ...settings, engine: { ...settings.engine, device: 'cpu' } };
+  const pace = fits ? await measure(weights, config, onProcessor, threads) : null;
+  const gpu = settings.engine.device === 'webgpu' ? await examineGpu(weights, config, settings, threads, fits) : null;
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
     model: { place, folder, parameters: parameterCount(config), ...config },
@@ -133,9 +147,25 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
     fits,
     remedies: remedies(config, settings, threads),
     pace,
+    gpu,
     measuredOn: weights === null ? 'random weights' : 'its weights',
     atMost: pace && longest(settings, config, pace),
   };
+}
+
+/** Sizes of tensors that a GPU is asked about, in bytes: 128 MiB to 2 GiB. */
+const SIZES = [27, 28, 29, 30, 31].map((power) => 2 ** power);
+
+/** What the GPU is, and how fast with this model. */
+async function examineGpu(
+  folder: string | null,
+  config: ModelConfig,
+  settings: LocalSettings,
+  threads: number,
+  fits: boolean,
+): Promise<Diagnosis['gpu']> {
+  const adapter = await askAdapter(SIZES);
+  return { adapter, pace: fits ? await measure(folder, config, settings, threads) : null };
 }
 
 /** @param folder of the weights; null = random ones */
@@ -146,12 +176,18 @@ async function measure(
   threads: number,
 ): Promise<Pace> {
   const { concurrency, contextTokens } = settings.rollout;
-  const { decodeBits } = settings.engine;
+  const { decodeBits, device } = settings.engine;
   // Random tokens are sampled to their full length: no text, no stop strings.
   const pieces = new Array<string>(config.vocabulary).fill('');
   const policy =
     folder === null
-      ? await openMadeUpPolicy(config, { pieces, maxActive: concurrency, decodeBits, threads })
+      ? await openMadeUpPolicy(config, {
+          pieces,
+          maxActive: concurrency,
+          decodeBits,
+          threads,
+          device: device === 'webgpu' ? 'webgpu' : 'cpu',
+        })
       : (await openEngine(settings.engine, { folder, pieces, concurrency, threads })).policy;
   try {
     return await probe(policy, { concurrency, contextTokens });
@@ -175,6 +211,37 @@ function longest(settings: Settings, config: ModelConfig, pace: Pace): NonNullab
     },
   );
   return { seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0), stages };
+}
+
+/** The GPU beside the processor, and which is worth it by the three measurements. */
+function gpuLines({ adapter, pace: there }: NonNullable<Diagnosis['gpu']>, here: Pace): string[] {
+  const about = [
+    adapter.software ? 'software: it computes on the processor' : 'hardware',
+    adapter.holds === 0
+      ? `tensors of less than ${byteSize(SIZES[0]!)}`
+      : `tensors of ${byteSize(adapter.holds)} and more`,
+    `${adapter.float16 ? '' : 'no '}16-bit floats`,
+  ];
+  const lines = [`GPU       ${adapterName(adapter)}; ${about.join(', ')}`];
+  if (!there) return lines;
+  const parts = [
+    ['sampling', 'sampledPerSecond'],
+    ['scoring', 'scoredPerSecond'],
+    ['training', 'trainedPerSecond'],
+  ] as const;
+  for (const [name, key] of parts)
+    lines.push(
+      `  ${name.padEnd(10)}${Math.round(there[key]).toLocaleString('en')} tokens/s, ${(there[key] / here[key]).toFixed(2)} times the processor's`,
+    );
+  const worth = parts.filter(([, key]) => there[key] > here[key]).map(([name]) => name);
+  lines.push(
+    worth.length === 0
+      ? '  The processor is the faster one in all of it: --device cpu.'
+      : worth.length === parts.length
+        ? '  The GPU is the faster one in all of it: --device webgpu.'
+        : `  The GPU is the faster one in ${worth.join(' and ')} alone.`,
+  );
+  return lines;
 }
 
 function diagnosisText(diagnosis: Diagnosis): string {
@@ -210,6 +277,7 @@ function diagnosisText(diagnosis: Diagnosis): string {
       '',
       `Speed, measured on random tokens with ${diagnosis.measuredOn}${missing ? ' (--download fetches its own)' : ''}`,
       `  sampling  ${rate(pace.sampledPerSecond)}, scoring ${rate(pace.scoredPerSecond)}, training ${rate(pace.trainedPerSecond)}`,
+      ...(diagnosis.gpu ? gpuLines(diagnosis.gpu, pace) : []),
       '',
       'Time at most (every rollout as long as the settings allow, which few are; searches not counted)',
       ...atMost.stages.map(({ name, seconds }) => `  ${name.padEnd(26)}${clock(seconds).padStart(9)}`),

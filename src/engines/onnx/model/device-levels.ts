@@ -8,9 +8,9 @@
 import type { Tensor } from 'onnxruntime-node';
 import { Graph } from '../../../onnx/graph.ts';
 import { floats, integers } from '../../../onnx/session.ts';
+import type { LevelShapes } from './level-shapes.ts';
 import type { ModelConfig } from './parameters.ts';
 import { LEVELS, type Levels } from './prefix-tree.ts';
-import type { LevelShapes } from './prefix-tree-attention.ts';
 
 const levels = Array.from({ length: LEVELS }, (_, level) => level);
 const mask = (level: number) => `mask ${level}`;

@@ -7,30 +7,11 @@
  */
 
 import type { Graph, TensorName } from '../../../onnx/graph.ts';
-import type { Parents, Tape } from './autodiff.ts';
+import type { Tape } from './autodiff.ts';
 import { fedLevelShapes } from './device-levels.ts';
+import type { Level, LevelShapes } from './level-shapes.ts';
 import type { ModelConfig } from './parameters.ts';
 import { LEVELS } from './prefix-tree.ts';
-
-/** What the attention of all layers shares. */
-export interface LevelShapes {
-  /** int64 [LEVELS]: tokens of each level. */
-  readonly sizes: TensorName;
-  readonly levels: readonly Level[];
-}
-
-interface Level {
-  /** int64 [4]: the shape [K, N, −1, D] of its queries, keys and values. */
-  readonly shape: TensorName;
-  /** [S G, E]: 0 where the key may be seen, −∞ where it comes after the query. */
-  readonly mask: TensorName;
-  /** Above level 0. */
-  readonly above?: {
-    readonly parents: Parents;
-    /** int64 [2]: positions below the level, and its own. */
-    readonly keys: TensorName;
-  };
-}
 
 /** Declares the inputs `counts`, `lengths` and `parents`, as prefix-tree.ts has them; on WebGPU what device-levels.ts makes of them. */
 export function levelShapes(graph: Graph, config: ModelConfig): LevelShapes {

@@ -62,30 +62,30 @@ async function expectSame(host: Trainer, device: DeviceTrainer, batch: LossBatch
   expect(relativeError(await device.gradient(), host.gradient())).toBeLessThan(1e-4);
 }
 
-describe.each([
-  ['tied head', tied],
-  ['Qwen3, untied', untied],
-])('on the GPU: %s', (_, config) => {
-  it.each(batches.map((batch) => [batch.loss, batch] as const))('%s and its gradient, and a step', async (_, batch) => {
+describe('on the GPU', () => {
+  it.each([
+    ['every loss, tied head', tied, batches],
+    ['Qwen3, untied head', untied, [batches[0]!, batches[3]!]],
+  ] as const)('%s: loss and gradient, and steps', async (_, config, some) => {
     const { host, device } = await pair(config);
     host.freeze();
     await device.freeze();
-    await expectSame(host, device, batch);
-    // Frozen weights stay what they are while the present ones move; gradients of two batches add up.
-    for (const trainer of [host, device]) await trainer.step(adamW);
-    expect(relativeError((await device.state()).weights, host.state().weights)).toBeLessThan(1e-5);
-    await expectSame(host, device, batch);
-    await expectSame(host, device, batches[1]!);
-    const [wanted, got] = [await host.step(adamW), await device.step(adamW)];
-    expect(got.gradientNorm! / wanted.gradientNorm!).toBeCloseTo(1, 4);
+    for (const batch of some) {
+      await expectSame(host, device, batch);
+      // Frozen weights stay what they are while the present ones move.
+      const [wanted, got] = [await host.step(adamW), await device.step(adamW)];
+      expect(got.gradientNorm! / wanted.gradientNorm!).toBeCloseTo(1, 4);
+    }
+    // Gradients of two batches add up.
+    await expectSame(host, device, some[0]!);
+    await expectSame(host, device, some[1]!);
     const [there, here] = [await device.state(), host.state()];
-    expect(there.moments.steps).toBe(here.moments.steps);
+    expect(relativeError(there.weights, here.weights)).toBeLessThan(1e-5);
+    expect(there.moments.steps).toBe(some.length);
     expect(relativeError(there.moments.first, here.moments.first)).toBeLessThan(1e-4);
     expect(relativeError(there.moments.second, here.moments.second)).toBeLessThan(1e-4);
   });
-});
 
-describe('on the GPU', () => {
   it('an adapter is trained, saved, restored and merged as on the processor', async () => {
     const { host, device } = await pair(tied);
     for (const trainer of [host, device]) await trainer.attachAdapter({ rank: 3, alpha: 6, key: [1, 2] });
