@@ -89,7 +89,6 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
   },
   'skyrl-jax': {
     ...usual,
-    encodings: 'both',
     gaps: 'refused',
     reduction: 'mean-of-datums',
     tables: 'refused',
