@@ -189,7 +189,14 @@ export { mcpProtocol, mcpServer } from './serving/mcp.ts';
 export { defaultServingOptions, type ServingOptions, serveAgent } from './serving/serve-agent.ts';
 // The embedded world and the warm-up of base policies.
 export { filesSource } from './warmup/files-source.ts';
-export { type Recipe, recipeSchema, worldRecipe } from './warmup/recipe.ts';
+export {
+  type PretrainedRecipe,
+  pretrainedRecipe,
+  pretrainedRecipeSchema,
+  type Recipe,
+  recipeSchema,
+  worldRecipe,
+} from './warmup/recipe.ts';
 export { type WarmUpEvent, warmUp } from './warmup/warm-up.ts';
 export { worldSource } from './warmup/world-source.ts';
 export { generateWorld, type World } from './world/generate.ts';

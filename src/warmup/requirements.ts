@@ -8,8 +8,6 @@ import type { PretrainedRecipe } from './recipe.ts';
 
 /** Node, graphs, and an index of passages: .53 GB were measured with 69,550, before the engine. */
 const PROCESS_BYTES = 600e6;
-/** Of an example's tokens, the policy's: a seventh of agents' trajectories, a hundredth of reading exercises. */
-const LEARNED_SHARE = 0.2;
 /** Sequences that are sampled at a time when the finished policy is asked. */
 export const MEASURED_AT_A_TIME = 16;
 
@@ -26,7 +24,6 @@ export function warmUpMemory(
     frozen: false,
     sequenceTokens: contextTokens,
     threads,
-    lossShare: LEARNED_SHARE,
   };
   const sampling = { sequences: MEASURED_AT_A_TIME, sequenceTokens: contextTokens, bits: 32, threads };
   return [

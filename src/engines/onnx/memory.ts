@@ -93,8 +93,6 @@ export interface TrainingLoad {
   /** Longest sequence, in tokens. */
   readonly sequenceTokens: number;
   readonly threads: number;
-  /** Layer by layer: share of a micro-batch's tokens that have a loss, and so a row of logits, at most. Default 1. */
-  readonly lossShare?: number;
 }
 
 /** What `accumulate` and `step` take at most, the weights included. */
@@ -139,7 +137,7 @@ function inOneGraph(
 function layerByLayer(
   config: ModelConfig,
   plan: ComputationPlan,
-  { adapterRank, sequenceTokens, lossShare = 1 }: TrainingLoad,
+  { adapterRank, sequenceTokens }: TrainingLoad,
 ): MemoryPart[] {
   const { hidden, layers, vocabulary } = config;
   const tokens = Math.max(plan.tokens, sequenceTokens);
@@ -149,7 +147,7 @@ function layerByLayer(
   const headGradient = adapterRank === null ? 2 * 4 * vocabulary * hidden : 0;
   return [
     { name: 'activations', bytes: 4 * (layers + 3) * tokens * hidden + 2 * oneLayer },
-    { name: 'logits', bytes: logitBytes(config, plan, Math.ceil(lossShare * tokens)) + headGradient },
+    { name: 'logits', bytes: logitBytes(config, plan, tokens) + headGradient },
   ];
 }
 
