@@ -16,7 +16,7 @@ describe('the end of a run', () => {
     );
     expect(lines(text).filter((line) => /^ {2}(base|GRPO|E1)[ \d]* {2}/.test(line))).toHaveLength(5);
     expect(text).toContain('GRPO 2: stopped by a guard after 7 steps');
-    for (const command of ['ask --policy', 'evaluate --policy', 'export'])
+    for (const command of ['view', 'ask --policy', 'export'])
       expect(text).toContain(`  search-e1 ${command} runs/mine`);
     expect(text).toContain('runs/mine/report.html');
   });

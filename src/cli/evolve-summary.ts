@@ -86,7 +86,6 @@ function nextCommands(folder: string): string[] {
   return [
     shellCommand('search-e1', 'view', folder),
     shellCommand('search-e1', 'ask', '--policy', folder),
-    shellCommand('search-e1', 'evaluate', '--policy', folder, '--out', path.join('evaluations', name)),
     shellCommand('search-e1', 'export', folder, '--out', path.join('policies', name)),
   ];
 }

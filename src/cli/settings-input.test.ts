@@ -156,7 +156,9 @@ describe('settings', () => {
     // What may stand in a form that the preset does not take, and what is read still where it stood before.
     const known = knownPaths(settingsSchema);
     expect(known).toEqual(expect.arrayContaining(leaves(preset)));
-    const rest = known.filter((name) => !leaves(preset).includes(name) && !/^(grpo\.advantage|engine)\./.test(name));
+    const rest = known.filter(
+      (name) => !leaves(preset).includes(name) && !/^(grpo\.(advantage|credit|noise|preserve)|engine)\./.test(name),
+    );
     expect(rest).toEqual(['rollout.decodeBits']);
   });
 
@@ -175,14 +177,14 @@ describe('settings', () => {
   it('may stand where they stood in 0.4', async () => {
     const old = await resolveSettings(settingsSchema, preset, { set: ['rollout.decodeBits=8'] });
     expect(old).toEqual(await resolveSettings(settingsSchema, preset, { set: ['engine.decodeBits=8'] }));
-    expect(old.engine).toEqual({ kind: 'embedded', decodeBits: 8 });
+    expect(old.engine).toEqual({ kind: 'embedded', device: 'auto', decodeBits: 8 });
     expect(old.rollout).not.toHaveProperty('decodeBits');
     // As a run of 0.4 recorded them.
     const { engine: _, ...recorded } = preset;
     for (const decodeBits of [32, 4] as const)
       expect(settingsSchema.parse({ ...recorded, rollout: { ...preset.rollout, decodeBits } })).toEqual({
         ...preset,
-        engine: { kind: 'embedded', decodeBits },
+        engine: { kind: 'embedded', device: 'auto', decodeBits },
       });
     await expect(resolveSettings(settingsSchema, preset, { set: ['engine.kind=abacus'] })).rejects.toThrow(
       /engine\.kind/,

@@ -48,6 +48,9 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     progressSeconds: 'Longest time for one call to end; then the run stops, resumably.',
   }),
   ...of('engine.overrides', {
+    encoding: 'How training passes and their results are written: JSON or Protocol Buffers.',
+    joins: 'Whether equal prompts of one moment go in one request.',
+    savesOnce: "Whether a model's later saves are copies of its first, so that it has to be made anew after each.",
     longPollSeconds: 'Longest time that the server holds a poll.',
     executesOnce: 'Whether a request that is sent again is carried out once.',
     softTargets: 'What weights the server takes for several targets a token.',

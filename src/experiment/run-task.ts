@@ -35,10 +35,9 @@ export interface TaskOptions {
 /** True when nothing of the task is left to do. The report is the last thing that an arm's run writes. */
 export async function isFinished(task: Task, folder: string): Promise<boolean> {
   const files = new RunFiles(path.join(folder, task.folder));
-  if (task.arm !== undefined) return existsSync(files.file('report.html'));
   if (!existsSync(files.file('config.json'))) return false;
   const state = await new Checkpoints(files.file('checkpoints')).latestState();
-  return state?.stage === task.end;
+  return state?.stage === task.end && (task.arm === undefined || existsSync(files.file('report.html')));
 }
 
 /** Rejects with Cancelled when the signal is aborted; the run is then continued by calling it again. */

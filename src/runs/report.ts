@@ -3,6 +3,7 @@
 import { UserError } from '../base/errors.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
+import { planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { RunConfig } from './config-record.ts';
 import { stageCurves, trainingCurves } from './report/curves.ts';
@@ -29,16 +30,16 @@ export interface ReportInput {
 
 /** Reads what the report shows: of a run that was broken off as much as it has. Throws a UserError when nothing was measured yet. */
 export async function readReportInput(files: RunFiles): Promise<ReportInput> {
-  const ended = await files.results();
-  const state = ended === undefined ? await new Checkpoints(files.file('checkpoints')).latestState() : undefined;
-  const results = ended ?? state?.results;
-  if (results === undefined || (ended === undefined && results.measurements.length === 0))
+  const config = await files.config();
+  const state = await new Checkpoints(files.file('checkpoints')).latestState();
+  const results = await files.results();
+  if (results === undefined)
     throw new UserError(`${files.folder}: no results yet`, { hint: 'Let the run go on first.' });
   return {
-    isUnfinished: ended === undefined,
-    config: await files.config(),
+    isUnfinished: state !== undefined && state.stage < planStages(config.settings).length,
+    config,
     results,
-    timing: (await files.timing()) ?? state?.timing,
+    timing: await files.timing(),
     metrics: await files.metrics(),
     examples: await findExamples(files, results),
     pairs: await findPairs(files),
