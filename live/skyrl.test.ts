@@ -152,25 +152,6 @@ describe.skipIf(python === undefined)('SkyRL’s JAX backend', () => {
     expect(norm).toBeGreaterThan(0);
   });
 
-  it('takes and gives in Protocol Buffers what it does in JSON, to the bit', async () => {
-    const checkpointed = async (encoding: 'json' | 'protobuf') => {
-      const weights = await remote.create({ encoding });
-      await weights.load(checkpoint, { optimizer: false });
-      const { losses, update } = await weights.trainer.train([gradientBatch()], step);
-      const scores = await weights.logprobs(sequences);
-      const sampler = await weights.sampler();
-      const request = { prompt: sequences[0]!, maxTokens: 12, temperature: 1, stop: [], stopTokens: [] };
-      const sample = await sampler.sample({ ...request, key: [3, 4] });
-      const sampled = await sampler.score(sequences[1]!);
-      await remote.session.unload(weights.model.id);
-      return { losses, update, scores, sample, sampled };
-    };
-    const byMessages = await checkpointed('protobuf');
-    console.log(`by messages: ${byMessages.sample.ids.length} tokens, moved ${gap(byMessages.scores, now)}`);
-    expect(byMessages).toEqual(await checkpointed('json'));
-    expect(gap(byMessages.scores, now)).toBeGreaterThan(1e-3);
-  });
-
   it('a request that comes twice is carried out once', async () => {
     const { caller } = remote.session;
     const data = sequences.map((ids) => ({

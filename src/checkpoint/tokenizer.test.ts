@@ -97,7 +97,7 @@ describe('tokenizerFromJson', () => {
       'an unknown model',
       SMALL.replace('"BPE"', '"Magic"').replace('"vocab"', '"v"'),
       {},
-      /^t\/tokenizer\.json: cannot/,
+      /^t\/tokenizer\.json: model\.type: Invalid option/,
     ],
     ['a damaged configuration', SMALL, { config: '[]' }, /^t\/tokenizer_config\.json: /],
     ['an end token that is no text', SMALL, { config: '{"eos_token": 3}' }, /^t\/tokenizer_config\.json: eos_token: /],
@@ -371,3 +371,43 @@ describe.skipIf(lacks('data', 'tokenizers', 'wiki-bpe-8k') || lacks('data', 'cor
     });
   },
 );
+
+describe('a model that is none', () => {
+  const model = { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: [['a', 'b']] };
+  const load = (changes: object) =>
+    tokenizerFromJson(
+      JSON.stringify({
+        added_tokens: [],
+        normalizer: null,
+        pre_tokenizer: null,
+        post_processor: null,
+        decoder: { type: 'Fuse' },
+        model: { ...model, ...changes },
+      }),
+    );
+
+  // The original library refuses each of these, but for the empty vocabulary, whose texts have no tokens.
+  it.each([
+    ['of an unknown kind', { type: 'Magic' }, /^tokenizer\.json: model\.type: /],
+    ['without a token', { vocab: {}, merges: [] }, /^tokenizer\.json: model\.vocab: holds no token/],
+    [
+      'whose merges need what is not there',
+      {
+        merges: [
+          ['a', 'b'],
+          ['a', 'z'],
+        ],
+      },
+      /^tokenizer\.json: model\.merges\.1: "z" is not in/,
+    ],
+    ['the same in the older form', { merges: ['a z'] }, /^tokenizer\.json: model\.merges\.0: "z" is not in/],
+    ['whose merge is no pair', { merges: ['a'] }, /^tokenizer\.json: model\.merges\.0: "a" is not in/],
+  ])('%s is refused', (_, changes, message) => {
+    expect(() => load(changes)).toThrow(message);
+  });
+
+  it('joins what merges join, in either form', () => {
+    expect(load({}).encode('abba')).toEqual([2, 1, 0]);
+    expect(load({ merges: ['a b'] }).encode('abba')).toEqual([2, 1, 0]);
+  });
+});

@@ -48,7 +48,7 @@ const preTokenizerSchema = z.looseObject({
 });
 
 const jsonSchema = z.looseObject({
-  model: z.looseObject({ vocab: z.unknown().optional() }),
+  model: z.looseObject({ type: z.enum(['BPE', 'WordPiece', 'Unigram']).optional(), vocab: z.unknown().optional() }),
   decoder: z.looseObject({ type: z.string() }).nullable(),
   added_tokens: z.array(addedToken),
 });
@@ -78,6 +78,7 @@ export function tokenizerFromJson(
 ): Tokenizer {
   const content = parse(json, jsonSchema, source);
   checkIds(content.model.vocab, source);
+  checkMerges(content.model, source);
   const { config, generation, model } = parseOthers(files, source);
   const library = openLibrary(content, source);
   // Ids may have holes.
@@ -160,6 +161,7 @@ type Config = ReturnType<typeof parseOthers>['config'];
 
 /** Ids become places in lists: one that is far out would fill memory. */
 function checkIds(vocabulary: unknown, source: string): void {
+  if (Object.keys(vocabulary ?? {}).length === 0) throw new UserError(`${source}: model.vocab: holds no token`);
   if (Array.isArray(vocabulary)) {
     if (vocabulary.length > LIMITS.vocabulary)
       throw new UserError(`${source}: model.vocab: ${vocabulary.length} tokens, more than ${LIMITS.vocabulary}`);
@@ -170,6 +172,19 @@ function checkIds(vocabulary: unknown, source: string): void {
       throw new UserError(
         `${source}: model.vocab: the token ${shown(token)} has id ${shown(id)}, expected a whole number below ${LIMITS.vocabulary}`,
       );
+}
+
+/** A merge of what is not in the vocabulary would never happen, and texts become other tokens than those of training; the original refuses it too. */
+function checkMerges({ vocab, merges }: Content['model'], source: string): void {
+  if (!Array.isArray(merges) || typeof vocab !== 'object' || vocab === null) return;
+  for (const [index, merge] of merges.entries()) {
+    const parts: unknown[] = Array.isArray(merge) ? merge : String(merge).split(' ');
+    const missing = parts.length === 2 ? parts.find((part) => !Object.hasOwn(vocab, String(part))) : merge;
+    if (missing !== undefined)
+      throw new UserError(`${source}: model.merges.${index}: ${shown(missing)} is not in the vocabulary`, {
+        hint: 'Vocabulary and merges are not of one tokenizer, or the file is damaged.',
+      });
+  }
 }
 
 function openLibrary(content: Content, source: string): Library {

@@ -9,6 +9,8 @@ import type { Io } from './widgets/io.ts';
 
 export interface ServerDiagnosis extends Omit<Examination, 'profile'> {
   readonly profile: string;
+  /** What the profile says of a model's later saves: they are copies of its first. */
+  readonly savesOnce: boolean;
   /** How a distillation round with these settings would teach; the reason where it could not. */
   readonly lesson: Lesson | { readonly refused: string };
   /** Why a run with these settings would be refused; null: it would not. */
@@ -34,6 +36,7 @@ export async function diagnoseServer(
   return {
     ...found,
     profile: engine.profile,
+    savesOnce: found.profile.savesOnce,
     lesson: attempt(
       () => lessonFor(settings.distill, capabilities, vocabulary),
       (refused) => ({ refused }),
@@ -66,6 +69,17 @@ function moments({ training, capabilities }: ServerDiagnosis): string {
   return fresh
     ? ', but it shows one: set engine.overrides.freshOptimizer=load'
     : ', but it keeps moments: set engine.overrides.freshOptimizer=none';
+}
+
+/** Whether a model that has been saved and trained on is saved as it is then. */
+function laterSaves({ training, savesOnce }: ServerDiagnosis): string {
+  if (training === null) return '';
+  const once = training.laterSave > 0.1 * training.moved;
+  if (once !== savesOnce)
+    return once
+      ? ", but a model's later ones are copies of its first: set engine.overrides.savesOnce=true"
+      : '; each is its own: engine.overrides.savesOnce=false saves time';
+  return once ? ", and goes on in a new model after each, since a model's later ones are copies of its first" : '';
 }
 
 /** Rounding in bfloat16 stays far below a tenth of a step. */
@@ -105,7 +119,7 @@ export function serverText(diagnosis: ServerDiagnosis): string {
     ['Fresh optimiser a stage', `${yes(can.optimizer.fresh)}${moments(diagnosis)}`],
     ['Gradient clip, betas a step', `${yes(can.optimizer.clip)}, ${yes(can.optimizer.betasPerStep)}`],
     ['Gradient norm reported', yes(can.optimizer.gradientNorm)],
-    ['Checkpoints', 'on the server; a run keeps their names'],
+    ['Checkpoints', `on the server; a run keeps their names${laterSaves(diagnosis)}`],
     ...(training === null
       ? [['Training', 'not tried: the server holds one model at a time']]
       : [

@@ -84,6 +84,7 @@ function eventsOf(results: Results): string[] {
 function nextCommands(folder: string): string[] {
   const name = path.basename(path.resolve(folder));
   return [
+    shellCommand('search-e1', 'view', folder),
     shellCommand('search-e1', 'ask', '--policy', folder),
     shellCommand('search-e1', 'evaluate', '--policy', folder, '--out', path.join('evaluations', name)),
     shellCommand('search-e1', 'export', folder, '--out', path.join('policies', name)),

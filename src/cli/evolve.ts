@@ -27,7 +27,7 @@ import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
-import { interruptible } from './interrupt.ts';
+import { Interrupted, interruptible } from './interrupt.ts';
 import { announceOpening } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
@@ -272,13 +272,25 @@ async function runIn(
         signal,
       }),
     );
-    const report = renderReport(await readReportInput(directory.files), setup.tokenizer);
-    await writeFileAtomic(directory.files.file('report.html'), report);
+    await writeReport(directory, setup);
     return ended;
+  } catch (error) {
+    // What there is may be looked at. Before the first measurement there is nothing.
+    if (error instanceof Interrupted) await writeReport(directory, setup).catch(onlyUserErrors);
+    throw error;
   } finally {
     clearInterval(ticking);
     area.finish();
   }
+}
+
+async function writeReport(directory: RunDirectory, { tokenizer }: Setup): Promise<void> {
+  const report = renderReport(await readReportInput(directory.files), tokenizer);
+  await writeFileAtomic(directory.files.file('report.html'), report);
+}
+
+function onlyUserErrors(error: unknown): void {
+  if (!(error instanceof UserError)) throw error;
 }
 
 /** True when no rollout of the run, in training or evaluation, was right. */

@@ -12,17 +12,11 @@ export function announceOpening(io: Io, ...sources: readonly (string | null | un
   for (const source of sources) {
     if (!source) continue;
     const bytes = statSync(source, { throwIfNoEntry: false })?.size ?? 0;
-    if (/^https?:/.test(source))
+    // An address with a password is refused at once.
+    if (/^https?:\/\/(?![^/]*@)/.test(source))
       io.err.write(
-        message(
-          `asking ${withoutPassword(source)} … (a server that does not answer is asked again, for half a minute or so)`,
-          io.err,
-        ),
+        message(`asking ${source} … (a server that does not answer is asked again, for half a minute or so)`, io.err),
       );
     else if (bytes >= LARGE) io.err.write(message(`reading ${source}, ${byteSize(bytes)} …`, io.err));
   }
-}
-
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//…@');
 }

@@ -86,6 +86,8 @@ describe('evolve on a training server', () => {
     expect([stopped.code, stopped.err]).toEqual([130, expect.stringContaining('--resume')]);
     // Interrupted, the model was given back.
     expect(mock.server.models).toHaveLength(0);
+    // What there was by then can be looked at.
+    expect(await readFile(path.join(run(), 'report.html'), 'utf8')).toContain('This run was broken off.');
     const { code, out, err } = await capture('evolve', '--resume', run());
     expect([code, err.includes(KEY), out.includes(KEY)]).toEqual([0, false, false]);
     expect(out).toContain('E1 1');
@@ -98,7 +100,7 @@ describe('evolve on a training server', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(metrics.filter(({ stage }) => stage === 'e1-1')[0]).toMatchObject({ lesson: 'tail 20', entropy: null });
-    expect(await readFile(path.join(run(), 'report.html'), 'utf8')).not.toMatch(/NaN|undefined/);
+    expect(await readFile(path.join(run(), 'report.html'), 'utf8')).not.toMatch(/NaN|undefined|broken off/);
   });
 
   it('leaves the key in no file', async () => {

@@ -80,7 +80,7 @@ const capabilitiesSchema: z.ZodType<Capabilities> = z.strictObject({
     betasPerStep: z.boolean(),
     gradientNorm: z.boolean(),
   }),
-  checkpoints: z.enum(['files', 'handles']),
+  checkpoints: z.enum(['files', 'handles', 'one handle']),
 });
 
 /** What stands in a run's record about the engine that it was made with. */

@@ -26,6 +26,7 @@ it('lets an engine that can do everything do it', () => {
 });
 
 it.each([
+  [{ checkpoints: 'one handle' }, /^engine\.loraRank: the engine "abacus" keeps only the first state/],
   [{ frozen: 'none' }, /^grpo\.klCoefficient: the engine "abacus" cannot keep/],
   [{ adapter: 'never' }, /^distill\.adapter: the engine "abacus" cannot attach/],
   [{ frozen: 'initial' }, /^grpo\.klCoefficient: the engine "abacus" can keep the weights that it was opened with/, 2],
@@ -57,5 +58,5 @@ it('refuses nothing that the settings do not ask for', () => {
   expect(() => check({ frozen: 'none', adapter: 'never', divergences: [], pointwiseClip: false }, grpo)).not.toThrow();
   const distill = { ...smoke.distill, objective: 'cross-entropy' as const, adapter: null };
   expect(() => check({ adapter: 'never', divergences: [], pointwiseClip: false }, { ...smoke, distill })).not.toThrow();
-  expect(() => check({ frozen: 'none' }, { ...smoke, cycles: 0 })).not.toThrow();
+  expect(() => check({ frozen: 'none', checkpoints: 'one handle' }, { ...smoke, cycles: 0 })).not.toThrow();
 });

@@ -14,6 +14,12 @@ export function refuseUnable(
   const refuse = (setting: string, reason: string, hint: string) => {
     throw new UserError(`${setting}: the engine "${engine}" ${reason}`, { hint });
   };
+  if (cycles > 0 && can.checkpoints === 'one handle')
+    refuse(
+      'engine.loraRank',
+      'keeps only the first state of a model whose weights are all trained, and a run has several checkpoints',
+      'Train a LoRA, e.g. engine.loraRank=32.',
+    );
   if (reinforces(settings) && grpo.klCoefficient > 0) {
     if (can.frozen === 'none')
       refuse('grpo.klCoefficient', 'cannot keep the weights at which a round starts', 'Set grpo.klCoefficient=0.');

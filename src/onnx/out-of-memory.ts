@@ -8,7 +8,7 @@ const SIGNS = [
   // V8: the memory of the key-value cache.
   /WebAssembly\.Memory\.grow\(\): [\w ]+/,
   /Cannot allocate Wasm memory/,
-  // ONNX Runtime: its arena, and what is allocated beside it.
+  // ONNX Runtime: with an arena, and without.
   /Failed to allocate memory for requested buffer of size \d+/,
   /bad_alloc|bad allocation/,
 ];

@@ -56,8 +56,11 @@ export interface Capabilities {
     /** `StepResult.gradientNorm` is reported. `minGradientNorm` is kept to where `dryRun` is true; elsewhere by steps without any gradient. */
     readonly gradientNorm: boolean;
   };
-  /** What `save` leaves in a folder: the weights themselves, or a file that names where they are. */
-  readonly checkpoints: 'files' | 'handles';
+  /**
+   * What `save` leaves in a folder: the weights themselves, or a file that names where they are; 'one handle' where only the first
+   * state of a policy can be kept, and others are refused.
+   */
+  readonly checkpoints: 'files' | 'handles' | 'one handle';
 }
 
 // ---------------------------------------------------------------------------------------------------------- sampling

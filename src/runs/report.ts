@@ -3,6 +3,7 @@
 import { UserError } from '../base/errors.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
+import { Checkpoints } from './checkpoints.ts';
 import type { RunConfig } from './config-record.ts';
 import { stageCurves, trainingCurves } from './report/curves.ts';
 import type { Decoder } from './report/decode.ts';
@@ -22,17 +23,22 @@ export interface ReportInput {
   readonly metrics: readonly MetricRecord[];
   readonly examples: readonly Example[];
   readonly pairs: readonly PairExamples[];
+  /** It was broken off: these are the results up to the newest checkpoint. */
+  readonly isUnfinished: boolean;
 }
 
-/** Reads what the report shows. Throws a UserError when the run has no results yet. */
+/** Reads what the report shows: of a run that was broken off as much as it has. Throws a UserError when nothing was measured yet. */
 export async function readReportInput(files: RunFiles): Promise<ReportInput> {
-  const results = await files.results();
-  if (results === undefined)
-    throw new UserError(`${files.folder}: no results yet`, { hint: 'Let the run finish first.' });
+  const ended = await files.results();
+  const state = ended === undefined ? await new Checkpoints(files.file('checkpoints')).latestState() : undefined;
+  const results = ended ?? state?.results;
+  if (results === undefined || (ended === undefined && results.measurements.length === 0))
+    throw new UserError(`${files.folder}: no results yet`, { hint: 'Let the run go on first.' });
   return {
+    isUnfinished: ended === undefined,
     config: await files.config(),
     results,
-    timing: await files.timing(),
+    timing: (await files.timing()) ?? state?.timing,
     metrics: await files.metrics(),
     examples: await findExamples(files, results),
     pairs: await findPairs(files),
@@ -41,7 +47,7 @@ export async function readReportInput(files: RunFiles): Promise<ReportInput> {
 
 /** The page. Texts are decoded from token ids by the run's own tokenizer. */
 export function renderReport(input: ReportInput, tokenizer: Decoder): string {
-  const { config, results, timing, metrics, examples, pairs } = input;
+  const { config, results, timing, metrics, examples, pairs, isUnfinished } = input;
   const sections: readonly (readonly [id: string, title: string, content: Html])[] = [
     ['results', 'Results', html`${stageCurves(results)}${resultTables(results)}`],
     ['stages', 'Stages', html`${stageTables(results)}${timing && timingTable(timing)}`],
@@ -58,6 +64,8 @@ export function renderReport(input: ReportInput, tokenizer: Decoder): string {
 <style>${style}</style></head><body>
 <h1>${title}</h1>
 <p class="soft">search-e1 ${config.versions['search-e1']}, node ${config.versions.node}</p>
+${isUnfinished && html`<p><b>This run was broken off.</b> The page has what was finished by then; <code>search-e1 evolve --resume</code> with the run's directory goes on.</p>`}
+<p class="soft">Every trajectory, with filters and each token: <code>search-e1 view</code> with the run's directory.</p>
 <nav>${sections.map(([id, name]) => html`<a href="#${id}">${name}</a>`)}</nav>
 ${sections.map(([id, name, content]) => html`<section id="${id}"><h2>${name}</h2>${content}</section>`)}
 </body></html>`.text

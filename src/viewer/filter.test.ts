@@ -63,7 +63,11 @@ const anyFilter: fc.Arbitrary<Filter> = fc.record({
   stops: some(['answered']),
   marks: some<Mark>(names).map((list) => list.slice(0, 2)),
   without: some<Mark>(names).map((list) => list.slice(0, 2)),
-  bounds: fc.dictionary(fc.constantFrom(...figures), bounds, { noNullPrototype: true }),
+  bounds: fc.dictionary(
+    fc.constantFrom(...figures),
+    bounds.filter(({ from, to }) => from !== -Infinity || to !== Infinity),
+    { noNullPrototype: true },
+  ),
   question: fc.option(fc.constantFrom('q1', 'ü?&#')),
   text: fc.constantFrom('', 'a b&c'),
   sort: fc.option(fc.record({ by: fc.constantFrom(...sortKeys), down: fc.boolean() }, { noNullPrototype: true })),

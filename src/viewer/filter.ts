@@ -60,8 +60,8 @@ export function filterOf(query: URLSearchParams): Filter {
   for (const figure of figures) {
     const range = /^(-?(?:\d|\.\d)[\de.+-]*?)?\.\.(<?)(-?(?:\d|\.\d)[\de.+-]*)?$/.exec(query.get(figure) ?? '');
     const [from, to] = [Number(range?.[1] ?? -Infinity), Number(range?.[3] ?? Infinity)];
-    if (range !== null && !Number.isNaN(from) && !Number.isNaN(to))
-      bounds[figure] = { from, to, ...(range[2] === '<' && { open: true }) };
+    if (!Number.isNaN(from) && !Number.isNaN(to) && (from !== -Infinity || to !== Infinity))
+      bounds[figure] = { from, to, ...(range?.[2] === '<' && { open: true }) };
   }
   const [, minus, by] = /^(-?)(\w+)$/.exec(query.get('sort') ?? '') ?? [];
   return {

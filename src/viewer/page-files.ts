@@ -4,6 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 
@@ -30,6 +32,7 @@ export async function buildPage(source = folder): Promise<Page> {
     });
   const built = await vite.build({
     configFile: false,
+    cacheDir: path.join(tmpdir(), 'search-e1-vite'),
     root: source,
     logLevel: 'error',
     mode: 'production',

@@ -22,6 +22,7 @@ export function capabilitiesOf(profile: Profile, lora: boolean, vocabulary: numb
       betasPerStep: profile.betasPerStep,
       gradientNorm: profile.gradientNorm !== null,
     },
-    checkpoints: 'handles',
+    // A LoRA that has been saved is gone on with in another model.
+    checkpoints: profile.savesOnce && !lora ? 'one handle' : 'handles',
   };
 }

@@ -146,10 +146,11 @@ export class TinkerPolicy implements Policy {
       const present = this.#usable();
       this.#broken = true;
       if (this.#frozen === 'present') this.#frozen = await this.#keepFrozen(present);
-      const trained = await present.trainer.train(batches, step, options);
+      const trainee = present.isSpent ? await this.#moved(present) : present;
+      const trained = await trainee.trainer.train(batches, step, options);
       this.#broken = false;
       if (!trained.update.skipped) {
-        present.changed();
+        trainee.changed();
         this.#savedAs = undefined;
         this.#initial = false;
       }
@@ -228,7 +229,7 @@ export class TinkerPolicy implements Policy {
     if (closed.signal.aborted) return;
     if (this.resampled > 0)
       onNote(
-        `${this.resampled} samples were asked for twice, since an answer was lost; their tokens may be other ones`,
+        `${this.resampled} requests for samples were sent twice, since an answer was lost; their tokens may be other ones`,
       );
     await this.#releaseFrozen();
     closed.abort(new Error('the engine was closed'));
@@ -271,16 +272,36 @@ export class TinkerPolicy implements Policy {
     if (frozen === 'model') {
       const path = this.#savedAs ?? (await present.save(`search-e1-frozen-${randomUUID()}`)).path;
       if (this.#savedAs === undefined) this.#frozenAlone.add(path);
+      this.#savedAs = path;
       return new FrozenWeights({ kind: 'saved', path }, session, context);
     }
     const kind = frozen === 'initial' && this.#initial ? 'initial' : 'lost';
     return new FrozenWeights({ kind }, session, context);
   }
 
+  /**
+   * The present weights in a model that has saved nothing yet, before they change: what the server would keep of them later in the old
+   * one would be these.
+   */
+  async #moved(present: RemoteWeights): Promise<RemoteWeights> {
+    const { context } = this.#parts;
+    // Nothing has changed since its first save, so that another one is right once more.
+    const path = this.#savedAs ?? (await present.save(`search-e1-moved-${randomUUID()}`)).path;
+    const next = await RemoteWeights.create(this.#session, context);
+    await next.load(path, { optimizer: true });
+    if (this.#savedAs === undefined) await deleteSaved(this.#session, path);
+    if (context.profile.unload) await this.#session.unload(present.model.id);
+    this.#present = next;
+    return next;
+  }
+
   async #releaseFrozen(): Promise<void> {
     if (this.#frozen instanceof FrozenWeights) await this.#frozen.release();
     this.#frozen = undefined;
-    for (const path of this.#frozenAlone) await deleteSaved(this.#session, path);
+    for (const path of this.#frozenAlone) {
+      if (this.#savedAs === path) this.#savedAs = undefined;
+      await deleteSaved(this.#session, path);
+    }
     this.#frozenAlone.clear();
   }
 
@@ -296,7 +317,7 @@ export class TinkerPolicy implements Policy {
       this.#session = await Session.open(context.caller, onNote);
       if (this.#frozen instanceof FrozenWeights) this.#frozen = this.#frozen.in(this.#session);
     }
-    if (isLost || load === 'first' || (!kept && freshOptimizer === 'new-model')) {
+    if (isLost || load === 'first' || this.#present.isSpent || (!kept && freshOptimizer === 'new-model')) {
       if (unload) await this.#session.unload(this.#present.model.id);
       this.#present = await RemoteWeights.create(this.#session, context);
     }

@@ -8,6 +8,7 @@ import type { AdamWStep, SoftCrossEntropyBatch, TokenIds } from '../../policy/po
 import { TinkerFailure } from './failures.ts';
 import type { Profile } from './profiles.ts';
 import type { RemoteWeights } from './remote-weights.ts';
+import { answerOf, answers } from './wire.ts';
 
 /** Above: the sampler is an approximation of the policy. */
 const APPROXIMATE = 0.02;
@@ -53,6 +54,8 @@ export interface TrainingProbe {
   readonly moved: number;
   /** How far a step goes elsewhere that follows on a checkpoint with its moments, and without: 0 where they are loaded all the same. */
   readonly momentsMatter: number;
+  /** A model's second save, made after a step and loaded elsewhere, to what the model had: as far as a step where it is a copy of the first. */
+  readonly laterSave: number;
 }
 
 /** Scratch models. */
@@ -113,11 +116,38 @@ export async function probeTraining(
   });
   const other = ({ trainer }: RemoteWeights) => trainer.train([learn([ids[1]!])], step);
   const momentsMatter = gap(await after(other, withMoments, true), await after(other, withMoments, false));
-  const found = { halves: gap(whole, halves), moved, momentsMatter };
+  const laterSave = await lateSave(path, { copyOf, release }, ({ trainer }) => trainer.train([learn(ids)], step));
+  const found = { halves: gap(whole, halves), moved, momentsMatter, laterSave };
   if (profile.softTargets !== 'signed' && profile.softTargets !== 'non-negative') return { ...found, tables: null };
   const both = await after(({ trainer }) => trainer.train([table([2, 3], [0.3, 0.6])], step));
   const each = await after(({ trainer }) => trainer.train([table([2], [0.3]), table([3], [0.6])], step));
   return { ...found, tables: gap(both, each) };
+}
+
+/** Saves, steps, saves again as a client would that knows nothing of `savesOnce`, and holds what was saved last against what there was. */
+async function lateSave(
+  path: string,
+  { copyOf, release }: Scratch,
+  train: (weights: RemoteWeights) => Promise<unknown>,
+): Promise<number> {
+  const weights = await copyOf(path, { optimizer: false });
+  try {
+    await weights.save(`search-e1-probe-${randomUUID()}`);
+    await train(weights);
+    const had = await weights.logprobs(ids);
+    const name = `search-e1-probe-${randomUUID()}`;
+    const answer = await weights.model.run('save_weights', 'harmless', { path: name });
+    const saved = answerOf(answers.saved, answer, weights.model.session.caller.url, 'save_weights');
+    const copy = await copyOf(saved.path, { optimizer: false });
+    try {
+      const loaded = await copy.logprobs(ids);
+      return Math.max(...had.map((stream, i) => gap([...stream], [...loaded[i]!])));
+    } finally {
+      await release(copy);
+    }
+  } finally {
+    await release(weights);
+  }
 }
 
 /** The same targets at every position. */

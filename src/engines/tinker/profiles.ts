@@ -46,6 +46,8 @@ const profileSchema = z.strictObject({
   betasPerStep: z.boolean(),
   /** Name of the metric of optim_step that holds the gradient's norm before clipping. */
   gradientNorm: z.string().nullable(),
+  /** What save_weights keeps is a model's first save for ever: a later one is a copy of that, without a word (hatchery 0.3.0). */
+  savesOnce: z.boolean(),
   /** load_weights is taken at any time, or as a model's first request only. */
   load: z.enum(['any', 'first']),
   /**
@@ -93,6 +95,7 @@ const usual: Profile = {
   clip: false,
   betasPerStep: false,
   gradientNorm: null,
+  savesOnce: false,
   load: 'any',
   freshOptimizer: 'none',
   unload: true,
@@ -146,6 +149,7 @@ const PROFILES: Readonly<Record<ProfileName, (lora: boolean) => Profile>> = {
     sampler: 'exact',
     temperatureOne: 0.999999,
     joins: true,
+    savesOnce: true,
     topKAll: 'vocabulary',
     reduction: 'mean-of-weights',
     lossMetric: 'loss:mean',

@@ -1,5 +1,6 @@
 /** One model on the server with what reads and changes it: trainer, sampling session, saving and loading. */
 import type { CallOptions, TokenIds } from '../../policy/policy.ts';
+import { TinkerFailure } from './failures.ts';
 import { type SamplerContext, SamplingSession } from './sampler.ts';
 import type { LoraConfig, Session } from './session.ts';
 import type { TrainedModel } from './trained-model.ts';
@@ -22,6 +23,9 @@ export class RemoteWeights {
   readonly trainer: Trainer;
   readonly #context: RemoteContext;
   #sampler: Promise<SamplingSession> | undefined;
+  #hasSaved = false;
+  /** Since the last save. */
+  #hasChanged = false;
 
   private constructor(model: TrainedModel, context: RemoteContext) {
     this.model = model;
@@ -42,6 +46,7 @@ export class RemoteWeights {
 
   /** The weights are others from now on. */
   changed(): void {
+    this.#hasChanged = true;
     this.#sampler = undefined;
   }
 
@@ -52,10 +57,27 @@ export class RemoteWeights {
     );
   }
 
+  /** True where another save, once the weights have changed, would keep those of the first, and another model can be had. */
+  get isSpent(): boolean {
+    const { profile, lora } = this.#context;
+    return profile.savesOnce && this.#hasSaved && lora !== null;
+  }
+
   /** Keeps the weights and their optimiser on the server; the path is the server's own. */
   async save(name: string): Promise<SavedWeights> {
+    const { caller, profile } = this.#context;
+    if (profile.savesOnce && this.#hasSaved && this.#hasChanged)
+      throw new TinkerFailure(
+        'refused',
+        `${caller.url} saves the weights of a model once: what it would keep now are those of the first save`,
+        {
+          hint: 'Train a LoRA (engine.loraRank): after a save it is gone on with in a new model. Where another version of the server has mended it: engine.overrides.savesOnce=false.',
+        },
+      );
+    this.#hasSaved = true;
+    this.#hasChanged = false;
     const answer = await this.model.run('save_weights', 'harmless', { path: name });
-    const { path, expires_at: at } = answerOf(answers.saved, answer, this.#context.caller.url, 'save_weights');
+    const { path, expires_at: at } = answerOf(answers.saved, answer, caller.url, 'save_weights');
     const expires = typeof at === 'number' ? new Date(1000 * at) : new Date(at ?? Number.NaN);
     return { path, expiresAt: Number.isNaN(expires.getTime()) ? null : expires.toISOString() };
   }

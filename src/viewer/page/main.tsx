@@ -36,16 +36,6 @@ function App() {
   useKeys(many && route.path.length === 2 && id !== undefined ? { Escape: () => go('#/') } : {});
   return (
     <>
-      <a
-        class="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          document.querySelector('main')?.focus();
-        }}
-      >
-        to the contents
-      </a>
       <Top route={route} source={source} many={many} />
       <Shown asked={sources}>{(list) => <PageOf route={route} source={source} sources={list} />}</Shown>
       <footer class="soft small">

@@ -1,6 +1,6 @@
 /** Small things that several pages show. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import { hasMark, type Row } from '../row.ts';
 import type { Table } from '../wire.ts';
 import type { Asked } from './ask.ts';
@@ -154,7 +154,7 @@ export function Command({ command, means }: { command: string; means: string }) 
 
 /** Keys by name, unless something is being typed. Esc works everywhere. */
 export function useKeys(keys: Readonly<Record<string, () => void>>): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const { target } = event;
@@ -213,20 +213,20 @@ export function Position({
   return (
     <nav class="position" aria-label="neighbours within the filter">
       {place.previous === null ? (
-        <span class="soft">‹ k</span>
+        <span class="soft">‹ before k</span>
       ) : (
-        <a href={href(place.previous)} rel="prev" aria-label="previous (k)">
-          ‹ <kbd>k</kbd>
+        <a href={href(place.previous)} rel="prev">
+          ‹ before <kbd>k</kbd>
         </a>
       )}
       <span>
         {place.at.toLocaleString('en')} of {place.of.toLocaleString('en')}
       </span>
       {place.next === null ? (
-        <span class="soft">j ›</span>
+        <span class="soft">j after ›</span>
       ) : (
-        <a href={href(place.next)} rel="next" aria-label="next (j)">
-          <kbd>j</kbd> ›
+        <a href={href(place.next)} rel="next">
+          <kbd>j</kbd> after ›
         </a>
       )}
     </nav>

@@ -22,12 +22,16 @@ import { go, hrefOf } from './route.ts';
 
 const PAGE = 100;
 const LIVE = 3000;
+/** While the first files are read, in milliseconds. */
+const SOON = 500;
 
 export function RolloutsPage({ id, query }: { id: string; query: URLSearchParams }) {
   const asking = new URLSearchParams(query);
   asking.set('source', id);
   asking.set('rows', String(PAGE));
-  const asked = useAsk<Rollouts>('rollouts', asking, LIVE);
+  const [isRead, setIsRead] = useState(false);
+  const asked = useAsk<Rollouts>('rollouts', asking, isRead ? LIVE : SOON);
+  useEffect(() => setIsRead((asked.value?.of ?? 0) > 0), [asked.value?.of]);
   const change = (edit: (next: URLSearchParams) => void, replace = false) => {
     const next = new URLSearchParams(query);
     next.delete('from');
@@ -93,7 +97,7 @@ function Filters({ found, query, change }: { found: Rollouts; query: URLSearchPa
                   class="not"
                   aria-pressed={without}
                   title={`leave out: ${label}`}
-                  aria-label={`leave out: ${label}`}
+                  aria-label={`not ${label}`}
                   onClick={set('not', 'mark')}
                 >
                   not
@@ -364,7 +368,7 @@ function Chosen({ query, change }: { query: URLSearchParams; change: Change }) {
           <button
             type="button"
             onClick={() => change((next) => toggled(next, name, value))}
-            aria-label={`take away: ${text}`}
+            aria-label={`${text} ×, take away`}
           >
             {text} ×
           </button>

@@ -25,6 +25,8 @@ export interface Dialect {
   readonly maskKey: 'mask' | 'weights' | null;
   readonly clip: boolean;
   readonly gradientNorm: string | null;
+  /** A model's later saves are copies of its first. */
+  readonly savesOnce: boolean;
   readonly load: 'any' | 'first';
   /** load_weights without the optimiser: it is fresh, or stays. */
   readonly optimizerFalse: 'fresh' | 'kept';
@@ -51,6 +53,7 @@ const usual: Dialect = {
   maskKey: 'weights',
   clip: true,
   gradientNorm: null,
+  savesOnce: false,
   load: 'any',
   optimizerFalse: 'fresh',
   resultOnce: false,
@@ -86,7 +89,6 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
   },
   'skyrl-jax': {
     ...usual,
-    encodings: 'both',
     gaps: 'refused',
     reduction: 'mean-of-datums',
     tables: 'refused',
@@ -102,6 +104,7 @@ export const dialects: Readonly<Record<ProfileName, Dialect>> = {
     repeated: 'twice under one id',
     reduction: 'mean-of-weights',
     greedyAtOne: true,
+    savesOnce: true,
     sampler: 'live',
     optimizerFalse: 'kept',
     promisedSession: true,

@@ -63,6 +63,7 @@ export class MockServer {
   /** By operation, model and seq_id: the body and the answer. */
   #seen = new Map<string, { text: string; answer: Answer }>();
   #lastSeq = new Map<string, number>();
+  readonly #firstSaves = new Map<string, SavedModel>();
   #count = 0;
   #promised = 0;
   #starting: number;
@@ -284,7 +285,9 @@ export class MockServer {
       }
       case 'save_weights': {
         const path = `tinker://${id}/weights/${String(body.path)}`;
-        this.saved.set(path, model.save());
+        const first = this.#firstSaves.get(id) ?? model.save();
+        this.#firstSaves.set(id, first);
+        this.saved.set(path, dialect.savesOnce ? first : model.save());
         return { path };
       }
       case 'save_weights_for_sampler': {
