@@ -3,7 +3,7 @@ import os from 'node:os';
 import { UserError } from '../../base/errors.ts';
 import { readConfig, readWeights } from '../../checkpoint/model-directory.ts';
 import type { Tensor } from '../../checkpoint/safetensors.ts';
-import type { Device } from '../../onnx/device.ts';
+import { type Device, inDeviceQueue } from '../../onnx/device.ts';
 import { type SharedFloats, sharedFloats } from '../../onnx/shared-floats.ts';
 import { WorkerClient } from '../../onnx/worker-client.ts';
 import {
@@ -138,24 +138,32 @@ async function open(
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
   const client = new WorkerClient<Verbs>(script, setup);
+  const close = () => closeThread(client, device);
   try {
     await client.ready();
   } catch (error) {
-    await client.close();
+    await close();
     throw error;
   }
-  return new OnnxPolicy(info, capabilities, client);
+  return new OnnxPolicy(info, capabilities, client, close);
+}
+
+/** A thread that ends gives up what it has on the GPU, which is one of the things that only one thread may do at a time. */
+function closeThread(client: WorkerClient<Verbs>, device: Device): Promise<void> {
+  return device === 'cpu' ? client.close() : inDeviceQueue(() => client.close());
 }
 
 export class OnnxPolicy implements Policy {
   readonly info: PolicyInfo;
   readonly capabilities: Capabilities;
   readonly #client: WorkerClient<Verbs>;
+  readonly #close: () => Promise<void>;
 
-  constructor(info: PolicyInfo, capabilities: Capabilities, client: WorkerClient<Verbs>) {
+  constructor(info: PolicyInfo, capabilities: Capabilities, client: WorkerClient<Verbs>, close: () => Promise<void>) {
     this.info = info;
     this.capabilities = capabilities;
     this.#client = client;
+    this.#close = close;
   }
 
   sample(request: SampleRequest, { signal, onTokens }: SampleOptions = {}): Promise<Sample> {
@@ -222,6 +230,6 @@ export class OnnxPolicy implements Policy {
   }
 
   close(): Promise<void> {
-    return this.#client.close();
+    return this.#close();
   }
 }
