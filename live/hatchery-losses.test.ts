@@ -13,7 +13,6 @@ import { type Peer, pythonOf, startHatchery, tinyModel } from './peer.ts';
 import { forwardBackward, openRemote, optimStep, type Remote } from './remote.ts';
 
 const V = 288;
-const TOLERANCE = 2e-6;
 const python = pythonOf('hatchery');
 const random = new Random(streamKey('live losses'));
 const sequences: TokenIds[] = Array.from({ length: 4 }, (_, i) =>
@@ -32,10 +31,13 @@ const plain: AdamWStep = {
   minGradientNorm: 0,
 };
 const proportional: AdamWStep = { ...plain, learningRate: 10, epsilon: 1 };
-/** Step, and what the loss is multiplied with. */
+/**
+ * Step, what the loss is multiplied with, and the largest |Δ log π| of what is the same. Under Adam float32's noise in a weight whose
+ * gradient is next to nothing may grow to a whole step (seen once in six runs: 2.3e-5); what differs does so by 5e-3 and more.
+ */
 const optimizers = [
-  ['Adam', plain, 1],
-  ['nearly proportional', proportional, 0.01],
+  ['Adam', plain, 1, 2e-4],
+  ['nearly proportional', proportional, 0.01, 2e-6],
 ] as const;
 
 describe.skipIf(python === undefined)('losses on hatchery', () => {
@@ -107,7 +109,7 @@ describe.skipIf(python === undefined)('losses on hatchery', () => {
     };
   }
 
-  describe.each(optimizers)('with %s', (_, step, scale) => {
+  describe.each(optimizers)('with %s', (_, step, scale, tolerance) => {
     it('T1, T2: a table of five targets is five calls of one, by cross_entropy or by importance_sampling', async () => {
       const batch = softBatch(5, scale);
       const table = await logprobsAfter((weights) => weights.trainer.train([batch], step));
@@ -136,8 +138,8 @@ describe.skipIf(python === undefined)('losses on hatchery', () => {
         await optimStep(weights, step);
       });
       console.log(`T1 ${gap(table, single)}, T2 ${gap(table, sampled)}, no step ${gap(table, before)}`);
-      expect(gap(table, single)).toBeLessThan(TOLERANCE);
-      expect(gap(table, sampled)).toBeLessThan(TOLERANCE);
+      expect(gap(table, single)).toBeLessThan(tolerance);
+      expect(gap(table, sampled)).toBeLessThan(tolerance);
       expect(gap(table, before)).toBeGreaterThan(1e-4);
     });
 
@@ -194,9 +196,9 @@ describe.skipIf(python === undefined)('losses on hatchery', () => {
       console.log(
         `T3 ${gap(grpo, twoCalls)}, T4 ${gap(grpo, signed)}, T6 ${gap(grpo, oneCall)}; without k3 ${gap(grpo, without)}, unclipped ${gap(grpo, unclipped)}`,
       );
-      expect(gap(grpo, twoCalls)).toBeLessThan(TOLERANCE);
-      expect(gap(grpo, signed)).toBeLessThan(TOLERANCE);
-      expect(gap(grpo, oneCall)).toBeLessThan(TOLERANCE);
+      expect(gap(grpo, twoCalls)).toBeLessThan(tolerance);
+      expect(gap(grpo, signed)).toBeLessThan(tolerance);
+      expect(gap(grpo, oneCall)).toBeLessThan(tolerance);
       expect(gap(grpo, without)).toBeGreaterThan(1e-5);
       expect(gap(grpo, unclipped)).toBeGreaterThan(1e-5);
       expect(reported).toBeCloseTo(lossOf(batch), 5);
@@ -238,7 +240,7 @@ describe.skipIf(python === undefined)('losses on hatchery', () => {
       const tail = await logprobsAfter((weights) => weights.trainer.train([cut(true)], step));
       const raw = await logprobsAfter((weights) => weights.trainer.train([cut(false)], step));
       console.log(`T7 ${gap(exact, tail)}, raw ${gap(exact, raw)}, no step ${gap(exact, before)}`);
-      expect(gap(exact, tail)).toBeLessThan(TOLERANCE);
+      expect(gap(exact, tail)).toBeLessThan(tolerance);
       expect(gap(exact, raw)).toBeGreaterThan(1e-4);
       expect(gap(exact, before)).toBeGreaterThan(1e-4);
     });
