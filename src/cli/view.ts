@@ -9,11 +9,11 @@ import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { apiOf } from '../viewer/api.ts';
 import { exportPage } from '../viewer/export-page.ts';
-import { type Filter, filterOf } from '../viewer/filter.ts';
+import { choicesOf, type Filter, filterOf, lists } from '../viewer/filter.ts';
 import { Library } from '../viewer/library.ts';
 import { loadPage } from '../viewer/page-files.ts';
 import { csvLines, jsonLines } from '../viewer/records.ts';
-import { marks } from '../viewer/row.ts';
+import { marks, type Row } from '../viewer/row.ts';
 import { serveViewer } from '../viewer/server.ts';
 import { wholeNumber } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
@@ -29,8 +29,9 @@ interface Options {
 }
 
 const examples = `
-The page is served to this machine alone, under an address that nobody can guess; nothing leaves the machine. It follows a run that
-is under way. The filter of --filter is what stands behind the question mark of the page's address; its marks are:
+The page is served to this machine alone, under an address that nobody can guess; nothing leaves the
+machine. It follows a run that is under way. The filter of --filter is what stands behind the
+question mark of the page's address; the whole address will do. Its marks are:
   ${marks.map(({ name }) => name).join(', ')}
 
 Examples:
@@ -128,14 +129,30 @@ async function writeChosen(library: Library, options: Options, io: Io): Promise<
   const { collection } = library.open(id);
   await collection.refresh();
   const rows = collection.select(filter);
+  if (rows.length === 0) io.err.write(hintOf(filter, collection.rows));
   if (options.csv) for (const line of csvLines(rows)) io.out.write(line);
   else for await (const line of jsonLines(rows, id, ask)) io.out.write(line);
   io.err.write(`${rows.length.toLocaleString('en')} of ${collection.rows.length.toLocaleString('en')} rollouts\n`);
 }
 
+/** Of a filter that leaves nothing: the first name in it that no rollout has, and those that there are. */
+function hintOf(filter: Filter, rows: readonly Row[]): string {
+  const there = choicesOf(rows);
+  for (const [name, list] of Object.entries(lists)) {
+    const values = there[list].map(({ value }) => value);
+    const missing = filter[list].find((value) => !values.includes(value));
+    if (missing !== undefined)
+      return `no rollout has ${name}=${missing}; there are: ${values.length > 0 ? values.join(', ') : 'none'}\n`;
+  }
+  return '';
+}
+
 /** A filter that was typed: what means nothing is a mistake here, not passed over as in an address. */
 function asked(text: string): Filter {
-  const query = new URLSearchParams(text.replace(/^\?/, ''));
+  // Of a whole address what stands behind its question mark.
+  const query = new URLSearchParams(text.replace(/^(?:(?:https?|file):[^?]*)?(?:\?|$)/, ''));
+  // Where on the page one was is no part of what is chosen.
+  for (const name of ['from', 'show']) query.delete(name);
   const known = [
     'stage',
     'part',

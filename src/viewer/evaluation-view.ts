@@ -12,6 +12,7 @@ import { parseAs } from '../runs/schemas.ts';
 import { estimateText } from '../runs/table.ts';
 import type { Collection } from './collection.ts';
 import { hasMark } from './row.ts';
+import { typedPath } from './run-view.ts';
 import type { Overview, SourceLine, Table } from './wire.ts';
 
 export async function evaluationOverview(
@@ -49,7 +50,7 @@ export async function evaluationOverview(
       state === 'finished'
         ? [
             {
-              command: shellCommand('search-e1', 'compare', path.relative(process.cwd(), folder) || '.', 'OTHER'),
+              command: shellCommand('search-e1', 'compare', typedPath(folder), 'OTHER'),
               means: 'put it beside another evaluation and the published figures',
             },
           ]

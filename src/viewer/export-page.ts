@@ -33,13 +33,10 @@ export async function exportPage(
   const rows = collection.select(filter);
   if (rows.length === 0) throw new UserError('no rollout is like that', { hint: 'Take something out of --filter.' });
   const withTokens = rows.length <= MOST_WITH_TOKENS;
-  const query = queryOf(filter);
-  query.set('source', id);
   const overview = (await ask('overview', new URLSearchParams({ source: id }))) as Overview;
   const parts: string[] = [];
   let bytes = 0;
   for (const row of rows) {
-    query.set('key', keyOf(row));
     const whole = (await ask('rollout', new URLSearchParams({ source: id, key: keyOf(row) }))) as TrajectoryDetail;
     const detail = { ...whole, raw: '', ...(!withTokens && { tokens: null, promptIds: null }) };
     const text = harmless(JSON.stringify(detail));
@@ -53,8 +50,12 @@ export async function exportPage(
       );
     parts.push(text);
   }
-  // Without curves' links to what is not there: commands and stages stay.
-  const head = harmless(JSON.stringify({ ...overview, pairStages: [] }));
+  const chosen = queryOf(filter).toString();
+  const part =
+    rows.length === collection.rows.length
+      ? ''
+      : ` This page holds ${rows.length.toLocaleString('en')} of ${collection.rows.length.toLocaleString('en')} rollouts${chosen === '' ? '' : `: ${decodeURIComponent(chosen.replaceAll('+', ' '))}`}.`;
+  const head = harmless(JSON.stringify({ ...overview, sentence: overview.sentence + part, pairStages: [] }));
   const data = `{"overview":${head},"of":${collection.rows.length},"rollouts":[${parts.join(',')}]}`;
   return {
     html: htmlOf(page, `${overview.source.name}, ${rows.length} rollouts`, data),

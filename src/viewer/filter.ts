@@ -51,7 +51,8 @@ export const everything: Filter = {
   sort: null,
 };
 
-const lists = { stage: 'stages', part: 'parts', mode: 'modes', suite: 'suites', stop: 'stops' } as const;
+/** What may be one of several names. */
+export const lists = { stage: 'stages', part: 'parts', mode: 'modes', suite: 'suites', stop: 'stops' } as const;
 
 /** Reads an address; what means nothing is passed over, since people edit addresses. */
 export function filterOf(query: URLSearchParams): Filter {

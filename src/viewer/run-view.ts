@@ -130,9 +130,14 @@ function clock(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}:${String(rest).padStart(2, '0')}`;
 }
 
-function nextOf(folder: string, state: RunState): Overview['next'] {
+/** A folder as it is typed: relative only below where the command was given. */
+export function typedPath(folder: string): string {
   const relative = path.relative(process.cwd(), folder) || '.';
-  const place = relative.startsWith('..') ? folder : relative;
+  return relative.startsWith('..') ? folder : relative;
+}
+
+function nextOf(folder: string, state: RunState): Overview['next'] {
+  const place = typedPath(folder);
   const name = path.basename(folder);
   const of = (...words: string[]) => shellCommand('search-e1', ...words);
   if (state === 'running') return [];

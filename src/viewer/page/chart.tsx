@@ -128,7 +128,9 @@ export function Bins({
 
 export function Forest({ differences, reference }: { differences: Experiment['differences']; reference: string }) {
   const ends = differences.flatMap(({ low, high }) => [low, high, 0]);
-  const ticks = niceTicks(Math.min(...ends), Math.max(...ends));
+  const [least, most] = [Math.min(...ends), Math.max(...ends)];
+  // Arms that do not differ at all lie in the middle.
+  const ticks = least === most ? [-1, 1] : niceTicks(least, most);
   const x = (value: number) => ((value - ticks[0]!) / (ticks.at(-1)! - ticks[0]!)) * 100;
   return (
     <ul class="forest">

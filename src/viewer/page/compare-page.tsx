@@ -15,7 +15,8 @@ const changes = [
 ] as const;
 
 export function ComparePage({ query, from }: { query: URLSearchParams; from: string | undefined }) {
-  const sides = useAsk<SideChoice[]>('sides', new URLSearchParams());
+  // What has not been read yet gives no sides: asked again, as runs and evaluations come.
+  const sides = useAsk<SideChoice[]>('sides', new URLSearchParams(), 2000);
   const list = sides.value ?? [];
   const own = list.filter(({ source }) => from === undefined || source === from);
   const chosen = own.length > 1 ? own : list;

@@ -22,6 +22,7 @@ function App() {
   const [first] = sources.value ?? [];
   const id = route.path[0] === 's' ? route.path[1] : undefined;
   const source = sources.value?.find((one) => one.id === id);
+  const from = route.path[0] === 'compare' ? route.query.get('from') : id;
   useEffect(() => {
     // Where there is one thing to look at, it is looked at.
     if (route.path.length === 0 && sources.value?.length === 1) go(hrefOf(['s', first!.id]), true);
@@ -36,7 +37,7 @@ function App() {
   useKeys(many && route.path.length === 2 && id !== undefined ? { Escape: () => go('#/') } : {});
   return (
     <>
-      <Top route={route} source={source} many={many} />
+      <Top route={route} source={sources.value?.find((one) => one.id === from)} many={many} />
       <Shown asked={sources}>{(list) => <PageOf route={route} source={source} sources={list} />}</Shown>
       <footer class="soft small">
         {isExported() ? 'An exported page: it asks nobody.' : 'Served to this machine alone; nothing leaves it.'} Keys:{' '}
@@ -55,14 +56,14 @@ function Top({
   source: SourceLine | undefined;
   many: boolean;
 }) {
-  const at = path[2] ?? '';
-  const tabs: readonly (readonly [name: string, label: string, here: boolean])[] =
+  const at = path[0] === 's' ? (path[2] ?? '') : undefined;
+  const tabs: readonly (readonly [name: string, label: string, here: boolean | undefined])[] =
     source === undefined || source.kind === 'experiment'
       ? []
       : [
           ['', source.kind === 'run' ? 'Run' : 'Evaluation', at === ''],
-          ['rollouts', 'Rollouts', at.startsWith('rollout') || at === 'group'],
-          ...(source.kind === 'run' ? [['pairs', 'Pairs', at.startsWith('pair')] as const] : []),
+          ['rollouts', 'Rollouts', at?.startsWith('rollout') || at === 'group'],
+          ...(source.kind === 'run' && !isExported() ? [['pairs', 'Pairs', at?.startsWith('pair')] as const] : []),
         ];
   const from = source?.id ?? query.get('from') ?? undefined;
   return (

@@ -1,6 +1,6 @@
 /** A run or an evaluation: what happened, what to do next, tables and curves that lead on. */
 import type { Indexing, Overview } from '../wire.ts';
-import { useAsk } from './ask.ts';
+import { isExported, useAsk } from './ask.ts';
 import { CurveChart } from './chart.tsx';
 import { Command, DataTable, plural, Shown } from './parts.tsx';
 import { hrefOf } from './route.ts';
@@ -17,6 +17,8 @@ export function OverviewPage({ id }: { id: string }) {
 function View({ overview, id }: { overview: Overview; id: string }) {
   const { sentence, state, facts, next, stages, tables, curves, notes, settings, pairStages, source } = overview;
   const rollouts = (query: string) => hrefOf(['s', id, 'rollouts'], query);
+  // An exported page holds a few rollouts: what leads to others would lead to none.
+  const links = isExported() ? undefined : rollouts;
   const [first, ...others] = tables;
   return (
     <main class="overview">
@@ -36,7 +38,9 @@ function View({ overview, id }: { overview: Overview; id: string }) {
       <Progress id={id} />
       <nav class="doors" aria-label="look closer">
         <a href={rollouts('')}>All rollouts</a>
-        {tables.length > 0 && <a href={rollouts('mark=unsteady')}>Right at one stage, wrong at another</a>}
+        {first && first.header.length > 1 && links && (
+          <a href={links('mark=unsteady')}>Right at one stage, wrong at another</a>
+        )}
         <a href={rollouts('mark=misread')}>Retrieved but misread</a>
         <a href={rollouts('mark=never-retrieved')}>Never retrieved</a>
         {pairStages.length > 0 && <a href={hrefOf(['s', id, 'pairs'])}>Distillation pairs</a>}
@@ -54,13 +58,16 @@ function View({ overview, id }: { overview: Overview; id: string }) {
       {first && (
         <section>
           <h2>Results</h2>
-          <p class="soft">Suites down, stages across. Each number leads to the rollouts that it is made of.</p>
-          <DataTable table={first} href={rollouts} />
+          <p class="soft">
+            Suites down, {source.kind === 'run' ? 'stages' : 'ways of answering'} across.
+            {links && ' Each number leads to the rollouts that it is made of.'}
+          </p>
+          <DataTable table={first} {...(links && { href: links })} />
           {others.length > 0 && (
             <details>
               <summary>Other ways of asking ({others.length})</summary>
               {others.map((table) => (
-                <DataTable key={table.title} table={table} href={rollouts} />
+                <DataTable key={table.title} table={table} {...(links && { href: links })} />
               ))}
             </details>
           )}
@@ -73,7 +80,7 @@ function View({ overview, id }: { overview: Overview; id: string }) {
             {stages.map(({ name, label, means, status, note, query }) => (
               <li key={name} class={status.replaceAll(' ', '-')}>
                 <span class="name">
-                  {status === 'to come' ? (
+                  {status === 'to come' || !links ? (
                     label
                   ) : (
                     <a href={query === null ? hrefOf(['s', id, 'pairs'], `stage=${name}`) : rollouts(query)}>{label}</a>
@@ -93,7 +100,8 @@ function View({ overview, id }: { overview: Overview; id: string }) {
         <section>
           <h2>Curves</h2>
           <p class="soft">
-            Over the steps of training. Each dot leads to the rollouts of its step; between two rounds no line is drawn.
+            Over the steps of training. {links && 'Each dot leads to the rollouts of its step; '}
+            {links ? 'between' : 'Between'} two rounds no line is drawn.
           </p>
           <div class="charts">
             {curves.map((curve) => (
@@ -101,8 +109,8 @@ function View({ overview, id }: { overview: Overview; id: string }) {
                 key={curve.title}
                 curve={curve}
                 href={(stage, step, heldOut) =>
-                  stage.startsWith('e1') || stage.startsWith('sft')
-                    ? stage.startsWith('e1')
+                  !links || stage.startsWith('e1') || stage.startsWith('sft')
+                    ? links && stage.startsWith('e1')
                       ? hrefOf(['s', id, 'pairs'], `stage=${stage}`)
                       : undefined
                     : rollouts(

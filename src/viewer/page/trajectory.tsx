@@ -134,17 +134,20 @@ export function Response({
   const { turns, tokens, prompt, notes, raw, promptIds } = detail;
   const streams = tokens?.texts ? tokens.streams : [];
   const stream = streams.find(({ name }) => name === show);
+  const choices = [
+    { name: 'text', label: 'text' },
+    ...streams,
+    ...(tokens ? [{ name: 'ids', label: 'token ids' }] : []),
+    ...(raw === '' ? [] : [{ name: 'raw', label: 'raw line' }]),
+  ];
+  // Not every rollout has what the one before it was shown as.
+  const shown = choices.some(({ name }) => name === show) ? show : 'text';
   const why = reading(detail);
   return (
     <>
       <div class="overlays" role="group" aria-label="show the response as">
-        {[
-          { name: 'text', label: 'text' },
-          ...streams,
-          ...(tokens ? [{ name: 'ids', label: 'token ids' }] : []),
-          ...(raw === '' ? [] : [{ name: 'raw', label: 'raw line' }]),
-        ].map(({ name, label }) => (
-          <button type="button" key={name} aria-pressed={show === name} onClick={() => choose(name)}>
+        {choices.map(({ name, label }) => (
+          <button type="button" key={name} aria-pressed={shown === name} onClick={() => choose(name)}>
             {label}
           </button>
         ))}
@@ -154,9 +157,9 @@ export function Response({
           {note}
         </p>
       ))}
-      {show === 'raw' ? (
+      {shown === 'raw' ? (
         <pre class="scroll raw">{raw}</pre>
-      ) : show === 'ids' && tokens ? (
+      ) : shown === 'ids' && tokens ? (
         <pre
           class="scroll raw"
           tabIndex={0}
@@ -300,12 +303,14 @@ function scaleOf({ values }: Stream): { low: number; high: number } {
 
 export function Legend({ stream }: { stream: Stream }) {
   const { low, high } = scaleOf(stream);
+  // Of three digits, since a KL may be far below 0.001.
+  const ends = [high > 1e-6 ? high : 0, low].filter((end) => end !== 0);
+  const text = ends.map((end) => String(Number(end.toPrecision(3))).replace('-', '−')).join(' and from ');
   return (
     <p class="legend small">
       {stream.means}{' '}
       <span class="soft">
-        Full colour from {short(high, 3)}
-        {low < 0 ? ` and from ${short(low, 3)}` : ''}; the number stands where the pointer rests.
+        {text === '' ? 'All are 0' : `Full colour from ${text}; the number stands where the pointer rests`}.
       </span>
     </p>
   );
@@ -354,6 +359,9 @@ export function GroupPage({ id, shard, question }: { id: string; shard: string; 
   useKeys({ Escape: () => history.back() });
   return (
     <main class="group">
+      <div class="bar">
+        <a href={hrefOf(['s', id, 'rollouts'], new URLSearchParams({ question }))}>‹ the same question everywhere</a>
+      </div>
       <Shown asked={asked}>
         {(group) => {
           const about = group[0]?.row.about;
