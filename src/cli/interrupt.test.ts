@@ -35,7 +35,7 @@ describe('work that can go on once something is mended', () => {
   it("says what to mend, and then the command's own way on", async () => {
     await expect(failing(full())).rejects.toMatchObject({
       message: 'runs/x: the disk is full',
-      hint: 'Free some space. Give the same command again.',
+      hint: 'Free some space.\nGive the same command again.',
     });
     await expect(failing(new UserError('gone', { continues: true }))).rejects.toMatchObject({ hint: wayOn });
     // A command that cannot go on promises nothing.

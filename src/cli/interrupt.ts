@@ -55,10 +55,10 @@ export async function interruptible<T>(
   }
 }
 
-/** What to mend, and then how to go on. */
+/** What to mend, and then how to go on; on a line of its own, for both may end in a command. */
 function withWayOn(error: unknown, wayOn: string): unknown {
   if (!(error instanceof UserError) || !error.continues) return error;
-  const hint = [error.hint, wayOn].filter((part) => part !== undefined && part !== '').join(' ');
+  const hint = [error.hint, wayOn].filter((part) => part !== undefined && part !== '').join('\n');
   return new UserError(error.message, { hint, cause: error, continues: true });
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import { presets } from '../evolve/settings.ts';
 import { checkSameInputs, versionNotes } from './config-record.ts';
 import { RunDirectory } from './run-directory.ts';
@@ -123,7 +124,7 @@ describe('a run directory', () => {
     await run.close();
     await expect(RunDirectory.create(folder(), smallConfig())).rejects.toMatchObject({
       message: expect.stringContaining('holds a run already'),
-      hint: expect.stringContaining('--resume'),
+      hint: expect.stringContaining(`${shellCommand('search-e1', 'evolve', '--resume', folder())}\n`),
     });
     await writeFile(path.join(root, 'a', 'letter.txt'), 'dear');
     await expect(RunDirectory.create(path.join(root, 'a'), smallConfig())).rejects.toThrow('is not empty');

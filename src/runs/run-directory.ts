@@ -12,6 +12,7 @@ import path from 'node:path';
 import { hasCode, UserError } from '../base/errors.ts';
 import { fileError, hashFile, makeFolder, writeFileAtomic } from '../base/files.ts';
 import { damaged, verifyFiles, writeSealed } from '../base/sealed.ts';
+import { shellCommand } from '../base/shell-command.ts';
 import type { EvolveState, Journal, MetricRecord, PairRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -65,7 +66,7 @@ export class RunDirectory implements Journal {
     const entries = (await new RunFiles(folder).entries()) ?? [];
     if (entries.includes('config.json'))
       throw new UserError(`${folder}: holds a run already`, {
-        hint: `Continue it with search-e1 evolve --resume ${folder}, or choose another directory with --out.`,
+        hint: `Continue it with: ${shellCommand('search-e1', 'evolve', '--resume', folder)}\nOr choose another directory with --out.`,
       });
     // A start that was broken off leaves its lock and temporary files behind.
     if (entries.some((name) => name !== 'lock.json' && !name.endsWith('.tmp')))

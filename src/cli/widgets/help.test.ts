@@ -18,6 +18,12 @@ it.each([[], ...all.split(' ').map((name) => [name]), ...subcommands, ['data', '
   },
 );
 
+it('a sentence that goes on in a next line breaks once, and begins where it began', () => {
+  const text = '\nOf words there are more than\nthe width has room for.\nShort.\n\n  margin kept\nNot\nlong.\n';
+  const broken = '\nOf words there are\nmore than the width\nhas room for.\nShort.\n\n  margin kept\nNot\nlong.\n';
+  expect(helpOfWidth(text, 20)).toBe(broken);
+});
+
 it('an example that was broken is the same command to a shell', () => {
   const command = '  search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --dry-run';
   const broken = helpOfWidth(`${command}      and what it does`, 50);

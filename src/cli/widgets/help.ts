@@ -5,7 +5,7 @@ import { brokenAtWords } from './terminal.ts';
 const EXAMPLE = /^( {2}(?:search-e1|zcat|curl) .*?\S)(?: {2,}(\S.*))?$/;
 
 export function helpOfWidth(text: string, width: number): string {
-  const lines = text.split('\n').flatMap((line) => {
+  const lines = flowing(text, width).flatMap((line) => {
     const [, command, comment] = line.length <= width ? [] : (EXAMPLE.exec(line) ?? []);
     if (command === undefined) return brokenAtWords(line, width);
     return [
@@ -14,6 +14,16 @@ export function helpOfWidth(text: string, width: number): string {
     ];
   });
   return lines.join('\n');
+}
+
+/** The lines of a text; where one of a paragraph is too long, each of its sentences is one line, so that none breaks twice. */
+function flowing(text: string, width: number): string[] {
+  const paragraphs = text.split(/(?<=^|\n)(\S[^\n]*(?:\n\S[^\n]*)+)/);
+  const isLong = (part: string) => part.split('\n').some((line) => line.length > width);
+  return paragraphs
+    .map((part, i) => (i % 2 === 1 && isLong(part) ? part.replace(/(?<![.}])\n/g, ' ') : part))
+    .join('')
+    .split('\n');
 }
 
 function commandOfWidth(command: string, width: number): string {

@@ -86,6 +86,24 @@ describe('the live area', () => {
     expect(terminal.screen).toBe('a note of more words than a line of\nforty columns has room for');
   });
 
+  it('breaks plain lines of progress between words where a terminal can do nothing else, and leaves those of a log whole', () => {
+    const long = view('of one stage and of its step in more than forty columns');
+    const whole = 'all of one stage and of its step in more than forty columns';
+    const dumb = new Terminal();
+    new LiveArea(dumb, true, () => 0, { TERM: 'dumb' }).show(long);
+    expect(dumb.screen).toBe('all of one stage and of its step in\nmore than forty columns');
+    let written = '';
+    const log = {
+      isTTY: false,
+      columns: 40,
+      write: (text: string) => {
+        written += text;
+      },
+    };
+    new LiveArea(log, true, () => 0, {}).show(long);
+    expect(written).toBe(`${whole}\n`);
+  });
+
   it('leaves no line behind when the terminal becomes narrower', () => {
     const terminal = new Terminal();
     let time = 0;

@@ -58,7 +58,7 @@ export class LiveArea {
     this.#milestone = view.milestone;
     this.#drawnAt = this.#now();
     if (!this.#inPlace) {
-      this.#output.write(`${this.#plain(view.plain)}\n`);
+      this.#output.write(`${this.#staying(view.plain)}\n`);
       return;
     }
     const lines = view.lines.map((line) => partsThatFit(printable(line), this.#width));
@@ -71,8 +71,7 @@ export class LiveArea {
   /** Prints a line that stays. The area is drawn again below it by the next `show`. */
   print(line: string): void {
     const erase = this.#drawn.length > 0 ? this.#erase() + SHOW_CURSOR : '';
-    const text = this.#plain(line);
-    this.#output.write(`${erase}${this.#output.isTTY ? brokenAtWords(text, this.#width) : text}\n`);
+    this.#output.write(`${erase}${this.#staying(line)}\n`);
     this.#drawn = [];
     if (this.#inPlace) this.#drawnAt = Number.NEGATIVE_INFINITY;
   }
@@ -88,8 +87,10 @@ export class LiveArea {
     return (this.#output.columns || 80) - 1;
   }
 
-  #plain(text: string): string {
-    return fitting(printable(text), this.#output, this.#environment);
+  /** A line that is never drawn over: in a terminal, even one that can do nothing else, it breaks between words. */
+  #staying(line: string): string {
+    const text = fitting(printable(line), this.#output, this.#environment);
+    return this.#output.isTTY ? brokenAtWords(text, this.#width) : text;
   }
 
   /** A terminal that became narrower has broken the lines that were drawn: each takes as many rows as it needs now. */
