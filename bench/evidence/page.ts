@@ -255,7 +255,7 @@ ${table(
 ## What about a pretrained model?
 
 The published figures are mean exact match .440 for Search-E1 with Qwen2.5-3B (arXiv 2605.22511), .336 for Search-R1 with GRPO and .428 for SD-Search (2605.18299), on real questions, a real corpus and a pretrained policy. Here the suites resemble the
-benchmarks in kind only, and the waste that distillation removes was planted. [pretrained.md](pretrained.md) says what was run with SmolLM2-135M on real questions; no comparison of arms was made on it yet.
+benchmarks in kind only, and the waste that distillation removes was planted. [pretrained.md](pretrained.md) says what was run with SmolLM2-135M on real questions (a warm-up to .13 on NQ); no comparison of arms was made on it yet.
 What carries over are the questions: a gain over GRPO at equal budget wants \`sharpen\` and \`sft-expert\` beside it, more than one base, greedy answers beside sampled ones, and a budget that binds, where an effect shows that a slack one hides.
 
 ## Doubts
