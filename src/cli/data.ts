@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { megabytes } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import type { Benchmark } from '../benchmarks/benchmark.ts';
 import { type Checked, checkBenchmark } from '../benchmarks/check.ts';
@@ -13,7 +14,7 @@ import { benchmarkNames, benchmarks, findBenchmark } from '../benchmarks/suites/
 import { alsoCalled } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
-import { clock, LiveArea } from './widgets/live-area.ts';
+import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
 
 interface Options {

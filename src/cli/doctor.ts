@@ -2,6 +2,7 @@
 import os from 'node:os';
 import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import { printable } from '../base/text.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
@@ -33,7 +34,6 @@ import { diagnoseServer, serverText } from './doctor-server.ts';
 import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
 import type { Io } from './widgets/io.ts';
-import { clock } from './widgets/live-area.ts';
 import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {

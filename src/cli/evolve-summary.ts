@@ -3,8 +3,9 @@
  * the commands that come next. The whole table is `renderTable`'s.
  */
 import path from 'node:path';
-import { shellCommand } from '../base/shell-command.ts';
+import { clock } from '../base/clock.ts';
 import type { Results, StageMeasurement, StageOutcome, Timing } from '../evolve/results.ts';
+import { commandsFor } from '../runs/commands.ts';
 import { estimateMean, headline, mainMeasurements } from '../runs/headline.ts';
 import {
   blockAsText,
@@ -15,7 +16,6 @@ import {
   stageNotes,
   type TableBlock,
 } from '../runs/table.ts';
-import { clock } from './widgets/live-area.ts';
 
 /** Rows of the small table: the base and the last stages. */
 const ROWS = 6;
@@ -28,6 +28,7 @@ export function summaryText(results: Results, timing: Timing, folder: string, wi
   const base = main[0];
   const last = main.at(-1);
   const report = path.join(folder, 'report.html');
+  const next = commandsFor(folder);
   const parts = [
     base === undefined || last === undefined
       ? 'Nothing was measured.'
@@ -38,7 +39,7 @@ export function summaryText(results: Results, timing: Timing, folder: string, wi
     [...eventsOf(results), timeText(timing)].map((line) => indented('', line, width)).join('\n'),
     [
       `Next (every suite and stage: ${report}, or --details):`,
-      ...nextCommands(folder).map((command) => `  ${command}`),
+      ...[next.view, next.ask, next.export].map((command) => `  ${command}`),
     ].join('\n'),
   ];
   return `${parts.map((part, i) => (i === 0 ? indented('', part, width) : part)).join('\n\n')}\n`;
@@ -79,15 +80,6 @@ function eventsOf(results: Results): string[] {
   return notes.length <= NOTES
     ? notes
     : [...notes.slice(0, NOTES - 1), `${notes.length - NOTES + 1} more such notes: see the report.`];
-}
-
-function nextCommands(folder: string): string[] {
-  const name = path.basename(path.resolve(folder));
-  return [
-    shellCommand('search-e1', 'view', folder),
-    shellCommand('search-e1', 'ask', '--policy', folder),
-    shellCommand('search-e1', 'export', folder, '--out', path.join('policies', name)),
-  ];
 }
 
 function timeText({ totalSeconds, samplingSeconds, trainingSeconds, trajectories }: Timing): string {

@@ -1,8 +1,8 @@
 /** What `evolve` says in words: the estimate of a dry run, and where the time of a run went. */
 import { byteSize } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import type { RunEstimate } from '../evolve/estimate.ts';
 import type { Timing } from '../evolve/results.ts';
-import { clock } from './widgets/live-area.ts';
 
 export const NO_ESTIMATE = 'No estimate: this engine cannot train on a sample without changing the policy.\n';
 

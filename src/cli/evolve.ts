@@ -3,7 +3,6 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { shellCommand } from '../base/shell-command.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
@@ -17,6 +16,7 @@ import type { Results, Timing } from '../evolve/results.ts';
 import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type Setup, sliceQuestions } from '../evolve/setup.ts';
 import { type SystemName, systemNames, systemOf } from '../evolve/systems.ts';
+import { commandsFor } from '../runs/commands.ts';
 import { checkSameInputs, presentVersions, type RunConfig, versionNotes } from '../runs/config-record.ts';
 import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
@@ -265,7 +265,7 @@ async function runIn(
   area.print(`run directory ${plan.folder}`);
   const ticking = setInterval(() => status.draw(), 1000);
   try {
-    const hint = `Continue with: ${shellCommand('search-e1', 'evolve', '--resume', plan.folder)}`;
+    const hint = `Continue with: ${commandsFor(plan.folder).resume}`;
     const ended = await interruptible(hint, (signal) =>
       evolve({ ...setup, policy: meter.policy }, plan.settings, directory, {
         onEvent: (event) => status.see(event),

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
@@ -40,7 +41,7 @@ import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
 import { ExperimentStatus } from './status/experiment-status.ts';
 import type { Io } from './widgets/io.ts';
-import { clock, LiveArea } from './widgets/live-area.ts';
+import { LiveArea } from './widgets/live-area.ts';
 import { brokenAtWords, fitting } from './widgets/terminal.ts';
 
 interface Options extends DataOptions {

@@ -1,8 +1,10 @@
 /** Finds the model that the user named; a download from the Hub is shown, and Ctrl-C leaves what can be continued. */
+
+import { clock } from '../base/clock.ts';
 import { describeModel, type LocatedModel, locateModel } from '../checkpoint/hub-model.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
-import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { bar, LiveArea } from './widgets/live-area.ts';
 
 /** Finds a model and what it is; its weights are not downloaded. */
 export function lookUpModel(

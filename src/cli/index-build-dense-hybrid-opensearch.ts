@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Option } from 'commander';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { shellCommand } from '../base/shell-command.ts';
@@ -22,7 +23,7 @@ import { acquireLock } from '../runs/lock.ts';
 import { trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
-import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { bar, LiveArea } from './widgets/live-area.ts';
 
 export const kinds = ['bm25', 'dense', 'hybrid', 'opensearch'] as const;
 export type Kind = (typeof kinds)[number];

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { megabytes } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { shellCommand } from '../base/shell-command.ts';
 import { printable } from '../base/text.ts';
@@ -21,7 +22,7 @@ import {
 } from './index-build-dense-hybrid-opensearch.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
-import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { bar, LiveArea } from './widgets/live-area.ts';
 import { fitting } from './widgets/terminal.ts';
 
 interface Options {

@@ -1,5 +1,6 @@
 /** `search-e1 index eval`: how well a retriever finds the passages known to answer queries. */
 import { Command, Option } from 'commander';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { DiskBm25 } from '../retrieval/disk-bm25.ts';
 import { evaluateRetriever, type RetrievalScores } from '../retrieval/evaluation/evaluate-retriever.ts';
@@ -11,7 +12,7 @@ import type { Retriever, RetrieverInfo } from '../retrieval/retriever.ts';
 import { decimal, tiesOption, trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
-import { bar, clock, LiveArea } from './widgets/live-area.ts';
+import { bar, LiveArea } from './widgets/live-area.ts';
 
 interface Options {
   readonly queries: string;

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { byteSize } from '../base/bytes.ts';
+import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { shellCommand } from '../base/shell-command.ts';
@@ -40,7 +41,7 @@ import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
 import { WarmUpStatus } from './status/warmup-status.ts';
 import type { Io } from './widgets/io.ts';
-import { clock, LiveArea } from './widgets/live-area.ts';
+import { LiveArea } from './widgets/live-area.ts';
 import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {

@@ -1,8 +1,9 @@
 /** A run as it is told on its page: what happened, what comes next, stages, tables, curves. */
 import path from 'node:path';
-import { shellCommand } from '../base/shell-command.ts';
+import { clock } from '../base/clock.ts';
 import type { Results, StageOutcome } from '../evolve/results.ts';
-import { planStages, type Stage, stageNamed } from '../evolve/stages.ts';
+import { isStage, planStages, type Stage, stageNamed } from '../evolve/stages.ts';
+import { commandsFor } from '../runs/commands.ts';
 import type { RunConfig } from '../runs/config-record.ts';
 import { estimateMean, headline, mainMeasurements } from '../runs/headline.ts';
 import { isInUse } from '../runs/lock.ts';
@@ -54,7 +55,7 @@ function isStageDone(stage: Stage, { measurements, pools, gates, outcomes }: Res
       return named(pools, stage.name);
     case 'gate':
       // One that is switched off measures nothing: what comes after it tells that it is past.
-      return named(gates, stage.name) || named(outcomes, `e1-${stage.cycle}`);
+      return named(gates, stage.name) || outcomes.some((one) => isStage(one.stage, 'distill', stage.cycle));
     default:
       return named(outcomes, stage.name);
   }
@@ -123,13 +124,6 @@ function factsOf(config: RunConfig, results: Results, timing: Awaited<ReturnType
   ];
 }
 
-function clock(seconds: number): string {
-  const [minutes, rest] = [Math.floor(seconds / 60), Math.floor(seconds % 60)];
-  return minutes < 60
-    ? `${minutes}:${String(rest).padStart(2, '0')}`
-    : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}:${String(rest).padStart(2, '0')}`;
-}
-
 /** A folder as it is typed: relative only below where the command was given. */
 export function typedPath(folder: string): string {
   const relative = path.relative(process.cwd(), folder) || '.';
@@ -138,18 +132,14 @@ export function typedPath(folder: string): string {
 
 function nextOf(folder: string, state: RunState): Overview['next'] {
   const place = typedPath(folder);
-  const name = path.basename(folder);
-  const of = (...words: string[]) => shellCommand('search-e1', ...words);
   if (state === 'running') return [];
   if (state === 'stopped')
-    return [{ command: of('evolve', '--resume', place), means: 'continue it; it ends with the same bits' }];
+    return [{ command: commandsFor(place).resume, means: 'continue it; it ends with the same bits' }];
+  const { ask, evaluate, export: exported } = commandsFor(place);
   return [
-    { command: of('ask', '--policy', place), means: 'ask it something and read along' },
-    {
-      command: of('evaluate', '--policy', place, '--out', `evaluations/${name}`),
-      means: 'put it to further questions',
-    },
-    { command: of('export', place, '--out', `policies/${name}`), means: 'take the weights elsewhere' },
+    { command: ask, means: 'ask it something and read along' },
+    { command: evaluate, means: 'put it to further questions' },
+    { command: exported, means: 'take the weights elsewhere' },
   ];
 }
 

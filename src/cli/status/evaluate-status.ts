@@ -1,9 +1,11 @@
 /** The live status of an evaluation: how far, time left, running scores of the baseline at work. */
+
+import { clock } from '../../base/clock.ts';
 import { type BaselineName, baselineTitle } from '../../baselines/all.ts';
 import type { Answer, ScoredAnswer } from '../../evaluation/answer.ts';
 import type { EvaluationTask } from '../../evaluation/evaluate.ts';
 import { isFailure } from '../../rollout/trajectory.ts';
-import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
+import { bar, type LiveArea } from '../widgets/live-area.ts';
 
 interface Tally {
   readonly questions: number;

@@ -1,8 +1,10 @@
 /** The live status of a run: stage, step, time left, and the latest figures. Driven by the events of evolve/. */
+
+import { clock } from '../../base/clock.ts';
 import type { EvolveEvent, MetricRecord } from '../../evolve/journal.ts';
 import { type Stage, stageNamed } from '../../evolve/stages.ts';
 import { stageLabel } from '../../runs/table.ts';
-import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
+import { bar, type LiveArea } from '../widgets/live-area.ts';
 
 /** Figures of a training step worth watching, in order: metric, label, decimals. */
 const figures: readonly (readonly [name: string, label: string, decimals: number])[] = [

@@ -1,6 +1,8 @@
 /** The live status of an experiment: what runs, how much of the grid is done, and the time left. */
+
+import { clock } from '../../base/clock.ts';
 import type { ExperimentEvent } from '../../experiment/run-experiment.ts';
-import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
+import { bar, type LiveArea } from '../widgets/live-area.ts';
 
 export class ExperimentStatus {
   readonly #area: LiveArea;

@@ -1,6 +1,8 @@
 /** The live status of a warm-up. Driven by the events of warmup/. */
+
+import { clock } from '../../base/clock.ts';
 import type { WarmUpEvent } from '../../warmup/warm-up.ts';
-import { bar, clock, type LiveArea } from '../widgets/live-area.ts';
+import { bar, type LiveArea } from '../widgets/live-area.ts';
 
 export class WarmUpStatus {
   readonly #area: LiveArea;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { bar, clock, LiveArea } from './live-area.ts';
+import { clock } from '../../base/clock.ts';
+import { bar, LiveArea } from './live-area.ts';
 
 /** A terminal that understands what the area uses: line feeds, one line up, clear the line, show and hide the cursor. */
 class Terminal {

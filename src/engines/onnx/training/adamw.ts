@@ -77,18 +77,23 @@ export async function adamwStep(
   if (gradientNorm < settings.minGradientNorm) return { gradientNorm, skipped: true };
 
   moments.steps += 1;
+  const coefficients = coefficientsOf(settings, moments.steps, gradientNorm);
+  await Promise.all(slices.map((slice, i) => shards[i]!.update(slice, coefficients)));
+  return { gradientNorm, skipped: false };
+}
+
+/** Of update t, 1 for the first, on a gradient of that norm. */
+export function coefficientsOf(settings: AdamWStep, t: number, gradientNorm: number): Coefficients {
   const { beta1, beta2, epsilon, learningRate, weightDecay, clipNorm } = settings;
-  const coefficients = {
+  return {
     beta1,
     beta2,
     epsilon,
     scale: gradientNorm > clipNorm ? clipNorm / gradientNorm : 1,
     keep: 1 - learningRate * weightDecay,
-    rate: learningRate / (1 - beta1 ** moments.steps),
-    correction: 1 / (1 - beta2 ** moments.steps),
+    rate: learningRate / (1 - beta1 ** t),
+    correction: 1 / (1 - beta2 ** t),
   };
-  await Promise.all(slices.map((slice, i) => shards[i]!.update(slice, coefficients)));
-  return { gradientNorm, skipped: false };
 }
 
 /** This thread. */

@@ -30,7 +30,7 @@ import {
   viewOf,
 } from '../model/parameters.ts';
 import { logprobs, lossOf, type RunLoss, type RunReadout, topLogprobs } from './accumulate.ts';
-import type { Moments } from './adamw.ts';
+import { coefficientsOf, type Moments } from './adamw.ts';
 import { freshAdapter, mergeGraph } from './adapter.ts';
 import { checkBatch, checkSequences, checkTop } from './checks.ts';
 import { DeviceLayered, type DeviceModel } from './device-layered.ts';
@@ -276,19 +276,19 @@ export class DeviceTrainer {
   }
 
   async #update(settings: AdamWStep, gradientNorm: number): Promise<void> {
-    const { beta1, beta2, epsilon, learningRate, weightDecay, clipNorm } = settings;
     const trained = this.#trained;
     trained.steps += 1;
-    const scale = gradientNorm > clipNorm ? clipNorm / gradientNorm : 1;
-    const correction = Math.sqrt(1 / (1 - beta2 ** trained.steps));
+    const { beta1, beta2, epsilon, scale, keep, rate, ...rest } = coefficientsOf(settings, trained.steps, gradientNorm);
+    // √(v c) + ε = √c (√v + ε/√c), so that the graph need not know c.
+    const correction = Math.sqrt(rest.correction);
     const values: Record<(typeof ADAMW_SCALARS)[number], number> = {
       beta1,
       beta2,
       'gradient factor': scale * (1 - beta1),
       'square factor': scale ** 2 * (1 - beta2),
       epsilon: epsilon / correction,
-      rate: learningRate / (1 - beta1 ** trained.steps) / correction,
-      keep: 1 - learningRate * weightDecay,
+      rate: rate / correction,
+      keep,
     };
     const scalars: Parameters = {};
     for (const name of ADAMW_SCALARS) scalars[name] = await this.#transfers.bring(Float32Array.of(values[name]), []);
