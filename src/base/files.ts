@@ -1,7 +1,7 @@
 /** Files as the house keeps them: written whole or not at all, texts read through text.ts, errors that name file and line. */
 import { createHash } from 'node:crypto';
 import { createReadStream, ReadStream } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { hasCode, messageOf, UserError } from './errors.ts';
@@ -345,10 +345,19 @@ export function sha256(...parts: readonly (string | Uint8Array)[]): string {
 /** SHA-256 of a file's bytes, in hex. */
 export async function hashFile(file: string): Promise<string> {
   const hash = createHash('sha256');
+  // One buffer for all of it: a stream's buffers, one for each part, are garbage to be collected (docs/log.md).
+  const part = Buffer.allocUnsafe(2 ** 18);
+  let opened: FileHandle | undefined;
   try {
-    for await (const part of createReadStream(file)) hash.update(part);
+    opened = await open(file);
+    for (;;) {
+      const { bytesRead } = await opened.read(part, 0, part.length);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(part.subarray(0, bytesRead));
+    }
   } catch (error) {
     throw fileError(error, file, 'read');
+  } finally {
+    await opened?.close();
   }
-  return hash.digest('hex');
 }

@@ -24,6 +24,8 @@ export function isControl({ content, special }: AddedToken): boolean {
 export class AddedTokenFinder {
   /** By first character, longest first. */
   readonly #tokens = new Map<string, AddedToken[]>();
+  /** What one of them begins with. */
+  readonly #beginning: RegExp;
 
   constructor(tokens: readonly AddedToken[]) {
     for (const token of [...tokens].sort((a, b) => b.content.length - a.content.length)) {
@@ -31,6 +33,9 @@ export class AddedTokenFinder {
       const first = token.content[0]!;
       this.#tokens.set(first, [...(this.#tokens.get(first) ?? []), token]);
     }
+    const code = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+    // Without the flag u, a class is of UTF-16 units, as indexes are; an empty one matches nothing.
+    this.#beginning = new RegExp(`[${[...this.#tokens.keys()].map(code).join('')}]`, 'g');
   }
 
   /**
@@ -40,7 +45,7 @@ export class AddedTokenFinder {
   writtenByOthers(text: string, foreign: readonly Span[]): Span[] {
     const found: Span[] = [];
     if (foreign.length === 0) return found;
-    for (let at = 0; at < text.length; ) {
+    for (let at = this.#next(text, 0); at < text.length; at = this.#next(text, at)) {
       const here = this.#tokens.get(text[at]!)?.filter(({ content }) => text.startsWith(content, at)) ?? [];
       const [longest] = here;
       if (longest === undefined) {
@@ -62,6 +67,12 @@ export class AddedTokenFinder {
       at = stop;
     }
     return found;
+  }
+
+  /** Where a token may begin, from `at` on; the text's length when nowhere. */
+  #next(text: string, at: number): number {
+    this.#beginning.lastIndex = at;
+    return this.#beginning.exec(text)?.index ?? text.length;
   }
 }
 

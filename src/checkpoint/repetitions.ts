@@ -5,7 +5,7 @@
  */
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from './config.ts';
-import { rotaryFrequencies } from './rope.ts';
+import { rotaryFrequencies } from './rotary-frequencies.ts';
 import { isStoredType, type SafetensorsFile, sizeOf } from './safetensors.ts';
 import { HEAD, isRepetition } from './tensor-check.ts';
 

@@ -7,7 +7,7 @@
  * What is left: a matrix product of one row takes another path than one of several, so runs have at least two tokens.
  */
 import { createHash } from 'node:crypto';
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { createSession, floats, integers } from '../../../onnx/session.ts';
 import type { TokenIds } from '../../../policy/policy.ts';
 import { type DecodeBits, EMBEDDING, stageModel, stageParameters } from '../model/decode-graph.ts';
@@ -59,6 +59,7 @@ export class Decoder implements TokenReader<Float32Array> {
   /** Of as many positions as were needed so far. */
   #angles: RotaryAngles;
   #embedding: Float32Array = new Float32Array(0);
+  readonly #scratch = new Scratch();
 
   constructor(config: ModelConfig, { threads, bits = 32 }: DecoderOptions) {
     this.#config = config;
@@ -98,33 +99,42 @@ export class Decoder implements TokenReader<Float32Array> {
     const { layers, heads, headSize, hidden, vocabulary } = this.#config;
     const tokens = readings.flatMap(({ row, ids }) => ids.map((id, i) => ({ row, id, position: row.length + i })));
     for (const { row, ids } of readings) this.cache.extend(row, ids.length);
-    let results = await this.#begin(tokens);
     let plan = this.cache.plan(tokens);
     let alive: readonly RowToken[] = tokens;
+    let count = Math.max(tokens.length, LEAST_TOKENS);
+    let residual = this.#embed(tokens, count);
+    let made = await this.#run(0, count, {
+      embedded: floats(residual, [count, hidden]),
+      ...this.#turning(alive, count),
+    });
 
     for (let layer = 0; layer < layers; layer++) {
-      let [query, residual] = [results.newQuery!.data, results.newResidual!.data] as [Float32Array, Float32Array];
-      this.cache.write(layer, alive, results.newKey!.data as Float32Array, results.newValue!.data as Float32Array);
+      let query = made.newQuery!;
+      residual = made.newResidual!;
+      this.cache.write(layer, alive, made.newKey!, made.newValue!);
       const last = layer === layers - 1;
       if (last) {
         // From here on, only tokens matter that something is drawn after.
         const ends = endsOf(readings);
         if (ends.length === 0) return readings.map(() => undefined);
         alive = ends.map((end) => tokens[end]!);
+        count = Math.max(alive.length, LEAST_TOKENS);
         plan = this.cache.plan(alive);
-        query = pickRows(query, heads * headSize, ends);
-        residual = pickRows(residual, hidden, ends);
+        query = pickRows(query, heads * headSize, ends, count);
+        residual = pickRows(residual, hidden, ends, count);
       }
-      const attended = this.cache.attend(layer, plan, alive.length, query);
-      const count = Math.max(alive.length, LEAST_TOKENS);
-      results = await this.#stages[layer + 1]!.session.run({
-        residual: floats(padded(residual, count * hidden), [count, hidden]),
-        attended: floats(padded(attended, count * heads * headSize), [count, heads * headSize]),
+      const attended = this.#scratch.floats('attended', count * heads * headSize);
+      // A row too many has nothing to see.
+      attended.fill(0, alive.length * heads * headSize);
+      this.cache.attend(layer, plan, alive.length, query, attended);
+      made = await this.#run(layer + 1, count, {
+        residual: floats(residual, [count, hidden]),
+        attended: floats(attended, [count, heads * headSize]),
         ...(last ? this.#temperatures(readings, count) : this.#turning(alive, count)),
       });
     }
 
-    const probabilities = results.probabilities!.data as Float32Array;
+    const probabilities = made.probabilities!;
     let drawn = 0;
     return readings.map(({ rule }) => {
       if (rule === undefined) return undefined;
@@ -133,17 +143,43 @@ export class Decoder implements TokenReader<Float32Array> {
     });
   }
 
-  /** Stage 0. */
-  #begin(tokens: readonly (RowToken & { readonly id: number })[]): Promise<InferenceSession.ReturnType> {
+  /** Runs a stage for `count` tokens; what it makes is written over what the stage before the last one made. */
+  async #run(
+    stage: number,
+    count: number,
+    feeds: Readonly<Record<string, Tensor>>,
+  ): Promise<Readonly<Record<string, Float32Array>>> {
+    const { layers, heads, keyValueHeads, headSize, hidden, vocabulary } = this.#config;
+    const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
+    const shapes: Readonly<Record<string, readonly number[]>> =
+      stage === layers
+        ? { probabilities: [count, vocabulary] }
+        : {
+            newQuery: [count, 1, queries],
+            newKey: [count, 1, keys],
+            newValue: [count, keys],
+            newResidual: [count, hidden],
+          };
+    const made: Record<string, Float32Array> = {};
+    const outputs: Record<string, Tensor> = {};
+    for (const [name, shape] of Object.entries(shapes)) {
+      made[name] = this.#scratch.floats(
+        `${name} ${stage % 2}`,
+        shape.reduce((product, size) => product * size, 1),
+      );
+      outputs[name] = floats(made[name], shape);
+    }
+    await this.#stages[stage]!.session.run(feeds, outputs);
+    return made;
+  }
+
+  /** Rows of the embedding, [count, hidden], zeros for those too many. */
+  #embed(tokens: readonly { readonly id: number }[], count: number): Float32Array {
     const { hidden } = this.#config;
-    const count = Math.max(tokens.length, LEAST_TOKENS);
-    const embedded = new Float32Array(count * hidden);
+    const embedded = this.#scratch.floats('embedded', count * hidden);
     for (const [i, { id }] of tokens.entries())
       embedded.set(this.#embedding.subarray(id * hidden, (id + 1) * hidden), i * hidden);
-    return this.#stages[0]!.session.run({
-      embedded: floats(embedded, [count, hidden]),
-      ...this.#turning(tokens, count),
-    });
+    return embedded.fill(0, tokens.length * hidden);
   }
 
   /** Where tokens stand, and the tables by which their queries and keys are turned. */
@@ -179,16 +215,27 @@ function endsOf(readings: readonly Reading[]): number[] {
   });
 }
 
-function pickRows(matrix: Float32Array, width: number, rows: readonly number[]): Float32Array {
-  const picked = new Float32Array(rows.length * width);
+/** Those rows, and zeros up to `count` of them. */
+function pickRows(matrix: Float32Array, width: number, rows: readonly number[], count: number): Float32Array {
+  const picked = new Float32Array(count * width);
   for (const [i, row] of rows.entries()) picked.set(matrix.subarray(row * width, (row + 1) * width), i * width);
   return picked;
 }
 
-/** The same numbers, zeros behind them where there are too few. */
-function padded(numbers: Float32Array, length: number): Float32Array {
-  if (numbers.length >= length) return numbers;
-  const longer = new Float32Array(length);
-  longer.set(numbers);
-  return longer;
+/**
+ * Arrays used again and again. New ones for every run would be collected as garbage a hundred times a minute, at a twentieth of
+ * the time (docs/log.md).
+ */
+class Scratch {
+  readonly #arrays = new Map<string, Float32Array>();
+
+  /** An array of that length, with anything in it, which the next call with the same name gives again. */
+  floats(name: string, length: number): Float32Array {
+    let array = this.#arrays.get(name);
+    if (array === undefined || array.length < length) {
+      array = new Float32Array(length);
+      this.#arrays.set(name, array);
+    }
+    return array.subarray(0, length);
+  }
 }

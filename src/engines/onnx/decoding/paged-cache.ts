@@ -132,8 +132,17 @@ export class PagedCache implements RowCache {
     return Int32Array.from(plan);
   }
 
-  /** softmax(q Kᵀ / √D) V of `count` planned tokens; the result is [count, heads headSize], and so are queries (more are not read). */
-  attend(layer: number, plan: Int32Array, count: number, queries: Float32Array): Float32Array {
+  /**
+   * softmax(q Kᵀ / √D) V of `count` planned tokens; the result is [count, heads headSize], and so are queries (more are not read).
+   * @param attended where the result is written, by default a new array
+   */
+  attend(
+    layer: number,
+    plan: Int32Array,
+    count: number,
+    queries: Float32Array,
+    attended: Float32Array = new Float32Array(count * this.#config.heads * this.#config.headSize),
+  ): Float32Array {
     const { heads, headSize } = this.#config;
     const { kernel, numbers, integers } = this.#layers[layer]!;
     const start = this.#queriesAt / Float32Array.BYTES_PER_ELEMENT;
@@ -141,7 +150,6 @@ export class PagedCache implements RowCache {
     const own = numbers.subarray(start, start + count * heads * this.#width);
     copyRows(queries, headSize, own, this.#width, count * heads);
     kernel.run(this.#queriesAt, this.#planAt, count);
-    const attended = new Float32Array(count * heads * headSize);
     copyRows(own, this.#width, attended, headSize, count * heads);
     return attended;
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rotaryFrequencies } from '../../../checkpoint/rope.ts';
+import { rotaryFrequencies } from '../../../checkpoint/rotary-frequencies.ts';
 import { referenceFrequencies } from '../training/reference.testing.ts';
 import type { ModelConfig } from './parameters.ts';
 import { rotaryAngles } from './rotary.ts';

@@ -1,5 +1,5 @@
 /** Rotary positions: the cosines and sines of position x θ_i. */
-import { rotaryFrequencies } from '../../../checkpoint/rope.ts';
+import { rotaryFrequencies } from '../../../checkpoint/rotary-frequencies.ts';
 import type { ModelConfig } from './parameters.ts';
 
 export interface RotaryAngles {
