@@ -9,6 +9,8 @@ export interface SessionOptions {
   readonly device?: Device | undefined;
   /** On WebGPU: the outputs that stay there, as tensors that other sessions take for inputs. Default: none. */
   readonly resident?: readonly string[];
+  /** Whether it keeps the memory that a run has needed for the next one. Default: no. */
+  readonly keepsMemory?: boolean | undefined;
 }
 
 /**
@@ -19,14 +21,14 @@ export interface SessionOptions {
  * the speed on two idle cores), and a thread that spins for another that the system has put aside wastes both (half to a
  * fifth of the speed beside other work). Waiting without spinning costs nothing that could be measured.
  *
- * Each session would also keep an arena of all that its runs have ever needed at once, and a plan of it for every shape of input
- * that it has seen. Without both, what a run needs goes back when it ends: a run of all stages takes two thirds of the memory, at
- * the same speed (docs/log.md).
+ * By default a session of the library would also keep an arena of all that its runs have ever needed at once, and a plan of it for
+ * every shape of input that it has seen. Without both, what a run needs goes back when it ends. That is right for large models and
+ * for sampling; a small model's training takes fresh pages for every micro-batch then, at a twentieth of its speed (docs/log.md).
  */
 export async function createSession(
   model: Uint8Array | string,
   threads: number,
-  { device = 'cpu', resident = [] }: SessionOptions = {},
+  { device = 'cpu', resident = [], keepsMemory = false }: SessionOptions = {},
 ): Promise<InferenceSession> {
   const turn = device === 'cpu' ? guarded : onDevice;
   const session = await turn(() =>
@@ -35,8 +37,8 @@ export async function createSession(
       ...PROVIDERS[device],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
-      enableCpuMemArena: false,
-      enableMemPattern: false,
+      enableCpuMemArena: keepsMemory,
+      enableMemPattern: keepsMemory,
       extra: { session: { intra_op: { allow_spinning: '0' } } },
       // A session with locations given makes its own outputs; without, it writes into those that a run is handed.
       ...(resident.length > 0 && {

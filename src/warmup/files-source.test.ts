@@ -207,6 +207,11 @@ describe('examples of files', () => {
     const unknown = taught.filter((text) => text.includes('<answer> unknown')).length / taught.length;
     expect(unknown).toBeGreaterThan(0.15);
     expect(unknown).toBeLessThan(0.35);
+    // The reader's prompt is not the agent's.
+    const mixed = await source.chunk({ ...agent, reader: 0.4 }, 1, 0);
+    const reading = mixed.filter(({ ids }) => !source.tokenizer.decode(ids).includes('Work:')).length / mixed.length;
+    expect(reading).toBeGreaterThan(0.3);
+    expect(reading).toBeLessThan(0.5);
     const few = { ...own, heldOut: { questions: 5, every: 1 } };
     await expect(filesSource({ ...inputs(), questions: many, tokenizer }, few)).rejects.toThrow(
       /7 of them are to be kept/,

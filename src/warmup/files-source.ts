@@ -42,6 +42,8 @@ interface Ground {
   readonly passages: readonly Passage[];
   readonly template: Template;
   readonly tokenizer: Tokenizer;
+  /** Passages of a search, and most tokens of what it shows. */
+  readonly shown: number;
   readonly observationTokens: number;
 }
 
@@ -76,7 +78,7 @@ export async function filesSource(
       hint: 'A warm-up needs questions with gold_ids: passages of the corpus that contain one of the answers word for word.',
     });
   const { taught, heldOut, measured } = keptApart(questions, recipe, inputs.questions);
-  const ground: Ground = { library, passages, template, tokenizer, observationTokens };
+  const ground: Ground = { library, passages, template, tokenizer, shown: k, observationTokens };
   const contextTokens = 'model' in recipe ? recipe.model.contextLength : recipe.contextTokens;
   return {
     tokenizer,
@@ -145,14 +147,33 @@ function tooLong(contextTokens: number): UserError {
 }
 
 function makeExample(phase: Phase, questions: readonly Question[], ground: Ground, random: Random): Example {
-  const { library, passages, tokenizer, observationTokens } = ground;
-  if (phase.kind === 'reading') return readingOnText(phase, questions, library, passages, tokenizer, random);
-  if (phase.kind !== 'reader') return makeTrajectory(phase, questions, ground, random);
+  const { library, passages, tokenizer } = ground;
+  switch (phase.kind) {
+    case 'reading':
+      return readingOnText(phase, questions, library, passages, tokenizer, random);
+    case 'reader':
+      return makeReading(phase, questions, ground, random);
+    case 'agent':
+      if (phase.reader && random.chance(phase.reader))
+        return makeReading({ passages: ground.shown, unknown: phase.unknown }, questions, ground, random);
+      return makeTrajectory(phase, questions, ground, random);
+    case 'demonstrations':
+      return makeTrajectory(phase, questions, ground, random);
+  }
+}
+
+/** A single search's worth of passages, and the answer. */
+function makeReading(
+  shape: { readonly passages: number; readonly unknown: number },
+  questions: readonly Question[],
+  { library, tokenizer, observationTokens }: Ground,
+  random: Random,
+): Example {
   const question = random.choice(questions);
   return readerExample(
     tokenizer,
     question.question,
-    readerExercise(phase, question, library, observationTokens, random),
+    readerExercise(shape, question, library, observationTokens, random),
   );
 }
 

@@ -30,7 +30,7 @@ export interface ReaderExercise {
 
 /** The gold passage stands at any place, but where the documents are cut before its answer: then at the first. */
 export function readerExercise(
-  { passages: count, unknown }: Extract<Phase, { kind: 'reader' }>,
+  { passages: count, unknown }: Pick<Extract<Phase, { kind: 'reader' }>, 'passages' | 'unknown'>,
   question: Question,
   library: Library,
   observationTokens: number,

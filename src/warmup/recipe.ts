@@ -45,6 +45,8 @@ const phaseSchema = z.discriminatedUnion('kind', [
     unknown: share,
     /** As in demonstrations. */
     imitation: share,
+    /** Share of examples that are the reader's, with as many passages as a search shows: what it has learned is not to be forgotten. */
+    reader: share.exactOptional(),
     restart: positive.exactOptional(),
   }),
 ]);

@@ -5,7 +5,7 @@
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph } from '../../../onnx/graph.ts';
-import { createSession, floats, integers } from '../../../onnx/session.ts';
+import { createSession, floats, integers, type SessionOptions } from '../../../onnx/session.ts';
 import type { SharedFloats } from '../../../onnx/shared-floats.ts';
 import type { CallOptions } from '../../../policy/policy.ts';
 import { GRADIENT_PREFIX, type LossName } from '../model/losses.ts';
@@ -84,9 +84,11 @@ export function gradientLayoutOf(config: ModelConfig, { adapter }: TrainedModel)
 export class SessionPool {
   readonly #sessions = new Map<string, Promise<InferenceSession>>();
   readonly #threads: number;
+  readonly #keepsMemory: boolean | undefined;
 
-  constructor(threads: number) {
+  constructor(threads: number, { keepsMemory }: Pick<SessionOptions, 'keepsMemory'> = {}) {
     this.#threads = threads;
+    this.#keepsMemory = keepsMemory;
   }
 
   /**
@@ -99,7 +101,7 @@ export class SessionPool {
       const graph = build();
       const { device } = graph;
       const resident = device === 'cpu' ? [] : graph.outputs.filter((name) => !reads(name));
-      session = createSession(graph.build(), this.#threads, { device, resident });
+      session = createSession(graph.build(), this.#threads, { device, resident, keepsMemory: this.#keepsMemory });
       this.#sessions.set(key, session);
       // One that could not be opened, for lack of memory, may be opened later.
       session.catch(() => this.#sessions.delete(key));

@@ -50,7 +50,7 @@ export class WholeGraph {
     this.#config = config;
     this.#layout = layoutOf(config);
     // One thread: how a product is cut among several shows in the last bits of its sums.
-    this.#sessions = new SessionPool(1);
+    this.#sessions = new SessionPool(1, { keepsMemory: true });
   }
 
   async compute(task: Task, job: Job): Promise<Computed> {
