@@ -20,6 +20,7 @@ const { values } = parseArgs({
 /** As the page asks: overview, rollouts, and then how far the reading is. */
 async function open(folder: string) {
   const begun = performance.now();
+  const spent = process.cpuUsage();
   const since = () => Math.round(performance.now() - begun);
   const ask = apiOf(await Library.open(folder));
   const source = new URLSearchParams({ source: '.' });
@@ -37,6 +38,7 @@ async function open(folder: string) {
     if (shards === ofShards) break;
   }
   const whole = since();
+  const { user, system } = process.cpuUsage(spent);
   const timed = async (query: string) => {
     const asked = performance.now();
     await ask('rollouts', new URLSearchParams(`source=.&${query}`));
@@ -44,7 +46,15 @@ async function open(folder: string) {
   };
   const filters = { all: await timed(''), mark: await timed('mark=misread'), text: await timed('text=kalomir') };
   return {
-    ...{ overview, screen, rowsAtFirst, whole, slowestAnswer: Math.round(slowest), ...filters },
+    ...{
+      overview,
+      screen,
+      rowsAtFirst,
+      whole,
+      cpu: Math.round((user + system) / 1000),
+      slowestAnswer: Math.round(slowest),
+      ...filters,
+    },
     peakMB: Math.round(Math.max(peak, process.memoryUsage().rss) / 1e6),
   };
 }

@@ -7,6 +7,7 @@
  * It holds nothing that is not in the shards. One that is damaged, of another version or of other shards is made anew.
  */
 import { readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { writeFileAtomic } from '../base/files.ts';
@@ -53,16 +54,19 @@ function packed(rows: readonly Row[]): Packed {
 }
 
 export async function writeIndex(file: string, known: string, segments: readonly Segment[]): Promise<void> {
-  const bodies = segments.map(({ rows, pieces }) => {
+  const bodies: Uint8Array[][] = [];
+  for (const { rows, pieces } of segments) {
     const numbers = pieces ? [pieces.starts, pieces.rowStarts, pieces.rowTexts] : [];
     const arrays = numbers.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-    const empty = new Uint8Array();
-    return [
+    const none = new Uint8Array();
+    bodies.push([
       Buffer.from(JSON.stringify(packed(rows))),
-      pieces?.bytes ?? empty,
-      ...(pieces ? arrays : [empty, empty, empty]),
-    ];
-  });
+      pieces?.bytes ?? none,
+      ...(pieces ? arrays : [none, none, none]),
+    ]);
+    // Who filters meanwhile does not wait.
+    await setImmediate();
+  }
   const head = {
     version: VERSION,
     known,

@@ -53,7 +53,7 @@ export function RolloutsPage({ id, query }: { id: string; query: URLSearchParams
   );
 }
 
-const isWhole = ({ read: { shards, ofShards } }: Rollouts) => shards >= ofShards;
+const isWhole = ({ read: { shards, ofShards } }: Rollouts) => ofShards > 0 && shards >= ofShards;
 
 type Change = (edit: (next: URLSearchParams) => void, replace?: boolean) => void;
 
@@ -262,13 +262,15 @@ function List({ id, found, query, change }: { id: string; found: Rollouts; query
         <Search query={query} change={change} />
         <p role="status" class="count">
           <b>{total.toLocaleString('en')}</b> of {plural(of, 'rollout')}
-          {!isWhole(found) && ' so far'}
+          {of > 0 && !isWhole(found) && ' so far'}
         </p>
         {query.size > 0 && <a href={hrefOf(['s', id, 'rollouts'])}>show all</a>}
       </div>
       <Chosen query={query} change={change} />
       <Progress id={id} isQuiet />
-      {total === 0 ? (
+      {of === 0 ? (
+        <p class="empty">Nothing has been read yet.</p>
+      ) : total === 0 ? (
         <p class="empty">
           No rollout is like that. Take a filter away, or <a href={hrefOf(['s', id, 'rollouts'])}>show all</a>.
         </p>
