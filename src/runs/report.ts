@@ -1,10 +1,12 @@
 /** report.html: everything a run measured, to look at. One file, no script, no network, fit for print. */
 
+import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
 import type { Results, Timing } from '../evolve/results.ts';
 import { planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { commandsFor } from './commands.ts';
 import type { RunConfig } from './config-record.ts';
 import { stageCurves, trainingCurves } from './report/curves.ts';
 import type { Decoder } from './report/decode.ts';
@@ -18,6 +20,8 @@ import type { RunFiles } from './run-files.ts';
 import { stageLabel } from './table.ts';
 
 export interface ReportInput {
+  /** Of the run's folder. */
+  readonly name: string;
   readonly config: RunConfig;
   readonly results: Results;
   readonly timing: Timing | undefined;
@@ -36,6 +40,7 @@ export async function readReportInput(files: RunFiles): Promise<ReportInput> {
   if (results === undefined)
     throw new UserError(`${files.folder}: no results yet`, { hint: 'Let the run go on first.' });
   return {
+    name: path.basename(path.resolve(files.folder)),
     isUnfinished: state !== undefined && state.stage < planStages(config.settings).length,
     config,
     results,
@@ -48,7 +53,7 @@ export async function readReportInput(files: RunFiles): Promise<ReportInput> {
 
 /** The page. Texts are decoded from token ids by the run's own tokenizer. */
 export function renderReport(input: ReportInput, tokenizer: Decoder): string {
-  const { config, results, timing, metrics, examples, pairs, isUnfinished } = input;
+  const { name, config, results, timing, metrics, examples, pairs, isUnfinished } = input;
   const sections: readonly (readonly [id: string, title: string, content: Html])[] = [
     ['results', 'Results', html`${stageCurves(results)}${resultTables(results)}`],
     ['stages', 'Stages', html`${stageTables(results)}${timing && timingTable(timing)}`],
@@ -57,6 +62,7 @@ export function renderReport(input: ReportInput, tokenizer: Decoder): string {
     ['pairs', 'Pairs', pairSection(pairs, tokenizer)],
     ['settings', 'Settings and data', configSection(config)],
   ];
+  const { view } = commandsFor(name);
   const title = `search-e1: preset ${config.preset}, seed ${config.settings.seed}`;
   return `<!doctype html>\n${
     html`<html lang="en"><head><meta charset="utf-8"><title>${title}</title>
@@ -66,7 +72,7 @@ export function renderReport(input: ReportInput, tokenizer: Decoder): string {
 <h1>${title}</h1>
 <p class="soft">search-e1 ${config.versions['search-e1']}, node ${config.versions.node}</p>
 ${isUnfinished && html`<p><b>This run was broken off.</b> The page has what was finished by then; <code>search-e1 evolve --resume</code> with the run's directory goes on.</p>`}
-<p class="soft">Every trajectory, with filters and each token: <code>search-e1 view</code> with the run's directory.</p>
+<p>This page is what one reads and sends. Every rollout, filtered and searched, turn by turn and token by token, and every pair: <code>${view}</code>, where the run's folder is.</p>
 <nav>${sections.map(([id, name]) => html`<a href="#${id}">${name}</a>`)}</nav>
 ${sections.map(([id, name, content]) => html`<section id="${id}"><h2>${name}</h2>${content}</section>`)}
 </body></html>`.text
@@ -75,7 +81,7 @@ ${sections.map(([id, name, content]) => html`<section id="${id}"><h2>${name}</h2
 
 function exampleSection(examples: readonly Example[], tokenizer: Decoder): Html {
   if (examples.length === 0) return html`<p>No evaluated trajectories are in the run directory.</p>`;
-  return html`<p class="soft"><span class="policy">Written by the policy</span>, <span class="policy"><mark class="search">searches</mark> and <mark class="answer">answers</mark> marked</span>; <span class="environment">written by the environment: prompt and passages.</span> The same questions at every stage.</p>
+  return html`<p class="soft"><span class="policy">Written by the policy</span>, <span class="policy"><mark class="search">searches</mark> and <mark class="answer">answers</mark> marked</span>; <span class="environment">written by the environment: prompt and passages.</span> The same questions before and after; all others are in the viewer.</p>
 ${examples.map(
   (
     { change, questionId, suite, byStage },

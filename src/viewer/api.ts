@@ -49,15 +49,12 @@ export function apiOf(library: Library): Ask {
         await opened.collection.glance();
         return rollouts(opened, query);
       case 'rollout':
-        await opened.collection.glance();
         return rollout(opened, query);
       case 'group':
-        await opened.collection.glance();
         return group(opened, query);
       case 'pairs':
         return pairs(opened, query);
       case 'pair':
-        await opened.collection.glance();
         return pair(opened, query);
       default:
         throw new UserError(`${path}: there is no such thing to ask`);
@@ -73,6 +70,7 @@ async function overview(opened: Opened, source: SourceLine): Promise<Overview> {
 }
 
 function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
+  const { shards, ofShards } = collection.state;
   const begun = performance.now();
   const filter = filterOf(query);
   const rows = collection.select(filter);
@@ -81,6 +79,7 @@ function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
   return {
     total: rows.length,
     of: collection.rows.length,
+    read: { shards, ofShards },
     from,
     rows: rows.slice(from, from + count),
     counts: countMarks(rows),
@@ -101,10 +100,14 @@ function choicesAround(all: readonly Row[], rows: readonly Row[], filter: Filter
 
 async function rollout(opened: Opened, query: URLSearchParams): Promise<TrajectoryDetail> {
   const key = query.get('key') ?? '';
+  await ensureShard(opened, key.slice(0, key.lastIndexOf(':')));
   const row = opened.collection.find(key);
   if (row === undefined) throw new UserError(`${key}: there is no such trajectory`);
   return { ...(await detail(opened, row)), place: placeIn(opened.collection.select(filterOf(query)).map(keyOf), key) };
 }
+
+/** An address leads to its rollout while others are still being read. */
+const ensureShard = ({ collection }: Opened, shard: string) => collection.ensure((place) => place.shard === shard);
 
 async function detail(opened: Opened, row: Row): Promise<TrajectoryDetail> {
   const line = await opened.collection.line(row);
@@ -126,6 +129,8 @@ const MOST_SIBLINGS = 64;
 /** All rollouts of a question: in its shard, or in all of them. */
 async function group(opened: Opened, query: URLSearchParams): Promise<TrajectoryDetail[]> {
   const [shard, id] = [query.get('shard'), query.get('question')];
+  if (shard === null) await opened.collection.refresh();
+  else await ensureShard(opened, shard);
   const rows = opened.collection.rows.filter(
     ({ place, about }) => about.id === id && (shard === null || place.shard === shard),
   );
@@ -162,6 +167,7 @@ async function pair(opened: Opened, query: URLSearchParams): Promise<PairDetail>
   const key = query.get('key');
   const found = (await opened.pairs.all()).find(({ line }) => line.key === key);
   if (found === undefined) throw new UserError(`${key}: there is no such pair`);
+  await opened.collection.ensure(({ part }) => part === 'pool');
   const { expert, student } = sidesOf(found, opened.collection.rows);
   const sides = {
     expert: expert ? await detail(opened, expert) : null,
@@ -202,13 +208,10 @@ async function comparison(library: Library, query: URLSearchParams): Promise<Com
   const side = async (name: 'a' | 'b') => {
     const [source = '', stage = '', mode = ''] = JSON.parse(query.get(name) ?? '[]') as string[];
     const { collection, source: found } = library.open(source);
-    await collection.glance(5000);
-    const rows = collection.rows.filter(
-      ({ place }) =>
-        place.stage === stage &&
-        (place.mode ?? '') === mode &&
-        (place.part === 'evaluation' || place.part === 'answers'),
-    );
+    const isOfSide = (place: Row['place']) =>
+      place.stage === stage && (place.mode ?? '') === mode && (place.part === 'evaluation' || place.part === 'answers');
+    await collection.ensure(isOfSide);
+    const rows = collection.rows.filter(({ place }) => isOfSide(place));
     return { rows, label: sideLabel(found.name, { stage, mode: mode === '' ? null : mode }) };
   };
   const [a, b] = [await side('a'), await side('b')];

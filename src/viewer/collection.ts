@@ -2,13 +2,23 @@
 import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import { compareStages } from '../evolve/stages.ts';
 import { type Filter, matcher, sorted } from './filter.ts';
 import { INDEX_FILE, readIndex, writeIndex } from './kept-index.ts';
 import type { Known } from './read-row.ts';
-import { bitOf, keyOf, type Row } from './row.ts';
-import { indexAnswers, indexShard, lineOfBytes, placeOf, readShardBytes, type Segment, type Stamp } from './segment.ts';
+import { bitOf, keyOf, type Place, type Row } from './row.ts';
+import {
+  endingOf,
+  indexAnswers,
+  indexShard,
+  lineOfBytes,
+  placeOf,
+  readShardBytes,
+  type Segment,
+  type Stamp,
+} from './segment.ts';
 import { rowsWith } from './text-pieces.ts';
 
 /** Bytes of texts that are held for searching; beyond them the texts of further shards are not searched. */
@@ -17,8 +27,11 @@ const MOST_TEXT = 2 ** 28;
 const MOST_UNPACKED = 2 ** 27;
 /** Fewer trajectories are indexed again in no time. */
 const WORTH_KEEPING = 4000;
-/** Looks at the folder at most this often, in milliseconds. */
+/** Looks at the folder, and shows more of what is being read, at most this often, in milliseconds; the first of it sooner. */
 const FRESH = 500;
+const SOON = 100;
+/** So many shards are unpacked before their turn, if they are no larger than this, by other threads than the one that reads. */
+const [AHEAD, MOST_AHEAD] = [3, 2 ** 22];
 
 export interface IndexState {
   readonly rows: number;
@@ -57,6 +70,7 @@ export class Collection {
   #textBytes = 0;
   #looked = 0;
   #work: Promise<void> | undefined;
+  readonly #waiting = new Set<{ readonly wanted: (place: Place) => boolean; readonly done: () => void }>();
   #written = '';
 
   constructor(files: CollectionFiles) {
@@ -87,12 +101,28 @@ export class Collection {
     return this.#work;
   }
 
+  /** Reads the shards of such places before all others; resolves when they are read. */
+  async ensure(wanted: (place: Place) => boolean): Promise<void> {
+    if (this.#isFresh) return;
+    let done = () => {};
+    const read = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    const waiting = { wanted, done };
+    this.#waiting.add(waiting);
+    await Promise.race([this.refresh(), read]).finally(() => this.#waiting.delete(waiting));
+  }
+
   /** As `refresh`, waited for a moment: a small run is there at once, a large one as far as it has been read. */
   async glance(milliseconds = 400): Promise<void> {
-    if (this.#work === undefined && performance.now() - this.#looked < FRESH) return;
+    if (this.#isFresh) return;
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([this.refresh(), new Promise((done) => (timer = setTimeout(done, milliseconds)))]);
     clearTimeout(timer);
+  }
+
+  get #isFresh(): boolean {
+    return this.#work === undefined && performance.now() - this.#looked < FRESH;
   }
 
   /** The rows of a filter in its order. */
@@ -147,34 +177,50 @@ export class Collection {
     if (missing.length === 0) return;
     this.#kept ??= readIndex(path.join(this.#files.folder, INDEX_FILE), this.#files.knownAs);
     const kept = await this.#kept;
-    const known = await this.#files.known();
-    let shown = performance.now();
-    for (const stamp of missing) {
+    const places = new Map(missing.map(({ shard }) => [shard, placeOf(shard)]));
+    const isWaitedFor = ({ shard }: Stamp) => [...this.#waiting].some(({ wanted }) => wanted(places.get(shard)!));
+    const unpacked = new Map<string, Promise<Buffer>>();
+    const unpack = ({ shard }: Stamp) => {
+      const bytes = unpacked.get(shard) ?? readShardBytes(this.#fileOf(shard));
+      unpacked.set(shard, bytes);
+      // It is told when it is this one's turn.
+      bytes.catch(() => {});
+      return bytes;
+    };
+    let [shown, pause] = [performance.now(), SOON];
+    while (missing.length > 0) {
+      const [stamp] = missing.splice(Math.max(0, missing.findIndex(isWaitedFor)), 1) as [Stamp];
       const before = kept.get(stamp.shard);
-      const withTexts = this.#textBytes < MOST_TEXT;
       try {
-        const segment = isSame(before, stamp) ? before! : await this.#index(stamp, known, withTexts);
+        const segment = isAlike(before, stamp) ? { ...before!, ...stamp } : await this.#index(stamp, unpack, missing);
         this.#segments.set(stamp.shard, segment);
         this.#textBytes += segment.pieces?.bytes.length ?? 0;
       } catch (error) {
         // One damaged shard must not hide the others.
         this.#faults.set(stamp.shard, messageOf(error));
       }
-      if (performance.now() - shown > FRESH) {
+      unpacked.delete(stamp.shard);
+      const read = [...this.#waiting].filter(({ wanted }) => !missing.some(({ shard }) => wanted(places.get(shard)!)));
+      if (read.length > 0 || performance.now() - shown > pause) {
         this.#publish();
-        shown = performance.now();
+        [shown, pause] = [performance.now(), FRESH];
       }
+      for (const { done } of read) done();
+      // What the page asks is answered between two shards.
+      await setImmediate();
     }
     kept.clear();
     this.#publish();
     await this.#keep();
   }
 
-  #index(stamp: Stamp, known: Known, withTexts: boolean): Promise<Segment> {
+  async #index(stamp: Stamp, unpack: (stamp: Stamp) => Promise<Buffer>, next: readonly Stamp[]): Promise<Segment> {
     const file = this.#fileOf(stamp.shard);
-    return this.#files.kind === 'evaluation'
-      ? indexAnswers(file, stamp, withTexts)
-      : indexShard(file, stamp, known, withTexts);
+    const withTexts = this.#textBytes < MOST_TEXT;
+    if (this.#files.kind === 'evaluation') return indexAnswers(file, stamp, withTexts);
+    const bytes = unpack(stamp);
+    for (const one of next.slice(0, AHEAD)) if (one.size <= MOST_AHEAD) unpack(one);
+    return indexShard(file, stamp, await bytes, this.#files.known, withTexts);
   }
 
   #drop(shard: string, segment: Segment): void {
@@ -201,7 +247,7 @@ export class Collection {
   async #keep(): Promise<void> {
     const { folder, knownAs } = this.#files;
     const segments = [...this.#segments.values()];
-    const name = segments.map(({ shard, size, modified }) => `${shard} ${size} ${modified}`).join();
+    const name = segments.map(({ shard, size, ending }) => `${shard} ${size} ${ending}`).join();
     if (this.#rows.length < WORTH_KEEPING || this.#files.kind === 'evaluation' || name === this.#written) return;
     // Only what nobody writes to, and what we may: an index that cannot be kept is made again next time.
     const names = await readdir(folder).catch(() => ['lock.json']);
@@ -212,7 +258,7 @@ export class Collection {
     if (!mayWrite || names.includes('lock.json')) return;
     this.#written = name;
     const kept = await readIndex(path.join(folder, INDEX_FILE), knownAs);
-    if (kept.size === segments.length && segments.every((one) => isSame(kept.get(one.shard), one))) return;
+    if (kept.size === segments.length && segments.every((one) => isAlike(kept.get(one.shard), one))) return;
     await writeIndex(path.join(folder, INDEX_FILE), knownAs, segments).catch(() => {});
   }
 
@@ -229,10 +275,16 @@ export class Collection {
         : (await readdir(path.join(folder, 'trajectories')).catch(() => []))
             .flatMap((name) => /^([\w-][\w.-]*)\.jsonl\.gz$/.exec(name)?.[1] ?? [])
             .sort(inOrderOfRun);
+    const before = new Map(this.#present.map((stamp) => [stamp.shard, stamp]));
     const stamps = await Promise.all(
       names.map(async (shard) => {
-        const found = await stat(this.#fileOf(shard)).catch(() => undefined);
-        return found?.isFile() ? [{ shard, size: found.size, modified: found.mtimeMs }] : [];
+        const file = this.#fileOf(shard);
+        const found = await stat(file).catch(() => undefined);
+        if (!found?.isFile()) return [];
+        const stamp = { shard, size: found.size, modified: found.mtimeMs };
+        const old = before.get(shard);
+        const ending = isSame(old, stamp) ? old!.ending : await endingOf(file, stamp.size).catch(() => '');
+        return [{ ...stamp, ending }];
       }),
     );
     return stamps.flat();
@@ -250,8 +302,12 @@ function inOrderOfRun(a: string, b: string): number {
   );
 }
 
-const isSame = (a: Stamp | undefined, b: Stamp | undefined) =>
+type Seen = Pick<Stamp, 'size' | 'modified'>;
+const isSame = (a: Seen | undefined, b: Seen | undefined) =>
   a !== undefined && b !== undefined && a.size === b.size && a.modified === b.modified;
+
+/** Of another time or another copy. */
+const isAlike = (a: Stamp | undefined, b: Stamp) => a !== undefined && a.size === b.size && a.ending === b.ending;
 
 /** Names what is asked alike at several stages: by an evaluation of a run, or by the baselines of an evaluation. */
 const sameAsked = ({ place, about, rollout }: Row) => `${place.mode}\n${about.suite}\n${about.id}\n${rollout}`;

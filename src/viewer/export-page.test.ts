@@ -1,9 +1,11 @@
 /** The exported page as a file: what it holds, that no text leaves its element, and that its own policy admits its script and nothing else. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sealed } from '../base/sealed.ts';
+import { smallConfig } from '../runs/testing/run-fixture.ts';
 import { apiOf } from './api.ts';
 import { exportPage } from './export-page.ts';
 import { everything, filterOf } from './filter.ts';
@@ -75,6 +77,44 @@ it('lets no text end its element, and its policy admits the script and the style
   expect(rules).toContain(`script-src ${hash(scripts[0]!)}`);
   expect(rules).toContain(`style-src ${hash(page.style)}`);
   expect(policy).not.toContain('unsafe');
+});
+
+it('does not tell where the run and its files lay', async () => {
+  const deep = path.join(folder, 'Home of Zelda', 'secret-project');
+  const named = path.join(deep, 'own-name');
+  const failed = `cannot read ${deep}/index/terms.bin (ENOENT), nor C:\\Users\\zelda\\index.bin, asked http://127.0.0.1:9/search/all`;
+  await writeRun(named, { 'base-greedy-4': [{ ...said({ id: 'a', stop: 'search-failed' }), failure: failed }] });
+  const config = smallConfig();
+  const inputs = {
+    ...config.inputs,
+    questions: `${deep}/my questions.jsonl`,
+    corpus: 'zelda data/passages.jsonl',
+    tokenizer: '../zelda/tokenizer.json',
+    model: 'hf:owner/name',
+    evaluate: [{ suite: 'nq', file: '~/zelda/nq.jsonl' }],
+  };
+  await writeFile(path.join(named, 'config.json'), sealed({ ...config, inputs }));
+  const outer = await Library.open(path.join(folder, 'Home of Zelda'));
+  const { html } = await exportPage(outer, 'secret-project/own-name', everything, page, apiOf(outer));
+  expect(html).not.toMatch(/zelda|secret-project/i);
+  expect(html).not.toContain(path.basename(folder));
+  expect(html).toContain('<title>own-name, 1 rollouts</title>');
+  const [, data] = /<script type="application\/json" id="exported">(.*?)<\/script>/s.exec(html)!;
+  const { overview, rollouts } = JSON.parse(data!) as Exported;
+  expect(overview.source).toEqual({ id: '.', kind: 'run', name: 'own-name' });
+  expect(overview.next).toEqual([]);
+  expect(JSON.parse(overview.settings).inputs).toEqual({
+    ...inputs,
+    questions: 'my questions.jsonl',
+    corpus: 'passages.jsonl',
+    tokenizer: 'tokenizer.json',
+    evaluate: [{ suite: 'nq', file: 'nq.jsonl' }],
+  });
+  // Settings and names that are no places stay.
+  expect(JSON.parse(overview.settings).settings).toEqual(JSON.parse(JSON.stringify(config.settings)));
+  expect(rollouts[0]!.failure).toBe(
+    'cannot read terms.bin (ENOENT), nor index.bin, asked http://127.0.0.1:9/search/all',
+  );
 });
 
 it('refuses a choice of nothing', async () => {

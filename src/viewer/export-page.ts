@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
 import type { Ask } from './api.ts';
-import type { Filter } from './filter.ts';
-import { queryOf } from './filter.ts';
+import { type Filter, queryOf } from './filter.ts';
 import type { Library } from './library.ts';
 import type { Page } from './page-files.ts';
 import { keyOf } from './row.ts';
 import type { Overview, TrajectoryDetail } from './wire.ts';
+import { withoutPlaces } from './without-places.ts';
 
 /** Beyond so many rollouts tokens are left out, which take most of the room; and so many bytes are no file to send. */
 const MOST_WITH_TOKENS = 300;
@@ -33,12 +33,13 @@ export async function exportPage(
   const rows = collection.select(filter);
   if (rows.length === 0) throw new UserError('no rollout is like that', { hint: 'Take something out of --filter.' });
   const withTokens = rows.length <= MOST_WITH_TOKENS;
-  const overview = (await ask('overview', new URLSearchParams({ source: id }))) as Overview;
+  const told = (await ask('overview', new URLSearchParams({ source: id }))) as Overview;
+  const { overview, detail: cleaned } = withoutPlaces(told, [library.source(id).folder, process.cwd()]);
   const parts: string[] = [];
   let bytes = 0;
   for (const row of rows) {
     const whole = (await ask('rollout', new URLSearchParams({ source: id, key: keyOf(row) }))) as TrajectoryDetail;
-    const detail = { ...whole, raw: '', ...(!withTokens && { tokens: null, promptIds: null }) };
+    const detail = { ...cleaned(whole), raw: '', ...(!withTokens && { tokens: null, promptIds: null }) };
     const text = harmless(JSON.stringify(detail));
     bytes += Buffer.byteLength(text);
     if (bytes > MOST_BYTES)

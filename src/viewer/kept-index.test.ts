@@ -2,9 +2,10 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { INDEX_FILE, readIndex, writeIndex } from './kept-index.ts';
-import { indexShard, type Segment } from './segment.ts';
+import { endingOf, indexShard, readShardBytes, type Segment } from './segment.ts';
 import { said, writeShardOf } from './testing/view-fixture.ts';
 import { rowsWith } from './text-pieces.ts';
 
@@ -24,9 +25,10 @@ beforeAll(async () => {
     await writeShardOf(folder, shard, all);
     const at = path.join(folder, 'trajectories', `${shard}.jsonl.gz`);
     const { size, mtimeMs: modified } = await stat(at);
-    const known = { questions: new Map(), decode: undefined };
+    const stamp = { shard, size, modified, ending: await endingOf(at, size) };
+    const known = async () => ({ questions: new Map(), decode: undefined });
     // The texts of the last are beyond the bound.
-    made.push(await indexShard(at, { shard, size, modified }, known, shard !== 'pool-1-0000'));
+    made.push(await indexShard(at, stamp, await readShardBytes(at), known, shard !== 'pool-1-0000'));
   }
   segments = made;
   await writeIndex(file, 'run', segments);
@@ -64,11 +66,28 @@ it('gives nothing where it was made with something else, is of another version, 
   expect(await given(bytes)).toBe(segments.length);
   expect((await readIndex(file, 'evaluation')).size).toBe(0);
   expect((await readIndex(path.join(folder, 'none'), 'run')).size).toBe(0);
-  const head = bytes.indexOf(10);
-  expect(bytes.toString('utf8', 0, head)).toContain('"version":1,');
-  const outdated = bytes.toString('utf8', 0, head).replace('"version":1,', '"version":0,');
-  expect(await given(Buffer.concat([Buffer.from(outdated), bytes.subarray(head)]))).toBe(0);
+  const head = bytes.indexOf(10, 9);
+  expect(bytes.toString('utf8', 9, head)).toContain('"version":2,');
+  const outdated = Buffer.concat([
+    Buffer.from(bytes.toString('utf8', 9, head).replace('"version":2,', '"version":1,')),
+    bytes.subarray(head),
+  ]);
+  const summed = (body: Buffer) => Buffer.concat([Buffer.from(`${crc32(body).toString(16).padStart(8, '0')}\n`), body]);
+  expect(await given(summed(bytes.subarray(9)))).toBe(segments.length);
+  expect(await given(summed(outdated))).toBe(0);
   for (const content of ['', '\n', 'no index', '{}\n', '[1]\n']) expect(await given(content)).toBe(0);
+});
+
+it('gives nothing where a bit of it is another one, wherever that is', async () => {
+  const bytes = await readFile(file);
+  const other = path.join(folder, 'flipped.bin');
+  const step = Math.max(1, Math.floor(bytes.length / 60));
+  for (let at = 0; at < bytes.length; at += step) {
+    const flipped = Buffer.from(bytes);
+    flipped[at]! ^= 1 << (at % 8);
+    await writeFile(other, flipped);
+    expect((await readIndex(other, 'run')).size, `byte ${at} of ${bytes.length}`).toBe(0);
+  }
 });
 
 it('gives nothing where it was cut off, wherever that was', async () => {

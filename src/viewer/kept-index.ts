@@ -1,18 +1,23 @@
 /**
  * An index kept in a file, so that a large run opens at once the next time: beside the run where it may be written.
  *
- *     a line of JSON: version, and of each shard its stamp, number of rows and bytes; then for each shard its rows as JSON and its texts
+ *     the CRC-32 of all that follows, in eight hexadecimal digits, and a line break
+ *     a line of JSON: version, and of each shard its stamp and numbers of bytes; then for each shard its rows as JSON and its texts
  *
  * It holds nothing that is not in the shards. One that is damaged, of another version or of other shards is made anew.
  */
 import { readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { writeFileAtomic } from '../base/files.ts';
 import type { About, Place, Row } from './row.ts';
 import type { Segment } from './segment.ts';
 
 export const INDEX_FILE = 'viewer-index.bin';
-const VERSION = 1;
+const VERSION = 2;
+/** Digits of the checksum, and a line break. */
+const SUM = 9;
 
 const natural = z.int().min(0);
 const headSchema = z.strictObject({
@@ -24,6 +29,7 @@ const headSchema = z.strictObject({
       shard: z.string(),
       size: natural,
       modified: z.number(),
+      ending: z.string(),
       /** Bytes of rows, texts, and the three arrays of numbers. */
       bytes: z.tuple([natural, natural, natural, natural, natural]),
     }),
@@ -48,31 +54,40 @@ function packed(rows: readonly Row[]): Packed {
 }
 
 export async function writeIndex(file: string, known: string, segments: readonly Segment[]): Promise<void> {
-  const bodies = segments.map(({ rows, pieces }) => {
+  const bodies: Uint8Array[][] = [];
+  for (const { rows, pieces } of segments) {
     const numbers = pieces ? [pieces.starts, pieces.rowStarts, pieces.rowTexts] : [];
     const arrays = numbers.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-    const empty = new Uint8Array();
-    return [
+    const none = new Uint8Array();
+    bodies.push([
       Buffer.from(JSON.stringify(packed(rows))),
-      pieces?.bytes ?? empty,
-      ...(pieces ? arrays : [empty, empty, empty]),
-    ];
-  });
+      pieces?.bytes ?? none,
+      ...(pieces ? arrays : [none, none, none]),
+    ]);
+    // Who filters meanwhile does not wait.
+    await setImmediate();
+  }
   const head = {
     version: VERSION,
     known,
-    segments: segments.map(({ shard, size, modified }, i) => ({
-      ...{ shard, size, modified },
+    segments: segments.map(({ shard, size, modified, ending }, i) => ({
+      ...{ shard, size, modified, ending },
       bytes: bodies[i]!.map(({ length }) => length),
     })),
   };
-  await writeFileAtomic(file, [Buffer.from(`${JSON.stringify(head)}\n`), ...bodies.flat()]);
+  const parts = [Buffer.from(`${JSON.stringify(head)}\n`), ...bodies.flat()];
+  const sum = parts.reduce((sum, part) => crc32(part, sum), 0);
+  await writeFileAtomic(file, [Buffer.from(sumText(sum)), ...parts]);
 }
+
+const sumText = (sum: number) => `${sum.toString(16).padStart(8, '0')}\n`;
 
 /** The segments of an index by shard; none where there is no index that can be used. */
 export async function readIndex(file: string, known: string): Promise<Map<string, Segment>> {
   try {
-    const bytes = await readFile(file);
+    const whole = await readFile(file);
+    const bytes = whole.subarray(SUM);
+    if (whole.toString('latin1', 0, SUM) !== sumText(crc32(bytes))) return new Map();
     const end = bytes.indexOf(10);
     const head = headSchema.parse(JSON.parse(bytes.toString('utf8', 0, end)));
     if (head.known !== known) return new Map();
@@ -86,14 +101,14 @@ export async function readIndex(file: string, known: string): Promise<Map<string
     return new Map(
       head.segments.map(({ bytes: [rows, texts, starts, rowStarts, rowTexts], ...stamp }) => {
         const { places, abouts, rows: list } = JSON.parse(take(rows).toString()) as Packed;
-        const whole = list.map((row) => ({ ...row, place: places[row.place]!, about: abouts[row.about]! }));
+        const all = list.map((row) => ({ ...row, place: places[row.place]!, about: abouts[row.about]! }));
         const pieces = {
           bytes: take(texts),
           starts: numbers(starts),
           rowStarts: numbers(rowStarts),
           rowTexts: numbers(rowTexts),
         };
-        return [stamp.shard, { ...stamp, rows: whole, pieces: starts === 0 ? undefined : pieces }];
+        return [stamp.shard, { ...stamp, rows: all, pieces: starts === 0 ? undefined : pieces }];
       }),
     );
   } catch {

@@ -1,6 +1,6 @@
 /**
  * From a line of a shard to its row and to the texts that a search looks through. Only what stands before the numbers of each token
- * is parsed: of a line of schema 3 that is a third of its bytes.
+ * is decoded and parsed: of a line of schema 3 that is less than half of its bytes.
  */
 import { normalizeAnswer } from '../benchmarks/exact-match.ts';
 import { isFailure, type StopReason } from '../rollout/trajectory.ts';
@@ -39,14 +39,37 @@ const text = (value: unknown): string | null => (typeof value === 'string' ? val
 const flag = (value: unknown): boolean | null => (typeof value === 'boolean' ? value : null);
 
 /** A quotation mark inside a string is escaped, so these stand for the fields themselves wherever they occur. */
-const [NUMBERS, AUTHORS] = [',"prompt":[', ',"authors":['];
+const [KL, NUMBERS, AUTHORS] = [',"kl":[', ',"prompt":[', ',"authors":['].map((text) => Buffer.from(text)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+];
+const NEWEST = Buffer.from('{"schema":3,');
 
-/** @throws SyntaxError or TypeError where the line is none of a trajectory */
-export function briefOfTrajectory(line: string, known: Known): Brief {
-  const cut = line.startsWith('{"schema":3,') ? line.indexOf(NUMBERS) : -1;
-  const value = JSON.parse(cut < 0 ? line : `${line.slice(0, cut)}}`);
-  const authors: number[] =
-    value.authors ?? JSON.parse(`${line.slice(line.lastIndexOf(AUTHORS) + AUTHORS.length - 1).split(']', 1)[0]}]`);
+/** Whether a shard that begins so says itself what its trajectories are about; older ones need what the run knows. */
+export function tellsItself(bytes: Buffer): boolean {
+  const end = bytes.indexOf(10);
+  return isNewest(bytes) && bytes.subarray(0, end < 0 ? bytes.length : end).includes(',"question":');
+}
+
+const isNewest = (line: Buffer) => line.subarray(0, NEWEST.length).equals(NEWEST);
+
+/**
+ * @param line its bytes, without the line break
+ * @throws SyntaxError or TypeError where it is none of a trajectory
+ */
+export function briefOfTrajectory(line: Buffer, known: Known): Brief {
+  const numbers = isNewest(line) ? line.indexOf(NUMBERS) : -1;
+  // The KL of each token ends what is said of training, which is read no further.
+  const kl = numbers < 0 ? -1 : line.subarray(0, numbers).indexOf(KL);
+  const value = JSON.parse(
+    numbers < 0
+      ? line.toString()
+      : kl < 0
+        ? `${line.toString('utf8', 0, numbers)}}`
+        : `${line.toString('utf8', 0, kl)}}}`,
+  );
+  const authors: number[] = value.authors ?? authorsOf(line);
   const question = known.questions.get(value.questionId);
   const response = value.text?.response ?? decoded(value.ids, authors, known);
   let at = 0;
@@ -73,6 +96,12 @@ export function briefOfTrajectory(line: string, known: Known): Brief {
     policy: byAuthor.policy,
     shown: response ? byAuthor.environment : null,
   };
+}
+
+/** They stand behind the ids. */
+function authorsOf(line: Buffer): number[] {
+  const from = line.lastIndexOf(AUTHORS) + AUTHORS.length - 1;
+  return JSON.parse(line.toString('utf8', from, line.indexOf(']', from) + 1));
 }
 
 function decoded(ids: number[] | undefined, authors: number[], { decode }: Known): string[] | undefined {

@@ -1,20 +1,33 @@
 /** The index of one shard: a row for each line, and the texts to search. Made from the shard, or read from where an index was kept. */
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { placeOfShard } from '../evolve/shards.ts';
-import { type Brief, briefOfAnswer, briefOfTrajectory, type Known, RowMaker } from './read-row.ts';
+import { type Brief, briefOfAnswer, briefOfTrajectory, type Known, RowMaker, tellsItself } from './read-row.ts';
 import { bitOf, type Place, type Row } from './row.ts';
 import { PieceMaker, type TextPieces } from './text-pieces.ts';
 
-/** Which bytes an index is of: a shard is never written in place, so that size and time tell versions apart. */
+/** Which bytes an index is of. A shard is never written in place, so that size and time tell versions apart while one looks on. */
 export interface Stamp {
   readonly shard: string;
   readonly size: number;
   readonly modified: number;
+  /** The last eight bytes of a gzip file, CRC-32 and length of what is in it: they tell contents apart, and stay in a copy. */
+  readonly ending: string;
+}
+
+/** Of a log, which is only ever added to, nothing. */
+export async function endingOf(file: string, size: number): Promise<string> {
+  if (!file.endsWith('.gz') || size < 8) return '';
+  const handle = await open(file);
+  try {
+    return (await handle.read(Buffer.alloc(8), 0, 8, size - 8)).buffer.toString('hex');
+  } finally {
+    await handle.close();
+  }
 }
 
 export interface Segment extends Stamp {
@@ -64,13 +77,22 @@ export function placeOf(shard: string): Place {
   return { shard, part, stage, step, mode };
 }
 
-export async function indexShard(file: string, stamp: Stamp, known: Known, withTexts: boolean): Promise<Segment> {
-  const bytes = await readShardBytes(file);
+const nothingKnown: Known = { questions: new Map(), decode: undefined };
+
+/** @param bytes of the file, unpacked  @param knownOf asked only by shards of earlier versions */
+export async function indexShard(
+  file: string,
+  stamp: Stamp,
+  bytes: Buffer,
+  knownOf: () => Promise<Known>,
+  withTexts: boolean,
+): Promise<Segment> {
+  const known = tellsItself(bytes) ? nothingKnown : await knownOf();
   const place = placeOf(stamp.shard);
   const [makeRow, makePieces] = [new RowMaker(), new PieceMaker()];
   const rows: Row[] = [];
   for (const [from, to] of lineSpans(bytes)) {
-    const brief = parsed(file, rows.length, () => briefOfTrajectory(bytes.toString('utf8', from, to), known));
+    const brief = parsed(file, rows.length, () => briefOfTrajectory(bytes.subarray(from, to), known));
     rows.push(makeRow.row(brief, place, rows.length));
     if (withTexts) makePieces.addRow(searched(brief));
   }

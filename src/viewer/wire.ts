@@ -104,6 +104,8 @@ export interface Experiment {
 export interface Rollouts {
   readonly total: number;
   readonly of: number;
+  /** Files that have been read: until it is all of them, numbers grow. */
+  readonly read: { readonly shards: number; readonly ofShards: number };
   readonly from: number;
   readonly rows: readonly Row[];
   readonly counts: Readonly<Record<Mark, number>>;

@@ -1,4 +1,7 @@
-/** Which trajectories and pairs a reader is shown: the same questions at every stage, chosen for what changed between them. */
+/**
+ * Which trajectories and pairs a page without a server shows: so few that one reads them all, before and after, chosen for what
+ * changed. The others are in the viewer.
+ */
 import type { PairRecord } from '../../evolve/journal.ts';
 import type { Results } from '../../evolve/results.ts';
 import { evaluationShard, pairShard } from '../../evolve/shards.ts';
@@ -6,7 +9,7 @@ import { planStages } from '../../evolve/stages.ts';
 import { type Trajectory, valid } from '../../rollout/trajectory.ts';
 import type { RunFiles } from '../run-files.ts';
 
-/** One question at several stages. */
+/** One question at the first and the last stage, where there is more than one. */
 export interface Example {
   /** What changed, in a few words. */
   readonly change: string;
@@ -20,16 +23,13 @@ export interface PairExamples {
   readonly pairs: readonly PairRecord[];
 }
 
-const kinds: readonly { change: string; limit: number; of: (first: Trajectory, last: Trajectory) => boolean }[] = [
-  { change: 'wrong at first, right in the end', limit: 2, of: (first, last) => first.correct < last.correct },
+const kinds: readonly { change: string; of: (first: Trajectory, last: Trajectory) => boolean }[] = [
+  { change: 'wrong at first, right in the end', of: (first, last) => first.correct < last.correct },
   {
     change: 'right with fewer searches',
-    limit: 2,
     of: (first, last) => first.correct === 1 && last.correct === 1 && last.searches.length < first.searches.length,
   },
-  { change: 'right at first, wrong in the end', limit: 1, of: (first, last) => first.correct > last.correct },
-  { change: 'wrong all along', limit: 1, of: (first, last) => first.correct === 0 && last.correct === 0 },
-  { change: 'right all along', limit: 1, of: (first, last) => first.correct === 1 && last.correct === 1 },
+  { change: 'right at first, wrong in the end', of: (first, last) => first.correct > last.correct },
 ];
 
 /** Examples from the shards of the main evaluation (greedy when there is one, at the first budget). */
@@ -47,39 +47,31 @@ export async function findExamples(files: RunFiles, results: Results): Promise<E
 
 /** `byStage`: the trajectories of each stage in order, a question at most once for each rollout. */
 export function chooseExamples(byStage: ReadonlyMap<string, readonly Trajectory[]>): Example[] {
-  const stages = [...byStage.keys()];
-  const first = byStage.get(stages[0] ?? '') ?? [];
-  const ofQuestion = (stage: string, id: string) =>
-    byStage.get(stage)?.find(({ questionId, rollout }) => questionId === id && rollout === 0);
-  const candidates = first.filter(({ rollout }) => rollout === 0);
-  const chosen: Example[] = [];
-  for (const { change, limit, of } of kinds) {
-    const suites = new Set<string>();
-    for (const before of candidates) {
-      const after = ofQuestion(stages.at(-1)!, before.questionId);
-      // One of a suite, so that the few examples show more than one kind of question.
-      if (after === undefined || suites.size === limit || suites.has(before.dataset) || !of(before, after)) continue;
-      if (chosen.some(({ questionId }) => questionId === before.questionId)) continue;
-      suites.add(before.dataset);
-      const shown = stages.flatMap((stage) => {
-        const trajectory = ofQuestion(stage, before.questionId);
-        return trajectory === undefined ? [] : [{ stage, trajectory }];
-      });
-      chosen.push({ change, questionId: before.questionId, suite: before.dataset, byStage: shown });
-    }
-  }
-  return chosen;
+  const all = [...byStage.keys()];
+  const stages = [...new Set(all.slice(0, 1).concat(all.slice(-1)))];
+  const [first = [], last = []] = stages.map((stage) => byStage.get(stage)!.filter(({ rollout }) => rollout === 0));
+  const after = ({ questionId }: Trajectory) => last.find((one) => one.questionId === questionId);
+  const exampleOf = (change: string, before: Trajectory): Example => {
+    const shown = [before, after(before)].flatMap((trajectory, i) =>
+      trajectory === undefined ? [] : [{ stage: stages[i]!, trajectory }],
+    );
+    return { change, questionId: before.questionId, suite: before.dataset, byStage: shown };
+  };
+  const changed = kinds.flatMap(({ change, of }) => {
+    const before = first.find((one) => after(one) !== undefined && of(one, after(one)!));
+    return before === undefined ? [] : [exampleOf(change, before)];
+  });
+  return changed.length > 0 ? changed : first.slice(0, 1).map((one) => exampleOf('nothing changed', one));
 }
 
-/** Pairs of each distillation round: two with a wrong student and two with a right one, from the first step's shard. */
+/** A pair of each distillation round, with a wrong student where there is one, from the first step's shard. */
 export async function findPairs(files: RunFiles): Promise<PairExamples[]> {
   const examples: PairExamples[] = [];
   for (const { kind, name } of planStages((await files.config()).settings)) {
     const pairs = kind === 'distill' ? await files.pairs(pairShard(name, 1)) : undefined;
     if (pairs === undefined) continue;
-    const wrong = pairs.filter(({ student }) => !student.correct).slice(0, 2);
-    const right = pairs.filter(({ student }) => student.correct).slice(0, 2);
-    examples.push({ stage: name, pairs: [...wrong, ...right] });
+    const chosen = pairs.find(({ student }) => !student.correct) ?? pairs[0];
+    examples.push({ stage: name, pairs: chosen ? [chosen] : [] });
   }
   return examples;
 }

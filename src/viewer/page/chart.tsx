@@ -118,9 +118,10 @@ export function Bins({
           </button>
         ))}
       </div>
+      {/* Of a choice that leaves nothing there are no bins. */}
       <div class="ends soft">
-        <span>{short(bins[0]!.from, 2)}</span>
-        <span>{short(bins.at(-1)!.to, 2)}</span>
+        <span>{short(bins[0]?.from, 2)}</span>
+        <span>{short(bins.at(-1)?.to, 2)}</span>
       </div>
     </div>
   );

@@ -41,6 +41,7 @@ export function exportedAnswers(): Answer | undefined {
         const found: Rollouts = {
           total: chosen.length,
           of: rows.length,
+          read: { shards: 1, ofShards: 1 },
           from,
           rows: chosen.slice(from, from + 100),
           counts: countMarks(chosen),

@@ -22,7 +22,7 @@ import { go, hrefOf } from './route.ts';
 
 const PAGE = 100;
 const LIVE = 3000;
-/** While the first files are read, in milliseconds. */
+/** While files are read, in milliseconds. */
 const SOON = 500;
 
 export function RolloutsPage({ id, query }: { id: string; query: URLSearchParams }) {
@@ -31,7 +31,7 @@ export function RolloutsPage({ id, query }: { id: string; query: URLSearchParams
   asking.set('rows', String(PAGE));
   const [isRead, setIsRead] = useState(false);
   const asked = useAsk<Rollouts>('rollouts', asking, isRead ? LIVE : SOON);
-  useEffect(() => setIsRead((asked.value?.of ?? 0) > 0), [asked.value?.of]);
+  useEffect(() => setIsRead(asked.value !== undefined && isWhole(asked.value)), [asked.value]);
   const change = (edit: (next: URLSearchParams) => void, replace = false) => {
     const next = new URLSearchParams(query);
     next.delete('from');
@@ -52,6 +52,8 @@ export function RolloutsPage({ id, query }: { id: string; query: URLSearchParams
     </main>
   );
 }
+
+const isWhole = ({ read: { shards, ofShards } }: Rollouts) => ofShards > 0 && shards >= ofShards;
 
 type Change = (edit: (next: URLSearchParams) => void, replace?: boolean) => void;
 
@@ -260,12 +262,15 @@ function List({ id, found, query, change }: { id: string; found: Rollouts; query
         <Search query={query} change={change} />
         <p role="status" class="count">
           <b>{total.toLocaleString('en')}</b> of {plural(of, 'rollout')}
+          {of > 0 && !isWhole(found) && ' so far'}
         </p>
         {query.size > 0 && <a href={hrefOf(['s', id, 'rollouts'])}>show all</a>}
       </div>
       <Chosen query={query} change={change} />
       <Progress id={id} isQuiet />
-      {total === 0 ? (
+      {of === 0 ? (
+        <p class="empty">Nothing has been read yet.</p>
+      ) : total === 0 ? (
         <p class="empty">
           No rollout is like that. Take a filter away, or <a href={hrefOf(['s', id, 'rollouts'])}>show all</a>.
         </p>

@@ -3,8 +3,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { sealed } from '../../base/sealed.ts';
+import type { PairRecord } from '../../evolve/journal.ts';
+import type { Results } from '../../evolve/results.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
+import type { RunConfig } from '../../runs/config-record.ts';
 import { pairToLine } from '../../runs/schemas.ts';
 import {
   fixtureMetrics,
@@ -21,6 +24,8 @@ export interface Said {
   readonly question?: string;
   readonly gold?: readonly string[];
   readonly query?: string;
+  /** One after another; [query] where they are not given. */
+  readonly queries?: readonly string[];
   readonly shown?: string;
   readonly title?: string;
   readonly answer?: string | null;
@@ -32,7 +37,7 @@ export interface Said {
   readonly training?: Trajectory['training'];
 }
 
-/** A rollout of one search and an answer; ids say nothing. */
+/** A rollout of searches (one, unless they are given) and an answer; ids say nothing. */
 export function said(one: Said): Trajectory {
   const { id, rollout = 0, suite = 'nq', question = `what is ${id} ?`, gold = ['gold'], query = id, correct = 1 } = one;
   const {
@@ -43,11 +48,15 @@ export function said(one: Said): Trajectory {
     stop = 'answered',
     wellFormed = true,
   } = one;
+  const { queries = [query] } = one;
   const response = [
-    `<think> ${think} </think> <search> ${query} </search>`,
-    ` <information> [ ${title} ] ${shown} </information> `,
+    ...queries.flatMap((asked, i) => [
+      `${i === 0 ? '' : ' '}<think> ${think} </think> <search> ${asked} </search>`,
+      ` <information> [ ${title} ] ${shown} </information> `,
+    ]),
     answer === null ? '<think> nothing' : `<answer> ${answer} </answer>`,
   ];
+  const mask = response.flatMap((_, i): (0 | 1)[] => (i % 2 === 0 ? [1] : [0, 0]));
   return {
     questionId: id,
     dataset: suite,
@@ -55,10 +64,10 @@ export function said(one: Said): Trajectory {
     gold,
     rollout,
     prompt: [1, 2],
-    ids: [5, 6, 7, 8],
-    mask: [1, 0, 0, 1],
-    logprobs: [-0.5, 0, 0, -0.25],
-    searches: [{ query, turn: 0, passages: [{ id: 'p1', title, score: 2.5 }] }],
+    ids: mask.map((_, i) => 5 + i),
+    mask,
+    logprobs: mask.map((own, i) => (own ? -0.5 / (1 + i / 3) : 0)),
+    searches: queries.map((asked, turn) => ({ query: asked, turn, passages: [{ id: 'p1', title, score: 2.5 }] })),
     stop,
     answer,
     correct,
@@ -76,17 +85,29 @@ export async function writeShardOf(folder: string, shard: string, all: readonly 
   await writeFile(path.join(folder, 'trajectories', `${shard}.jsonl.gz`), gzipSync(text));
 }
 
-export async function writeRun(folder: string, shards: Readonly<Record<string, readonly Trajectory[]>>): Promise<void> {
+export interface RunParts {
+  readonly config?: RunConfig;
+  readonly results?: Results | null;
+  readonly pairs?: readonly PairRecord[];
+}
+
+/** `results`: null of a run that has none yet. */
+export async function writeRun(
+  folder: string,
+  shards: Readonly<Record<string, readonly Trajectory[]>>,
+  { config = smallConfig(), results = fixtureResults(), pairs = [fixturePair('a')] }: RunParts = {},
+): Promise<void> {
   await mkdir(path.join(folder, 'pairs'), { recursive: true });
-  await writeFile(path.join(folder, 'config.json'), sealed(smallConfig()));
+  await writeFile(path.join(folder, 'config.json'), sealed(config));
   await writeFile(
     path.join(folder, 'metrics.jsonl'),
     fixtureMetrics()
       .map((one) => `${JSON.stringify(one)}\n`)
       .join(''),
   );
-  await writeFile(path.join(folder, 'results.json'), JSON.stringify(fixtureResults()));
+  if (results !== null) await writeFile(path.join(folder, 'results.json'), JSON.stringify(results));
   await writeFile(path.join(folder, 'timing.json'), JSON.stringify({ schema: 1, ...fixtureTiming }));
-  await writeFile(path.join(folder, 'pairs', 'e1-1-0001.jsonl.gz'), gzipSync(`${pairToLine(fixturePair('a'))}\n`));
+  const lines = pairs.map((pair) => `${pairToLine(pair)}\n`).join('');
+  await writeFile(path.join(folder, 'pairs', 'e1-1-0001.jsonl.gz'), gzipSync(lines));
   for (const [shard, all] of Object.entries(shards)) await writeShardOf(folder, shard, all);
 }

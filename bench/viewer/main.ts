@@ -1,0 +1,84 @@
+/**
+ * `npm run bench:viewer [-- --rollouts 100000] [--run FOLDER]`: how long `search-e1 view` takes to open a large run, for the first
+ * time and again, what a filter costs, and the memory. Each opening is a process of its own.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { apiOf } from '../../src/viewer/api.ts';
+import { INDEX_FILE } from '../../src/viewer/kept-index.ts';
+import { Library } from '../../src/viewer/library.ts';
+import { writeLargeRun } from '../../src/viewer/testing/large-run.ts';
+import type { Indexing, Rollouts } from '../../src/viewer/wire.ts';
+
+const { values } = parseArgs({
+  options: { rollouts: { type: 'string', default: '100000' }, run: { type: 'string' }, opened: { type: 'string' } },
+});
+
+/** As the page asks: overview, rollouts, and then how far the reading is. */
+async function open(folder: string) {
+  const begun = performance.now();
+  const spent = process.cpuUsage();
+  const since = () => Math.round(performance.now() - begun);
+  const ask = apiOf(await Library.open(folder));
+  const source = new URLSearchParams({ source: '.' });
+  await ask('overview', source);
+  const overview = since();
+  const first = (await ask('rollouts', source)) as Rollouts;
+  const [screen, rowsAtFirst] = [since(), first.of];
+  let slowest = 0;
+  let peak = process.memoryUsage().rss;
+  for (;;) {
+    const asked = performance.now();
+    const { shards, ofShards } = (await ask('index', source)) as Indexing;
+    slowest = Math.max(slowest, performance.now() - asked);
+    peak = Math.max(peak, process.memoryUsage().rss);
+    if (shards === ofShards) break;
+  }
+  const whole = since();
+  const { user, system } = process.cpuUsage(spent);
+  const timed = async (query: string) => {
+    const asked = performance.now();
+    await ask('rollouts', new URLSearchParams(`source=.&${query}`));
+    return Math.round(performance.now() - asked);
+  };
+  const filters = { all: await timed(''), mark: await timed('mark=misread'), text: await timed('text=kalomir') };
+  return {
+    ...{
+      overview,
+      screen,
+      rowsAtFirst,
+      whole,
+      cpu: Math.round((user + system) / 1000),
+      slowestAnswer: Math.round(slowest),
+      ...filters,
+    },
+    peakMB: Math.round(Math.max(peak, process.memoryUsage().rss) / 1e6),
+  };
+}
+
+if (values.opened !== undefined) {
+  process.stdout.write(`${JSON.stringify(await open(values.opened))}\n`);
+} else {
+  const made = values.run === undefined ? await mkdtemp(path.join(os.tmpdir(), 'bench-viewer-')) : undefined;
+  const folder = values.run ?? made!;
+  if (made !== undefined) await writeLargeRun(folder, Number(values.rollouts));
+  const shards = await readdir(path.join(folder, 'trajectories'));
+  const sizes = await Promise.all(shards.map((name) => stat(path.join(folder, 'trajectories', name))));
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+  process.stdout.write(
+    `${os.cpus()[0]?.model}, ${os.availableParallelism()} cores, load ${os.loadavg()[0]!.toFixed(1)}, node ${process.version}\n${shards.length} shards, ${megabytes(sizes.reduce((sum, { size }) => sum + size, 0))}\n`,
+  );
+  const index = path.join(folder, INDEX_FILE);
+  await rm(index, { force: true });
+  for (const name of ['first opening', 'again']) {
+    const { stdout } = await promisify(execFile)(process.execPath, [import.meta.filename, '--opened', folder]);
+    process.stdout.write(`${name}: ${stdout}`);
+    // The index is written behind the last answer.
+    const kept = await stat(index).catch(() => undefined);
+    if (kept) process.stdout.write(`kept index ${megabytes(kept.size)}\n`);
+  }
+  if (made !== undefined) await rm(made, { recursive: true, force: true });
+}
