@@ -72,6 +72,25 @@ describe('a reward', () => {
     expect(reward(finished({ answer: 'no', correct: 0, wellFormed: false }))).toBe(-0.5);
   });
 
+  it('for an answer and its form is that of Tree-GRPO: 1 or .8 right, .2 or .1 wrong, 0 without an answer', () => {
+    const form = { part: 'form', decides: false } as const;
+    const reward = rewardOf([
+      exact(0.9, 0),
+      { part: 'answered', worth: 0.1 },
+      { ...form, valid: 0, invalid: -0.2, when: 'always' },
+      { ...form, valid: 0.1, invalid: 0.2, when: 'wrong' },
+    ]);
+    // AMAP-ML/Tree-GRPO 90b1709, verl/utils/reward_score/qa_em_format.py, with the scores of train_multihopqa_tree_search.sh.
+    for (const [worth, answered, correct, wellFormed] of [
+      [1, true, 1, true],
+      [0.8, true, 1, false],
+      [0.2, true, 0, true],
+      [0.1, true, 0, false],
+      [0, false, 0, false],
+    ] as const)
+      expect(reward(finished({ answer: answered ? 'x' : null, correct, wellFormed }))).toBeCloseTo(worth, 12);
+  });
+
   it('for evidence is that of AutoRefine: a gold answer in what was thought behind the first passages', () => {
     const reward = rewardOf([byF1(1, 0), { part: 'evidence', worth: 0.1, in: 'thoughts', when: 'wrong' }]);
     const text = (first: string, second: string, shown = 'nothing'): Segment[] => [

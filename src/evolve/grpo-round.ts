@@ -8,11 +8,13 @@ import { advantagesOf } from '../algorithms/advantages.ts';
 import { scoredPasses, withCredit } from '../algorithms/credit.ts';
 import { policyGradientBatch, samplerGap, withGradient, zeroVarianceShare } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
+import { readOnce } from '../algorithms/tree-advantage.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
 import type { LossResult, PolicyGradientBatch } from '../policy/policy.ts';
 import { goldOfFile } from '../rollout/gold.ts';
 import { noiseShare } from '../rollout/noise.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
+import { chainsOf } from '../rollout/tree.ts';
 import { furtherUpdates } from './further-updates.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
@@ -52,8 +54,9 @@ export const grpoKind: StageKind<GrpoStage> = {
   work({ cycle }, _, { grpo, guards }) {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
+    const chains = grpo.tree === null ? grpo.groupSize : grpo.tree.trees * chainsOf(grpo.tree);
     // At most: how many groups are mixed is not known beforehand.
-    const rollouts = trajectories * (1 + grpo.resample) + heldOutRollouts(steps, guards);
+    const rollouts = steps * grpo.questionsPerStep * chains * (1 + grpo.resample) + heldOutRollouts(steps, guards);
     const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
     const again = (grpo.updates - 1) * (1 + (grpo.preserve === null ? 0 : SCORED_TRAJECTORY));
     return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + again), steps };
@@ -101,7 +104,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
     grpo,
     questionsOfStep(training, step - 1, grpo.questionsPerStep, seed, stage),
     furtherQuestions(training, run.settings, { stage, step }),
-    (asked) => run.rollOut(asked, { perQuestion: grpo.groupSize, stage, step, noise }, reward),
+    (asked) => run.rollOutTraining(asked, { perQuestion: grpo.groupSize, stage, step, noise }, grpo.tree, reward),
   );
   const { questions, groups, all: rolledOutGroups } = sampled;
 
@@ -117,7 +120,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   let trained: PolicyGradientBatch | undefined;
   const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
   return {
-    read,
+    read: readOnce(taught.map(({ trajectory }) => trajectory)),
     further: more.further,
     async batches(watch) {
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.

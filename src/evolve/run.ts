@@ -7,10 +7,17 @@ import type { AuthoredIds } from '../protocol/authors.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
-import { MOST_FAILED_OF_MEASURED, MOST_FAILED_OF_TRAINING, rollOutCompletely } from '../rollout/complete-rollouts.ts';
+import {
+  type CompleteRollOutOptions,
+  MOST_FAILED_OF_MEASURED,
+  MOST_FAILED_OF_TRAINING,
+  rollOutCompletely,
+} from '../rollout/complete-rollouts.ts';
 import type { Reward } from '../rollout/reward.ts';
+import type { RolloutTask } from '../rollout/rollout.ts';
 import { groupTasks } from '../rollout/rollouts.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
+import { chainsOf, growTrees, type TreeShape } from '../rollout/tree.ts';
 import type { Clock } from './clock.ts';
 import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
 import type { Settings } from './settings.ts';
@@ -40,6 +47,8 @@ export interface RollOutRequest {
   /** Room for a longer prompt, in tokens, beside rollout.contextTokens. Default 0. */
   readonly extraContext?: number;
 }
+
+type TrainingRequest = Pick<RollOutRequest, 'perQuestion' | 'stage' | 'step' | 'noise'>;
 
 export class Cancelled extends Error {
   override readonly name = 'Cancelled';
@@ -102,6 +111,54 @@ export class Run {
     const { rollout } = this.settings;
     const asked = requests.map((request) => this.#tasksOf(request));
     const tasks = asked.flatMap((each) => each.map(({ task }) => task));
+    const shares = requests.flatMap(({ measured }, r) =>
+      asked[r]!.map(() => (measured ? MOST_FAILED_OF_MEASURED : MOST_FAILED_OF_TRAINING)),
+    );
+    const progress = { done: 0, total: tasks.length };
+    const name = requests[0]!.stage;
+    const trajectories = await this.#complete(tasks, { name, mostFailed: (i) => shares[i]!, progress, reward });
+    return requests.map(({ questions, perQuestion, budgets = [rollout.searches] }, r) => {
+      const own = trajectories.splice(0, asked[r]!.length);
+      return budgets.map((budget) => {
+        const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
+        return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
+      });
+    });
+  }
+
+  /** Rollouts to be trained on: as chains, or as trees. */
+  async rollOutTraining(
+    questions: readonly Question[],
+    request: TrainingRequest,
+    tree: TreeShape | null,
+    reward: Reward,
+  ): Promise<Groups> {
+    if (tree === null) return this.rollOut(questions, request, reward);
+    const { seed } = this.settings;
+    const { stage, step, perQuestion } = request;
+    const progress = { done: 0, total: questions.length * tree.trees * chainsOf(tree) };
+    const growth = { ...tree, leaves: perQuestion / tree.trees, stream: { seed, stage, step } };
+    return growTrees(questions, growth, (tasks) =>
+      this.#complete(
+        tasks.map((task) => this.#inTraining(task, request)),
+        { name: stage, mostFailed: () => MOST_FAILED_OF_TRAINING, progress, reward },
+      ),
+    );
+  }
+
+  /** @param progress of all that are under way together; it is counted up */
+  async #complete(
+    tasks: readonly RolloutTask[],
+    {
+      progress,
+      reward,
+      ...how
+    }: Pick<CompleteRollOutOptions, 'name' | 'mostFailed'> & {
+      readonly progress: { done: number; readonly total: number };
+      readonly reward: Reward | undefined;
+    },
+  ): Promise<Trajectory[]> {
+    const { rollout } = this.settings;
     const environment = {
       policy: this.setup.policy,
       tokenizer: this.setup.tokenizer,
@@ -112,51 +169,43 @@ export class Run {
       temperature: 1,
       ...(reward && { reward }),
     };
-    let done = 0;
-    const shares = requests.flatMap(({ measured }, r) =>
-      asked[r]!.map(() => (measured ? MOST_FAILED_OF_MEASURED : MOST_FAILED_OF_TRAINING)),
-    );
-    const trajectories = await this.#clock.time('samplingSeconds', () =>
+    return this.#clock.time('samplingSeconds', () =>
       rollOutCompletely(tasks, environment, {
-        name: requests[0]!.stage,
-        mostFailed: (index) => shares[index]!,
+        ...how,
         onAgain: (text) => this.emit({ kind: 'note', text }),
         concurrency: rollout.concurrency,
         signal: this.#signal,
         onDone: (trajectory) => {
-          done += 1;
+          progress.done += 1;
           this.#clock.count(trajectory);
-          this.emit({ kind: 'rollouts', stage: this.stage, done, total: tasks.length });
+          this.emit({ kind: 'rollouts', stage: this.stage, ...progress });
         },
       }).catch((error: unknown) => {
         this.throwIfCancelled();
         throw error;
       }),
     );
-    return requests.map(({ questions, perQuestion, budgets = [rollout.searches] }, r) => {
-      const own = trajectories.splice(0, asked[r]!.length);
-      return budgets.map((budget) => {
-        const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
-        return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
-      });
-    });
   }
 
   #tasksOf(request: RollOutRequest): BudgetedTask[] {
     const { rollout, seed } = this.settings;
-    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0, noise = 0 } = request;
+    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0 } = request;
     const limits = { ...rollout, contextTokens: rollout.contextTokens + extraContext };
     return groupTasks(questions, perQuestion, { seed, stage, step }).map((task) => {
       const own = {
-        ...task,
+        ...this.#inTraining(task, request),
         temperature,
         ...(prompt && { prompt: prompt(task.question) }),
-        ...(noise > 0 && {
-          noise: { share: noise, key: streamKey(seed, stage, step, task.question.id, task.rollout, 'noise') },
-        }),
       };
       return budgetedTask(own, limits, request.budgets ?? [rollout.searches]);
     });
+  }
+
+  /** What training alone puts a rollout under. */
+  #inTraining(task: RolloutTask, { stage, step, noise = 0 }: TrainingRequest): RolloutTask {
+    if (noise === 0) return task;
+    const key = streamKey(this.settings.seed, stage, step, task.question.id, task.rollout, 'noise');
+    return { ...task, noise: { share: noise, key } };
   }
 
   /**

@@ -8,6 +8,7 @@ import { contradictionIn } from '../algorithms/credit.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
 import { LESSONS } from '../algorithms/soft-targets.ts';
 import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
+import { chainsOf } from '../rollout/tree.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 // Nobody means more than these; a slip of the keyboard must not fill memory with plans and tasks.
@@ -80,6 +81,7 @@ const rewardPart: z.ZodType<RewardPart> = z.discriminatedUnion('part', [
     when: z.enum(['always', 'wrong']),
     decides: z.boolean(),
   }),
+  z.strictObject({ part: z.literal('answered'), worth }),
   z.strictObject({ part: z.literal('searched'), worth }),
   z.strictObject({
     part: z.literal('evidence'),
@@ -107,6 +109,8 @@ const advantageForm: z.ZodType<AdvantageForm> = z.discriminatedUnion('form', [
       z.strictObject({ by: z.literal('share'), share }),
     ]),
   }),
+  /** algorithms/tree-advantage.ts; its rollouts: grpo.tree. */
+  z.strictObject({ form: z.literal('tree') }),
 ]);
 
 /** Credit by privilege (algorithms/credit.ts). */
@@ -162,6 +166,11 @@ const grpoFields = z.strictObject({
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
   noise: noiseSettings.nullable().default(null),
+  /** M, N and L of rollouts that share beginnings (rollout/tree.ts); of each tree groupSize / M leaves are kept. */
+  tree: z
+    .strictObject({ trees: count.max(few), expansions: count.max(few), rounds: count.max(few) })
+    .nullable()
+    .default(null),
   /** Optimiser steps on the rollouts of one step, all on the same batch. */
   updates: count.max(few).default(1),
   /** λ of LLDS (algorithms/preserve.ts). */
@@ -172,14 +181,29 @@ const grpoFields = z.strictObject({
   ...optimizer,
 });
 
-const grpoSettings = grpoFields.superRefine(({ updates, preserve }, context) => {
+const grpoSettings = grpoFields.superRefine(({ updates, preserve, tree, advantage, groupSize }, context) => {
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
   if (preserve !== null && updates === 1)
-    context.addIssue({
-      code: 'custom',
-      path: ['preserve'],
-      message:
-        'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
-    });
+    refuse(
+      'preserve',
+      'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
+    );
+  if (tree === null && advantage.form === 'tree')
+    refuse('advantage', 'compares leaves of trees, of which there are none: set grpo.tree');
+  if (tree !== null) {
+    const leaves = groupSize / tree.trees;
+    const chains = chainsOf(tree);
+    if (!Number.isInteger(leaves))
+      refuse(
+        'groupSize',
+        `is shared by ${tree.trees} trees (grpo.tree.trees), each with as many leaves: expected a multiple of ${tree.trees}, found ${groupSize}`,
+      );
+    else if (leaves > chains)
+      refuse(
+        'groupSize',
+        `asks for ${leaves} leaves of each tree, which has ${chains} (1 + grpo.tree.expansions · grpo.tree.rounds): set ${tree.trees * chains} or less`,
+      );
+  }
 });
 
 /** Method §1, 2-3. */
@@ -422,6 +446,7 @@ const embedded: LocalSettings = {
     clipHigh: 0.2,
     klCoefficient: 0.001,
     noise: null,
+    tree: null,
     updates: 1,
     preserve: null,
     learningRate: 3e-4,

@@ -106,8 +106,8 @@ describe('work', () => {
   const counts = { suites: [{ name: 'nq', questions: 3 }], trainingQuestions: 30 };
 
   it('is what a stage then does: rollouts of a run, steps of its events', async () => {
-    for (const method of methods) {
-      const toy = toyRun({ says, suites: [suite], settings: small });
+    for (const [method, part] of [...methods.map((one) => [one, small] as const), ['grpo', inTrees] as const]) {
+      const toy = toyRun({ says, suites: [suite], settings: part });
       const settings = { ...toy.run.settings, method };
       const stages = planStages(settings);
       const [rollouts, steps] = [new Map<string, number>(), new Map<string, number>()];
@@ -175,6 +175,17 @@ const shaped: Partial<Settings> = {
   distill: { ...small.distill!, students: 'wrong', mix: 0.5, questionWeight: 'spread', clipForm: 'position' },
 };
 
+/** And trees in place of chains. */
+const inTrees: Partial<Settings> = {
+  ...small,
+  grpo: {
+    ...small.grpo!,
+    tree: { trees: 2, expansions: 1, rounds: 1 },
+    groupSize: 2,
+    advantage: { form: 'tree' },
+  },
+};
+
 /** Settings that tell which of their leaves are read, as paths. */
 function recorded(settings: Settings, onRead: (path: readonly string[]) => void): Settings {
   const watched = <T extends object>(value: T, path: readonly string[]): T =>
@@ -208,7 +219,7 @@ const indifferent = new Set(['checkpointEvery']);
 describe('what decides a stage', () => {
   it('is all of the settings that it reads', async () => {
     const seen = new Set<Stage['kind']>();
-    const cases = [small, shaped].flatMap((part) => methods.map((method) => [part, method] as const));
+    const cases = [small, shaped, inTrees].flatMap((part) => methods.map((method) => [part, method] as const));
     for (const [part, method] of cases) {
       const toy = toyRun({ says, suites: [suite], settings: part });
       const plain: Settings = { ...toy.run.settings, method };

@@ -141,6 +141,22 @@ export const systems = {
     departs: 'observations are compared token by token, not by likeness',
     settings: grpo([EM], { scale: 'none', advantage: { form: 'state', weight: 1, discount: 0.95 } }),
   },
+  'tree-grpo': {
+    title: 'Tree-GRPO',
+    source: 'arXiv 2509.21240; AMAP-ML/Tree-GRPO 90b1709',
+    formula:
+      'A = norm(r over the question’s leaves) + norm(r over the tree’s leaves); M 2, N 2, L 1, k 3; r: right 1, wrong .2, less where the form is invalid',
+    needs: 'none',
+    departs: 'valid means well formed in our tags; a leaf alone in its set has 0, not its reward',
+    settings: grpo(
+      [answer('exact-match', 0.9), { part: 'answered', worth: 0.1 }, form(0, -0.2), form(0.1, 0.2, 'wrong')],
+      {
+        groupSize: 6,
+        advantage: { form: 'tree' },
+        tree: { trees: 2, expansions: 2, rounds: 1 },
+      },
+    ),
+  },
   criticsearch: {
     title: 'CriticSearch',
     source: 'arXiv 2511.12159, by digest',
