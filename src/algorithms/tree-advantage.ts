@@ -8,7 +8,7 @@
  * What leaves share is trained once a leaf, as in the source, so that it has the sum of their advantages.
  */
 import type { Trajectory } from '../rollout/trajectory.ts';
-import { type Scale, type Weighted, weighGroups } from './grpo.ts';
+import { type Scale, trainedIds, type Weighted, weighGroups } from './grpo.ts';
 
 /** Rollouts have to be branches (rollout/tree.ts). */
 export interface TreeForm {
@@ -38,13 +38,14 @@ function treeOf({ branch, questionId }: Trajectory): number {
 export function readOnce(trajectories: readonly Trajectory[]): { readonly length: number }[] {
   const earlier = new Map<string, Trajectory[]>();
   return trajectories.map((trajectory) => {
-    const { questionId, branch, prompt, ids } = trajectory;
-    if (branch === undefined) return { length: prompt.length + ids.length };
+    const { questionId, branch, ids } = trajectory;
+    const { length } = trainedIds(trajectory);
+    if (branch === undefined) return { length };
     const tree = `${branch.tree} ${questionId}`;
     const siblings = earlier.get(tree) ?? [];
     earlier.set(tree, [...siblings, trajectory]);
     const shared = Math.max(0, ...siblings.map((sibling) => commonLength(sibling.ids, ids)));
-    return { length: prompt.length + ids.length - shared };
+    return { length: length - shared };
   });
 }
 

@@ -11,7 +11,8 @@ const row = (name: string) => rows.find((one) => one.name === name)!;
 it('every setting is explained, and nothing else is', () => {
   const groups = new Set(knownPaths(settingsSchema).flatMap((path) => path.split('.').slice(0, -1).join('.') || []));
   const isGroup = (path: string) =>
-    groups.has(path) && !['distill.adapter', 'grpo.credit', 'grpo.preserve', 'grpo.noise', 'grpo.tree'].includes(path);
+    groups.has(path) &&
+    !['distill.adapter', 'grpo.credit', 'grpo.preserve', 'grpo.noise', 'grpo.tree', 'grpo.hint'].includes(path);
   const paths = knownPaths(settingsSchema).filter((path) => !isGroup(path));
   // A new setting belongs into evolve/settings-meanings.ts.
   expect(Object.keys(settingMeanings).sort()).toEqual(paths.sort());
@@ -39,6 +40,7 @@ function formsOf(name: string): readonly Partial<Settings['grpo']>[] | undefined
       { groupSize: 1000, tree: { trees: 1000, expansions: 1, rounds: 1 } },
       { groupSize: 1000, tree: { trees: 1, expansions: 1000, rounds: 1 } },
     ];
+  if (name.startsWith('grpo.hint.')) return [{ groupSize: 1000, hint: { sees: 'gold-answer', share: 0.5 } }];
   return undefined;
 }
 

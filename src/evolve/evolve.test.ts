@@ -57,6 +57,14 @@ const runs: readonly (readonly [string, Settings])[] = [
       grpo: { ...small.grpo, groupSize: 4, tree: { trees: 2, expansions: 2, rounds: 1 }, advantage: { form: 'tree' } },
     },
   ],
+  [
+    'grpo with hints',
+    {
+      ...small,
+      ...{ method: 'grpo', cycles: 1 },
+      grpo: { ...small.grpo, groupSize: 4, hint: { sees: 'gold-answer', share: 0.5 } },
+    },
+  ],
 ];
 
 describe.each(runs)('a run by %s', (_, settings) => {

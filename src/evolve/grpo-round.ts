@@ -6,7 +6,14 @@
  */
 import { advantagesOf } from '../algorithms/advantages.ts';
 import { scoredPasses, withCredit } from '../algorithms/credit.ts';
-import { policyGradientBatch, samplerGap, withGradient, zeroVarianceShare } from '../algorithms/grpo.ts';
+import {
+  policyGradientBatch,
+  sampledIds,
+  samplerGap,
+  trainedIds,
+  withGradient,
+  zeroVarianceShare,
+} from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
 import { readOnce } from '../algorithms/tree-advantage.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
@@ -14,8 +21,8 @@ import type { LossResult, PolicyGradientBatch } from '../policy/policy.ts';
 import { goldOfFile } from '../rollout/gold.ts';
 import { noiseShare } from '../rollout/noise.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
-import { chainsOf } from '../rollout/tree.ts';
 import { furtherUpdates } from './further-updates.ts';
+import { groupRollouts, rolloutsOf } from './group-rollouts.ts';
 import { healthOf } from './guards.ts';
 import type { EvolveState } from './journal.ts';
 import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
@@ -54,9 +61,9 @@ export const grpoKind: StageKind<GrpoStage> = {
   work({ cycle }, _, { grpo, guards }) {
     const steps = ofCycle(grpo.steps, cycle);
     const trajectories = steps * grpo.questionsPerStep * grpo.groupSize;
-    const chains = grpo.tree === null ? grpo.groupSize : grpo.tree.trees * chainsOf(grpo.tree);
+    const asked = steps * grpo.questionsPerStep * rolloutsOf(grpo);
     // At most: how many groups are mixed is not known beforehand.
-    const rollouts = steps * grpo.questionsPerStep * chains * (1 + grpo.resample) + heldOutRollouts(steps, guards);
+    const rollouts = asked * (1 + grpo.resample) + heldOutRollouts(steps, guards);
     const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
     const again = (grpo.updates - 1) * (1 + (grpo.preserve === null ? 0 : SCORED_TRAJECTORY));
     return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + again), steps };
@@ -100,11 +107,12 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const reward = rewardOf(ofCycle(grpo.reward, cycle), run.setup.gold ?? goldOfFile);
   const course = grpo.noise;
   const noise = course === null ? 0 : noiseShare(course, step, ofCycle(grpo.steps, cycle));
+  const rollouts = groupRollouts(run, { stage, step, noise }, reward);
   const sampled = await sampleGroups(
     grpo,
     questionsOfStep(training, step - 1, grpo.questionsPerStep, seed, stage),
     furtherQuestions(training, run.settings, { stage, step }),
-    (asked) => run.rollOutTraining(asked, { perQuestion: grpo.groupSize, stage, step, noise }, grpo.tree, reward),
+    rollouts.rollOut,
   );
   const { questions, groups, all: rolledOutGroups } = sampled;
 
@@ -115,7 +123,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
     grpo.credit === null ? { weighted: plain, figures: {} } : await withCredit(grpo.credit, plain, rolledOut, step);
   // Without the KL term, what has no advantage has no gradient: it is not read again, and counts in the mean alone.
   const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
-  const read = taught.map(({ trajectory }) => [...trajectory.prompt, ...trajectory.ids]);
+  const read = taught.map(({ trajectory }) => trainedIds(trajectory));
   let gap: ReturnType<typeof samplerGap> | undefined;
   let trained: PolicyGradientBatch | undefined;
   const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
@@ -125,7 +133,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
     async batches(watch) {
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
       const isExact = policy.capabilities.sampler === 'exact';
-      const recomputed = isExact ? undefined : await policy.logprobs(read, 'present', watch);
+      const asSampled = () => taught.map(({ trajectory }) => sampledIds(trajectory));
+      const recomputed = isExact ? undefined : await policy.logprobs(asSampled(), 'present', watch);
       gap = recomputed && samplerGap(taught, recomputed);
       const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
       // Before the update, which may find no number: then these rollouts are what one wants to look at.
@@ -138,7 +147,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
     record([result]) {
       warn(run, stage, step, result!);
       const health = healthOf(rolledOutGroups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
-      const metrics = { ...rolloutFigures(rolledOutGroups), ...sampled.figures, ...figures, ...more.figures() };
+      const ofGroups = { ...sampled.figures, ...rollouts.figures() };
+      const metrics = { ...rolloutFigures(rolledOutGroups), ...ofGroups, ...figures, ...more.figures() };
       return {
         metrics: { ...metrics, ...(course && { noise }), ...lossFigures(result!, rolledOutGroups, gap) },
         health,
@@ -149,7 +159,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
 
 function rolloutFigures(groups: Groups): Record<string, number | null> {
   const all = groups.flat();
-  const rolledOut = valid(all);
+  // What was said under a hint says nothing of what the policy does without one.
+  const rolledOut = valid(all).filter(({ plainPrompt }) => plainPrompt === undefined);
   const mean = (of: (t: Trajectory) => number) => meanOf(rolledOut, of);
   return {
     reward: mean((t) => t.reward),
@@ -162,7 +173,7 @@ function rolloutFigures(groups: Groups): Record<string, number | null> {
       (t) => (t.grounded ? 1 : 0),
     ),
     zeroVariance: zeroVarianceShare(groups),
-    failures: all.length - rolledOut.length,
+    failures: all.length - valid(all).length,
   };
 }
 
@@ -184,7 +195,7 @@ function lossFigures(
 
 /** −mean log π of the policy's tokens: sampled at temperature 1, an unbiased estimate of the entropy; null without tokens. */
 function sampledEntropy(groups: Groups): number | null {
-  const rolledOut = valid(groups.flat());
+  const rolledOut = valid(groups.flat()).filter(({ plainPrompt }) => plainPrompt === undefined);
   const tokens = rolledOut.reduce((sum, t) => sum + policyTokenCount(t), 0);
   if (tokens === 0) return null;
   return (
@@ -197,7 +208,8 @@ function warn(run: Run, stage: string, step: number, { metrics }: LossResult): v
   const note = (text: string) => run.emit({ kind: 'note', text });
   if (entropy === undefined && step === 1)
     note(`${stage}: the engine reports no entropy, so guards.minEntropy is not watched`);
-  if (deviation > MAX_RATIO_DEVIATION)
+  // Under a hint it was sampled from another distribution than the one that is trained.
+  if (deviation > MAX_RATIO_DEVIATION && run.settings.grpo.hint === null)
     note(
       `${stage} step ${step}: ρ is off 1 by ${deviation.toFixed(4)} before the update; sampler and trainer disagree`,
     );

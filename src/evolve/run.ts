@@ -17,7 +17,6 @@ import type { Reward } from '../rollout/reward.ts';
 import type { RolloutTask } from '../rollout/rollout.ts';
 import { groupTasks } from '../rollout/rollouts.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
-import { chainsOf, growTrees, type TreeShape } from '../rollout/tree.ts';
 import type { Clock } from './clock.ts';
 import type { EvolveEvent, EvolveState, Journal } from './journal.ts';
 import type { Settings } from './settings.ts';
@@ -48,7 +47,13 @@ export interface RollOutRequest {
   readonly extraContext?: number;
 }
 
-type TrainingRequest = Pick<RollOutRequest, 'perQuestion' | 'stage' | 'step' | 'noise'>;
+/** Several sets of rollouts of one training step. */
+export interface TrainingSets extends Pick<RollOutRequest, 'stage' | 'step' | 'noise'> {
+  readonly total: number;
+}
+
+/** Rolls out tasks to their ends, in their order. */
+export type RollOutSet = (tasks: readonly RolloutTask[]) => Promise<Trajectory[]>;
 
 export class Cancelled extends Error {
   override readonly name = 'Cancelled';
@@ -126,24 +131,18 @@ export class Run {
     });
   }
 
-  /** Rollouts to be trained on: as chains, or as trees. */
-  async rollOutTraining(
-    questions: readonly Question[],
-    request: TrainingRequest,
-    tree: TreeShape | null,
-    reward: Reward,
-  ): Promise<Groups> {
-    if (tree === null) return this.rollOut(questions, request, reward);
-    const { seed } = this.settings;
-    const { stage, step, perQuestion } = request;
-    const progress = { done: 0, total: questions.length * tree.trees * chainsOf(tree) };
-    const growth = { ...tree, leaves: perQuestion / tree.trees, stream: { seed, stage, step } };
-    return growTrees(questions, growth, (tasks) =>
+  /**
+   * Rollouts of a training step that come one set after another, since later ones depend on earlier ones. Whatever keeps failing
+   * is refused within its set.
+   * @param total rollouts of all sets
+   */
+  inSets({ stage, step, noise = 0, total }: TrainingSets, reward: Reward): RollOutSet {
+    const progress = { done: 0, total };
+    return (tasks) =>
       this.#complete(
-        tasks.map((task) => this.#inTraining(task, request)),
+        tasks.map((task) => ({ ...task, ...this.#noise(task, stage, step, noise) })),
         { name: stage, mostFailed: () => MOST_FAILED_OF_TRAINING, progress, reward },
-      ),
-    );
+      );
   }
 
   /** @param progress of all that are under way together; it is counted up */
@@ -189,23 +188,22 @@ export class Run {
 
   #tasksOf(request: RollOutRequest): BudgetedTask[] {
     const { rollout, seed } = this.settings;
-    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0 } = request;
+    const { questions, perQuestion, stage, step, prompt, temperature = 1, extraContext = 0, noise = 0 } = request;
     const limits = { ...rollout, contextTokens: rollout.contextTokens + extraContext };
     return groupTasks(questions, perQuestion, { seed, stage, step }).map((task) => {
       const own = {
-        ...this.#inTraining(task, request),
+        ...task,
         temperature,
         ...(prompt && { prompt: prompt(task.question) }),
+        ...this.#noise(task, stage, step, noise),
       };
       return budgetedTask(own, limits, request.budgets ?? [rollout.searches]);
     });
   }
 
-  /** What training alone puts a rollout under. */
-  #inTraining(task: RolloutTask, { stage, step, noise = 0 }: TrainingRequest): RolloutTask {
-    if (noise === 0) return task;
-    const key = streamKey(this.settings.seed, stage, step, task.question.id, task.rollout, 'noise');
-    return { ...task, noise: { share: noise, key } };
+  #noise({ question, rollout }: RolloutTask, stage: string, step: number, share: number): Pick<RolloutTask, 'noise'> {
+    if (share === 0) return {};
+    return { noise: { share, key: streamKey(this.settings.seed, stage, step, question.id, rollout, 'noise') } };
   }
 
   /**

@@ -137,6 +137,9 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     'tree.trees': 'Trees of a question (M); each keeps as many of its chains, the group size in all.',
     'tree.expansions': 'Chains that go on, each round, from somewhere in a tree (N).',
     'tree.rounds': 'How often a tree is expanded (L).',
+    hint: 'Rollouts under a prompt that shows more, for questions whose other rollouts all failed; right and grounded ones are trained under the plain prompt; null = none.',
+    'hint.sees': 'What that prompt shows.',
+    'hint.share': 'Share of a group that is made so.',
     updates: "Updates of the weights on each step's rollouts.",
     preserve:
       'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',

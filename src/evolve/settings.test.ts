@@ -53,6 +53,20 @@ describe('settings that go together', () => {
     expect(refusal({ grpo: { advantage: { form: 'tree' } } })).toMatch(/^grpo\.advantage: .*set grpo\.tree$/);
   });
 
+  it('are not hints beside what asks for log-probabilities under one prompt', () => {
+    const hint = { sees: 'gold-answer', share: 0.4 } as const;
+    expect(refusal({ grpo: { hint } })).toBeUndefined();
+    for (const [other, name] of [
+      [{ credit }, 'credit'],
+      [{ tree: { trees: 2, expansions: 2, rounds: 1 }, groupSize: 6 }, 'tree'],
+      [{ updates: 2, preserve: { weight: 0.2 } }, 'preserve'],
+      [{ advantage: { form: 'state', weight: 1, discount: 1 } as const }, 'advantage (form state)'],
+    ] as const)
+      expect(refusal({ grpo: { hint, ...other } })).toMatch(
+        `grpo.hint: goes with plain advantages of chains alone: expected no grpo.${name}`,
+      );
+  });
+
   it('are not mixtures and weights of a divergence that is not there', () => {
     for (const part of [{ mix: 0.5 }, { questionWeight: 'spread' }, { tokens: 'from-first-wrong-turn' }] as const) {
       expect(refusal({ distill: part })).toBeUndefined();
@@ -71,6 +85,7 @@ describe('settings that go together', () => {
       preserve: ____,
       noise: _____,
       tree: ___________,
+      hint: ____________,
       tokens: __________,
       ...grpo
     } = smoke.grpo;

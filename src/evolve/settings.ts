@@ -171,6 +171,11 @@ const grpoFields = z.strictObject({
     .strictObject({ trees: count.max(few), expansions: count.max(few), rounds: count.max(few) })
     .nullable()
     .default(null),
+  /** Of groups that failed so much, one rollout at least and not all, is made under a prompt that shows more (rollout/hinted.ts). */
+  hint: z
+    .strictObject({ sees: z.literal('gold-answer'), share: z.number().gt(0).lt(1) })
+    .nullable()
+    .default(null),
   /** Optimiser steps on the rollouts of one step, all on the same batch. */
   updates: count.max(few).default(1),
   /** λ of LLDS (algorithms/preserve.ts). */
@@ -181,7 +186,8 @@ const grpoFields = z.strictObject({
   ...optimizer,
 });
 
-const grpoSettings = grpoFields.superRefine(({ updates, preserve, tree, advantage, groupSize }, context) => {
+const grpoSettings = grpoFields.superRefine((grpo, context) => {
+  const { updates, preserve, tree, hint, advantage, credit, groupSize } = grpo;
   const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
   if (preserve !== null && updates === 1)
     refuse(
@@ -190,6 +196,15 @@ const grpoSettings = grpoFields.superRefine(({ updates, preserve, tree, advantag
     );
   if (tree === null && advantage.form === 'tree')
     refuse('advantage', 'compares leaves of trees, of which there are none: set grpo.tree');
+  if (hint !== null) {
+    const other =
+      (tree !== null && 'tree') ||
+      (credit !== null && 'credit') ||
+      (preserve !== null && 'preserve') ||
+      (advantage.form !== 'trajectory' && `advantage (form ${advantage.form})`);
+    if (other)
+      refuse('hint', `goes with plain advantages of chains alone: expected no grpo.${other}; leave one of the two out`);
+  }
   if (tree !== null) {
     const leaves = groupSize / tree.trees;
     const chains = chainsOf(tree);
@@ -447,6 +462,7 @@ const embedded: LocalSettings = {
     klCoefficient: 0.001,
     noise: null,
     tree: null,
+    hint: null,
     updates: 1,
     preserve: null,
     learningRate: 3e-4,

@@ -186,6 +186,12 @@ const inTrees: Partial<Settings> = {
   },
 };
 
+/** And hints. */
+const withHints: Partial<Settings> = {
+  ...small,
+  grpo: { ...small.grpo!, hint: { sees: 'gold-answer', share: 0.5 } },
+};
+
 /** Settings that tell which of their leaves are read, as paths. */
 function recorded(settings: Settings, onRead: (path: readonly string[]) => void): Settings {
   const watched = <T extends object>(value: T, path: readonly string[]): T =>
@@ -219,7 +225,9 @@ const indifferent = new Set(['checkpointEvery']);
 describe('what decides a stage', () => {
   it('is all of the settings that it reads', async () => {
     const seen = new Set<Stage['kind']>();
-    const cases = [small, shaped, inTrees].flatMap((part) => methods.map((method) => [part, method] as const));
+    const cases = [small, shaped, inTrees, withHints].flatMap((part) =>
+      methods.map((method) => [part, method] as const),
+    );
     for (const [part, method] of cases) {
       const toy = toyRun({ says, suites: [suite], settings: part });
       const plain: Settings = { ...toy.run.settings, method };

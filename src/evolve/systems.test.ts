@@ -36,6 +36,7 @@ const table: Readonly<Record<SystemName, Row>> = {
   'turn-form': ['EM', 'trajectory; add .1 over turn', '', 'none'],
   igpo: ['F1', 'turn answer-likelihood, add 1', '', 'gold answer'],
   'spread-weight': ['', '', 'questionWeight spread', 'none'],
+  hinted: ['EM', 'trajectory', 'hint .4 sees gold-answer', 'gold answer'],
   llds: ['EM', 'trajectory', 'preserve .2, updates 2', 'none'],
   'price-divided': ['EM + price .05', 'trajectory', '', 'none'],
   'price-centred': ['EM + price .05', 'trajectory; scale none', '', 'none'],
@@ -97,8 +98,9 @@ function rowOf(name: SystemName): Row {
     reward === ''
       ? ''
       : [form(), ...(creditText ? [creditText.join('')] : []), ...(scale === 'none' ? ['scale none'] : [])].join('; ');
-  const { noise, tree, groupSize } = grpo;
+  const { noise, tree, hint, groupSize } = grpo;
   const rest = [
+    ...(hint ? [`hint ${short(hint.share)} sees ${hint.sees}`] : []),
     ...(tree ? [`tree ${tree.trees}, ${tree.expansions}, ${tree.rounds}, ${groupSize! / tree.trees}`] : []),
     ...(noise ? [`noise ${short(noise.from)} to ${short(noise.to)}, base ${noise.base}`] : []),
     ...(grpo.preserve ? [`preserve ${short(grpo.preserve.weight)}, updates ${grpo.updates}`] : []),

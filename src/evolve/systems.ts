@@ -273,6 +273,15 @@ export const systems = {
     departs: 'over Search-E1’s distillation',
     settings: { method: 'search-e1', distill: { questionWeight: 'spread' } },
   },
+  hinted: {
+    title: 'hinted (after STaR)',
+    source: 'none: after STaR, whose loss is cross-entropy',
+    formula:
+      'where the first 3 of 5 rollouts failed, the others see the gold answer; right and grounded ones are trained under the plain prompt, ρ = π(y | plain) / π_old(y | hint)',
+    needs: 'gold answer',
+    departs: 'the policy gradient in place of cross-entropy; the share is ours',
+    settings: grpo([EM], { hint: { sees: 'gold-answer', share: 0.4 } }),
+  },
   llds: {
     title: 'LLDS',
     source: 'arXiv 2512.04220',

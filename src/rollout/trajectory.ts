@@ -67,7 +67,10 @@ export interface Trajectory {
   readonly rollout: number;
   /** Of rollouts that share beginnings (tree.ts): the tree, and how many of `ids` are those of the rollout that it goes on from. */
   readonly branch?: { readonly tree: number; readonly from: number };
+  /** What it was sampled under. */
   readonly prompt: TokenIds;
+  /** Of one whose prompt showed more than the question: the ordinary prompt, under which it is trained. */
+  readonly plainPrompt?: TokenIds;
   /** Everything after the prompt, policy and environment tokens in order. */
   readonly ids: TokenIds;
   /** Over ids: 1 where the policy wrote the token, 0 where the environment did. */
