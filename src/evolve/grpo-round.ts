@@ -8,16 +8,19 @@ import { advantagesOf } from '../algorithms/advantages.ts';
 import { scoredPasses, withCredit } from '../algorithms/credit.ts';
 import {
   policyGradientBatch,
+  type RolledOutStep,
   sampledIds,
   samplerGap,
   trainedIds,
+  type Weighted,
   withGradient,
   zeroVarianceShare,
 } from '../algorithms/grpo.ts';
 import { rewardOf } from '../algorithms/reward.ts';
+import { type Routed, type Routing, routed } from '../algorithms/routed.ts';
 import { readOnce } from '../algorithms/tree-advantage.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
-import type { LossResult, PolicyGradientBatch } from '../policy/policy.ts';
+import type { LossResult, PolicyGradientBatch, TokenIds } from '../policy/policy.ts';
 import { goldOfFile } from '../rollout/gold.ts';
 import { noiseShare } from '../rollout/noise.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
@@ -28,7 +31,7 @@ import type { EvolveState } from './journal.ts';
 import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
 import { rolledOutStep } from './rolled-out-step.ts';
 import type { Groups, Run } from './run.ts';
-import { ofCycle } from './settings.ts';
+import { ofCycle, type Settings } from './settings.ts';
 import { questionsOfStep } from './setup.ts';
 import { bestName, stepShard } from './shards.ts';
 import type { StageKind, TrainingStage } from './stage.ts';
@@ -53,7 +56,10 @@ export const grpoKind: StageKind<GrpoStage> = {
       rollout,
       grpo,
       guards,
-      ...(grpo.credit && { 'distill.expertView': distill.expertView, 'distill.expertTokens': distill.expertTokens }),
+      ...((grpo.credit || grpo.routed) && {
+        'distill.expertView': distill.expertView,
+        'distill.expertTokens': distill.expertTokens,
+      }),
       [`grpo.steps of cycle ${cycle}`]: ofCycle(steps, cycle),
       [`grpo.reward of cycle ${cycle}`]: ofCycle(reward, cycle),
     };
@@ -65,19 +71,23 @@ export const grpoKind: StageKind<GrpoStage> = {
     // At most: how many groups are mixed is not known beforehand.
     const rollouts = asked * (1 + grpo.resample) + heldOutRollouts(steps, guards);
     const scored = grpo.credit === null ? 0 : scoredPasses(grpo.credit) * SCORED_TRAJECTORY;
+    // At most: half of the rollouts are wrong, each read by its teacher and once more by itself.
+    const routed = grpo.routed === null ? 0 : 0.5 * TRAINED_TRAJECTORY;
     const again = (grpo.updates - 1) * (1 + (grpo.preserve === null ? 0 : SCORED_TRAJECTORY));
-    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + again), steps };
+    return { rollouts, trained: trajectories * (TRAINED_TRAJECTORY + scored + routed + again), steps };
   },
   load: ({ grpo, distill }) => ({
     title: 'GRPO',
     adapterRank: null,
-    freezes: grpo.klCoefficient > 0,
-    extraTokens: grpo.credit === null ? 0 : distill.expertTokens,
+    freezes: needsFrozen(grpo),
+    extraTokens: grpo.credit === null && grpo.routed === null ? 0 : distill.expertTokens,
   }),
   kept: ({ name }) => [bestName(name), name],
   stepsAreRollouts: false,
   run: grpoRound,
 };
+
+const needsFrozen = ({ klCoefficient, routed }: Settings['grpo']) => klCoefficient > 0 || routed !== null;
 
 type Stage = Pick<GrpoStage, 'name' | 'cycle' | 'from'>;
 
@@ -87,8 +97,8 @@ export function grpoRound(run: Run, stage: Stage, start: EvolveState): Promise<E
     steps: ofCycle(grpo.steps, stage.cycle),
     ...(grpo.tokens > 0 && { tokens: grpo.tokens }),
     optimizer: grpo,
-    // π_ref: the checkpoint at which the round starts.
-    freezes: grpo.klCoefficient > 0,
+    // π_ref, or the teacher: the checkpoint at which the round starts.
+    freezes: needsFrozen(grpo),
     adapter: null,
     keep: 'best',
     prepare: (step) => grpoStep(run, stage, step),
@@ -119,8 +129,10 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   // Asynchronous: credit by scoring has to ask first.
   const rolledOut = rolledOutStep(run, questions, groups);
   const plain = await advantagesOf(grpo.advantage, rolledOut, grpo.scale);
-  const { weighted, figures } =
+  const { weighted: credited, figures } =
     grpo.credit === null ? { weighted: plain, figures: {} } : await withCredit(grpo.credit, plain, rolledOut, step);
+  const routing = grpo.routed && (await routeWrong(run, grpo.routed, credited, rolledOut));
+  const weighted = routing?.weighted ?? credited;
   // Without the KL term, what has no advantage has no gradient: it is not read again, and counts in the mean alone.
   const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
   const read = taught.map(({ trajectory }) => trainedIds(trajectory));
@@ -128,7 +140,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   let trained: PolicyGradientBatch | undefined;
   const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
   return {
-    read: readOnce(taught.map(({ trajectory }) => trajectory)),
+    read: [...readOnce(taught.map(({ trajectory }) => trajectory)), ...(routing?.batch?.sequences ?? []).map(lengthOf)],
     further: more.further,
     async batches(watch) {
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
@@ -142,19 +154,34 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       const all = rolledOutGroups.flat().map((one) => ({ ...one, ...seen.get(one) }));
       await run.journal.writeTrajectories(stepShard(stage, step), all);
       trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
-      return [trained];
+      return routing?.batch ? [trained, routing.batch] : [trained];
     },
-    record([result]) {
+    record([result, routedResult]) {
       warn(run, stage, step, result!);
       const health = healthOf(rolledOutGroups, result!.metrics.entropy ?? null, run.settings.rollout.searches);
       const ofGroups = { ...sampled.figures, ...rollouts.figures() };
       const metrics = { ...rolloutFigures(rolledOutGroups), ...ofGroups, ...figures, ...more.figures() };
       return {
-        metrics: { ...metrics, ...(course && { noise }), ...lossFigures(result!, rolledOutGroups, gap) },
+        metrics: {
+          ...metrics,
+          ...(course && { noise }),
+          ...(routing && { ...routing.figures, routedLoss: (routedResult?.loss ?? 0) - routing.entropy }),
+          ...lossFigures(result!, rolledOutGroups, gap),
+        },
         health,
       };
     },
   };
+}
+
+const lengthOf = ({ ids: { length } }: { readonly ids: TokenIds }) => ({ length });
+
+function routeWrong(run: Run, routing: Routing, weighted: readonly Weighted[], step: RolledOutStep): Promise<Routed> {
+  const { policy } = run.setup;
+  const topK = Math.min(routing.topK, policy.info.vocabulary, policy.capabilities.topLogprobs);
+  return routed({ ...routing, topK }, weighted, step, (sequences, k) =>
+    run.training(sequences.map(lengthOf), (watch) => policy.topLogprobs(sequences, k, 'frozen', watch)),
+  );
 }
 
 function rolloutFigures(groups: Groups): Record<string, number | null> {

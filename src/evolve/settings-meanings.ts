@@ -140,6 +140,10 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     hint: 'Rollouts under a prompt that shows more, for questions whose other rollouts all failed; right and grounded ones are trained under the plain prompt; null = none.',
     'hint.sees': 'What that prompt shows.',
     'hint.share': 'Share of a group that is made so.',
+    routed:
+      'Wrong rollouts with a right sibling are distilled from the policy that is shown it, instead of being reinforced (SRPO); null = not. Reads them twice more.',
+    'routed.weight': 'Weight of that loss (lambda).',
+    'routed.topK': "How many of the teacher's likeliest tokens are taught.",
     updates: "Updates of the weights on each step's rollouts.",
     preserve:
       'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',

@@ -58,6 +58,7 @@ describe('settings that go together', () => {
     expect(refusal({ grpo: { hint } })).toBeUndefined();
     for (const [other, name] of [
       [{ credit }, 'credit'],
+      [{ routed: { weight: 1, topK: 20 } }, 'routed'],
       [{ tree: { trees: 2, expansions: 2, rounds: 1 }, groupSize: 6 }, 'tree'],
       [{ updates: 2, preserve: { weight: 0.2 } }, 'preserve'],
       [{ advantage: { form: 'state', weight: 1, discount: 1 } as const }, 'advantage (form state)'],
@@ -65,6 +66,13 @@ describe('settings that go together', () => {
       expect(refusal({ grpo: { hint, ...other } })).toMatch(
         `grpo.hint: goes with plain advantages of chains alone: expected no grpo.${name}`,
       );
+  });
+
+  it('are not wrong rollouts that two things want', () => {
+    const routed = { weight: 1, topK: 20 };
+    expect(refusal({ grpo: { routed } })).toBeUndefined();
+    expect(refusal({ grpo: { routed, credit } })).toMatch(/^grpo\.routed: .*grpo\.credit/);
+    expect(refusal({ grpo: { routed, updates: 2 } })).toMatch(/^grpo\.routed: .*grpo\.updates/);
   });
 
   it('are not mixtures and weights of a divergence that is not there', () => {
@@ -86,6 +94,7 @@ describe('settings that go together', () => {
       noise: _____,
       tree: ___________,
       hint: ____________,
+      routed: _____________,
       tokens: __________,
       ...grpo
     } = smoke.grpo;

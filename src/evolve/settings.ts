@@ -176,6 +176,11 @@ const grpoFields = z.strictObject({
     .strictObject({ sees: z.literal('gold-answer'), share: z.number().gt(0).lt(1) })
     .nullable()
     .default(null),
+  /** λ and K of distillation in place of reinforcement for wrong rollouts (algorithms/routed.ts). */
+  routed: z
+    .strictObject({ weight: z.number().min(0), topK: count })
+    .nullable()
+    .default(null),
   /** Optimiser steps on the rollouts of one step, all on the same batch. */
   updates: count.max(few).default(1),
   /** λ of LLDS (algorithms/preserve.ts). */
@@ -187,7 +192,7 @@ const grpoFields = z.strictObject({
 });
 
 const grpoSettings = grpoFields.superRefine((grpo, context) => {
-  const { updates, preserve, tree, hint, advantage, credit, groupSize } = grpo;
+  const { updates, preserve, tree, hint, advantage, credit, routed, groupSize } = grpo;
   const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
   if (preserve !== null && updates === 1)
     refuse(
@@ -196,10 +201,16 @@ const grpoSettings = grpoFields.superRefine((grpo, context) => {
     );
   if (tree === null && advantage.form === 'tree')
     refuse('advantage', 'compares leaves of trees, of which there are none: set grpo.tree');
+  if (routed !== null && (credit !== null || updates > 1))
+    refuse(
+      'routed',
+      `takes wrong rollouts from what ${credit === null ? 'grpo.updates trains on again' : 'grpo.credit weighs'}: leave one of the two out`,
+    );
   if (hint !== null) {
     const other =
       (tree !== null && 'tree') ||
       (credit !== null && 'credit') ||
+      (routed !== null && 'routed') ||
       (preserve !== null && 'preserve') ||
       (advantage.form !== 'trajectory' && `advantage (form ${advantage.form})`);
     if (other)
@@ -463,6 +474,7 @@ const embedded: LocalSettings = {
     noise: null,
     tree: null,
     hint: null,
+    routed: null,
     updates: 1,
     preserve: null,
     learningRate: 3e-4,

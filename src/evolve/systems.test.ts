@@ -33,6 +33,7 @@ const table: Readonly<Record<SystemName, Row>> = {
   sdar: ['EM', 'trajectory; gate .01, slope 5', '', 'none'],
   contrast: ['EM', 'trajectory; weight .5 ±.5 against wrong-sibling, falls over 25', '', 'none'],
   purified: ['EM', 'trajectory; weight .5 ±.2 against reference-alone', '', 'none'],
+  routed: ['EM', 'trajectory', 'wrong ones distilled, weight 1, top 20', 'none'],
   'turn-form': ['EM', 'trajectory; add .1 over turn', '', 'none'],
   igpo: ['F1', 'turn answer-likelihood, add 1', '', 'gold answer'],
   'spread-weight': ['', '', 'questionWeight spread', 'none'],
@@ -98,8 +99,9 @@ function rowOf(name: SystemName): Row {
     reward === ''
       ? ''
       : [form(), ...(creditText ? [creditText.join('')] : []), ...(scale === 'none' ? ['scale none'] : [])].join('; ');
-  const { noise, tree, hint, groupSize } = grpo;
+  const { noise, tree, hint, routed, groupSize } = grpo;
   const rest = [
+    ...(routed ? [`wrong ones distilled, weight ${routed.weight}, top ${routed.topK}`] : []),
     ...(hint ? [`hint ${short(hint.share)} sees ${hint.sees}`] : []),
     ...(tree ? [`tree ${tree.trees}, ${tree.expansions}, ${tree.rounds}, ${groupSize! / tree.trees}`] : []),
     ...(noise ? [`noise ${short(noise.from)} to ${short(noise.to)}, base ${noise.base}`] : []),

@@ -247,6 +247,15 @@ export const systems = {
     departs: `${SIBLING}the exact target was not recovered; how Δ acts is RLSD’s`,
     settings: credited({ against: 'reference-alone', apply: { by: 'weight', weight: 0.5, clip: 0.2 } }),
   },
+  routed: {
+    title: 'routed (SRPO)',
+    source: 'arXiv 2604.02288, abstract',
+    formula:
+      'A on right rollouts; on wrong ones with a right sibling e^{−H} KL(teacher shown it ‖ π), H its entropy, λ 1',
+    needs: 'none',
+    departs: 'e^{−H} and λ are ours; the teacher is frozen for a round, and its 20 likeliest tokens are taught',
+    settings: grpo([EM], { routed: { weight: 1, topK: 20 } }),
+  },
   'turn-form': {
     title: 'turn form (PBSD)',
     source: 'arXiv 2606.09348, abstract',
