@@ -133,11 +133,32 @@ describe('what is known from outside', () => {
     passages: ids.map((id) => ({ id, title: id, score: 1 })),
   });
 
-  it('keys are worth the mean of the best F1 that a query has with each', () => {
+  it('keys are worth the mean of the F1 of the queries matched to them', () => {
     // 1 and 2 · 2 / (2 + 3); in any order.
     const searches = [search('kata spouse'), search('gezor fano director'), search('nothing')];
     expect(keysFound(searches, gold)).toBeCloseTo((1 + 4 / 5) / 2, 12);
     expect(keysFound([], gold)).toBe(0);
+  });
+
+  it("keys are worth what StepSearch's code gives", () => {
+    // Zillwang/StepSearch 43215ba, verl/utils/reward_score/qa_step.py, `step_search_keys_match` run on these queries.
+    const three: Gold = {
+      steps: ['gezor fano director', 'lupin kata spouse', 'sudel vomir'].map((key) => ({ passage: key, key })),
+      ordered: true,
+    };
+    for (const [queries, worth] of [
+      [['gezor fano director'], 1 / 3],
+      // The later, weaker query takes the place of the first.
+      [['gezor fano director', 'fano director'], 0.266667],
+      [['kata', 'spouse lupin', 'gezor', 'egg'], 0.433333],
+      [['director of gezor fano', 'sudel', 'sudel vomir', 'vomir'], 0.507933],
+    ] as const)
+      expect(
+        keysFound(
+          queries.map((query) => search(query)),
+          three,
+        ),
+      ).toBeCloseTo(worth, 4);
   });
 
   it('a path is worth the share of steps covered, times that of searches which were needed', () => {

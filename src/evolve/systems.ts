@@ -110,7 +110,8 @@ export const systems = {
     formula:
       'r_t = .6 (gain − redundancy) a search, F1 + .618 K at the end; A_t = norm(R_t) over the turns of the group',
     needs: 'gold passages, keys',
-    departs: 'no value model; likeness of passages is identity; text behind the answer costs nothing',
+    departs:
+      'no value model; likeness of passages is identity; no −1 in place of the whole reward for text behind the answer, or without one',
     settings: grpo([F1, { part: 'keys', worth: 0.618 }], {
       ...turn({ of: 'gain-less-repeats', discount: 1, mix: { by: 'add', add: 0.6, norm: 'returns' } }),
     }),
@@ -138,7 +139,8 @@ export const systems = {
     source: 'arXiv 2505.10978; verl-agent gigpo/core_gigpo.py, as in jinyangwu/OPID',
     formula: 'A = (r − mean) + ω (γ^{T−t} r − mean over turns from the same observation), ω 1, γ .95',
     needs: 'none',
-    departs: 'observations are compared token by token, not by likeness',
+    departs:
+      'observations are compared token by token, not by likeness; the mean of A_E is over rollouts, not over turns as the code has it by default',
     settings: grpo([EM], { scale: 'none', advantage: { form: 'state', weight: 1, discount: 0.95 } }),
   },
   'tree-grpo': {
