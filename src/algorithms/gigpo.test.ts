@@ -61,6 +61,31 @@ describe('GiGPO', () => {
     expect(third).toEqual([1 / 3 + 1 / 6, 1 / 3].map((x) => expect.closeTo(x, 6)));
   });
 
+  it("is what the authors' code gives", () => {
+    // gigpo/core_gigpo.py of cq-dong/verl-agent 6dd7d66 run on four rollouts: `compute_step_discounted_returns` with γ .95,
+    // `build_step_group`, `step_norm_reward`, and `episode_norm_reward` with its mean over rollouts (compute_mean_std_cross_steps=False).
+    const [C, D] = [[70, 71], [80]];
+    const group = [rollout(1, 0, A, B), rollout(0, 1, A), rollout(1, 2, A, C, B), rollout(0, 3, D, A)];
+    const vectors = {
+      none: [
+        [0.962531, 0.986875, 0.5],
+        [-0.939969, -0.963125],
+        [0.917406, 0.939375, 0.5, 0.5],
+        [-0.939969, -0.5, -0.963125],
+      ],
+      deviation: [
+        [1.775861, 1.775861, 0.866024],
+        [-1.731479, -1.731479],
+        [1.687096, 1.687097, 0.866024, 0.866024],
+        [-1.731479, -0.866024, -1.731479],
+      ],
+    };
+    for (const scale of ['none', 'deviation'] as const)
+      expect(weighStates([group], { weight: 1, discount: 0.95 }, scale).map(ofTurns)).toEqual(
+        vectors[scale].map((turns) => turns.map((x) => expect.closeTo(x, 5))),
+      );
+  });
+
   it('is the definition, on drawn groups', () => {
     const random = new Random(streamKey('gigpo'));
     const groups = Array.from({ length: 6 }, (_, q) =>

@@ -7,7 +7,8 @@
  *   A_S = R_t − mean of R over the turns with its anchor, or divided by their deviation; 0 alone in its set
  *
  * The anchor is what the environment wrote before the turn, token by token: the passages just returned. All first turns are one
- * set, where A_S = γ^{T−1} r − mean: γ < 1 is a price on turns, γ = 1 its control.
+ * set, where A_S = γ^{T−1} r − mean: γ < 1 is a price on turns, γ = 1 its control. The mean of A_E is over rollouts, as in the paper; by
+ * default the code takes it over turns, where long rollouts weigh more.
  */
 import { stretches } from '../protocol/authors.ts';
 import { type Trajectory, valid } from '../rollout/trajectory.ts';

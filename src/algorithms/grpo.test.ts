@@ -81,6 +81,22 @@ describe('policyGradientBatch', () => {
     expect(policyGradientBatch([{ trajectory: right, advantage: each }], undefined, settings)).toEqual(one);
   });
 
+  it('trains under the plain prompt what was sampled under a hint, and keeps to log π_old of the hint', () => {
+    const hinted = { ...right, prompt: [1, 2, 3, 80, 81], plainPrompt: [1, 2] };
+    const weighted = [{ trajectory: hinted, advantage: 0.5 }];
+    const settings = { ...clip, klCoefficient: 0 };
+    const [sequence] = policyGradientBatch(weighted, undefined, settings).sequences;
+    expect(sequence!.ids).toEqual([1, 2, 5, 6, 7]);
+    expect([...sequence!.mask]).toEqual([0, 0, 1, 0, 1]);
+    expect([...sequence!.advantages]).toEqual([0, 0, 0.5, 0.5, 0.5]);
+    expect([...sequence!.oldLogprobs]).toEqual([0, 0, -0.5, 0, -2]);
+    // Of an approximate sampler: the trainer's, under the hint, over hint and response.
+    const recomputed = [Float32Array.of(0, -9, -9, -9, -9, -0.75, -9, -1.5)];
+    const [again] = policyGradientBatch(weighted, undefined, settings, recomputed).sequences;
+    expect([...again!.oldLogprobs]).toEqual([0, 0, -0.75, -9, -1.5]);
+    expect(samplerGap(weighted, recomputed)).toEqual({ mean: 0.375, max: 0.5 });
+  });
+
   it('trains on the reward, whatever is correct', () => {
     const shaped = [
       makeTrajectory({ correct: 1, reward: 0.2 }),

@@ -107,10 +107,21 @@ export function withGradient(weighted: readonly Weighted[]): readonly Weighted[]
   return weighted.toSorted((a, b) => a.trajectory.ids.length - b.trajectory.ids.length).slice(0, 1);
 }
 
+/** A trajectory as it is trained: under the ordinary prompt, whatever it was sampled under. */
+export function trainedIds({ prompt, plainPrompt, ids }: Trajectory): TokenIds {
+  return [...(plainPrompt ?? prompt), ...ids];
+}
+
+/** A trajectory as it was sampled. */
+export function sampledIds({ prompt, ids }: Trajectory): TokenIds {
+  return [...prompt, ...ids];
+}
+
 /**
- * Streams of the clipped policy gradient. `reference[i]` is log π_ref over prompt and response of `weighted[i]`, or
- * undefined when β = 0. Old log-probabilities are the sampler's, or those of `recomputed` (a stream like `reference`'s)
- * where the sampler computes with other weights than the trainer; either way ρ = 1 at the first update.
+ * Streams of the clipped policy gradient. `reference[i]` is log π_ref over `trainedIds` of `weighted[i]`, or undefined when
+ * β = 0. Old log-probabilities are the sampler's, or those of `recomputed` (streams over `sampledIds`) where the sampler
+ * computes with other weights than the trainer; either way ρ = 1 at the first update, but for what was sampled under a hint,
+ * where ρ = π(y | plain prompt) / π_old(y | hint).
  * @param all what the mean is taken over: `weighted`, and what was left out of it for having no gradient
  */
 export function policyGradientBatch(
@@ -122,7 +133,10 @@ export function policyGradientBatch(
 ): PolicyGradientBatch {
   const sequences = weighted.map(({ trajectory, advantage }, i) => {
     const sequence = streams(trajectory, advantage, reference?.[i]);
-    return recomputed ? { ...sequence, oldLogprobs: recomputed[i]! } : sequence;
+    if (recomputed === undefined) return sequence;
+    if (trajectory.plainPrompt === undefined) return { ...sequence, oldLogprobs: recomputed[i]! };
+    sequence.oldLogprobs.set(recomputed[i]!.subarray(trajectory.prompt.length), trajectory.plainPrompt.length);
+    return sequence;
   });
   const tokens = all.reduce((sum, w) => sum + policyTokenCount(w.trajectory), 0);
   return {
@@ -140,10 +154,11 @@ function streams(
   advantage: Advantage,
   reference: Float32Array | undefined,
 ): PolicyGradientSequence {
-  const { prompt, ids, mask, logprobs } = trajectory;
+  const { ids, mask, logprobs } = trajectory;
+  const prompt = trajectory.plainPrompt ?? trajectory.prompt;
   const length = prompt.length + ids.length;
   const sequence = {
-    ids: [...prompt, ...ids],
+    ids: trainedIds(trajectory),
     mask: new Uint8Array(length),
     advantages: new Float32Array(length),
     oldLogprobs: new Float32Array(length),

@@ -72,6 +72,25 @@ describe('a reward', () => {
     expect(reward(finished({ answer: 'no', correct: 0, wellFormed: false }))).toBe(-0.5);
   });
 
+  it('for an answer and its form is that of Tree-GRPO: 1 or .8 right, .2 or .1 wrong, 0 without an answer', () => {
+    const form = { part: 'form', decides: false } as const;
+    const reward = rewardOf([
+      exact(0.9, 0),
+      { part: 'answered', worth: 0.1 },
+      { ...form, valid: 0, invalid: -0.2, when: 'always' },
+      { ...form, valid: 0.1, invalid: 0.2, when: 'wrong' },
+    ]);
+    // AMAP-ML/Tree-GRPO 90b1709, verl/utils/reward_score/qa_em_format.py, with the scores of train_multihopqa_tree_search.sh.
+    for (const [worth, answered, correct, wellFormed] of [
+      [1, true, 1, true],
+      [0.8, true, 1, false],
+      [0.2, true, 0, true],
+      [0.1, true, 0, false],
+      [0, false, 0, false],
+    ] as const)
+      expect(reward(finished({ answer: answered ? 'x' : null, correct, wellFormed }))).toBeCloseTo(worth, 12);
+  });
+
   it('for evidence is that of AutoRefine: a gold answer in what was thought behind the first passages', () => {
     const reward = rewardOf([byF1(1, 0), { part: 'evidence', worth: 0.1, in: 'thoughts', when: 'wrong' }]);
     const text = (first: string, second: string, shown = 'nothing'): Segment[] => [
@@ -114,11 +133,32 @@ describe('what is known from outside', () => {
     passages: ids.map((id) => ({ id, title: id, score: 1 })),
   });
 
-  it('keys are worth the mean of the best F1 that a query has with each', () => {
+  it('keys are worth the mean of the F1 of the queries matched to them', () => {
     // 1 and 2 · 2 / (2 + 3); in any order.
     const searches = [search('kata spouse'), search('gezor fano director'), search('nothing')];
     expect(keysFound(searches, gold)).toBeCloseTo((1 + 4 / 5) / 2, 12);
     expect(keysFound([], gold)).toBe(0);
+  });
+
+  it("keys are worth what StepSearch's code gives", () => {
+    // Zillwang/StepSearch 43215ba, verl/utils/reward_score/qa_step.py, `step_search_keys_match` run on these queries.
+    const three: Gold = {
+      steps: ['gezor fano director', 'lupin kata spouse', 'sudel vomir'].map((key) => ({ passage: key, key })),
+      ordered: true,
+    };
+    for (const [queries, worth] of [
+      [['gezor fano director'], 1 / 3],
+      // The later, weaker query takes the place of the first.
+      [['gezor fano director', 'fano director'], 0.266667],
+      [['kata', 'spouse lupin', 'gezor', 'egg'], 0.433333],
+      [['director of gezor fano', 'sudel', 'sudel vomir', 'vomir'], 0.507933],
+    ] as const)
+      expect(
+        keysFound(
+          queries.map((query) => search(query)),
+          three,
+        ),
+      ).toBeCloseTo(worth, 4);
   });
 
   it('a path is worth the share of steps covered, times that of searches which were needed', () => {

@@ -18,6 +18,7 @@ type When = 'always' | 'right' | 'wrong';
  * answer: the score s in [0, 1] of the answer, best over the gold ones: `right` · s, and `wrong` where s = 0 or there is no answer.
  * contains: 1 when every word of a gold answer is among those of the answer (R1-Searcher).
  * form: `valid` or `invalid` by `Trajectory.wellFormed`; `decides`: an invalid form is the whole reward (ReSearch).
+ * answered: there is an answer, right or wrong.
  * searched: at least one search was executed (R1-Searcher).
  * evidence: a gold answer stands in the passages that were shown, or in what was thought behind the first of them (AutoRefine's
  * refinement, without a tag of its own).
@@ -38,6 +39,7 @@ export type RewardPart =
       readonly when: 'always' | 'wrong';
       readonly decides: boolean;
     }
+  | { readonly part: 'answered'; readonly worth: number }
   | { readonly part: 'searched'; readonly worth: number }
   | {
       readonly part: 'evidence';
@@ -74,6 +76,8 @@ function worth(part: RewardPart, rollout: FinishedRollout, isWrong: boolean, gol
     case 'form':
       if (!counts(part.when)) return 0;
       return trajectory.wellFormed ? part.valid : part.invalid;
+    case 'answered':
+      return trajectory.answer === null ? 0 : part.worth;
     case 'searched':
       return trajectory.searches.length > 0 ? part.worth : 0;
     case 'evidence':

@@ -26,6 +26,18 @@ describe('the value of a search', () => {
     expect(searchValues('gain-less-repeats', searches, chain)).toEqual([0.5, -0.5, 0, 0]);
   });
 
+  it("is what StepSearch's code gives, where passages are alike or have no word in common", () => {
+    // Zillwang/StepSearch 43215ba, verl/utils/reward_score/qa_step.py, `step_information_gain` run on passages of different words.
+    const gold: Gold = { steps: ['a', 'b', 'c'].map((passage) => ({ passage, key: null })), ordered: true };
+    const five = [found('b', 'x'), found('b', 'y'), found('a', 'x', 'b'), found(), found('c', 'a')];
+    const gains = [0.333333, 0, 0.333333, 0, 0.333333];
+    const penalties = [0, 0.5, 0.666667, 0, 0.5];
+    expect(searchValues('gain', five, gold)).toEqual(gains.map((x) => expect.closeTo(x, 5)));
+    expect(searchValues('gain-less-repeats', five, gold)).toEqual(
+      gains.map((x, t) => expect.closeTo(x - penalties[t]!, 5)),
+    );
+  });
+
   it('by a critic is good where it brings what was next', () => {
     // b comes before its turn; then a is still open, and found third.
     expect(searchValues('critic', searches, chain)).toEqual([-1, -1, 1, -1]);

@@ -11,7 +11,11 @@ const row = (name: string) => rows.find((one) => one.name === name)!;
 it('every setting is explained, and nothing else is', () => {
   const groups = new Set(knownPaths(settingsSchema).flatMap((path) => path.split('.').slice(0, -1).join('.') || []));
   const isGroup = (path: string) =>
-    groups.has(path) && !['distill.adapter', 'grpo.credit', 'grpo.preserve', 'grpo.noise'].includes(path);
+    groups.has(path) &&
+    ![
+      'distill.adapter',
+      ...['credit', 'preserve', 'noise', 'tree', 'hint', 'routed'].map((name) => `grpo.${name}`),
+    ].includes(path);
   const paths = knownPaths(settingsSchema).filter((path) => !isGroup(path));
   // A new setting belongs into evolve/settings-meanings.ts.
   expect(Object.keys(settingMeanings).sort()).toEqual(paths.sort());
@@ -33,6 +37,14 @@ function formsOf(name: string): readonly Partial<Settings['grpo']>[] | undefined
       { credit: { ...credit, apply: { by: 'gate', gate: 0.01, slope: 5, less: 0 } } },
     ];
   }
+  // The size of a group has to fit its trees.
+  if (name.startsWith('grpo.tree.'))
+    return [
+      { groupSize: 1000, tree: { trees: 1000, expansions: 1, rounds: 1 } },
+      { groupSize: 1000, tree: { trees: 1, expansions: 1000, rounds: 1 } },
+    ];
+  if (name.startsWith('grpo.routed.')) return [{ routed: { weight: 1, topK: 20 } }];
+  if (name.startsWith('grpo.hint.')) return [{ groupSize: 1000, hint: { sees: 'gold-answer', share: 0.5 } }];
   return undefined;
 }
 

@@ -36,6 +36,18 @@ it.each([
   expect(() => check(can, { ...smoke, cycles: cycles ?? 1 })).toThrow(message);
 });
 
+it.each([
+  [{ softTargets: 'single' }, /^grpo\.routed: the engine "abacus" cannot be taught/],
+  [{ topLogprobs: 0 }, /^grpo\.routed: the engine "abacus" cannot be taught/],
+  [{ frozen: 'none' }, /^grpo\.routed: the engine "abacus" cannot keep .* as a teacher/],
+  [{ frozen: 'initial' }, /^grpo\.routed: the engine "abacus" cannot keep .* as a teacher/],
+] as const)('refuses to distil wrong rollouts where it cannot: %j', (can, message) => {
+  const grpo = { ...smoke.grpo, klCoefficient: 0, routed: { weight: 1, topK: 20 } };
+  const settings: Settings = { ...smoke, method: 'grpo', cycles: 2, grpo };
+  expect(() => check({}, settings)).not.toThrow();
+  expect(() => check(can, settings)).toThrow(message);
+});
+
 it('asks for no teacher that is kept where the tables of all pairs come before the first step', () => {
   const distill = { ...smoke.distill, clip: null, adapter: null };
   const settings = { ...smoke, cycles: 1, distill, grpo: { ...smoke.grpo, klCoefficient: 0 } };

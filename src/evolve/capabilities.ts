@@ -31,6 +31,13 @@ export function refuseUnable(
         'Set grpo.klCoefficient=0, or cycles=1.',
       );
   }
+  if (reinforces(settings) && grpo.routed !== null) {
+    const way = 'Set grpo.routed=null.';
+    if (can.topLogprobs === 0 || (can.softTargets !== 'signed' && can.softTargets !== 'non-negative'))
+      refuse('grpo.routed', "cannot be taught a teacher's likeliest tokens", way);
+    if (can.frozen === 'none' || (can.frozen === 'initial' && cycles > 1))
+      refuse('grpo.routed', 'cannot keep the weights at which a round starts as a teacher', way);
+  }
   if (cycles === 0 || method !== 'search-e1') return;
   if (distill.adapter !== null && can.adapter === 'never')
     refuse('distill.adapter', 'cannot attach an adapter', 'Set distill.adapter=null.');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { turnsTrajectory } from '../algorithms/step.testing.ts';
 import { Clock, noTime } from './clock.ts';
 
 describe('Clock', () => {
@@ -15,6 +16,17 @@ describe('Clock', () => {
     expect(timing.trajectories).toBe(7);
     const parts = timing.samplingSeconds + timing.retrievalSeconds + timing.trainingSeconds + timing.otherSeconds;
     expect(parts).toBeCloseTo(timing.totalSeconds, 6);
+  });
+
+  it('counts what rollouts share once', () => {
+    const clock = new Clock(noTime);
+    clock.begin('grpo-1');
+    const trunk = turnsTrajectory([[1, 2], [3, 4], [5]], [[50], [51]], { branch: { tree: 0, from: 0 } });
+    const searches = [0, 1].map((turn) => ({ query: 'q', turn, passages: [] }));
+    clock.count({ ...trunk, searches });
+    clock.count({ ...trunk, searches, rollout: 1, branch: { tree: 0, from: 3 } });
+    expect(clock.timing()).toMatchObject({ trajectories: 2, searches: 3, sampledTokens: 5 + 3 });
+    expect(clock.timing().byStage).toMatchObject([{ stage: 'grpo-1', sampledTokens: 8 }]);
   });
 
   it("counts what the retriever's cache answers from now on", () => {

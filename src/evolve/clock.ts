@@ -1,6 +1,6 @@
 /** Where the time of a run goes, by kind of work and by stage; the only thing of a run that is not reproducible. */
 import type { Retriever } from '../retrieval/retriever.ts';
-import { policyTokenCount, type Trajectory } from '../rollout/trajectory.ts';
+import { ownWork, type Trajectory } from '../rollout/trajectory.ts';
 import type { Timing } from './results.ts';
 
 type Activity = 'samplingSeconds' | 'retrievalSeconds' | 'trainingSeconds';
@@ -34,9 +34,10 @@ export class Clock {
   }
 
   count(trajectory: Trajectory): void {
+    // What a branch shares with the rollout that it goes on from was sampled and searched for once.
+    const { policyTokens: tokens, searches } = ownWork(trajectory);
     this.#counts.trajectories += 1;
-    this.#counts.searches += trajectory.searches.length;
-    const tokens = policyTokenCount(trajectory);
+    this.#counts.searches += searches;
     this.#counts.sampledTokens += tokens;
     const stage = this.#begun.at(-1);
     if (stage !== undefined) stage.sampledTokens += tokens;

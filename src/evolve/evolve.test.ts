@@ -46,8 +46,28 @@ function left({ journal, losses, weight }: ReturnType<typeof fresh>) {
   return { kept, metrics, pairs, trajectories, weight: weight(), trained: losses.length };
 }
 
-describe.each(methods)('a run by %s', (method) => {
-  const settings = { ...small, method };
+/** Every method, and what the systems of the field add to how rollouts are made. */
+const runs: readonly (readonly [string, Settings])[] = [
+  ...methods.map((method) => [method, { ...small, method }] as const),
+  [
+    'grpo over trees',
+    {
+      ...small,
+      ...{ method: 'grpo', cycles: 1 },
+      grpo: { ...small.grpo, groupSize: 4, tree: { trees: 2, expansions: 2, rounds: 1 }, advantage: { form: 'tree' } },
+    },
+  ],
+  [
+    'grpo with hints',
+    {
+      ...small,
+      ...{ method: 'grpo', cycles: 1 },
+      grpo: { ...small.grpo, groupSize: 4, hint: { sees: 'gold-answer', share: 0.5 } },
+    },
+  ],
+];
+
+describe.each(runs)('a run by %s', (_, settings) => {
   const plan = planStages(settings);
 
   it('goes through its stages, measures and keeps what they say, and tells how far it is', async () => {

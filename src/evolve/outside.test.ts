@@ -34,6 +34,7 @@ describe('what a run takes from outside', () => {
     const credit = { sees: 'gold-answer', against: 'plain', apply, over: 'token', fallsOver: 0 } as const;
     expect(externals(withGrpo({ credit }))).toEqual(['gold answer']);
     expect(externals(withGrpo({ credit: { ...credit, sees: 'right-sibling' } }))).toEqual([]);
+    expect(externals(withGrpo({ hint: { sees: 'gold-answer', share: 0.4 } }))).toEqual(['gold answer']);
   });
 
   it('is nothing where no round of reinforcement learning is run, or that round is not reached', () => {

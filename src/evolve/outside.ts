@@ -33,6 +33,7 @@ export function externalsOf(settings: Settings): ReadonlyMap<External, string> {
         grpo.advantage.of === 'answer-likelihood' ? 'gold answer' : 'gold passages',
         `grpo.advantage.of=${grpo.advantage.of}`,
       );
+    if (grpo.hint !== null) needs('gold answer', `grpo.hint.sees=${grpo.hint.sees}`);
     if (grpo.credit?.sees === 'gold-answer') needs('gold answer', 'grpo.credit.sees=gold-answer');
   }
   if (method === 'search-e1') {

@@ -7,8 +7,14 @@ import type { AuthoredIds } from '../protocol/authors.ts';
 import { expertView } from '../protocol/expert.ts';
 import type { Retriever } from '../retrieval/retriever.ts';
 import { type BudgetedTask, budgetedTask } from '../rollout/budgets.ts';
-import { MOST_FAILED_OF_MEASURED, MOST_FAILED_OF_TRAINING, rollOutCompletely } from '../rollout/complete-rollouts.ts';
+import {
+  type CompleteRollOutOptions,
+  MOST_FAILED_OF_MEASURED,
+  MOST_FAILED_OF_TRAINING,
+  rollOutCompletely,
+} from '../rollout/complete-rollouts.ts';
 import type { Reward } from '../rollout/reward.ts';
+import type { RolloutTask } from '../rollout/rollout.ts';
 import { groupTasks } from '../rollout/rollouts.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Clock } from './clock.ts';
@@ -40,6 +46,14 @@ export interface RollOutRequest {
   /** Room for a longer prompt, in tokens, beside rollout.contextTokens. Default 0. */
   readonly extraContext?: number;
 }
+
+/** Several sets of rollouts of one training step. */
+export interface TrainingSets extends Pick<RollOutRequest, 'stage' | 'step' | 'noise'> {
+  readonly total: number;
+}
+
+/** Rolls out tasks to their ends, in their order. */
+export type RollOutSet = (tasks: readonly RolloutTask[]) => Promise<Trajectory[]>;
 
 export class Cancelled extends Error {
   override readonly name = 'Cancelled';
@@ -102,6 +116,48 @@ export class Run {
     const { rollout } = this.settings;
     const asked = requests.map((request) => this.#tasksOf(request));
     const tasks = asked.flatMap((each) => each.map(({ task }) => task));
+    const shares = requests.flatMap(({ measured }, r) =>
+      asked[r]!.map(() => (measured ? MOST_FAILED_OF_MEASURED : MOST_FAILED_OF_TRAINING)),
+    );
+    const progress = { done: 0, total: tasks.length };
+    const name = requests[0]!.stage;
+    const trajectories = await this.#complete(tasks, { name, mostFailed: (i) => shares[i]!, progress, reward });
+    return requests.map(({ questions, perQuestion, budgets = [rollout.searches] }, r) => {
+      const own = trajectories.splice(0, asked[r]!.length);
+      return budgets.map((budget) => {
+        const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
+        return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
+      });
+    });
+  }
+
+  /**
+   * Rollouts of a training step that come one set after another, since later ones depend on earlier ones. Whatever keeps failing
+   * is refused within its set.
+   * @param total rollouts of all sets
+   */
+  inSets({ stage, step, noise = 0, total }: TrainingSets, reward: Reward): RollOutSet {
+    const progress = { done: 0, total };
+    return (tasks) =>
+      this.#complete(
+        tasks.map((task) => ({ ...task, ...this.#noise(task, stage, step, noise) })),
+        { name: stage, mostFailed: () => MOST_FAILED_OF_TRAINING, progress, reward },
+      );
+  }
+
+  /** @param progress of all that are under way together; it is counted up */
+  async #complete(
+    tasks: readonly RolloutTask[],
+    {
+      progress,
+      reward,
+      ...how
+    }: Pick<CompleteRollOutOptions, 'name' | 'mostFailed'> & {
+      readonly progress: { done: number; readonly total: number };
+      readonly reward: Reward | undefined;
+    },
+  ): Promise<Trajectory[]> {
+    const { rollout } = this.settings;
     const environment = {
       policy: this.setup.policy,
       tokenizer: this.setup.tokenizer,
@@ -112,34 +168,22 @@ export class Run {
       temperature: 1,
       ...(reward && { reward }),
     };
-    let done = 0;
-    const shares = requests.flatMap(({ measured }, r) =>
-      asked[r]!.map(() => (measured ? MOST_FAILED_OF_MEASURED : MOST_FAILED_OF_TRAINING)),
-    );
-    const trajectories = await this.#clock.time('samplingSeconds', () =>
+    return this.#clock.time('samplingSeconds', () =>
       rollOutCompletely(tasks, environment, {
-        name: requests[0]!.stage,
-        mostFailed: (index) => shares[index]!,
+        ...how,
         onAgain: (text) => this.emit({ kind: 'note', text }),
         concurrency: rollout.concurrency,
         signal: this.#signal,
         onDone: (trajectory) => {
-          done += 1;
+          progress.done += 1;
           this.#clock.count(trajectory);
-          this.emit({ kind: 'rollouts', stage: this.stage, done, total: tasks.length });
+          this.emit({ kind: 'rollouts', stage: this.stage, ...progress });
         },
       }).catch((error: unknown) => {
         this.throwIfCancelled();
         throw error;
       }),
     );
-    return requests.map(({ questions, perQuestion, budgets = [rollout.searches] }, r) => {
-      const own = trajectories.splice(0, asked[r]!.length);
-      return budgets.map((budget) => {
-        const all = own.map((trajectory, i) => asked[r]![i]!.at(budget, trajectory));
-        return questions.map((_, i) => all.slice(i * perQuestion, (i + 1) * perQuestion));
-      });
-    });
   }
 
   #tasksOf(request: RollOutRequest): BudgetedTask[] {
@@ -151,12 +195,15 @@ export class Run {
         ...task,
         temperature,
         ...(prompt && { prompt: prompt(task.question) }),
-        ...(noise > 0 && {
-          noise: { share: noise, key: streamKey(seed, stage, step, task.question.id, task.rollout, 'noise') },
-        }),
+        ...this.#noise(task, stage, step, noise),
       };
       return budgetedTask(own, limits, request.budgets ?? [rollout.searches]);
     });
+  }
+
+  #noise({ question, rollout }: RolloutTask, stage: string, step: number, share: number): Pick<RolloutTask, 'noise'> {
+    if (share === 0) return {};
+    return { noise: { share, key: streamKey(this.settings.seed, stage, step, question.id, rollout, 'noise') } };
   }
 
   /**

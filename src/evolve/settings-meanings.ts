@@ -133,6 +133,17 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     'noise.from': 'Share of searches at the beginning of a round.',
     'noise.to': 'Share at its end.',
     'noise.base': 'How late the rise comes: the larger, the later.',
+    tree: 'Rollouts of a question that share beginnings (Tree-GRPO): trees in place of chains; null = none.',
+    'tree.trees': 'Trees of a question (M); each keeps as many of its chains, the group size in all.',
+    'tree.expansions': 'Chains that go on, each round, from somewhere in a tree (N).',
+    'tree.rounds': 'How often a tree is expanded (L).',
+    hint: 'Rollouts under a prompt that shows more, for questions whose other rollouts all failed; right and grounded ones are trained under the plain prompt; null = none.',
+    'hint.sees': 'What that prompt shows.',
+    'hint.share': 'Share of a group that is made so.',
+    routed:
+      'Wrong rollouts with a right sibling are distilled from the policy that is shown it, instead of being reinforced (SRPO); null = not. Reads them twice more.',
+    'routed.weight': 'Weight of that loss (lambda).',
+    'routed.topK': "How many of the teacher's likeliest tokens are taught.",
     updates: "Updates of the weights on each step's rollouts.",
     preserve:
       'From the second update on keeps good rollouts from becoming less likely (LLDS); null = not. Reads all rollouts once more for each.',

@@ -42,6 +42,39 @@ describe('settings that go together', () => {
     expect(refusal({ grpo: { updates: 1, preserve: { weight: 0.2 } } })).toMatch(/^grpo\.preserve: .*grpo\.updates=2/);
   });
 
+  it('are not trees that a group cannot be shared by, and leaves of no trees', () => {
+    const tree = { trees: 2, expansions: 2, rounds: 1 };
+    expect(refusal({ grpo: { tree, groupSize: 6, advantage: { form: 'tree' } } })).toBeUndefined();
+    expect(refusal({ grpo: { tree, groupSize: 6 } })).toBeUndefined();
+    expect(refusal({ grpo: { tree, groupSize: 5 } })).toMatch(/^grpo\.groupSize: .* a multiple of 2, found 5$/);
+    expect(refusal({ grpo: { tree, groupSize: 8 } })).toMatch(
+      /^grpo\.groupSize: asks for 4 leaves of each tree, which has 3 .*: set 6 or less$/,
+    );
+    expect(refusal({ grpo: { advantage: { form: 'tree' } } })).toMatch(/^grpo\.advantage: .*set grpo\.tree$/);
+  });
+
+  it('are not hints beside what asks for log-probabilities under one prompt', () => {
+    const hint = { sees: 'gold-answer', share: 0.4 } as const;
+    expect(refusal({ grpo: { hint } })).toBeUndefined();
+    for (const [other, name] of [
+      [{ credit }, 'credit'],
+      [{ routed: { weight: 1, topK: 20 } }, 'routed'],
+      [{ tree: { trees: 2, expansions: 2, rounds: 1 }, groupSize: 6 }, 'tree'],
+      [{ updates: 2, preserve: { weight: 0.2 } }, 'preserve'],
+      [{ advantage: { form: 'state', weight: 1, discount: 1 } as const }, 'advantage (form state)'],
+    ] as const)
+      expect(refusal({ grpo: { hint, ...other } })).toMatch(
+        `grpo.hint: goes with plain advantages of chains alone: expected no grpo.${name}`,
+      );
+  });
+
+  it('are not wrong rollouts that two things want', () => {
+    const routed = { weight: 1, topK: 20 };
+    expect(refusal({ grpo: { routed } })).toBeUndefined();
+    expect(refusal({ grpo: { routed, credit } })).toMatch(/^grpo\.routed: .*grpo\.credit/);
+    expect(refusal({ grpo: { routed, updates: 2 } })).toMatch(/^grpo\.routed: .*grpo\.updates/);
+  });
+
   it('are not mixtures and weights of a divergence that is not there', () => {
     for (const part of [{ mix: 0.5 }, { questionWeight: 'spread' }, { tokens: 'from-first-wrong-turn' }] as const) {
       expect(refusal({ distill: part })).toBeUndefined();
@@ -59,6 +92,9 @@ describe('settings that go together', () => {
       updates: ___,
       preserve: ____,
       noise: _____,
+      tree: ___________,
+      hint: ____________,
+      routed: _____________,
       tokens: __________,
       ...grpo
     } = smoke.grpo;

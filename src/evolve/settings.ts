@@ -8,6 +8,7 @@ import { contradictionIn } from '../algorithms/credit.ts';
 import type { RewardPart } from '../algorithms/reward.ts';
 import { LESSONS } from '../algorithms/soft-targets.ts';
 import { EMBEDDED, engineSettingsSchema, type LocalEngine } from '../engines/open-engine.ts';
+import { chainsOf } from '../rollout/tree.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 
 // Nobody means more than these; a slip of the keyboard must not fill memory with plans and tasks.
@@ -80,6 +81,7 @@ const rewardPart: z.ZodType<RewardPart> = z.discriminatedUnion('part', [
     when: z.enum(['always', 'wrong']),
     decides: z.boolean(),
   }),
+  z.strictObject({ part: z.literal('answered'), worth }),
   z.strictObject({ part: z.literal('searched'), worth }),
   z.strictObject({
     part: z.literal('evidence'),
@@ -107,6 +109,8 @@ const advantageForm: z.ZodType<AdvantageForm> = z.discriminatedUnion('form', [
       z.strictObject({ by: z.literal('share'), share }),
     ]),
   }),
+  /** algorithms/tree-advantage.ts; its rollouts: grpo.tree. */
+  z.strictObject({ form: z.literal('tree') }),
 ]);
 
 /** Credit by privilege (algorithms/credit.ts). */
@@ -162,6 +166,21 @@ const grpoFields = z.strictObject({
   /** β of the k3 KL to the round's start. */
   klCoefficient: z.number().min(0),
   noise: noiseSettings.nullable().default(null),
+  /** M, N and L of rollouts that share beginnings (rollout/tree.ts); of each tree groupSize / M leaves are kept. */
+  tree: z
+    .strictObject({ trees: count.max(few), expansions: count.max(few), rounds: count.max(few) })
+    .nullable()
+    .default(null),
+  /** Of groups that failed so much, one rollout at least and not all, is made under a prompt that shows more (rollout/hinted.ts). */
+  hint: z
+    .strictObject({ sees: z.literal('gold-answer'), share: z.number().gt(0).lt(1) })
+    .nullable()
+    .default(null),
+  /** λ and K of distillation in place of reinforcement for wrong rollouts (algorithms/routed.ts). */
+  routed: z
+    .strictObject({ weight: z.number().min(0), topK: count })
+    .nullable()
+    .default(null),
   /** Optimiser steps on the rollouts of one step, all on the same batch. */
   updates: count.max(few).default(1),
   /** λ of LLDS (algorithms/preserve.ts). */
@@ -172,14 +191,45 @@ const grpoFields = z.strictObject({
   ...optimizer,
 });
 
-const grpoSettings = grpoFields.superRefine(({ updates, preserve }, context) => {
+const grpoSettings = grpoFields.superRefine((grpo, context) => {
+  const { updates, preserve, tree, hint, advantage, credit, routed, groupSize } = grpo;
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
   if (preserve !== null && updates === 1)
-    context.addIssue({
-      code: 'custom',
-      path: ['preserve'],
-      message:
-        'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
-    });
+    refuse(
+      'preserve',
+      'preserves nothing at one update a batch, where the policy is still the one that sampled: set grpo.updates=2 or more',
+    );
+  if (tree === null && advantage.form === 'tree')
+    refuse('advantage', 'compares leaves of trees, of which there are none: set grpo.tree');
+  if (routed !== null && (credit !== null || updates > 1))
+    refuse(
+      'routed',
+      `takes wrong rollouts from what ${credit === null ? 'grpo.updates trains on again' : 'grpo.credit weighs'}: leave one of the two out`,
+    );
+  if (hint !== null) {
+    const other =
+      (tree !== null && 'tree') ||
+      (credit !== null && 'credit') ||
+      (routed !== null && 'routed') ||
+      (preserve !== null && 'preserve') ||
+      (advantage.form !== 'trajectory' && `advantage (form ${advantage.form})`);
+    if (other)
+      refuse('hint', `goes with plain advantages of chains alone: expected no grpo.${other}; leave one of the two out`);
+  }
+  if (tree !== null) {
+    const leaves = groupSize / tree.trees;
+    const chains = chainsOf(tree);
+    if (!Number.isInteger(leaves))
+      refuse(
+        'groupSize',
+        `is shared by ${tree.trees} trees (grpo.tree.trees), each with as many leaves: expected a multiple of ${tree.trees}, found ${groupSize}`,
+      );
+    else if (leaves > chains)
+      refuse(
+        'groupSize',
+        `asks for ${leaves} leaves of each tree, which has ${chains} (1 + grpo.tree.expansions · grpo.tree.rounds): set ${tree.trees * chains} or less`,
+      );
+  }
 });
 
 /** Method §1, 2-3. */
@@ -422,6 +472,9 @@ const embedded: LocalSettings = {
     clipHigh: 0.2,
     klCoefficient: 0.001,
     noise: null,
+    tree: null,
+    hint: null,
+    routed: null,
     updates: 1,
     preserve: null,
     learningRate: 3e-4,

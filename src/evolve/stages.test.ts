@@ -1,6 +1,7 @@
 /** What stages say of themselves, held against what they do. */
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { Policy } from '../policy/policy.ts';
 import { question } from '../rollout/testing/environment.ts';
 import { evolve } from './evolve.ts';
 import { methods, presets, type Settings } from './settings.ts';
@@ -106,8 +107,8 @@ describe('work', () => {
   const counts = { suites: [{ name: 'nq', questions: 3 }], trainingQuestions: 30 };
 
   it('is what a stage then does: rollouts of a run, steps of its events', async () => {
-    for (const method of methods) {
-      const toy = toyRun({ says, suites: [suite], settings: small });
+    for (const [method, part] of [...methods.map((one) => [one, small] as const), ['grpo', inTrees] as const]) {
+      const toy = toyRun({ says, suites: [suite], settings: part });
       const settings = { ...toy.run.settings, method };
       const stages = planStages(settings);
       const [rollouts, steps] = [new Map<string, number>(), new Map<string, number>()];
@@ -175,6 +176,29 @@ const shaped: Partial<Settings> = {
   distill: { ...small.distill!, students: 'wrong', mix: 0.5, questionWeight: 'spread', clipForm: 'position' },
 };
 
+/** And trees in place of chains. */
+const inTrees: Partial<Settings> = {
+  ...small,
+  grpo: {
+    ...small.grpo!,
+    tree: { trees: 2, expansions: 1, rounds: 1 },
+    groupSize: 2,
+    advantage: { form: 'tree' },
+  },
+};
+
+/** And hints. */
+const withHints: Partial<Settings> = {
+  ...small,
+  grpo: { ...small.grpo!, hint: { sees: 'gold-answer', share: 0.5 } },
+};
+
+/** And wrong rollouts distilled. */
+const withRouting: Partial<Settings> = {
+  ...small,
+  grpo: { ...small.grpo!, klCoefficient: 0, routed: { weight: 1, topK: 2 } },
+};
+
 /** Settings that tell which of their leaves are read, as paths. */
 function recorded(settings: Settings, onRead: (path: readonly string[]) => void): Settings {
   const watched = <T extends object>(value: T, path: readonly string[]): T =>
@@ -202,16 +226,26 @@ function otherAt(settings: Settings, path: readonly string[]): Settings {
   return changed;
 }
 
+/** Of every row the tokens 0 to k, alike. */
+const likelyTokens: Policy['topLogprobs'] = async (sequences, k) =>
+  sequences.map(({ ids, start }) => ({
+    tokens: Int32Array.from({ length: (ids.length - start) * k }, (_, i) => i % Math.max(1, k)),
+    logprobs: new Float32Array((ids.length - start) * k).fill(-1),
+  }));
+
 /** Read by stages, and yet the same results follow from any value. */
 const indifferent = new Set(['checkpointEvery']);
 
 describe('what decides a stage', () => {
   it('is all of the settings that it reads', async () => {
     const seen = new Set<Stage['kind']>();
-    const cases = [small, shaped].flatMap((part) => methods.map((method) => [part, method] as const));
+    const cases = [small, shaped, inTrees, withHints, withRouting].flatMap((part) =>
+      methods.map((method) => [part, method] as const),
+    );
     for (const [part, method] of cases) {
       const toy = toyRun({ says, suites: [suite], settings: part });
       const plain: Settings = { ...toy.run.settings, method };
+      Object.assign(toy.run.setup.policy, { topLogprobs: likelyTokens });
       const plan = planStages(plain);
       let present: Stage | undefined;
       const forgotten = new Set<string>();

@@ -20,6 +20,8 @@ const table: Readonly<Record<SystemName, Row>> = {
   'dynasearcher-manner': ['F1 + form .1/0 + price .05', 'turn gain, add 1', '', 'gold passages'],
   autorefine: ['F1 + evidence(.1, thoughts, wrong)', 'trajectory', '', 'none'],
   gigpo: ['EM', 'state 1, .95; scale none', '', 'none'],
+  // Right 1 or .8, wrong .2 or .1, without an answer 0, by the form: as sums.
+  'tree-grpo': ['EM .9 + answered .1 + form 0/-0.2 + form .1/0.2', 'tree', 'tree 2, 2, 1, 3', 'none'],
   criticsearch: ['EM', 'turn critic, share .25', '', 'critic, gold answer'],
   'search-p1': ['EM .6 + path .3', 'trajectory', '', 'judge, plans'],
   'thinker-manner': ['', '', 'sft on demonstrations', 'larger model'],
@@ -31,9 +33,11 @@ const table: Readonly<Record<SystemName, Row>> = {
   sdar: ['EM', 'trajectory; gate .01, slope 5', '', 'none'],
   contrast: ['EM', 'trajectory; weight .5 ±.5 against wrong-sibling, falls over 25', '', 'none'],
   purified: ['EM', 'trajectory; weight .5 ±.2 against reference-alone', '', 'none'],
+  routed: ['EM', 'trajectory', 'wrong ones distilled, weight 1, top 20', 'none'],
   'turn-form': ['EM', 'trajectory; add .1 over turn', '', 'none'],
   igpo: ['F1', 'turn answer-likelihood, add 1', '', 'gold answer'],
   'spread-weight': ['', '', 'questionWeight spread', 'none'],
+  hinted: ['EM', 'trajectory', 'hint .4 sees gold-answer', 'gold answer'],
   llds: ['EM', 'trajectory', 'preserve .2, updates 2', 'none'],
   'price-divided': ['EM + price .05', 'trajectory', '', 'none'],
   'price-centred': ['EM + price .05', 'trajectory; scale none', '', 'none'],
@@ -75,7 +79,7 @@ function rowOf(name: SystemName): Row {
       case 'turn':
         return `turn ${advantage.of}, ${advantage.mix.by} ${short(advantage.mix.by === 'add' ? advantage.mix.add : advantage.mix.share)}`;
       default:
-        return 'trajectory';
+        return advantage.form;
     }
   };
   const apply = credit?.apply;
@@ -95,8 +99,11 @@ function rowOf(name: SystemName): Row {
     reward === ''
       ? ''
       : [form(), ...(creditText ? [creditText.join('')] : []), ...(scale === 'none' ? ['scale none'] : [])].join('; ');
-  const { noise } = grpo;
+  const { noise, tree, hint, routed, groupSize } = grpo;
   const rest = [
+    ...(routed ? [`wrong ones distilled, weight ${routed.weight}, top ${routed.topK}`] : []),
+    ...(hint ? [`hint ${short(hint.share)} sees ${hint.sees}`] : []),
+    ...(tree ? [`tree ${tree.trees}, ${tree.expansions}, ${tree.rounds}, ${groupSize! / tree.trees}`] : []),
     ...(noise ? [`noise ${short(noise.from)} to ${short(noise.to)}, base ${noise.base}`] : []),
     ...(grpo.preserve ? [`preserve ${short(grpo.preserve.weight)}, updates ${grpo.updates}`] : []),
     ...(distill.teacherSees === undefined ? [] : [`sees ${distill.teacherSees}`]),

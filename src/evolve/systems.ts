@@ -110,7 +110,8 @@ export const systems = {
     formula:
       'r_t = .6 (gain − redundancy) a search, F1 + .618 K at the end; A_t = norm(R_t) over the turns of the group',
     needs: 'gold passages, keys',
-    departs: 'no value model; likeness of passages is identity; text behind the answer costs nothing',
+    departs:
+      'no value model; likeness of passages is identity; no −1 in place of the whole reward for text behind the answer, or without one',
     settings: grpo([F1, { part: 'keys', worth: 0.618 }], {
       ...turn({ of: 'gain-less-repeats', discount: 1, mix: { by: 'add', add: 0.6, norm: 'returns' } }),
     }),
@@ -138,8 +139,25 @@ export const systems = {
     source: 'arXiv 2505.10978; verl-agent gigpo/core_gigpo.py, as in jinyangwu/OPID',
     formula: 'A = (r − mean) + ω (γ^{T−t} r − mean over turns from the same observation), ω 1, γ .95',
     needs: 'none',
-    departs: 'observations are compared token by token, not by likeness',
+    departs:
+      'observations are compared token by token, not by likeness; the mean of A_E is over rollouts, not over turns as the code has it by default',
     settings: grpo([EM], { scale: 'none', advantage: { form: 'state', weight: 1, discount: 0.95 } }),
+  },
+  'tree-grpo': {
+    title: 'Tree-GRPO',
+    source: 'arXiv 2509.21240; AMAP-ML/Tree-GRPO 90b1709',
+    formula:
+      'A = norm(r over the question’s leaves) + norm(r over the tree’s leaves); M 2, N 2, L 1, k 3; r: right 1, wrong .2, less where the form is invalid',
+    needs: 'none',
+    departs: 'valid means well formed in our tags; a leaf alone in its set has 0, not its reward',
+    settings: grpo(
+      [answer('exact-match', 0.9), { part: 'answered', worth: 0.1 }, form(0, -0.2), form(0.1, 0.2, 'wrong')],
+      {
+        groupSize: 6,
+        advantage: { form: 'tree' },
+        tree: { trees: 2, expansions: 2, rounds: 1 },
+      },
+    ),
   },
   criticsearch: {
     title: 'CriticSearch',
@@ -231,6 +249,15 @@ export const systems = {
     departs: `${SIBLING}the exact target was not recovered; how Δ acts is RLSD’s`,
     settings: credited({ against: 'reference-alone', apply: { by: 'weight', weight: 0.5, clip: 0.2 } }),
   },
+  routed: {
+    title: 'routed (SRPO)',
+    source: 'arXiv 2604.02288, abstract',
+    formula:
+      'A on right rollouts; on wrong ones with a right sibling e^{−H} KL(teacher shown it ‖ π), H its entropy, λ 1',
+    needs: 'none',
+    departs: 'e^{−H} and λ are ours; the teacher is frozen for a round, and its 20 likeliest tokens are taught',
+    settings: grpo([EM], { routed: { weight: 1, topK: 20 } }),
+  },
   'turn-form': {
     title: 'turn form (PBSD)',
     source: 'arXiv 2606.09348, abstract',
@@ -256,6 +283,15 @@ export const systems = {
     needs: 'none',
     departs: 'over Search-E1’s distillation',
     settings: { method: 'search-e1', distill: { questionWeight: 'spread' } },
+  },
+  hinted: {
+    title: 'hinted (after STaR)',
+    source: 'none: after STaR, whose loss is cross-entropy',
+    formula:
+      'where the first 3 of 5 rollouts failed, the others see the gold answer; right and grounded ones are trained under the plain prompt, ρ = π(y | plain) / π_old(y | hint)',
+    needs: 'gold answer',
+    departs: 'the policy gradient in place of cross-entropy; the share is ours',
+    settings: grpo([EM], { hint: { sees: 'gold-answer', share: 0.4 } }),
   },
   llds: {
     title: 'LLDS',

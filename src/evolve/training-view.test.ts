@@ -30,6 +30,12 @@ it('keeps the KL of each token that the policy wrote to three digits', () => {
   expect(of(recomputed)).toEqual([0.107, 0.0288]);
 });
 
+it('has no KL of what was sampled under another prompt than it is trained under', () => {
+  const hinted = { ...trajectory, plainPrompt: [1] };
+  const views = trainingViews([{ trajectory: hinted, advantage: 0.5 }], [new Float32Array(4)]);
+  expect(views.get(hinted)).toEqual({ training: { advantage: 0.5 } });
+});
+
 it('stands in the shards of a round, beside question, gold answers and text', async () => {
   const toy = toyRun({
     says: (_, __, ___, luck) => (luck < 0.5 ? '<answer> gold </answer>' : '<answer> lead </answer>'),

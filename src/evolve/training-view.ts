@@ -13,7 +13,7 @@ export function trainingViews(
 ): Map<Trajectory, { readonly training: TrainingView }> {
   return new Map(
     weighted.map(({ trajectory, advantage }, i) => {
-      const { prompt, mask, logprobs } = trajectory;
+      const { prompt, plainPrompt, mask, logprobs } = trajectory;
       const spoken = mask.flatMap((author, t) => (author === 1 ? [t] : []));
       const kl = (t: number) => {
         const delta = reference![i]![prompt.length + t]! - (recomputed?.[i]?.[prompt.length + t] ?? logprobs[t]!);
@@ -21,7 +21,8 @@ export function trainingViews(
       };
       const training = {
         advantage: typeof advantage === 'number' ? advantage : spoken.map((t) => advantage[t]!),
-        ...(reference && { kl: spoken.map(kl) }),
+        // What was sampled under a hint has no log π of its own under the prompt that it is trained under.
+        ...(reference && plainPrompt === undefined && { kl: spoken.map(kl) }),
       };
       return [trajectory, { training }];
     }),

@@ -21,7 +21,7 @@ import { type Noise, withNoise } from './noise.ts';
 import { correctness, grounded, type Reward } from './reward.ts';
 import { shortestTurn } from './room.ts';
 import { segments } from './segments.ts';
-import type { SearchRecord, Trajectory } from './trajectory.ts';
+import { policyTokenCount, type SearchRecord, type Trajectory } from './trajectory.ts';
 import {
   type Conversation,
   type Ending,
@@ -46,6 +46,19 @@ export interface RolloutTask {
   readonly noise?: Noise;
   /** Told after turns without an answer: the searches so far, and the trajectory of a rollout that may search no more often. */
   readonly onSpent?: (searches: number, trajectory: () => Trajectory) => void;
+  /** The tree that it is a branch of, from 0 (tree.ts). */
+  readonly tree?: number;
+  /** Where it goes on from, of another rollout under the same prompt; its own tokens are drawn from `key` all the same. */
+  readonly from?: Prefix;
+  /** Told at the end where turns of its own began, but for the first: others may go on from there. */
+  readonly onPrefixes?: (prefixes: readonly Prefix[]) => void;
+}
+
+/** A rollout up to where a turn of the policy begins: all that was said, found and shown before. */
+export interface Prefix extends Pick<Trajectory, 'ids' | 'mask' | 'logprobs' | 'searches'> {
+  /** Text of the passages, an entry an observation. */
+  readonly shown: readonly string[];
+  readonly invalidTurns: number;
 }
 
 /** What a rollout takes place in. */
@@ -74,7 +87,7 @@ export async function rollOutOne(
   signal?: AbortSignal,
   onEvent?: Listener,
 ): Promise<Trajectory> {
-  const { question, rollout, key, onSpent, limits, temperature, noise } = task;
+  const { question, rollout, key, onSpent, limits, temperature, noise, tree, from, onPrefixes } = task;
   const { tokenizer, template } = around;
   const environment = {
     ...around,
@@ -83,9 +96,10 @@ export async function rollOutOne(
     ...(noise && { retriever: withNoise(around.retriever, noise) }),
   };
   const prompt = task.prompt ?? studentPrompt(tokenizer, template, question.question);
-  const conversation = new IdConversation(key, prompt, environment, onEvent);
+  const conversation = new IdConversation(key, prompt, environment, onEvent, from);
   const promptText = tokenizer.decode(prompt);
-  const searches: SearchRecord[] = [];
+  const searches: SearchRecord[] = [...(from?.searches ?? [])];
+  const prefixes: Prefix[] = [];
   const record = (ending: Ending): Trajectory => {
     const { ids, mask, logprobs, shown, opening } = conversation;
     const response = segments({ ids, mask }, tokenizer);
@@ -97,6 +111,7 @@ export async function rollOutOne(
       question: question.question,
       gold: question.answers,
       rollout,
+      ...(tree !== undefined && { branch: { tree, from: from?.ids.length ?? 0 } }),
       prompt,
       // Copies: the rollout may go on.
       ids: [...ids],
@@ -115,8 +130,27 @@ export async function rollOutOne(
     return { ...trajectory, reward };
   };
   const tellSpent = onSpent && ((count: number) => onSpent(count, () => record({ stop: 'no-answer' })));
+  const keep = (invalidTurns: number) => {
+    const { ids, mask, logprobs, shown } = conversation;
+    prefixes.push({
+      ids: [...ids],
+      mask: [...mask],
+      logprobs: [...logprobs],
+      searches: [...searches],
+      shown: [...shown],
+      invalidTurns,
+    });
+  };
   try {
-    return record(await takeTurns(conversation, searches, environment, signal, onEvent, tellSpent));
+    const ending = await takeTurns(conversation, searches, environment, {
+      signal,
+      onEvent,
+      onSpent: tellSpent,
+      onTurn: onPrefixes && keep,
+      invalidTurns: from?.invalidTurns,
+    });
+    onPrefixes?.(prefixes);
+    return record(ending);
   } finally {
     conversation.release();
   }
@@ -124,11 +158,11 @@ export async function rollOutOne(
 
 /** What has been said and shown so far, token by token. */
 class IdConversation implements Conversation {
-  readonly ids: number[] = [];
-  readonly mask: (0 | 1)[] = [];
-  readonly logprobs: number[] = [];
+  readonly ids: number[];
+  readonly mask: (0 | 1)[];
+  readonly logprobs: number[];
   /** Text of the passages that were shown, one entry an observation. */
-  readonly shown: string[] = [];
+  readonly shown: string[];
   readonly contextTokens: number;
   readonly shortestTurn: number;
   readonly opening: string;
@@ -137,9 +171,20 @@ class IdConversation implements Conversation {
   readonly #environment: Environment;
   readonly #onEvent: Listener | undefined;
   readonly #session = randomUUID();
-  #policyTokens = 0;
+  #policyTokens: number;
 
-  constructor(key: StreamKey, prompt: TokenIds, environment: Environment, onEvent: Listener | undefined) {
+  constructor(
+    key: StreamKey,
+    prompt: TokenIds,
+    environment: Environment,
+    onEvent: Listener | undefined,
+    from: Prefix | undefined,
+  ) {
+    this.ids = [...(from?.ids ?? [])];
+    this.mask = [...(from?.mask ?? [])];
+    this.logprobs = [...(from?.logprobs ?? [])];
+    this.shown = [...(from?.shown ?? [])];
+    this.#policyTokens = from === undefined ? 0 : policyTokenCount(from);
     this.#key = key;
     this.#prompt = prompt;
     this.#environment = environment;

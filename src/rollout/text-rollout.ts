@@ -99,7 +99,7 @@ export async function rollOutText(
   const opening = mode === 'raw' ? openingOf(template, chatTemplate, prompt) : '';
   const conversation = new TextConversation(prompt, opening, earlier, environment, seedOf, onEvent);
   const searches: SearchRecord[] = [];
-  const ending = await takeTurns(conversation, searches, environment, signal, onEvent);
+  const ending = await takeTurns(conversation, searches, environment, { signal, onEvent });
   const { segments, shown, promptTokens, newTokens, leftOut } = conversation;
   const reasoningOnly = segments.filter(({ text, reasoning }) => reasoning !== undefined && text.trim() === '').length;
   const judged = withOpening(

@@ -40,7 +40,9 @@ const line = z
     question: z.string().exactOptional(),
     gold: z.array(z.string()).exactOptional(),
     rollout: z.int().nonnegative(),
+    branch: z.strictObject({ tree: z.int().nonnegative(), from: z.int().nonnegative() }).exactOptional(),
     prompt: z.array(tokenId),
+    plainPrompt: z.array(tokenId).exactOptional(),
     ids: z.array(tokenId),
     /** The mask as lengths of stretches, policy and environment in turns, the policy's first (0 when it did not begin). */
     authors: z.array(z.int().nonnegative()),
@@ -92,15 +94,14 @@ export function shortFloat(value: number): number {
 
 /** One line, without the line break. */
 export function toLine(trajectory: Trajectory): string {
-  const { questionId, dataset, question, gold, rollout, answer, correct, reward, stop, failure, wellFormed, grounded } =
-    trajectory;
-  const { text, searches, training, prompt, ids, mask, logprobs } = trajectory;
+  const { questionId, dataset, question, gold, rollout, branch, answer, correct, reward, stop, failure } = trajectory;
+  const { wellFormed, grounded, text, searches, training, prompt, plainPrompt, ids, mask, logprobs } = trajectory;
   const lengths = stretches(mask).map(({ start, end }) => end - start);
   return JSON.stringify({
     schema: trajectorySchemaVersion,
-    ...{ questionId, dataset, question, gold, rollout },
+    ...{ questionId, dataset, question, gold, rollout, branch },
     ...{ answer, correct, reward, stop, failure, wellFormed, grounded },
-    ...{ text, searches, training, prompt, ids },
+    ...{ text, searches, training, prompt, plainPrompt, ids },
     authors: mask[0] === 0 ? [0, ...lengths] : lengths,
     logprobs: logprobs.filter((_, t) => mask[t] === 1).map(shortFloat),
   });

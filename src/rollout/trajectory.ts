@@ -1,5 +1,6 @@
 /** The record of one rollout. Token ids are the truth; text is a view of them. */
 import type { TokenIds } from '../policy/policy.ts';
+import { turnsOf } from '../protocol/authors.ts';
 
 /**
  * Why a rollout ended; a closed set.
@@ -64,7 +65,12 @@ export interface Trajectory {
   readonly gold?: readonly string[];
   /** Index within the group. */
   readonly rollout: number;
+  /** Of rollouts that share beginnings (tree.ts): the tree, and how many of `ids` are those of the rollout that it goes on from. */
+  readonly branch?: { readonly tree: number; readonly from: number };
+  /** What it was sampled under. */
   readonly prompt: TokenIds;
+  /** Of one whose prompt showed more than the question: the ordinary prompt, under which it is trained. */
+  readonly plainPrompt?: TokenIds;
   /** Everything after the prompt, policy and environment tokens in order. */
   readonly ids: TokenIds;
   /** Over ids: 1 where the policy wrote the token, 0 where the environment did. */
@@ -95,4 +101,17 @@ export function policyTokenCount(trajectory: Pick<Trajectory, 'mask'>): number {
   let count = 0;
   for (const author of trajectory.mask) count += author;
   return count;
+}
+
+/** What came into being with it: the policy's tokens and the searches, without those of a rollout that it goes on from. */
+export function ownWork({ mask, searches, branch }: Pick<Trajectory, 'mask' | 'searches' | 'branch'>): {
+  readonly policyTokens: number;
+  readonly searches: number;
+} {
+  const before = mask.slice(0, branch?.from ?? 0);
+  const turns = turnsOf(before).length;
+  return {
+    policyTokens: policyTokenCount({ mask }) - policyTokenCount({ mask: before }),
+    searches: searches.filter(({ turn }) => turn === undefined || turn >= turns).length,
+  };
 }

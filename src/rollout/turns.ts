@@ -92,29 +92,40 @@ export interface TurnEnvironment {
   readonly deadlines: Deadlines;
 }
 
-/**
- * Runs the loop to its end; executed searches are added to `searches` as they happen.
- * @param onSpent called where a rollout that may search no more than so often ends without an answer
- */
+/** How one run of the loop is begun, followed and stopped. */
+export interface Course {
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: RolloutEvent) => void) | undefined;
+  /** Told where a rollout that may search no more than so often ends without an answer. */
+  readonly onSpent?: ((searches: number) => void) | undefined;
+  /** Told before each turn but the first: how many turns there were without an action. */
+  readonly onTurn?: ((invalidTurns: number) => void) | undefined;
+  /** A conversation that goes on: its turns without an action; the others have searched. Default: it begins. */
+  readonly invalidTurns?: number | undefined;
+}
+
+/** Runs the loop to its end; executed searches are added to `searches`, those of before, as they happen. */
 export async function takeTurns(
   conversation: Conversation,
   searches: SearchRecord[],
   { retriever, limits, deadlines }: TurnEnvironment,
-  signal: AbortSignal | undefined,
-  onEvent: ((event: RolloutEvent) => void) | undefined,
-  onSpent?: (searches: number) => void,
+  { signal, onEvent, onSpent, onTurn, invalidTurns: before = 0 }: Course = {},
 ): Promise<Ending> {
-  let invalidTurns = 0;
+  let invalidTurns = before;
+  const firstTurn = searches.length + before;
 
   const { contextLeft: room, contextTokens, shortestTurn, opening } = conversation;
   const tooLong: Ending = {
     stop: 'prompt-too-long',
     failure: `the prompt of ${contextTokens - room} tokens leaves no room for a turn in a context of ${contextTokens}`,
   };
-  if (room < shortestTurn) return tooLong;
-  if (opening !== '') onEvent?.({ kind: 'text', piece: opening });
+  if (firstTurn === 0) {
+    if (room < shortestTurn) return tooLong;
+    if (opening !== '') onEvent?.({ kind: 'text', piece: opening });
+  }
 
-  for (let turn = 0; ; turn++) {
+  for (let turn = firstTurn; ; turn++) {
+    if (turn > firstTurn) onTurn?.(invalidTurns);
     if (conversation.contextLeft < 1) return { stop: 'context-full' };
     const tokens = Math.min(limits.turnTokens, conversation.responseLeft, conversation.contextLeft);
     const written = await withDeadline(deadlines.sample, signal, (waiting) => conversation.write(tokens, waiting));
