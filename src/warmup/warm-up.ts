@@ -114,12 +114,11 @@ export async function warmUp(
     const heldOut = 'heldOut' in recipe ? heldOutLoss(recipe, source, policy, signal) : undefined;
     const end = await train(recipe, source, policy, start, { save, restart, heldOut, onEvent, signal });
 
-    const best = savedPolicy(progress, { step: bestStep(end) ?? end.step });
-    const { adapter, ...base } = await readSavedModel(best);
-    const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
-    await writeModel(folder, { config: base.config, weights, tokenizer: source.tokenizerFiles });
+    const kept = bestStep(end) ?? end.step;
+    await writePolicy(folder, savedPolicy(progress, { step: kept }), source);
     onEvent?.({ kind: 'measuring' });
-    if (bestStep(end) !== undefined) await policy.restore(best, { optimizer: 'kept' });
+    // Nothing is trained any more: the moments stay on disk.
+    if (kept !== end.step) await policy.restore(savedPolicy(progress, { step: kept }), { optimizer: 'fresh' });
     const measured = (await source.measure?.(policy, signal)) ?? null;
     const manifest = await writeManifest(folder, recipe, madeOf, end, policy.info, versions, measured);
     await rm(progress, { recursive: true, force: true });
@@ -127,6 +126,13 @@ export async function warmUp(
   } finally {
     await policy.close();
   }
+}
+
+/** The policy of a saved step, as a model directory. */
+async function writePolicy(folder: string, saved: string, { tokenizerFiles }: ExampleSource): Promise<void> {
+  const { adapter, ...base } = await readSavedModel(saved);
+  const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
+  await writeModel(folder, { config: base.config, weights, tokenizer: tokenizerFiles });
 }
 
 async function train(
