@@ -38,8 +38,9 @@ export function memoryOfRun(
     bits: engine.decodeBits,
     threads,
   });
-  return trainingLoads(settings).map(({ title, adapterRank, frozen, extraTokens }) => {
+  return trainingLoads(settings).map(({ title, adapterRank, frozen, extraTokens }, earlier) => {
     const training = trainingMemory(config, {
+      losses: earlier + 1,
       adapterRank,
       frozen,
       sequenceTokens: Math.min(context + extraTokens, config.contextLength),
