@@ -32,9 +32,10 @@ let [kills, different, refused] = [0, 0, 0];
 for (let run = 0; run < Number(values.runs); run++) {
   const place = path.join(folder, `run-${run}`);
   let isBegun = false;
-  for (;;) {
+  // On a machine that has become busier a run might never get far enough: each kill gives it more time.
+  for (let span = 0.7 * milliseconds; ; span *= 1.1) {
     const args = isBegun ? ['evolve', '--resume', place] : [...evolve, '--out', place];
-    const ended = await searchE1(args, { killAfter: random.uniform() * milliseconds * 0.7 });
+    const ended = await searchE1(args, { killAfter: random.uniform() * span });
     if (ended.code === 0) break;
     if (ended.code === null) kills += 1;
     // Killed before it had written its record: there is nothing to continue, and the folder can be used.

@@ -284,6 +284,7 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
   const { out } = options;
   const area = new LiveArea(io.err, options.json !== true);
   const status = new WarmUpStatus(area);
+  const ticking = setInterval(() => status.draw(), 1000);
   await makeFolder(out);
   const lock = await acquireLock(out);
   try {
@@ -304,6 +305,7 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
         : fitting(summary(options, recipe, manifest), io.out),
     );
   } finally {
+    clearInterval(ticking);
     area.finish();
     await lock.release();
   }

@@ -30,7 +30,7 @@ export async function createSession(
   threads: number,
   { device = 'cpu', resident = [], keepsMemory = false }: SessionOptions = {},
 ): Promise<InferenceSession> {
-  const turn = device === 'cpu' ? guarded : onDevice;
+  const turn = turnOn(device);
   const session = await turn(() =>
     // The library overloads what it does not distinguish.
     InferenceSession.create(model as string, {
@@ -46,11 +46,23 @@ export async function createSession(
       }),
     }),
   );
+  takeTurns(session, device);
+  return session;
+}
+
+/** Native code of a device at a time that it can stand. */
+const turnOn = (device: Device) => (device === 'cpu' ? guarded : onDevice);
+
+/**
+ * A function of its own: functions made in one share all that any of them uses, so that those that a session keeps would keep the
+ * bytes that it was made from, a second copy of its weights.
+ */
+function takeTurns(session: InferenceSession, device: Device): void {
+  const turn = turnOn(device);
   const run = session.run.bind(session) as (...args: unknown[]) => Promise<InferenceSession.ReturnType>;
   session.run = (...args: unknown[]) => turn(() => run(...args));
   const release = session.release.bind(session);
   session.release = () => turn(release);
-  return session;
 }
 
 /** Providers by preference: what WebGPU has no kernel for, the processor computes. Its errors are thrown; logged they need not be. */

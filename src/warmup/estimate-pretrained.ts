@@ -45,7 +45,7 @@ export async function estimatePretrained(
     seconds += ((Math.floor(last.steps / heldOut.every) + 1) * reading * examples.length) / Math.max(1, some.length);
 
     if (measured.questions > 0) {
-      const asking = await secondsOf(() => source.measure?.(policy, signal, ASKED) ?? Promise.resolve());
+      const asking = await secondsOf(() => source.measure?.(policy, { signal, questions: ASKED }) ?? Promise.resolve());
       seconds += (asking * measured.questions) / Math.min(ASKED, measured.questions);
     }
     return { seconds, parameters: policy.info.parameters ?? null };

@@ -25,6 +25,14 @@ export interface ExampleSource {
   chunk(phase: Phase, phaseIndex: number, chunk: number): Promise<Example[]>;
   /** Examples of a phase over questions that are kept from training, always the same: for choosing the best weights. */
   heldOut?(phase: Phase): Example[];
-  /** What the finished policy can do, for the manifest; with `questions`, by so many of the questions alone. */
-  measure?(policy: Policy, signal?: AbortSignal, questions?: number): Promise<Readonly<Record<string, unknown>>>;
+  /** What the finished policy can do, for the manifest. */
+  measure?(policy: Policy, options?: MeasuringOptions): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface MeasuringOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** By so many of the questions alone. */
+  readonly questions?: number;
+  /** Told after each rollout. */
+  readonly onProgress?: (done: number, total: number) => void;
 }

@@ -108,7 +108,7 @@ export async function filesSource(
               makeExample(phase, [question], ground, new Random(streamKey(recipe.seed, 'held-out', question.id))),
             )
             .filter(({ ids }) => ids.length <= contextTokens),
-        measure: (policy, signal, count = measured.length) =>
+        measure: (policy, { signal, questions: count = measured.length, onProgress } = {}) =>
           measureQuestions(policy, measured.slice(0, count), {
             tokenizer,
             template,
@@ -118,6 +118,7 @@ export async function filesSource(
             samples: recipe.measured.samples,
             seed: recipe.seed,
             signal,
+            onProgress,
           }),
       } satisfies Partial<ExampleSource>)),
   };

@@ -10,6 +10,7 @@ import { MOST_FAILED_OF_MEASURED, rollOutCompletely } from '../rollout/complete-
 import { groupTasks } from '../rollout/rollouts.ts';
 import { policyTokenCount, type Trajectory, valid } from '../rollout/trajectory.ts';
 import { defaultDeadlines, type RolloutLimits } from '../rollout/turns.ts';
+import type { MeasuringOptions } from './examples.ts';
 import { UNKNOWN } from './real-demonstrations.ts';
 import type { AnyRecipe } from './recipe.ts';
 import { MEASURED_AT_A_TIME } from './requirements.ts';
@@ -24,6 +25,7 @@ export interface MeasuringConditions {
   readonly samples: number;
   readonly seed: number;
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: MeasuringOptions['onProgress'] | undefined;
 }
 
 /** Means over rollouts in [0, 1] but for searches and tokens; null where nothing was measured. */
@@ -74,12 +76,14 @@ export function limitsOf(lookup: AnyRecipe['lookup'], contextTokens: number): Ro
 export async function measureQuestions(
   policy: Policy,
   questions: readonly Question[],
-  { tokenizer, template, retriever, lookup, contextTokens, samples, seed, signal }: MeasuringConditions,
+  { tokenizer, template, retriever, lookup, contextTokens, samples, seed, signal, onProgress }: MeasuringConditions,
 ): Promise<Readonly<Record<string, unknown>>> {
   const limits = limitsOf(lookup, Math.min(contextTokens, policy.info.contextLength));
   const environment = { policy, tokenizer, template, retriever, limits, deadlines: defaultDeadlines };
+  let done = 0;
   const options = {
     name: 'measuring',
+    onDone: () => onProgress?.(++done, questions.length * (1 + samples)),
     concurrency: MEASURED_AT_A_TIME,
     mostFailed: () => MOST_FAILED_OF_MEASURED,
     ...(signal && { signal }),

@@ -34,7 +34,7 @@ it('is no measurement when it is called off in the middle', async () => {
     if (asked === 100) controller.abort(new Error('stopped by SIGINT'));
     return '<answer> yes </answer>';
   });
-  await expect(measureInWorld(policy, tokenizer, controller.signal)).rejects.toThrow('stopped by SIGINT');
+  await expect(measureInWorld(policy, tokenizer, { signal: controller.signal })).rejects.toThrow('stopped by SIGINT');
 });
 
 it('is no measurement when the engine fails', async () => {

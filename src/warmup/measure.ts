@@ -12,6 +12,7 @@ import { defaultDeadlines } from '../rollout/turns.ts';
 import { generateWorld } from '../world/generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions } from '../world/suites.ts';
 import { MAX_SEARCHES, PASSAGES_PER_SEARCH } from '../world/turns.ts';
+import type { MeasuringOptions } from './examples.ts';
 
 /** A world that neither warm-ups nor runs with small seeds use. */
 const measuredWorld = 900_001;
@@ -53,7 +54,7 @@ export interface WorldFigures {
 export async function measureInWorld(
   policy: Environment['policy'],
   tokenizer: Tokenizer,
-  signal?: AbortSignal,
+  { signal, onProgress }: Pick<MeasuringOptions, 'signal' | 'onProgress'> = {},
 ): Promise<WorldFigures> {
   const world = generateWorld(measuredWorld);
   const environment = {
@@ -75,7 +76,13 @@ export async function measureInWorld(
   const sets = new Map(SUITES.map((suite) => [suite as string, evaluationQuestions(world, suite, questionsPerSuite)]));
   sets.set('training', trainingQuestions(world, 3 * questionsPerSuite));
   const questions = [...sets.values()].flat();
-  const options = { name: 'measuring', mostFailed: () => MOST_FAILED_OF_MEASURED, ...(signal && { signal }) };
+  let done = 0;
+  const options = {
+    name: 'measuring',
+    mostFailed: () => MOST_FAILED_OF_MEASURED,
+    onDone: () => onProgress?.(++done, questions.length * (groupSize + 1)),
+    ...(signal && { signal }),
+  };
   const stream = { seed: measuredWorld, stage: 'measure', step: 0 };
   const sampled = await rollOutCompletely(
     groupTasks(questions, groupSize, stream),

@@ -13,25 +13,34 @@ export const MEASURED_AT_A_TIME = 16;
 
 type Load = Pick<PretrainedRecipe, 'adapter' | 'contextTokens'>;
 
-/** Parts of the peak: training, and the sampler that measures in the end. */
+/** Parts of the peak: of training, or of measuring in the end, whichever takes more; each gives back what the other needs. */
 export function warmUpMemory(
   config: ModelConfig,
   { adapter, contextTokens }: Load,
   threads: number = os.availableParallelism(),
 ): MemoryPart[] {
-  const load = {
+  const training = trainingMemory(config, {
     adapterRank: adapter?.rank ?? null,
     frozen: false,
     sequenceTokens: contextTokens,
     threads,
-  };
+    losses: 1,
+  });
+  const weights = training.find(({ name }) => name === 'weights')!.bytes;
   const sampling = { sequences: MEASURED_AT_A_TIME, sequenceTokens: contextTokens, bits: 32, threads };
-  return [
-    ...trainingMemory(config, load),
+  const program = { name: 'program', bytes: PROCESS_BYTES };
+  const measuring = [
+    // What a step needs alone has been given back.
+    ...training.filter(({ name }) => !STEP_PARTS.includes(name)),
+    { name: 'policy that was written', bytes: weights },
     ...samplingMemory(config, sampling),
-    { name: 'program', bytes: PROCESS_BYTES },
+    program,
   ];
+  const learning = [...training, program];
+  return bytesOf(measuring) > bytesOf(learning) ? measuring : learning;
 }
+
+const STEP_PARTS = ['activations', 'logits', 'gradients of micro-batches'];
 
 export const bytesOf = (parts: readonly MemoryPart[]) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
 

@@ -53,7 +53,9 @@ export type WarmUpEvent =
   | { readonly kind: 'saved'; readonly step: number }
   /** Held-out examples have been read, in nats a token; the best so far is the step whose weights would stay. */
   | { readonly kind: 'held-out'; readonly step: number; readonly loss: number; readonly best: number }
-  | { readonly kind: 'measuring' };
+  | { readonly kind: 'measuring' }
+  /** How far what takes its time between the others is: in micro-batches, or in rollouts; null as long as nobody has said of how many. */
+  | { readonly kind: 'working'; readonly on: string; readonly done: number; readonly of: number | null };
 
 export interface WarmUpSurroundings {
   /** Versions of what the result depends on, for the manifest. */
@@ -111,21 +113,19 @@ export async function warmUp(
       onEvent?.({ kind: 'saved', step: state.step });
     };
     const restart = (state: WarmUpState) => policy.restore(savedPolicy(progress, state), { optimizer: 'fresh' });
-    const heldOut = 'heldOut' in recipe ? heldOutLoss(recipe, source, policy, signal) : undefined;
+    const heldOut = 'heldOut' in recipe ? heldOutLoss(recipe, source, policy, { onEvent, signal }) : undefined;
     const end = await train(recipe, source, policy, start, { save, restart, heldOut, onEvent, signal });
 
-    const best = savedPolicy(progress, { step: bestStep(end) ?? end.step });
-    if (bestStep(end) !== undefined) await policy.restore(best, { optimizer: 'kept' });
-    if (server === undefined) {
-      const { adapter, ...base } = await readSavedModel(best);
-      const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
-      await writeModel(folder, { config: base.config, weights, tokenizer: source.tokenizerFiles });
-    } else {
+    const kept = bestStep(end) ?? end.step;
+    if (server === undefined) await writePolicy(folder, savedPolicy(progress, { step: kept }), source);
+    // Nothing is trained any more: the moments stay on disk.
+    if (kept !== end.step) await policy.restore(savedPolicy(progress, { step: kept }), { optimizer: 'fresh' });
+    if (server !== undefined) {
       await policy.save(folder);
       await writeTokenizer(folder, source.tokenizerFiles);
     }
     onEvent?.({ kind: 'measuring' });
-    const measured = (await source.measure?.(policy, signal)) ?? null;
+    const measured = (await source.measure?.(policy, { signal, onProgress: working('measuring', onEvent) })) ?? null;
     const manifest = await writeManifest(folder, recipe, madeOf, end, policy.info, versions, measured);
     await discardProgress(progress, policy);
     return manifest;
@@ -146,6 +146,13 @@ function withoutAddress(recipe: Recipe | PretrainedRecipe): unknown {
   if (isLocal(engine)) return { ...recipe, engine: { kind: engine.kind } };
   const { kind, profile, baseModel, loraRank } = engine;
   return { ...recipe, engine: { kind, profile, baseModel, loraRank } };
+}
+
+/** The policy of a saved step, as a model directory. */
+async function writePolicy(folder: string, saved: string, { tokenizerFiles }: ExampleSource): Promise<void> {
+  const { adapter, ...base } = await readSavedModel(saved);
+  const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
+  await writeModel(folder, { config: base.config, weights, tokenizer: tokenizerFiles });
 }
 
 async function train(
@@ -197,7 +204,7 @@ async function train(
       recipe.seed,
       state.position,
     )) {
-      const { losses, update } = await policy.train([crossEntropy(batch)], {
+      const adamw = {
         learningRate: learningRate(recipe, state.step),
         beta1: optimizer.beta1,
         beta2: optimizer.beta2,
@@ -205,7 +212,9 @@ async function train(
         weightDecay: optimizer.weightDecay,
         clipNorm: optimizer.clipNorm,
         minGradientNorm: 0,
-      });
+      };
+      const onProgress = working(`step ${state.step + 1} of ${steps}`, onEvent);
+      const { losses, update } = await policy.train([crossEntropy(batch)], adamw, { onProgress });
       const loss = learnedLoss(batch, losses[0]!);
       const { gradientNorm } = update;
       if (!Number.isFinite(loss ?? 0) || !Number.isFinite(gradientNorm ?? 0) || !Number.isFinite(losses[0]!.loss))
@@ -259,7 +268,7 @@ function heldOutLoss(
   { phases, heldOut: { every } }: PretrainedRecipe,
   source: ExampleSource,
   policy: Policy,
-  signal: AbortSignal | undefined,
+  { onEvent, signal }: Pick<WarmUpSurroundings, 'onEvent' | 'signal'>,
 ): HeldOut {
   const last = phases.at(-1)!;
   const examples = source.heldOut?.(last) ?? [];
@@ -268,7 +277,10 @@ function heldOutLoss(
     isDue: (step) => examples.length > 0 && step >= start && ((step - start) % every === 0 || step === end),
     async loss() {
       const ids = examples.map((example) => example.ids);
-      const perToken = await policy.logprobs(ids, 'present', signal ? { signal } : {});
+      const perToken = await policy.logprobs(ids, 'present', {
+        onProgress: working('reading held-out examples', onEvent),
+        ...(signal && { signal }),
+      });
       let [sum, count] = [0, 0];
       examples.forEach(({ weights }, i) => {
         for (let t = 1; t < weights.length; t++) {
@@ -279,6 +291,12 @@ function heldOutLoss(
       return sum / count;
     },
   };
+}
+
+/** Tells of work that begins, and gives what tells how far it is. */
+function working(on: string, onEvent: WarmUpSurroundings['onEvent']): (done: number, of: number) => void {
+  onEvent?.({ kind: 'working', on, done: 0, of: null });
+  return (done, of) => onEvent?.({ kind: 'working', on, done, of });
 }
 
 /** Weighted mean: loss = −Σ w log p / Σ w. */

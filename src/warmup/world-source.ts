@@ -45,7 +45,7 @@ export function worldSource(recipe: Recipe): ExampleSource {
       }
       return examples;
     },
-    measure: async (policy, signal) => ({ ...(await measureInWorld(policy, tokenizer, signal)) }),
+    measure: async (policy, options) => ({ ...(await measureInWorld(policy, tokenizer, options)) }),
   };
 }
 

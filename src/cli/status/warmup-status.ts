@@ -2,15 +2,41 @@
 
 import { clock } from '../../base/clock.ts';
 import type { WarmUpEvent } from '../../warmup/warm-up.ts';
-import { bar, type LiveArea } from '../widgets/live-area.ts';
+import { bar, type LiveArea, type LiveView } from '../widgets/live-area.ts';
+
+/** Seconds of work before a pace is worth telling. */
+const ENOUGH = 10;
+
+type Working = Extract<WarmUpEvent, { kind: 'working' }>;
 
 export class WarmUpStatus {
   readonly #area: LiveArea;
   /** The loss of single small batches jumps about; this follows it at leisure. */
   #smoothLoss: number | undefined;
+  readonly #now: () => number;
+  /** Of the last step. */
+  #view: LiveView | undefined;
+  /** What takes its time now, and since when. */
+  #work: (Working & { readonly since: number }) | undefined;
 
-  constructor(area: LiveArea) {
+  /** @param now in seconds */
+  constructor(area: LiveArea, now: () => number = () => performance.now() / 1000) {
     this.#area = area;
+    this.#now = now;
+  }
+
+  /** Draws the present state; called by events, and by a timer so that the clock moves while a step takes minutes. */
+  draw(): void {
+    if (this.#work === undefined) return;
+    const { on, done, of, since } = this.#work;
+    const seconds = this.#now() - since;
+    const doing = `${on}${of === null ? '' : `: ${done} of ${of}`}, ${clock(seconds)}`;
+    const left =
+      of === null || done === 0 || done === of || seconds < ENOUGH
+        ? ''
+        : `, ${clock((seconds * (of - done)) / done)} left`;
+    const { lines, milestone } = this.#view ?? { lines: [], milestone: '' };
+    this.#area.show({ lines: [...lines, doing + left], plain: doing + left, milestone });
   }
 
   see(event: WarmUpEvent): void {
@@ -29,7 +55,7 @@ export class WarmUpStatus {
         const figures = this.#smoothLoss === undefined ? pace : `loss ${this.#smoothLoss.toFixed(3)}  ${pace}`;
         const percent = `${Math.floor((100 * step) / steps)} %`;
         const left = `${clock(secondsLeft)} left`;
-        this.#area.show({
+        this.#view = {
           lines: [
             `warm-up  ${phase}  step ${step} of ${steps}`,
             `${bar(step / steps, 32)}  ${percent}  ${left}`,
@@ -37,7 +63,15 @@ export class WarmUpStatus {
           ],
           plain: `step ${step}/${steps} ${phase}, ${percent}, ${left}, ${figures.replace('  ', ', ')}`,
           milestone: phase,
-        });
+        };
+        this.#work = undefined;
+        this.#area.show(this.#view);
+        break;
+      }
+      case 'working': {
+        const since = event.on === this.#work?.on ? this.#work.since : this.#now();
+        this.#work = { ...event, since };
+        this.draw();
         break;
       }
       case 'measuring':

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planComputation, samplingMemory, trainingMemory, trainingShards } from './memory.ts';
+import { activationBytes, planComputation, samplingMemory, trainingMemory, trainingShards } from './memory.ts';
 import { layoutOf, type ModelConfig } from './model/parameters.ts';
 
 const world: ModelConfig = {
@@ -56,7 +56,7 @@ describe('trainingShards', () => {
 
   it('counts each place, within what all may take together', () => {
     const at = (threads: number) =>
-      trainingMemory(middling, { adapterRank: null, frozen: true, sequenceTokens: 512, threads });
+      trainingMemory(middling, { adapterRank: null, frozen: true, sequenceTokens: 512, threads, losses: 1 });
     const all = (threads: number) => bytes(at(threads)) - bytes(at(threads), 'weights') * 5;
     expect(all(2)).toBe(2 * all(1));
     expect(all(64)).toBeLessThanOrEqual(2 ** 33);
@@ -66,7 +66,13 @@ describe('trainingShards', () => {
 describe('trainingMemory', () => {
   it('counts every array of the size of the weights', () => {
     const weights = 4 * layoutOf(halfBillion).total;
-    const full = trainingMemory(halfBillion, { adapterRank: null, frozen: true, sequenceTokens: 512, threads: 2 });
+    const full = trainingMemory(halfBillion, {
+      adapterRank: null,
+      frozen: true,
+      sequenceTokens: 512,
+      threads: 2,
+      losses: 1,
+    });
     // Weights, frozen copy, gradient, two moments.
     for (const [name, times] of [
       ['weights', 1],
@@ -75,15 +81,32 @@ describe('trainingMemory', () => {
       ['moments of AdamW', 2],
     ] as const)
       expect(bytes(full, name)).toBe(times * weights);
-    const lora = trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens: 512, threads: 2 });
+    const lora = trainingMemory(halfBillion, {
+      adapterRank: 16,
+      frozen: false,
+      sequenceTokens: 512,
+      threads: 2,
+      losses: 1,
+    });
     expect(bytes(lora, 'weights') + bytes(lora, 'weights with the adapter')).toBe(2 * weights);
     expect(bytes(lora, 'gradient')).toBeLessThan(weights / 50);
     expect(bytes(lora)).toBeLessThan(bytes(full) - 2 * weights);
   });
 
+  it('counts what the graph of each loss keeps for its next micro-batch, where there is one graph', () => {
+    const at = (config: ModelConfig, losses: number) =>
+      trainingMemory(config, { adapterRank: 16, frozen: true, sequenceTokens: 512, threads: 2, losses });
+    // Two threads, each with the activations of 1,024 tokens for each of two losses.
+    expect(bytes(at(world, 2), 'activations')).toBe(2 * 2 * activationBytes(world, 1024));
+    expect(bytes(at(world, 2)) - bytes(at(world, 1))).toBe(
+      bytes(at(world, 1), 'activations') + bytes(at(world, 1), 'logits'),
+    );
+    expect(at(halfBillion, 2)).toEqual(at(halfBillion, 1));
+  });
+
   it('grows with the sequence, and with the cache of the sampler', () => {
     const at = (sequenceTokens: number) =>
-      bytes(trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens, threads: 2 }));
+      bytes(trainingMemory(halfBillion, { adapterRank: 16, frozen: false, sequenceTokens, threads: 2, losses: 1 }));
     expect(at(8192)).toBeGreaterThan(at(2048));
     // Keys and values of 24 layers, 2 heads of 64.
     const cache = 2 * 4 * 24 * 2 * 64 * 10 * 1000;
@@ -92,7 +115,7 @@ describe('trainingMemory', () => {
         samplingMemory(halfBillion, { sequences: 10, sequenceTokens: 1000, bits: 32, threads: 2 }),
         'key-value cache',
       ),
-    ).toBe(2 * cache + 2 ** 27);
+    ).toBe(cache + 2 ** 27);
   });
 });
 

@@ -3,7 +3,7 @@
  * memory training and sampling take, by part. Sizes of arrays are exact; activations are counted, not measured.
  */
 
-import { REST_BYTES, SESSION_BYTES } from './decoding/prefix-store.ts';
+import { REST_BYTES } from './decoding/prefix-store.ts';
 import { samplerPlan } from './decoding/samplers.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig } from './model/parameters.ts';
 import { LEVELS } from './model/prefix-tree.ts';
@@ -44,17 +44,20 @@ export function planComputation(config: ModelConfig): ComputationPlan {
 export function trainingShards(config: ModelConfig, threads: number, tokens: number): number {
   const plan = planComputation(config);
   if (plan.mode === 'layered') return 1;
-  const { activations, gradients, logits } = placeBytes(config, plan, tokens, layoutOf(config).total);
+  const { activations, gradients, logits } = placeBytes(config, plan, tokens, layoutOf(config).total, 1);
   return Math.max(1, Math.min(threads, Math.floor(PLACES_BUDGET / (activations + gradients + logits))));
 }
 
-/** What one thread takes for a micro-batch in one graph; `trained` parameters have a gradient. */
-function placeBytes(config: ModelConfig, plan: ComputationPlan, tokens: number, trained: number) {
+/**
+ * What one thread takes for micro-batches in one graph; `trained` parameters have a gradient. The graph of each of `losses` keeps
+ * what its runs have needed (session.ts): activations counted as if all were held at once, which none of them is.
+ */
+function placeBytes(config: ModelConfig, plan: ComputationPlan, tokens: number, trained: number, losses: number) {
   return {
-    activations: 1.5 * activationBytes(config, tokens),
+    activations: losses * activationBytes(config, tokens),
     // One that is computed, one that waits to be added.
     gradients: 2 * 4 * trained,
-    logits: logitBytes(config, plan, tokens),
+    logits: losses * logitBytes(config, plan, tokens),
   };
 }
 
@@ -93,13 +96,15 @@ export interface TrainingLoad {
   /** Longest sequence, in tokens. */
   readonly sequenceTokens: number;
   readonly threads: number;
+  /** How many losses the process has computed with when it computes with this one, each in a graph of its own. */
+  readonly losses: number;
 }
 
 /** What `accumulate` and `step` take at most, the weights included. */
 export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryPart[] {
   const plan = planComputation(config);
   const weights = 4 * layoutOf(config).total;
-  const { adapterRank: rank, sequenceTokens, threads } = load;
+  const { adapterRank: rank, sequenceTokens, threads, losses } = load;
   const trained = rank === null ? weights : 4 * adapterLayoutOf(config, rank).total;
   const tokens = Math.max(plan.tokens, sequenceTokens);
   return [
@@ -114,19 +119,12 @@ export function trainingMemory(config: ModelConfig, load: TrainingLoad): MemoryP
     { name: 'gradient', bytes: trained },
     { name: 'moments of AdamW', bytes: 2 * trained },
     ...(plan.mode === 'whole'
-      ? inOneGraph(config, plan, tokens, trained / 4, trainingShards(config, threads, tokens))
+      ? inOneGraph(placeBytes(config, plan, tokens, trained / 4, losses), trainingShards(config, threads, tokens))
       : layerByLayer(config, plan, load)),
   ];
 }
 
-function inOneGraph(
-  config: ModelConfig,
-  plan: ComputationPlan,
-  tokens: number,
-  trained: number,
-  places: number,
-): MemoryPart[] {
-  const { activations, gradients, logits } = placeBytes(config, plan, tokens, trained);
+function inOneGraph({ activations, gradients, logits }: ReturnType<typeof placeBytes>, places: number): MemoryPart[] {
   return [
     { name: 'gradients of micro-batches', bytes: places * gradients },
     { name: 'activations', bytes: places * activations },
@@ -161,7 +159,10 @@ export interface SamplingLoad {
   readonly threads: number;
 }
 
-/** What sampling takes at most: each sampler has the weights in a form of its own, and a store of its own. */
+/**
+ * What sampling takes at most: each sampler has the weights in a form of its own, and a store of its own. A sequence that waits for
+ * its next turn keeps the pages that it will go on with; what ended sequences left for others comes on top.
+ */
 export function samplingMemory(config: ModelConfig, load: SamplingLoad): MemoryPart[] {
   const { sequences, sequenceTokens, bits, threads } = load;
   const { layers, keyValueHeads, headSize, vocabulary } = config;
@@ -173,8 +174,7 @@ export function samplingMemory(config: ModelConfig, load: SamplingLoad): MemoryP
       name: samplers === 1 ? "sampler's weights" : `weights of ${samplers} samplers`,
       bytes: (samplers * 4 * parameters * bits) / 32,
     },
-    // Rows in use, what sequences left for their next turn, and what ended ones left to others.
-    { name: 'key-value cache', bytes: cache + Math.min(cache, samplers * SESSION_BYTES) + samplers * REST_BYTES },
+    { name: 'key-value cache', bytes: cache + samplers * REST_BYTES },
     { name: "sampler's logits", bytes: 4 * 4 * sequences * vocabulary },
   ];
 }

@@ -7,7 +7,7 @@ import { commonLength } from '../model/common-prefix.ts';
 import type { CachedRow, RowCache } from './pages.ts';
 
 /** Of sessions that may go on, and of what may merely be of use to others; pages that rows share count for each. */
-export const SESSION_BYTES = 2 ** 30;
+const SESSION_BYTES = 2 ** 30;
 export const REST_BYTES = 2 ** 27;
 
 interface Entry {

@@ -126,6 +126,24 @@ describe('Trainer', () => {
     }
   });
 
+  it('restores into the memory that it has', async () => {
+    for (const withAdapter of [false, true]) {
+      const [original, copy] = [open(), open()];
+      const adapter = { rank: 2, alpha: 4, key: streamKey('adapter') };
+      for (const trainer of withAdapter ? [original, copy] : []) trainer.attachAdapter(adapter);
+      await twoSteps(original);
+      await twoSteps(copy);
+      const { first, second } = copy.state().moments;
+      const gradient = copy.gradient();
+      const weights = copy.effectiveWeights();
+      await copy.restore(original.state());
+      expect(copy.state().moments.first).toBe(first);
+      expect(copy.state().moments.second).toBe(second);
+      expect(copy.gradient()).toBe(gradient);
+      expect(copy.effectiveWeights()).toBe(weights);
+    }
+  });
+
   it('keeps frozen weights apart from the present ones, and says when weights changed', async () => {
     const trainer = open();
     const ids = batch.sequences.map((sequence) => sequence.ids);

@@ -189,11 +189,13 @@ export class Trainer {
   async restore({ weights, adapter, moments }: Omit<TrainerState, 'moments'> & { moments?: Moments }): Promise<void> {
     this.#weights.set(weights);
     this.#adapter = undefined;
-    this.#effective = undefined;
     if (adapter) {
       this.#attach(adapter, moments);
       await this.#merge.add(this.#weights, adapter, this.#effective!);
-    } else this.#trained = trained(this.#weights, moments);
+    } else {
+      this.#effective = undefined;
+      this.#trained = trained(this.#weights, moments, this.#trained);
+    }
     this.#version += 1;
   }
 
@@ -206,8 +208,9 @@ export class Trainer {
   /** A copy of the adapter; what it adds to the weights is the caller's to see to. */
   #attach({ rank, alpha, values }: AdapterState, moments?: Moments): void {
     this.#adapter = { rank, alpha, values: sharedCopy(values) };
-    this.#effective = sharedCopy(this.#weights);
-    this.#trained = trained(this.#adapter.values, moments);
+    this.#effective ??= sharedFloats(this.#weights.length);
+    this.#effective.set(this.#weights);
+    this.#trained = trained(this.#adapter.values, moments, this.#trained);
     this.#version += 1;
   }
 
@@ -237,8 +240,20 @@ export class Trainer {
   }
 }
 
-/** @param moments copied; absent: fresh */
-function trained(values: SharedFloats, moments?: Moments): Trained {
-  const kept = moments && { ...moments, first: sharedCopy(moments.first), second: sharedCopy(moments.second) };
-  return { values, gradient: sharedFloats(values.length), moments: kept ?? freshMoments(values.length) };
+/**
+ * @param moments copied; absent: fresh
+ * @param former given up, and written over where it fits: shared memory that nothing refers to is held until the collector comes by
+ */
+function trained(values: SharedFloats, moments?: Moments, former?: Trained): Trained {
+  const fits = former?.gradient.length === values.length;
+  const gradient = fits ? former.gradient.fill(0) : sharedFloats(values.length);
+  const { first, second } = fits ? former.moments : freshMoments(values.length);
+  if (moments) {
+    first.set(moments.first);
+    second.set(moments.second);
+  } else if (fits) {
+    first.fill(0);
+    second.fill(0);
+  }
+  return { values, gradient, moments: { first, second, steps: moments?.steps ?? 0 } };
 }
