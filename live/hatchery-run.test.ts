@@ -1,6 +1,6 @@
 /**
  * The whole method through hatchery-core: the command trains the embedded world's policy there, is killed (-9), resumed, loses its
- * server (-9) and is resumed again. And, one step at a time: a server killed in the middle of a step leaves no doubled gradient.
+ * server (-9) and is resumed again; a warm-up there. And, one step at a time: a server killed in the middle of a step leaves no doubled gradient.
  */
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -148,6 +148,52 @@ describe.skipIf(python === undefined)('the embedded world’s policy on hatchery
     const taught = metrics.filter(({ stage }) => stage === 'e1-1');
     if (taught.length > 0) expect(taught[0]).toMatchObject({ lesson: 'tail 20' });
     expect(await readFile(path.join(run, 'config.json'), 'utf8')).not.toContain(KEY);
+  });
+
+  it('warmup teaches its model, killed and resumed, and a run begins at what it left', async () => {
+    const lines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+    const question = { question: 'what is the capital ?', answers: ['author'], gold_ids: ['p'] };
+    const of = (suite: string) => Array.from({ length: 48 }, (_, i) => ({ id: `${suite}${i}`, ...question }));
+    const [train, test, corpus] = ['train', 'test', 'corpus'].map((name) => path.join(folder, `${name}.jsonl`)) as [
+      ...[string, string, string],
+    ];
+    await writeFile(train, lines(of('q')));
+    await writeFile(test, lines(of('t')));
+    await writeFile(corpus, lines([{ id: 'p', title: 'book', text: 'capital author spouse' }]));
+    const sets = (...settings: string[]) => settings.flatMap((setting) => ['--set', setting]);
+    const engine = sets(
+      'engine.profile=hatchery',
+      `engine.baseModel=${model}`,
+      'engine.loraRank=8',
+      'engine.context=512',
+    );
+    const data = ['--questions', train, '--corpus', corpus, '--template', 'world'];
+    const out = path.join(folder, 'warm');
+    const begin = [
+      ...['warmup', '--engine', peer.url, ...engine, ...data, '--tokenizer', BASE_POLICY, '--out', out],
+      ...sets('phases=[{"kind":"agent","steps":6,"unknown":0,"imitation":0}]', 'batchTokens=200', 'contextTokens=400'),
+      ...sets('checkpointEvery=1', 'optimizer.learningRate=0.01', 'heldOut.questions=4', 'heldOut.every=3'),
+      ...sets('measured.questions=2', 'measured.samples=1'),
+    ];
+    const first = start(begin);
+    const stateFile = path.join(out, 'progress', 'state.json');
+    await until(async () => (await readFile(stateFile, 'utf8').catch(() => '')).match(/"step": ?2\b/) !== null, first);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const second = await start([...begin, '--resume']).ended;
+    console.log(second.text.trim().split('\n').slice(-4).join('\n'));
+    expect(second.code, second.text).toBe(0);
+    const { heldOut, steps } = JSON.parse(await readFile(path.join(out, 'manifest.json'), 'utf8'));
+    expect(steps).toBe(6);
+    expect(heldOut.at(-1).loss).toBeLessThan(heldOut[0].loss);
+    const evolve = await start([
+      ...['evolve', '--preset', 'smoke', '--model', out, ...data, '--evaluate', `test=${test}`, ...engine],
+      ...sets('engine.kind=tinker', `engine.url=${peer.url}`, 'cycles=0', 'evaluation.questions=2'),
+      ...sets('evaluation.searches=2', 'evaluation.decoding=greedy', 'rollout.searches=2'),
+      ...['--out', path.join(folder, 'from-warm')],
+    ]).ended;
+    expect(evolve.code, evolve.text).toBe(0);
+    expect(second.text + evolve.text).not.toContain(KEY);
   });
 
   function start(args: readonly string[]) {

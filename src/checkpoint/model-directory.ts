@@ -198,15 +198,22 @@ export async function writeModel(folder: string, model: ModelFiles, options: Wri
     await rm(path.join(folder, WEIGHTS), { force: true });
     await write(INDEX, json({ metadata: { total_size: values * bytesPerValue }, weight_map }));
   }
-  if (tokenizer) {
-    await write('tokenizer.json', tokenizer.json);
-    // Transformers 4 takes the family's own class without this, and rebuilds the vocabulary in that family's way. Version 5
-    // does so for Qwen2 whatever stands here: for a word-level vocabulary name the class, PreTrainedTokenizerFast.
-    await write('tokenizer_config.json', tokenizer.config ?? json({ tokenizer_class: 'PreTrainedTokenizerFast' }));
-    if (tokenizer.chatTemplate !== undefined) await write('chat_template.jinja', tokenizer.chatTemplate);
-  }
+  if (tokenizer) await writeTokenizer(folder, tokenizer);
   if (generation !== undefined) await write('generation_config.json', generation);
   await write('config.json', json(configJson(config, TORCH_NAMES[dtype])));
+}
+
+/** The tokenizer's files alone. */
+export async function writeTokenizer(folder: string, { json, config, chatTemplate }: TokenizerFiles): Promise<void> {
+  const write = (name: string, data: string) => writeFileAtomic(path.join(folder, name), data);
+  await write('tokenizer.json', json);
+  // Transformers 4 takes the family's own class without this, and rebuilds the vocabulary in that family's way. Version 5
+  // does so for Qwen2 whatever stands here: for a word-level vocabulary name the class, PreTrainedTokenizerFast.
+  await write(
+    'tokenizer_config.json',
+    config ?? `${JSON.stringify({ tokenizer_class: 'PreTrainedTokenizerFast' }, undefined, 2)}\n`,
+  );
+  if (chatTemplate !== undefined) await write('chat_template.jinja', chatTemplate);
 }
 
 function cutIntoShards(weights: ReadonlyMap<string, Tensor>, limit: number): Map<string, Tensor>[] {

@@ -133,10 +133,11 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
   const fits = peakOf(memory).bytes <= available;
   // Of a download that was broken off, parts may be there.
   const weights = missing === null && (await hasWeights(folder)) ? folder : null;
+  const adapter = settings.engine.device === 'webgpu' ? await askAdapter(SIZES) : null;
   if (fits) io.err.write(message('measuring speed on random tokens …', io.err));
   const onProcessor: LocalSettings = { ...settings, engine: { ...settings.engine, device: 'cpu' } };
   const pace = fits ? await measure(weights, config, onProcessor, threads) : null;
-  const gpu = settings.engine.device === 'webgpu' ? await examineGpu(weights, config, settings, threads, fits) : null;
+  const gpu = adapter && { adapter, pace: fits ? await measure(weights, config, settings, threads) : null };
   return {
     machine: { cores: os.availableParallelism(), memory: os.totalmem(), available },
     model: { place, folder, parameters: parameterCount(config), ...config },
@@ -155,18 +156,6 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
 
 /** Sizes of tensors that a GPU is asked about, in bytes: 128 MiB to 2 GiB. */
 const SIZES = [27, 28, 29, 30, 31].map((power) => 2 ** power);
-
-/** What the GPU is, and how fast with this model. */
-async function examineGpu(
-  folder: string | null,
-  config: ModelConfig,
-  settings: LocalSettings,
-  threads: number,
-  fits: boolean,
-): Promise<Diagnosis['gpu']> {
-  const adapter = await askAdapter(SIZES);
-  return { adapter, pace: fits ? await measure(folder, config, settings, threads) : null };
-}
 
 /** @param folder of the weights; null = random ones */
 async function measure(

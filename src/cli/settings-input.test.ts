@@ -111,6 +111,27 @@ describe('settings', () => {
     ).rejects.toThrow(/unknown setting phases\.0\.articels/);
   });
 
+  it('of a field with several forms may be given before the form is', async () => {
+    const parts = [
+      'engine.url=http://127.0.0.1:8000',
+      'engine.profile=hatchery',
+      'engine.baseModel=m',
+      'engine.loraRank=8',
+    ];
+    const kind = 'engine.kind=tinker';
+    const expected = (await resolve({ set: [kind, ...parts] })).engine;
+    expect(expected).toMatchObject({ kind: 'tinker', loraRank: 8 });
+    for (let at = 0; at <= parts.length; at++)
+      expect((await resolve({ set: [...parts.slice(0, at), kind, ...parts.slice(at)] })).engine).toEqual(expected);
+    // What sets the whole field still holds until something later changes it.
+    const whole = `engine=${JSON.stringify(expected)}`;
+    expect((await resolve({ set: ['engine.loraRank=4', kind, whole] })).engine).toEqual(expected);
+    expect((await resolve({ set: [whole, 'engine.kind=embedded', 'engine.decodeBits=8'] })).engine).toMatchObject({
+      kind: 'embedded',
+      decodeBits: 8,
+    });
+  });
+
   it('are taken as a whole, or part by part, where there are several forms', async () => {
     const advantage = { form: 'trajectory' };
     expect((await resolve({ file: await file({ grpo: { groupSize: 3, advantage } }) })).grpo).toMatchObject({

@@ -37,7 +37,12 @@ export async function resolveSettings<T>(schema: z.ZodType<T>, preset: T, input:
     layers.push(...flatten(schema, value, input.file));
   }
   if (input.part !== undefined) layers.push(...flatten(schema, input.part.value, input.part.source));
-  for (const text of input.set ?? []) layers.push(parseAssignment(schema, text));
+  layers.push(
+    ...formsFirst(
+      schema,
+      (input.set ?? []).map((text) => parseAssignment(schema, text)),
+    ),
+  );
   if (input.seed !== undefined) layers.push({ source: '--seed', path: ['seed'], value: input.seed });
 
   const settings = structuredClone(preset) as Record<string, unknown>;
@@ -87,6 +92,24 @@ function parseAssignment(schema: z.ZodType, text: string): Layer {
     path,
     value: isList ? word.split(',').map((part) => parseWord(part.trim())) : value,
   };
+}
+
+/** Which form a field has is set before its parts, in whatever order they were given: it takes the parts of another form away. */
+function formsFirst(schema: z.ZodType, layers: readonly Layer[]): Layer[] {
+  const ordered: Layer[] = [];
+  for (const layer of layers) {
+    const parent = layer.path.slice(0, -1);
+    let at = ordered.length;
+    if (formKey(schema, parent, { [layer.path.at(-1)!]: layer.value }) !== undefined) {
+      const isWithin = ({ path }: Layer) => parent.every((key, i) => path[i] === key);
+      // Behind the last that set all of the field anew.
+      const whole = ordered.findLastIndex(({ path }) => path.every((key, i) => parent[i] === key));
+      const first = ordered.findIndex((one, i) => i > whole && isWithin(one));
+      if (first >= 0) at = first;
+    }
+    ordered.splice(at, 0, layer);
+  }
+  return ordered;
 }
 
 function parseWord(word: string): unknown {

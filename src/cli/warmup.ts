@@ -9,11 +9,12 @@ import { byteSize } from '../base/bytes.ts';
 import { clock } from '../base/clock.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
+import { streamKey } from '../base/random.ts';
 import { shellCommand } from '../base/shell-command.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
-import { type DeviceChoice, EMBEDDED, openEngine } from '../engines/open-engine.ts';
+import { type DeviceChoice, EMBEDDED, isLocal, onDevice, openEngine } from '../engines/open-engine.ts';
 import { builtInTemplates, compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
@@ -46,6 +47,7 @@ import { fitting, message } from './widgets/terminal.ts';
 
 interface Options {
   readonly model?: string;
+  readonly engine?: string;
   readonly offline?: boolean;
   readonly config?: string;
   readonly set: readonly string[];
@@ -72,12 +74,18 @@ Examples:
   search-e1 warmup --out base --resume
   search-e1 warmup --out base --questions train.jsonl.gz --corpus passages.jsonl.gz --tokenizer tokenizer.json
   search-e1 warmup --model SmolLM2-135M-Instruct.Q4_1.gguf --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --dry-run
+  search-e1 warmup --engine http://127.0.0.1:8000 --set engine.profile=skyrl --set engine.baseModel=Qwen/Qwen2.5-3B --set engine.loraRank=32 \\
+    --tokenizer qwen --questions train.jsonl.gz --corpus passages.jsonl.gz --out base
   search-e1 warmup --model smollm2 --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --set adapter=null
 `;
 
 export function warmupCommand(io: Io): Command {
   return new Command('warmup')
     .option('--model <dir|file.gguf|hf:owner/name>', 'a pretrained model to go on from, with --questions and --corpus')
+    .option(
+      '--engine <url>',
+      'a training server to do it on, with its model: engine.profile, engine.baseModel, engine.loraRank',
+    )
     .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
     .option('--config <file>', 'JSON file with parts of the recipe, over the embedded one')
     .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6; may be repeated'))
@@ -88,12 +96,16 @@ export function warmupCommand(io: Io): Command {
     .option('--dry-run', 'open the files, print the resolved recipe and an estimate of the time, and stop')
     .option('--questions <file>', 'questions with gold_ids, JSONL or JSONL.gz (default: embedded worlds)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
-    .option('--tokenizer <file>', "tokenizer.json (default with --model: the model's own)")
+    .option('--tokenizer <file>', "tokenizer.json, or the folder that it is in (default with --model: the model's own)")
     .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
     .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
     .addOption(deviceOption())
     .addHelpText('after', examples)
-    .action((options: Options) => (options.model === undefined ? fromNothing(options, io) : fromModel(options, io)));
+    .action((options: Options) =>
+      options.model === undefined && options.engine === undefined
+        ? fromNothing(options, io)
+        : fromPretrained(options, io),
+    );
 }
 
 function recipeInput({ config, set, seed }: Options) {
@@ -108,11 +120,23 @@ async function fromNothing(options: Options, io: Io): Promise<void> {
   await (options.dryRun ? dryRun(recipe, source, options, io) : run(recipe, source, options, io));
 }
 
-async function fromModel({ model, ...options }: Options, io: Io): Promise<void> {
-  const { questions, corpus, template } = options;
-  const recipe = await resolveSettings(pretrainedRecipeSchema, pretrainedRecipe, recipeInput(options));
+/** From a model of this machine, or from the one of a training server. */
+async function fromPretrained(options: Options, io: Io): Promise<void> {
+  const { model, engine: url, questions, corpus } = options;
+  if (model !== undefined && url !== undefined)
+    throw new UserError(`--model: the server at ${url} has its own, engine.baseModel names it`, {
+      hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
+    });
+  const server = url === undefined ? [] : ['engine.kind=tinker', `engine.url=${url}`];
+  const preset = { ...pretrainedRecipe, ...(url !== undefined && { adapter: null }) };
+  const recipe = await resolveSettings(pretrainedRecipeSchema, preset, {
+    ...recipeInput({ ...options, set: [...server, ...options.set] }),
+  });
+  const given = url === undefined ? '--model' : '--engine';
+  if (isLocal(recipe.engine) !== (url === undefined))
+    throw new UserError(`engine.kind is ${recipe.engine.kind}`, { hint: 'Name a training server with --engine URL.' });
   if (questions === undefined || corpus === undefined)
-    throw new UserError('--model needs --questions and --corpus: a pretrained model cannot read the embedded world', {
+    throw new UserError(`${given} needs --questions and --corpus: a pretrained model cannot read the embedded world`, {
       hint: 'Questions with gold_ids, and the passages that these name (docs/pretrained.md).',
     });
   const unfit = recipe.phases.find(({ kind }) => kind !== 'reader' && kind !== 'agent');
@@ -121,25 +145,43 @@ async function fromModel({ model, ...options }: Options, io: Io): Promise<void> 
       hint: 'A pretrained model goes through phases of the kinds reader and agent.',
     });
   await checkFolder(options);
-  const { folder } = await fetchModel(model!, options, io);
-  const config = await readConfig(folder);
-  if (recipe.contextTokens > config.contextLength)
+  const { folder, contextLength, tokenizer } = await beginning(recipe, options, io);
+  if (recipe.contextTokens > contextLength)
     throw new UserError(
-      `contextTokens: ${model} reads at most ${config.contextLength} tokens, found ${recipe.contextTokens}`,
+      `contextTokens: ${isLocal(recipe.engine) ? model : recipe.engine.baseModel} reads at most ${contextLength} tokens, found ${recipe.contextTokens}`,
     );
-  refuseUnfitPretrained(config, recipe, options);
+  const template = options.template ?? compactTemplate.name;
   const source = await filesSource(
-    {
-      questions,
-      corpus,
-      tokenizer: options.tokenizer ?? folder,
-      template: await openTemplate(template ?? compactTemplate.name),
-    },
+    { questions, corpus, tokenizer, template: await openTemplate(template) },
     recipe,
     (doing) => io.err.write(message(`${doing} …`, io.err)),
   );
-  const given = { ...options, template: template ?? compactTemplate.name, model: folder };
-  await (options.dryRun ? dryRun(recipe, source, given, io) : run(recipe, source, given, io));
+  const complete = { ...options, template, ...(folder !== undefined && { model: folder }) };
+  await (options.dryRun ? dryRun(recipe, source, complete, io) : run(recipe, source, complete, io));
+}
+
+/** The model's folder, where there is one here, what it reads at most in tokens, and its tokenizer. */
+async function beginning(
+  recipe: PretrainedRecipe,
+  options: Options,
+  io: Io,
+): Promise<{ readonly folder?: string; readonly contextLength: number; readonly tokenizer: string }> {
+  const { engine } = recipe;
+  if (isLocal(engine)) {
+    const { folder } = await fetchModel(options.model!, options, io);
+    const config = await readConfig(folder);
+    refuseUnfitPretrained(config, recipe, options);
+    return { folder, contextLength: config.contextLength, tokenizer: options.tokenizer ?? folder };
+  }
+  if (options.tokenizer === undefined)
+    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
+      hint: "Give the model's directory, or its tokenizer.json.",
+    });
+  if (recipe.adapter !== null)
+    throw new UserError('adapter: a server makes its adapter itself', {
+      hint: 'Set engine.loraRank, and leave adapter out.',
+    });
+  return { contextLength: engine.context, tokenizer: options.tokenizer };
 }
 
 /** A finished policy is never written over, and an unfinished one is continued only when asked for. */
@@ -196,8 +238,17 @@ async function dryRun(
   options: Options,
   io: Io,
 ): Promise<void> {
+  if ('engine' in recipe && !isLocal(recipe.engine)) {
+    // A step that changes nothing is no call of the protocol.
+    io.out.write(`${JSON.stringify(recipe, null, 2)}\n`);
+    const steps = totalSteps(recipe).toLocaleString('en');
+    io.err.write(
+      message(`${steps} steps on ${recipe.engine.baseModel}; how long a server takes is seen when it begins`, io.err),
+    );
+    return;
+  }
   io.err.write(message('measuring a few steps of each phase …', io.err));
-  const open = policyOpener(source, options);
+  const open = policyOpener(recipe, source, options, io);
   const { seconds, parameters } = await interruptible('Nothing was written.', (signal) =>
     'model' in recipe
       ? estimateWarmUp(recipe, source, open, signal)
@@ -213,10 +264,20 @@ async function dryRun(
   );
 }
 
-function policyOpener({ tokenizer: { pieces } }: ExampleSource, { threads, model, device = 'auto' }: Options) {
+function policyOpener(
+  recipe: Recipe | PretrainedRecipe,
+  { tokenizer: { pieces } }: ExampleSource,
+  { threads, model, device }: Options,
+  io: Io,
+) {
   const concurrency = model === undefined ? undefined : MEASURED_AT_A_TIME;
-  const engine = { ...EMBEDDED, device };
-  return async (folder: string) => (await openEngine(engine, { folder, pieces, threads, concurrency })).policy;
+  const chosen = 'engine' in recipe ? recipe.engine : EMBEDDED;
+  const engine = device === undefined ? chosen : onDevice(chosen, device);
+  const seed = streamKey(recipe.seed, 'engine')[0] >>> 1;
+  const onNote = (text: string) => io.err.write(message(`note: ${text}`, io.err));
+  return async (folder: string) =>
+    (await openEngine(engine, { folder: isLocal(engine) ? folder : null, pieces, threads, concurrency, seed, onNote }))
+      .policy;
 }
 
 async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, options: Options, io: Io): Promise<void> {
@@ -232,7 +293,7 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
         model: options.model,
         device: options.device,
         versions: presentVersions(),
-        openPolicy: policyOpener(source, options),
+        openPolicy: policyOpener(recipe, source, options, io),
         onEvent: (event) => status.see(event),
         signal,
       }),
@@ -241,7 +302,7 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
     io.out.write(
       options.json
         ? `${JSON.stringify({ directory: path.resolve(out), manifest }, null, 2)}\n`
-        : fitting(summary(options, manifest), io.out),
+        : fitting(summary(options, recipe, manifest), io.out),
     );
   } finally {
     clearInterval(ticking);
@@ -250,7 +311,11 @@ async function run(recipe: Recipe | PretrainedRecipe, source: ExampleSource, opt
   }
 }
 
-function summary(options: Options, { parameters, steps, tokens, seconds, losses, measured }: Manifest): string {
+function summary(
+  options: Options,
+  recipe: Recipe | PretrainedRecipe,
+  { parameters, steps, tokens, seconds, losses, measured }: Manifest,
+): string {
   const { out } = options;
   const loss = losses.at(-1);
   return [
@@ -258,16 +323,19 @@ function summary(options: Options, { parameters, steps, tokens, seconds, losses,
     ...(loss?.loss == null ? [] : [`last mean loss ${loss.loss.toFixed(3)} nats`]),
     ...(measured === null ? [] : [`measured: ${JSON.stringify(measured.mean ?? measured)}`]),
     `How it was made and what it can do: ${path.join(out, 'manifest.json')}`,
-    `Train it with: ${trainingCommand(options)}`,
+    `Train it with: ${trainingCommand(options, recipe)}`,
     '',
   ].join('\n');
 }
 
 /** With the data that the policy was made for: without it, a run would train on the embedded world's. */
-function trainingCommand({ out, model, ...given }: Options): string {
+function trainingCommand({ out, model, engine, ...given }: Options, recipe: Recipe | PretrainedRecipe): string {
   // A warmed-up model's folder has the tokenizer.
-  const data = model === undefined ? given : { ...given, tokenizer: undefined };
+  const data = model === undefined && engine === undefined ? given : { ...given, tokenizer: undefined };
   const names = ['questions', 'corpus', 'tokenizer', 'template'] as const;
   const options = names.flatMap((name) => (data[name] === undefined ? [] : [`--${name}`, data[name]]));
-  return shellCommand('search-e1', 'evolve', '--model', out, ...options);
+  const server = 'engine' in recipe && !isLocal(recipe.engine) ? recipe.engine : undefined;
+  const at = server && (['kind', 'url', 'profile', 'baseModel', 'loraRank', 'context'] as const);
+  const settings = at?.flatMap((name) => ['--set', `engine.${name}=${server![name]}`]) ?? [];
+  return shellCommand('search-e1', 'evolve', '--model', out, ...settings, ...options);
 }

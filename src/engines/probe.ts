@@ -13,23 +13,42 @@ export interface Pace {
 
 /** Work of a training probe, in floating-point operations: a few seconds on two cores, less for a small model. */
 const OPERATIONS = 3e11;
+/** Longest that all of it may take, in seconds: on what is slower, one sequence says enough. */
+const PATIENCE = 20;
 const NEW_TOKENS = 16;
 
+interface Limits {
+  readonly concurrency: number;
+  readonly contextTokens: number;
+}
+
 /** The policy stays as it is: it has to be one that can train without a trace, and says how many parameters it has. */
-export async function probe(
-  policy: Policy,
-  { concurrency, contextTokens }: { readonly concurrency: number; readonly contextTokens: number },
-): Promise<Pace> {
-  const { parameters, vocabulary, contextLength } = policy.info;
+export async function probe(policy: Policy, { concurrency, contextTokens }: Limits): Promise<Pace> {
+  const { parameters, contextLength } = policy.info;
   if (parameters === undefined || !policy.capabilities.dryRun)
     throw new Error(`the engine ${policy.info.engine} cannot be probed`);
-  const random = new Random(streamKey('probe'));
-  const ids = (length: number) => Array.from({ length }, () => random.below(vocabulary));
   // 6 operations a parameter and token, 2 more where a layer is computed again.
   const budget = Math.floor(OPERATIONS / (8 * parameters));
   const length = Math.max(2, Math.min(contextTokens, contextLength, 256, budget));
-  const sequences = Array.from({ length: Math.max(1, Math.min(16, Math.floor(budget / length))) }, () => ids(length));
-  const tokens = sequences.length * length;
+  const most = Math.max(1, Math.min(16, Math.floor(budget / length)));
+  const one = await measure(policy, 1, length, concurrency);
+  return most === 1 || most * one.seconds > PATIENCE
+    ? one.pace
+    : (await measure(policy, most, length, concurrency)).pace;
+}
+
+/** The pace over so many sequences of that length, and the seconds that were measured. */
+async function measure(
+  policy: Policy,
+  count: number,
+  length: number,
+  concurrency: number,
+): Promise<{ readonly pace: Pace; readonly seconds: number }> {
+  const { vocabulary, contextLength } = policy.info;
+  const random = new Random(streamKey('probe'));
+  const ids = (length: number) => Array.from({ length }, () => random.below(vocabulary));
+  const sequences = Array.from({ length: count }, () => ids(length));
+  const tokens = count * length;
 
   const train = () =>
     policy.train(
@@ -42,7 +61,7 @@ export async function probe(
       ],
       DRY_STEP,
     );
-  const sampled = Math.max(1, Math.min(concurrency, 4 * sequences.length));
+  const sampled = Math.max(1, Math.min(concurrency, 4 * count));
   const prompts = Array.from({ length: sampled }, () => ids(Math.min(16, length)));
   const sample = (round: number) =>
     Promise.all(
@@ -68,8 +87,11 @@ export async function probe(
   const scoring = await seconds(() => policy.logprobs(sequences, 'present'));
   const training = await seconds(train);
   return {
-    sampledPerSecond: (sampled * NEW_TOKENS) / sampling,
-    scoredPerSecond: tokens / scoring,
-    trainedPerSecond: tokens / training,
+    pace: {
+      sampledPerSecond: (sampled * NEW_TOKENS) / sampling,
+      scoredPerSecond: tokens / scoring,
+      trainedPerSecond: tokens / training,
+    },
+    seconds: sampling + scoring + training,
   };
 }

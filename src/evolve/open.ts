@@ -10,7 +10,7 @@ import { type HubOptions, locateModel } from '../checkpoint/hub-model.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { loadTokenizer, tooManyIds } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
-import { type EngineIdentity, isLocal, openEngine } from '../engines/open-engine.ts';
+import { type EngineIdentity, isLocal, openEngine, remoteHome } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Template } from '../protocol/template.ts';
 import { openTemplate } from '../protocol/templates.ts';
@@ -204,6 +204,9 @@ async function beginning(
     refuseUnfit(await readConfig(folder), { ...settings, engine }, threads);
     return { folder, tokenizerAt: inputs.tokenizer ?? folder };
   }
+  // What a warm-up left there is named by its folder.
+  if (inputs.model !== null && (await remoteHome(inputs.model)) !== undefined)
+    return { folder: inputs.model, tokenizerAt: inputs.tokenizer ?? inputs.model };
   if (inputs.model !== null)
     throw new UserError(`--model: the server at ${engine.url} has its own, engine.baseModel names it`, {
       hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',

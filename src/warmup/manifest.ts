@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { fileError, readJson, sha256, writeFileAtomic } from '../base/files.ts';
+import { remoteHome } from '../engines/open-engine.ts';
 import type { PolicyInfo } from '../policy/policy.ts';
 import type { WarmUpState } from './progress.ts';
 import { type PretrainedRecipe, pretrainedRecipeSchema, type Recipe, recipeSchema } from './recipe.ts';
@@ -35,7 +36,9 @@ export const manifestSchema = z.strictObject({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 
-const described = ['config.json', 'model.safetensors', 'tokenizer.json'] as const;
+const DESCRIBED = ['config.json', 'model.safetensors', 'tokenizer.json'];
+/** Of a policy whose weights are on a server. */
+const DESCRIBED_REMOTE = ['engine.json', 'tokenizer.json'];
 
 export async function writeManifest(
   folder: string,
@@ -60,7 +63,7 @@ export async function writeManifest(
     losses: state.losses.map((entry) => ({ ...entry, loss: entry.loss && Number(entry.loss.toFixed(4)) })),
     ...(state.heldOut && { heldOut: state.heldOut.map(({ step, loss }) => ({ step, loss: Number(loss.toFixed(4)) })) }),
     measured: measured && { ...measured },
-    files: await hashFiles(folder),
+    files: await hashFiles(folder, (await remoteHome(folder)) === undefined ? DESCRIBED : DESCRIBED_REMOTE),
   };
   await writeFileAtomic(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   return manifest;
@@ -71,7 +74,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   const file = path.join(folder, 'manifest.json');
   const parsed = manifestSchema.safeParse(await readJson(file));
   if (!parsed.success) throw new UserError(`${file}: ${z.prettifyError(parsed.error)}`);
-  const found = await hashFiles(folder);
+  const found = await hashFiles(folder, Object.keys(parsed.data.files));
   for (const [name, { sha256: expected }] of Object.entries(parsed.data.files))
     if (found[name]?.sha256 !== expected)
       throw new UserError(`${path.join(folder, name)}: not the file that manifest.json describes`, {
@@ -80,8 +83,8 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return parsed.data;
 }
 
-async function hashFiles(folder: string): Promise<Manifest['files']> {
-  const entries = described.map(async (name) => {
+async function hashFiles(folder: string, names: readonly string[]): Promise<Manifest['files']> {
+  const entries = names.map(async (name) => {
     const file = path.join(folder, name);
     const bytes = await readFile(file).catch((error) => {
       throw fileError(error, file, 'read');

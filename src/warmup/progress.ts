@@ -60,6 +60,12 @@ export async function saveProgress(folder: string, state: WarmUpState, policy: P
     }
 }
 
+/** Removes all that was saved, a server's copies too. */
+export async function discardProgress(folder: string, policy: Policy): Promise<void> {
+  for (const name of await readdir(folder)) if (name.startsWith('step-')) await policy.discard(path.join(folder, name));
+  await rm(folder, { recursive: true, force: true });
+}
+
 /** The saved state of the same warm-up; undefined when there is none. UserError when it belongs to another one, or is damaged. */
 export async function readProgress(folder: string, identity: string): Promise<WarmUpState | undefined> {
   const file = path.join(folder, 'state.json');

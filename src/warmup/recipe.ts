@@ -3,6 +3,7 @@
  * resulting weights (on one kind of machine, to the bit). One makes a model from nothing, the other goes on from a pretrained one.
  */
 import { z } from 'zod';
+import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
 
 // A slip of the keyboard must not fill memory.
 const count = z.int().min(1).max(1e9);
@@ -94,9 +95,11 @@ export const recipeSchema = z.strictObject({
 
 export const pretrainedRecipeSchema = z.strictObject({
   ...common,
+  /** What trains: this machine, or a training server with its own base model. */
+  engine: engineSettingsSchema.default(EMBEDDED),
   /** Longest example, in tokens; longer ones are left out. */
   contextTokens: count.max(2 ** 20),
-  /** LoRA on all linear layers, merged in the end; null trains all weights. */
+  /** LoRA on all linear layers, merged in the end; null trains all weights. A server's is `engine.loraRank`. */
   adapter: z.strictObject({ rank: count.max(2 ** 12), alpha: positive }).nullable(),
   /**
    * The weights that stay are those of least loss on examples of the last phase over so many questions that are kept from
@@ -156,6 +159,7 @@ export const worldRecipe: Recipe = {
 /** For a model of about 135 million parameters on a laptop (docs/pretrained.md says what was measured with it). */
 export const pretrainedRecipe: PretrainedRecipe = {
   seed: 1,
+  engine: EMBEDDED,
   batchTokens: 4000,
   optimizer: {
     learningRate: 5e-4,

@@ -7,6 +7,7 @@ import { Random, streamKey } from '../base/random.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
+import { EMBEDDED } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
 import { makeBatches } from './batches.ts';
 import type { ExampleSource } from './examples.ts';
@@ -224,6 +225,7 @@ describe('a warm-up of a pretrained model', () => {
   const { model: _, ...common } = tiny;
   const recipe: PretrainedRecipe = {
     ...common,
+    engine: EMBEDDED,
     phases: [
       { kind: 'demonstrations', steps: 2, imitation: 0 },
       { kind: 'demonstrations', steps: 4, imitation: 0.5 },

@@ -7,20 +7,19 @@
  * It can be stopped at any moment: called again with the same recipe, source and folder it continues from the last saved
  * step, and the weights come out the same to the bit.
  */
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { sha256 } from '../base/files.ts';
 import { streamKey } from '../base/random.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { hashWeights, writeModel } from '../checkpoint/model-directory.ts';
-import { mergedWeights, readSavedModel } from '../engines/open-engine.ts';
+import { hashWeights, writeModel, writeTokenizer } from '../checkpoint/model-directory.ts';
+import { type EngineSettings, isLocal, mergedWeights, readSavedModel } from '../engines/open-engine.ts';
 import type { CrossEntropyBatch, LossResult, Policy } from '../policy/policy.ts';
 import { batchesOf } from './batches.ts';
 import type { Example, ExampleSource } from './examples.ts';
 import { installCopyingHead } from './induction.ts';
 import { initializeWeights } from './initialize.ts';
 import { type Manifest, writeManifest } from './manifest.ts';
-import { bestStep, readProgress, savedPolicy, saveProgress, type WarmUpState } from './progress.ts';
+import { bestStep, discardProgress, readProgress, savedPolicy, saveProgress, type WarmUpState } from './progress.ts';
 import {
   type AnyRecipe,
   learningRate,
@@ -61,11 +60,11 @@ export type WarmUpEvent =
 export interface WarmUpSurroundings {
   /** Versions of what the result depends on, for the manifest. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Of a pretrained recipe: the model that it goes on from, a Hugging Face directory or a GGUF file. */
+  /** Of a pretrained recipe for this machine: the model that it goes on from, a Hugging Face directory or a GGUF file. */
   readonly model?: string | undefined;
   /** What the engine computes on, where it was chosen: a warm-up is not continued on another device unawares. */
   readonly device?: string | undefined;
-  /** Opens an engine on a model. */
+  /** Opens an engine on a model. A server's own model is meant where the recipe trains there, whatever the folder. */
   readonly openPolicy: (folder: string) => Promise<Policy>;
   readonly onEvent?: ((event: WarmUpEvent) => void) | undefined;
   /** Stops after the step in progress, with everything saved; warmUp then rejects with the signal's reason. */
@@ -82,13 +81,14 @@ export async function warmUp(
   folder: string,
   { model, device, openPolicy, versions, onEvent, signal }: WarmUpSurroundings,
 ): Promise<Manifest> {
-  if ('model' in recipe !== (model === undefined))
-    throw new RangeError('a pretrained recipe goes with a model, no other does');
+  const server = serverOf(recipe);
+  if (('model' in recipe || server !== undefined) !== (model === undefined))
+    throw new RangeError('a pretrained recipe for this machine goes with a model, no other does');
   const progress = path.join(folder, 'progress');
   const madeOf =
     model === undefined ? source.description : { ...source.description, weights: await hashWeights(model) };
   const elsewhere = device === 'webgpu' ? [device] : [];
-  const identity = sha256(JSON.stringify([recipe, madeOf, source.tokenizer.hash, ...elsewhere]));
+  const identity = sha256(JSON.stringify([withoutAddress(recipe), madeOf, source.tokenizer.hash, ...elsewhere]));
   const saved = await readProgress(progress, identity);
   const initial = model ?? path.join(progress, 'initial');
   if (!saved && 'model' in recipe) await writeInitialModel(initial, recipe, source);
@@ -117,13 +117,18 @@ export async function warmUp(
     const end = await train(recipe, source, policy, start, { save, restart, heldOut, onEvent, signal });
 
     const kept = bestStep(end) ?? end.step;
-    await writePolicy(folder, savedPolicy(progress, { step: kept }), source);
+    const best = savedPolicy(progress, { step: kept });
+    // Nothing is trained here any more: the moments stay on disk. What a server saves holds them.
+    if (kept !== end.step) await policy.restore(best, { optimizer: server === undefined ? 'fresh' : 'kept' });
+    if (server === undefined) await writePolicy(folder, best, source);
+    else {
+      await policy.save(folder);
+      await writeTokenizer(folder, source.tokenizerFiles);
+    }
     onEvent?.({ kind: 'measuring' });
-    // Nothing is trained any more: the moments stay on disk.
-    if (kept !== end.step) await policy.restore(savedPolicy(progress, { step: kept }), { optimizer: 'fresh' });
     const measured = (await source.measure?.(policy, { signal, onProgress: working('measuring', onEvent) })) ?? null;
     const manifest = await writeManifest(folder, recipe, madeOf, end, policy.info, versions, measured);
-    await rm(progress, { recursive: true, force: true });
+    await discardProgress(progress, policy);
     return manifest;
   } finally {
     await policy.close();
@@ -135,6 +140,20 @@ async function writePolicy(folder: string, saved: string, { tokenizerFiles }: Ex
   const { adapter, ...base } = await readSavedModel(saved);
   const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
   await writeModel(folder, { config: base.config, weights, tokenizer: tokenizerFiles });
+}
+
+/** Where the recipe trains, when that is not this machine. */
+function serverOf(recipe: Recipe | PretrainedRecipe): EngineSettings | undefined {
+  return 'engine' in recipe && !isLocal(recipe.engine) ? recipe.engine : undefined;
+}
+
+/** The recipe less what may change between two processes: where a server is, and how patiently it is asked. */
+function withoutAddress(recipe: Recipe | PretrainedRecipe): unknown {
+  if (!('engine' in recipe)) return recipe;
+  const { engine } = recipe;
+  if (isLocal(engine)) return { ...recipe, engine: { kind: engine.kind } };
+  const { kind, profile, baseModel, loraRank } = engine;
+  return { ...recipe, engine: { kind, profile, baseModel, loraRank } };
 }
 
 async function train(
