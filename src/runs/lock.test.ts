@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -31,6 +31,12 @@ it('is held by one of eight processes at a time, whoever dies with it', async ()
   // Nothing stays but, perhaps, the lock of the last one that died.
   await (await acquireLock(folder)).release();
   expect(await readdir(folder)).toEqual([]);
+});
+
+it('is refused by name where it can neither be read nor made, instead of being waited for', async () => {
+  await mkdir(file());
+  await expect(acquireLock(folder)).rejects.toThrow(`${file()}: `);
+  expect(await readdir(folder)).toEqual(['lock.json']);
 });
 
 it('is taken over from a dead process, and from one that died while it took it over', async () => {

@@ -69,7 +69,7 @@ async function releaseLock(file: string, mine: string): Promise<void> {
 async function take(file: string, own: string, onHeld: (owner: Owner) => void): Promise<void> {
   for (;;) {
     if (await linked(own, file)) return;
-    const judged = await readFile(file, 'utf8').catch(() => undefined);
+    const judged = await present(file);
     // It was given free meanwhile.
     if (judged === undefined) continue;
     const owner = parseOwner(judged);
@@ -84,8 +84,21 @@ async function take(file: string, own: string, onHeld: (owner: Owner) => void): 
     await take(right, own, (other) => {
       if (performance.now() - begun > 1000 * TAKE_OVER_PATIENCE) onHeld(other);
     });
-    if ((await readFile(file, 'utf8').catch(() => undefined)) === judged) return await rename(right, file);
+    if ((await present(file)) === judged) return await rename(right, file);
     await rm(right, { force: true });
+  }
+}
+
+/**
+ * What a lock holds; undefined when there is none any more.
+ * @throws UserError when it is there and cannot be read, since it would be waited for without end: a folder, or somebody else's file
+ */
+async function present(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw fileError(error, file, 'read');
   }
 }
 

@@ -162,7 +162,7 @@ describe('a warm-up', () => {
     );
     expect(manifest).toMatchObject({ steps: 9, measured: { good: 1 } });
     // Nothing was trained again.
-    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring']);
+    expect(events.map(({ kind }) => kind)).toEqual(['start', 'measuring', 'working']);
     expect(await weightsHash('unmeasured')).toBe(await weightsHash('whole'));
   });
 

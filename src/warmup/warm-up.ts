@@ -117,10 +117,11 @@ export async function warmUp(
     const end = await train(recipe, source, policy, start, { save, restart, heldOut, onEvent, signal });
 
     const kept = bestStep(end) ?? end.step;
-    if (server === undefined) await writePolicy(folder, savedPolicy(progress, { step: kept }), source);
-    // Nothing is trained any more: the moments stay on disk.
-    if (kept !== end.step) await policy.restore(savedPolicy(progress, { step: kept }), { optimizer: 'fresh' });
-    if (server !== undefined) {
+    const best = savedPolicy(progress, { step: kept });
+    // Nothing is trained here any more: the moments stay on disk. What a server saves holds them.
+    if (kept !== end.step) await policy.restore(best, { optimizer: server === undefined ? 'fresh' : 'kept' });
+    if (server === undefined) await writePolicy(folder, best, source);
+    else {
       await policy.save(folder);
       await writeTokenizer(folder, source.tokenizerFiles);
     }
@@ -132,6 +133,13 @@ export async function warmUp(
   } finally {
     await policy.close();
   }
+}
+
+/** The policy of a saved step, as a model directory. */
+async function writePolicy(folder: string, saved: string, { tokenizerFiles }: ExampleSource): Promise<void> {
+  const { adapter, ...base } = await readSavedModel(saved);
+  const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
+  await writeModel(folder, { config: base.config, weights, tokenizer: tokenizerFiles });
 }
 
 /** Where the recipe trains, when that is not this machine. */
@@ -146,13 +154,6 @@ function withoutAddress(recipe: Recipe | PretrainedRecipe): unknown {
   if (isLocal(engine)) return { ...recipe, engine: { kind: engine.kind } };
   const { kind, profile, baseModel, loraRank } = engine;
   return { ...recipe, engine: { kind, profile, baseModel, loraRank } };
-}
-
-/** The policy of a saved step, as a model directory. */
-async function writePolicy(folder: string, saved: string, { tokenizerFiles }: ExampleSource): Promise<void> {
-  const { adapter, ...base } = await readSavedModel(saved);
-  const weights = adapter ? await mergedWeights(base, adapter) : base.weights;
-  await writeModel(folder, { config: base.config, weights, tokenizer: tokenizerFiles });
 }
 
 async function train(
