@@ -31,8 +31,12 @@ describe('systems', () => {
       for (const name of systemNames) {
         const settings = await over(preset, name);
         expect(settings).toMatchObject(systemOf(name).settings);
+        // Trees share a group evenly: three leaves of each of two.
         for (const size of ['questionsPerStep', 'groupSize', 'learningRate', 'klCoefficient'] as const)
-          expect([name, settings.grpo[size]]).toEqual([name, presets[preset].grpo[size]]);
+          expect([name, size, settings.grpo[size]]).toEqual([
+            ...[name, size],
+            name === 'tree-grpo' && size === 'groupSize' ? 6 : presets[preset].grpo[size],
+          ]);
       }
   });
 

@@ -5,10 +5,11 @@ import { findExpert, minePair } from '../algorithms/pairs.ts';
 import { UserError } from '../base/errors.ts';
 import type { Question } from '../base/question.ts';
 import { meanOf } from '../benchmarks/statistics.ts';
+import { groupTasks } from '../rollout/rollouts.ts';
 import { type Trajectory, valid } from '../rollout/trajectory.ts';
 import type { EvolveState } from './journal.ts';
 import type { PoolMeasurement } from './results.ts';
-import type { Run } from './run.ts';
+import type { Groups, Run } from './run.ts';
 import { poolShard } from './shards.ts';
 import { type AnyStage, rollsOut, type StageKind } from './stage.ts';
 
@@ -24,7 +25,8 @@ export const poolKind: StageKind<PoolStage> = {
   names: { pool: 'pool' },
   decides: ({ rollout, pool }) => ({ rollout, pool }),
   work: (_, __, { pool }) => ({
-    rollouts: pool.questions * pool.rollouts,
+    // At most: how many questions are retried is not known beforehand.
+    rollouts: pool.questions * (pool.rollouts + (pool.retry?.rollouts ?? 0)),
     trained: 0,
     steps: Math.ceil(pool.questions / POOL_SHARD),
   }),
@@ -44,10 +46,10 @@ export async function rollOutPool(
   while (state.step < shards) {
     run.throwIfCancelled();
     const part = questions.slice(state.step * POOL_SHARD, (state.step + 1) * POOL_SHARD);
-    const groups = await run.rollOut(part, { perQuestion: pool.rollouts, stage: stage.name, step: 0 });
+    const groups = await rollOutPart(run, stage.name, part);
     await run.journal.writeTrajectories(poolShard(stage.name, state.step), groups.flat());
     state = { ...state, step: state.step + 1 };
-    const exactMatch = meanOf(valid(groups.flat()), (t) => t.correct);
+    const exactMatch = exactMatchOf(run, groups);
     const record = { stage: stage.name, step: state.step, exactMatch };
     await run.journal.metric(record);
     await run.checkpoint(state);
@@ -60,7 +62,7 @@ export async function rollOutPool(
     stage: stage.name,
     questions: groups.length,
     rollouts: groups.flat().length,
-    exactMatch: meanOf(valid(groups.flat()), (t) => t.correct) ?? 0,
+    exactMatch: exactMatchOf(run, groups) ?? 0,
     pairs: pairs.length,
     wrongStudents: pairs.filter((p) => p.student.correct === 0).length,
     expertSearches: meanOf(pairs, (p) => p.expert.searches.length) ?? 0,
@@ -68,6 +70,28 @@ export async function rollOutPool(
     expertsWithoutSearch: groups.filter((g) => findExpert(g, pool.minExpertSearches)?.searches.length === 0).length,
   };
   return { ...state, results: { ...state.results, pools: [...state.results.pools, measurement] } };
+}
+
+/** K rollouts of each question, and where no expert is among them `pool.retry` more. */
+async function rollOutPart(run: Run, stage: string, questions: readonly Question[]): Promise<Groups> {
+  const { pool, seed } = run.settings;
+  const { rollouts, retry, minExpertSearches } = pool;
+  if (retry === null) return run.rollOut(questions, { perQuestion: rollouts, stage, step: 0 });
+  const most = rollouts + retry.rollouts;
+  const rollOut = run.inSets({ stage, step: 0, total: questions.length * most });
+  const tasksOf = (some: readonly Question[], from: number, to: number) =>
+    groupTasks(some, to, { seed, stage, step: 0 }).filter(({ rollout }) => rollout >= from);
+  const all = await rollOut(tasksOf(questions, 0, rollouts));
+  const groups = questions.map((_, i) => all.slice(i * rollouts, (i + 1) * rollouts));
+  const failed = questions.filter((_, i) => findExpert(groups[i]!, minExpertSearches) === undefined);
+  const more = Map.groupBy(await rollOut(tasksOf(failed, rollouts, most)), ({ questionId }) => questionId);
+  return groups.map((group, i) => [...group, ...(more.get(questions[i]!.id) ?? [])]);
+}
+
+/** Of the first K rollouts: those that are retried are chosen for having failed. */
+function exactMatchOf({ settings: { pool } }: Run, groups: Groups): number | null {
+  const first = valid(groups.flat()).filter(({ rollout }) => rollout < pool.rollouts);
+  return meanOf(first, (t) => t.correct);
 }
 
 /** The pairs of a cycle's pool with their questions and groups, in pool order. */

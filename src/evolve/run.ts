@@ -132,11 +132,11 @@ export class Run {
   }
 
   /**
-   * Rollouts of a training step that come one set after another, since later ones depend on earlier ones. Whatever keeps failing
+   * Training rollouts that come one set after another, since later ones depend on earlier ones. Whatever keeps failing
    * is refused within its set.
    * @param total rollouts of all sets
    */
-  inSets({ stage, step, noise = 0, total }: TrainingSets, reward: Reward): RollOutSet {
+  inSets({ stage, step, noise = 0, total }: TrainingSets, reward?: Reward): RollOutSet {
     const progress = { done: 0, total };
     return (tasks) =>
       this.#complete(

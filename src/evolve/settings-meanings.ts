@@ -157,6 +157,8 @@ export const settingMeanings: Readonly<Record<string, string>> = {
     rollouts: 'Rollouts of each of them (K).',
     minExpertSearches:
       'An expert trajectory (right, well formed, fewest searches) must have searched at least this often.',
+    retry: 'Questions without such a trajectory are rolled out again; null = not.',
+    'retry.rollouts': 'So many times more.',
   }),
   ...of('gate', {
     questions:

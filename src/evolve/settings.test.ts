@@ -99,6 +99,7 @@ describe('settings that go together', () => {
       ...grpo
     } = smoke.grpo;
     const { students: ______, mix: _______, questionWeight: ________, clipForm: _________, ...distill } = smoke.distill;
-    expect(settingsSchema.parse({ ...smoke, grpo, distill })).toEqual(smoke);
+    const { retry: ______________, ...pool } = smoke.pool;
+    expect(settingsSchema.parse({ ...smoke, grpo, distill, pool })).toEqual(smoke);
   });
 });

@@ -239,6 +239,11 @@ const poolSettings = z.strictObject({
   rollouts: z.int().min(2).max(few),
   /** An expert trajectory must have searched at least this often. */
   minExpertSearches: z.int().min(0).max(few),
+  /** So many more of each question that has no expert among them. */
+  retry: z
+    .strictObject({ rollouts: count.max(few) })
+    .nullable()
+    .default(null),
 });
 
 /** Method §1, 4-6. */
@@ -481,7 +486,7 @@ const embedded: LocalSettings = {
     warmupSteps: 3,
     ...adamW,
   },
-  pool: { questions: 192, rollouts: 5, minExpertSearches: 0 },
+  pool: { questions: 192, rollouts: 5, minExpertSearches: 0, retry: null },
   gate: { questions: 48, minGap: 0.02, tolerance: 0.02, whenClosed: 'warn' },
   distill: {
     epochs: 2,
@@ -546,7 +551,7 @@ const paper: LocalSettings = {
     beta2: 0.999,
     weightDecay: 0.01,
   },
-  pool: { questions: 10_000, rollouts: 5, minExpertSearches: 0 },
+  pool: { ...embedded.pool, questions: 10_000 },
   gate: { ...embedded.gate, questions: 256 },
   distill: {
     ...embedded.distill,

@@ -173,6 +173,7 @@ const shaped: Partial<Settings> = {
     updates: 2,
     preserve: { weight: 0.2 },
   },
+  pool: { ...small.pool!, retry: { rollouts: 2 } },
   distill: { ...small.distill!, students: 'wrong', mix: 0.5, questionWeight: 'spread', clipForm: 'position' },
 };
 

@@ -1,6 +1,6 @@
 /**
  * The systems of the field as settings, over any preset: what each trains on, and nothing else. Sizes, rates and budgets stay the
- * preset's, so that systems differ in what they compute. What a source does not state stays out of the entry that carries its name,
+ * preset's, so that systems differ in what they compute (but for the group of Tree-GRPO, which its trees share evenly). What a source does not state stays out of the entry that carries its name,
  * or the entry says "in the manner of"; `departs` says what else is not as in the source (docs/systems.md).
  */
 import type { AdvantageForm } from '../algorithms/advantages.ts';

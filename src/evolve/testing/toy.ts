@@ -120,6 +120,7 @@ export function toyRun(options: ToyOptions) {
     run,
     journal,
     losses,
+    events,
     notes,
     asked: () => speaker.calls.length,
     weight: () => weight,
