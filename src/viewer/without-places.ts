@@ -20,7 +20,10 @@ const PATHS = new RegExp(`(?<![\\w:/.~-])(?:file://)?(?:~|[A-Za-z]:)?(?:[\\\\/]$
 
 /** A place that is known, blanks in its name and all, and what lies in it. */
 const within = (place: string) =>
-  new RegExp(`(?<![\\w:/.])(?:file://)?${place.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(?![\\w-])(?:[\\\\/]${NAME})*[\\\\/]?`, 'g');
+  new RegExp(
+    `(?<![\\w:/.])(?:file://)?${place.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(?![\\w-])(?:[\\\\/]${NAME})*[\\\\/]?`,
+    'g',
+  );
 
 /** A folder and those that it lies in. */
 function* upwards(folder: string): Generator<string> {

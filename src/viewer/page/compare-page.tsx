@@ -152,7 +152,7 @@ function Found({
           <thead>
             <tr>
               {['question', 'gold', 'before', 'searches', 'after', 'searches '].map((name) => (
-                <th scope="col" key={name}>
+                <th scope="col" key={name} class={name.startsWith('searches') ? 'number' : undefined}>
                   {name}
                 </th>
               ))}

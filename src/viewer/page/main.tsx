@@ -31,8 +31,8 @@ function App() {
     document.title = [route.path[2], source?.name ?? (route.path[0] === 'compare' ? 'compare' : undefined), 'search-e1']
       .filter(Boolean)
       .join(' · ');
-    scrollTo(0, 0);
-  }, [route.path.join('/')]);
+  }, [route.path.join('/'), source?.name]);
+  useEffect(() => scrollTo(0, 0), [route.path.join('/')]);
   const many = (sources.value?.length ?? 0) > 1;
   useKeys(many && route.path.length === 2 && id !== undefined ? { Escape: () => go('#/') } : {});
   return (

@@ -145,7 +145,7 @@ function View({ overview, id }: { overview: Overview; id: string }) {
   );
 }
 
-/** How far the trajectories have been read; `isQuiet`: nothing where there is nothing to say of it. */
+/** How far the trajectories have been read; `isQuiet`: beside a count of its own, nothing where there is nothing to say of it. */
 export function Progress({ id, isQuiet = false }: { id: string; isQuiet?: boolean }) {
   const { value } = useAsk<Indexing>('index', new URLSearchParams({ source: id }), LIVE);
   if (value === undefined) return null;
@@ -153,9 +153,15 @@ export function Progress({ id, isQuiet = false }: { id: string; isQuiet?: boolea
   if (isQuiet && !isReading && value.unsearched === 0 && value.faults.length === 0) return null;
   return (
     <p class="soft small" role="status">
-      {plural(value.rows, 'rollout')}
-      {isReading && `; reading, ${value.shards} of ${plural(value.ofShards, 'file')} so far`}
-      {value.unsearched > 0 && `; the texts of ${value.unsearched.toLocaleString('en')} are too much to be searched`}
+      {[
+        ...(isQuiet ? [] : [plural(value.rows, 'rollout')]),
+        ...(isReading
+          ? [`reading, ${value.shards.toLocaleString('en')} of ${plural(value.ofShards, 'file')} so far`]
+          : []),
+        ...(value.unsearched > 0
+          ? [`the texts of ${plural(value.unsearched, 'rollout')} are too much to be searched`]
+          : []),
+      ].join('; ')}
       {value.faults.map((fault) => (
         <span class="fault" key={fault}>
           {' '}

@@ -12,6 +12,12 @@ const orders = [
   ['order', 'as they were taken'],
 ] as const;
 
+const columns = [
+  ...['question', 'gold', 'round', 'student'],
+  ...['searches', 'expert’s', 'tokens', 'mean KL', 'greatest'],
+];
+const FIRST_NUMBER = columns.indexOf('searches');
+
 export function PairsPage({ id, query }: { id: string; query: URLSearchParams }) {
   const asking = new URLSearchParams(query);
   asking.set('source', id);
@@ -75,18 +81,8 @@ export function PairsPage({ id, query }: { id: string; query: URLSearchParams })
               <table class="grid-table">
                 <thead>
                   <tr>
-                    {[
-                      'question',
-                      'gold',
-                      'round',
-                      'student',
-                      'searches',
-                      'expert’s',
-                      'tokens',
-                      'mean KL',
-                      'greatest',
-                    ].map((name) => (
-                      <th scope="col" key={name}>
+                    {columns.map((name, i) => (
+                      <th scope="col" key={name} class={i < FIRST_NUMBER ? undefined : 'number'}>
                         {name}
                       </th>
                     ))}

@@ -38,7 +38,7 @@ function word(n: number): string {
 const words = (from: number, count: number) => Array.from({ length: count }, (_, i) => word(from + i)).join(' ');
 
 /** Rollout of a question: right, misread, or never shown the answer, by the remainder of a number. */
-export function largeRollout(step: number, question: number, rollout: number): Trajectory {
+function largeRollout(step: number, question: number, rollout: number): Trajectory {
   const number = question + 7 * step;
   const gold = word(number);
   const fate = (number + rollout * 3 + step) % 5;
@@ -59,7 +59,7 @@ export function largeRollout(step: number, question: number, rollout: number): T
     ` <information> ${passages
       .map(
         ({ title }, rank) =>
-          `[ ${title} ] ${title} is a ${words(number + rank + i, 9)} of ${rank === 1 && isShown ? gold : 'nothing'}`,
+          `[ ${title} ] ${title} is a ${words(number + rank + i + 1, 9)} of ${rank === 1 && isShown ? gold : 'nothing'}`,
       )
       .join(' ')} </information> `,
   ]);
@@ -97,18 +97,24 @@ export function largeRollout(step: number, question: number, rollout: number): T
   };
 }
 
-export function* largeStep(step: number): Generator<Trajectory> {
+function* largeStep(step: number): Generator<Trajectory> {
   for (let question = 0; question < QUESTIONS; question++)
     for (let rollout = 0; rollout < GROUP; rollout++) yield largeRollout(step, question, rollout);
 }
 
-/** @param rollouts rounded up to whole steps */
-export async function writeLargeRun(folder: string, rollouts: number): Promise<void> {
+/** @param rollouts rounded up to whole steps  @param seen gets each of them */
+export async function writeLargeRun(
+  folder: string,
+  rollouts: number,
+  seen: (one: Trajectory) => void = () => {},
+): Promise<void> {
   await writeRun(folder, {});
   const trajectories = path.join(folder, 'trajectories');
   await mkdir(trajectories, { recursive: true });
   for (let step = 1; step <= Math.ceil(rollouts / ROLLOUTS_OF_STEP); step++) {
-    const text = [...largeStep(step)].map((one) => `${toLine(one)}\n`).join('');
+    const all = [...largeStep(step)];
+    all.forEach(seen);
+    const text = all.map((one) => `${toLine(one)}\n`).join('');
     // What is read is the same at every level; this one is written fast.
     await writeFile(path.join(trajectories, `${stepShard('grpo-1', step)}.jsonl.gz`), gzipSync(text, { level: 1 }));
   }

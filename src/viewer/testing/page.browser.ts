@@ -1,176 +1,303 @@
-/** The page in Chromium: filters against a plain computation over the files, addresses, keys, a live run, hostile text, widths, axe. */
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+/** The page in Chromium: keys, addresses, a live run, hostile text in every view, widths, light and dark, axe. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ListeningServer } from '../../base/http/listen.ts';
+import { fixturePair, fixtureResults, smallConfig } from '../../runs/testing/run-fixture.ts';
 import { apiOf } from '../api.ts';
+import { exportPage } from '../export-page.ts';
+import { filterOf } from '../filter.ts';
 import { Library } from '../library.ts';
 import { loadPage } from '../page-files.ts';
-import { serveViewer } from '../server.ts';
+import {
+  countShown,
+  executablePath,
+  expectAccessible,
+  expectUnharmed,
+  follow,
+  heading,
+  load,
+  openBrowser,
+  patience,
+  viewed,
+  type Watched,
+  watchedPage,
+} from './chromium.ts';
+import { hostile } from './hostile.ts';
 import { said, writeRun, writeShardOf } from './view-fixture.ts';
 
-const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = places.find((place) => place !== undefined && existsSync(place));
-if (executablePath === undefined)
-  console.warn('no Chromium here (CHROMIUM, /usr/bin/chromium): the page is not tested');
-
-/** For a busy machine. */
-const patience = { timeout: 60_000 };
-
-/** Each would do something where text is taken for markup, a style, an address or a control. */
-const hostile = [
-  '<img src=x onerror="window.hit=1">',
-  '<script>window.hit=1</script>',
-  '</script><script>window.hit=1</script>',
-  '"><svg onload=window.hit=1>',
-  "javascript:window.hit=1//'",
-  '{{constructor.constructor("window.hit=1")()}}',
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: as text
-  '${window.hit=1}',
-  '<iframe srcdoc="<script>parent.hit=1</script>">',
-  '<style>*{display:none}</style>',
-  '<a href="data:text/html,<script>window.hit=1</script>">x</a>',
-  '__proto__',
-  '\u202Egnp.exe\u202C \u0000\u0007\u001b]52;c;aGk=\u0007',
-  '<!-- --><b>&lt;&amp;',
-  '<base href="https://elsewhere.example/">',
-  '<meta http-equiv="refresh" content="0;url=https://elsewhere.example/">',
-  '[INST] <|im_end|> </answer>',
-  '='.repeat(3000),
-];
-
-const all = [
+const plain = [
   said({ id: 'a' }),
   said({ id: 'b', correct: 0, answer: 'lead', shown: 'it is gold or lead' }),
   said({ id: 'c', correct: 0, answer: null, stop: 'no-answer', shown: 'nothing of it', wellFormed: false }),
   said({ id: 'd', correct: 0, answer: 'tin', shown: 'nothing of it', suite: 'popqa' }),
-  ...hostile.map((text, i) =>
-    said({
-      id: `h${i} ${text}`,
-      question: text,
-      gold: [text],
-      answer: text,
-      shown: text,
-      title: text,
-      query: text,
-      think: text,
-      suite: 'hostile',
-    }),
-  ),
 ];
+const attacks = hostile.map((text, i) => ({
+  ...said({
+    id: `h${i} ${text}`,
+    question: text,
+    gold: [text],
+    answer: text,
+    shown: text,
+    title: text,
+    query: text,
+    think: text,
+    suite: text,
+  }),
+  ...(i % 4 === 1 && { stop: 'search-failed' as const, failure: text }),
+}));
+const all = [...plain, ...attacks];
+const lost = all.map((one) => (one.questionId === 'a' ? said({ id: 'a', correct: 0, answer: 'no idea' }) : one));
+const [markup] = hostile as [string];
+
+/** A run every text of which is somebody else's. */
+async function writeHostileRun(folder: string): Promise<void> {
+  const config = smallConfig();
+  const results = fixtureResults();
+  const pool = attacks.flatMap((one) => [1, 3].map((rollout) => ({ ...one, rollout })));
+  const text = (one: string) => ({ teacherPrompt: one, studentPrompt: one, response: [one, one, one] });
+  await writeRun(
+    folder,
+    { 'base-greedy-4': lost, 'e1-1-greedy-4': all, 'pool-1-0000': pool },
+    {
+      config: { ...config, inputs: { ...config.inputs, questions: `data/${markup}`, template: hostile[2]! } },
+      results: {
+        ...results,
+        measurements: results.measurements.map((one) => ({
+          ...one,
+          suites: one.suites.map((suite, i) => ({ ...suite, suite: hostile[i]! })),
+        })),
+        outcomes: results.outcomes.map((one) => ({ ...one, reason: hostile.slice(0, -1).join(' ') })),
+      },
+      pairs: attacks.map(({ questionId, question, gold }) => ({
+        ...fixturePair(questionId),
+        question: question!,
+        gold: gold!,
+        text: text(question!),
+      })),
+    },
+  );
+}
 
 describe.skipIf(executablePath === undefined)('the page', () => {
+  let root: string;
   let folder: string;
   let server: ListeningServer;
   let browser: Browser;
-  let page: Page;
-  const asked: string[] = [];
-  const errors: string[] = [];
+  let watched: Watched;
 
   beforeAll(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'viewer-'));
-    const lost = all.map((one) => (one.questionId === 'a' ? said({ id: 'a', correct: 0, answer: 'no idea' }) : one));
-    await writeRun(folder, { 'base-greedy-4': lost, 'e1-1-greedy-4': all });
-    const library = await Library.open(folder);
-    server = await serveViewer({ port: 0, page: await loadPage(), ask: apiOf(library), title: 'test' });
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
-    page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-    page.on('request', (request) => asked.push(request.url()));
-    page.on('pageerror', (error) => errors.push(error.message));
-    page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
+    root = await mkdtemp(path.join(tmpdir(), 'viewer-'));
+    // A folder's name may be markup too, as far as a name can.
+    folder = path.join(root, 'run <img src=x onerror=window.hit=1>');
+    await writeHostileRun(folder);
+    server = await viewed(folder);
+    browser = await openBrowser();
+    watched = await watchedPage(browser);
   });
   afterAll(async () => {
     await browser?.close();
     await server?.close(1);
-    await rm(folder, { recursive: true, force: true });
+    await rm(root, { recursive: true, force: true });
   });
 
-  const show = async (hash: string) => {
-    // Another document, not only another address of the same.
-    await page.goto('about:blank');
-    await page.goto(`${server.url}${hash}`);
-    await page.locator('main h1').first().waitFor({ state: 'attached' });
-  };
-  const count = async () => Number((await page.locator('.count b').textContent())!.replaceAll(',', ''));
+  const at = (hash: string) => load(watched.page, server.url + hash);
+  const title = () => watched.page.locator('h1').textContent();
+  const rollout = (line: number, shard = 'e1-1-greedy-4') => `#/s/./rollout/${shard}:${line}`;
+  const pairKey = (line: number) => `#/s/./pair/e1-1-0001:${line}`;
+  const groupOf = (i: number) => `#/s/./group/pool-1-0000/${encodeURIComponent(attacks[i]!.questionId)}`;
 
-  it('counts what a plain computation counts, and filters to it', async () => {
-    await show('#/s/./rollouts');
-    const both = [...all, ...all];
-    await expect.poll(count, patience).toBe(both.length);
-    const wrong = both.filter(({ correct, answer }) => correct === 0 && answer !== null).length + 1;
-    const mark = page.getByRole('button', { name: /^wrong answer/ });
-    expect(await mark.textContent()).toContain(String(wrong));
-    await mark.click();
-    await expect.poll(count, patience).toBe(wrong);
-    // The address is the filter: a reload changes nothing.
-    expect(page.url()).toContain('mark=wrong');
-    await page.reload();
-    await expect.poll(count, patience).toBe(wrong);
-    await page.getByRole('searchbox').fill('gold or LEAD');
-    await expect.poll(count, patience).toBe(2);
-  });
-
-  it('goes by keys: j, Enter, j, k, Esc', async () => {
-    await show('#/s/./rollouts?suite=nq&stage=e1-1');
-    await expect.poll(count, patience).toBe(3);
+  it('goes by keys: j, Enter, j, k, Esc, / and typing, which is no command', async () => {
+    const { page } = watched;
+    await at('#/s/./rollouts?suite=nq&stage=e1-1');
+    await expect.poll(() => countShown(page), patience).toBe(3);
     await page.keyboard.press('j');
     await page.locator('tr[aria-current]', { hasText: 'what is b ?' }).waitFor();
     await page.keyboard.press('Enter');
-    await expect.poll(() => page.locator('h1').textContent(), patience).toBe('what is b ?');
+    await expect.poll(title, patience).toBe('what is b ?');
     expect(await page.locator('mark.gold').first().textContent()).toBe('gold');
     await page.keyboard.press('j');
-    await expect.poll(() => page.locator('h1').textContent(), patience).toBe('what is c ?');
+    await expect.poll(title, patience).toBe('what is c ?');
+    // The last of the filter.
+    await page.keyboard.press('j');
     await page.keyboard.press('k');
-    await expect.poll(() => page.locator('h1').textContent(), patience).toBe('what is b ?');
+    await expect.poll(title, patience).toBe('what is b ?');
     await page.keyboard.press('Escape');
-    await expect.poll(count, patience).toBe(3);
+    await expect.poll(() => countShown(page), patience).toBe(3);
+    await page.keyboard.press('/');
+    await page.keyboard.type('jk');
+    expect(await page.getByRole('searchbox').inputValue()).toBe('jk');
+    await expect.poll(() => countShown(page), patience).toBe(0);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.url(), patience).toMatch(/rollouts$/);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.url(), patience).toMatch(/#\/s\/\.$/);
+    // By the tabulator too: the first stop is the way home, then the views.
+    await at('#/s/.');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Run');
+    await at('#/s/./pairs');
+    await page.locator('tr[aria-current]').waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.locator('main.pair h1').waitFor();
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.url(), patience).toMatch(/#\/s\/\.\/pairs$/);
   });
 
-  it('shows text of others as text, and asks nobody else for anything', async () => {
-    for (let i = 0; i < hostile.length; i++) {
-      await show(`#/s/./rollout/e1-1-greedy-4:${4 + i}`);
-      await expect.poll(() => page.locator('.said.think').first().textContent(), patience).toContain('think');
-      expect(await page.evaluate('window.hit')).toBeUndefined();
+  it('is the same at every address after a reload', async () => {
+    const { page } = watched;
+    const sides = ['base', 'e1-1'].map((stage) => JSON.stringify(['.', stage, 'greedy-4']));
+    const compared = new URLSearchParams({ a: sides[0]!, b: sides[1]!, change: 'gained' });
+    for (const hash of [
+      '#/s/.',
+      '#/s/./rollouts?mark=misread&sort=-tokens',
+      `${rollout(1)}?mark=misread&show=logprob`,
+      groupOf(0),
+      '#/s/./pairs?order=max',
+      `${pairKey(2)}?order=max`,
+      `#/compare?${compared}`,
+    ]) {
+      await at(hash);
+      const read = async () => (await page.locator('main').innerText()).replace(/\s+/g, ' ');
+      await expect.poll(read, patience).not.toContain('Reading');
+      await page.waitForTimeout(150);
+      const before = await read();
+      expect(before.length, hash).toBeGreaterThan(40);
+      await page.reload();
+      await heading(page);
+      await expect.poll(read, { ...patience, message: hash }).toBe(before);
+      expect(page.url()).toBe(server.url + hash);
     }
-    for (const url of asked) expect(url.startsWith(server.url) || url.startsWith('data:')).toBe(true);
-    expect(errors).toEqual([]);
+  });
+
+  it('shows text of others as text in every view, and asks nobody else for anything', async () => {
+    const { page } = watched;
+    // What a page shows of a text: line ends and blanks are the layout's, controls have no shape.
+    const seen = (text: string) => text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, '');
+    const shows = async (texts: readonly string[], what: string, many = false) => {
+      await expect
+        .poll(
+          async () => {
+            const body = seen((await page.evaluate('document.body.textContent')) as string);
+            return texts.filter((text) => !body.includes(seen(text))).map((text) => text.slice(0, 60));
+          },
+          { ...patience, message: what },
+        )
+        .toEqual([]);
+      if (!many) await expectUnharmed(watched, server);
+    };
+    await at('#/s/.');
+    await shows([...hostile.slice(0, 7), path.basename(folder)], 'run');
+    expect(await page.title()).toContain('<img src=x');
+    await at('#/s/./rollouts');
+    await shows(hostile, 'rollouts');
+    for (const i of hostile.keys()) {
+      await follow(page, rollout(4 + i));
+      await shows([hostile[i]!], 'rollout', true);
+      await expect.poll(title, patience).toBe(hostile[i]);
+    }
+    await expectUnharmed(watched, server);
+    for (const show of ['logprob', 'mask', 'ids', 'raw']) {
+      await follow(page, `${rollout(4)}?show=${show}`);
+      await page.locator('.overlays [aria-pressed="true"]').waitFor();
+    }
+    await expectUnharmed(watched, server);
+    for (const i of hostile.keys()) {
+      await follow(page, groupOf(i));
+      await expect.poll(title, patience).toBe(hostile[i]);
+      await page.locator('article').nth(1).waitFor();
+      await follow(page, pairKey(i));
+      await page.locator('.beside article').nth(1).waitFor();
+      await shows([hostile[i]!], 'pair', true);
+    }
+    await expectUnharmed(watched, server);
+    await follow(page, '#/s/./pairs');
+    await shows(hostile, 'pairs');
+    await at('#/compare');
+    // What failed on a side is not compared.
+    await shows(
+      hostile.filter((_, i) => i % 4 !== 1),
+      'compare',
+    );
+    // Of addresses that others made up.
+    for (const text of hostile)
+      await follow(
+        page,
+        `#/s/./rollouts?suite=${encodeURIComponent(text)}&mark=${text}&text=${encodeURIComponent(text.slice(0, 200))}`,
+      );
+    await shows(['show all'], 'addresses', true);
+    await follow(page, `#/s/./rollout/${markup}`);
+    await page.locator('[role=alert]').waitFor();
+    await follow(page, `#/s/${encodeURIComponent(markup)}`);
+    await shows(['There is nothing of that name'], 'no source', true);
+    // The server refuses what is none of its rollouts, or too long.
+    expect(watched.errors.filter((text) => !/status of 4\d\d/.test(text))).toEqual([]);
+    expect(await page.evaluate('window.hit')).toBeUndefined();
+  });
+
+  it('is sent as a file that runs nothing of what it shows either', async () => {
+    const library = await Library.open(folder);
+    const made = await exportPage(
+      library,
+      '.',
+      filterOf(new URLSearchParams('stage=e1-1')),
+      await loadPage(),
+      apiOf(library),
+    );
+    const file = path.join(root, 'sent.html');
+    await writeFile(file, made.html);
+    const sent = await watchedPage(browser);
+    await sent.page.goto(`file://${file}#/s/./rollouts`);
+    await expect.poll(() => countShown(sent.page), patience).toBe(all.length);
+    for (const i of [0, 2, 8, 13]) {
+      await follow(sent.page, rollout(4 + i));
+      await expect.poll(() => sent.page.locator('h1').textContent(), patience).toBe(hostile[i]);
+    }
+    expect(await sent.page.evaluate('window.hit')).toBeUndefined();
+    expect(sent.errors).toEqual([]);
+    expect(sent.asked.filter((url) => !url.startsWith('file:') && !url.startsWith('data:'))).toEqual([]);
+    await sent.page.close();
   });
 
   it('follows a run: what is written appears', async () => {
-    await show('#/s/./rollouts');
-    await expect.poll(count, patience).toBe(2 * all.length);
+    await at('#/s/./rollouts?stage=grpo-1');
+    await expect.poll(() => watched.page.locator('.empty').count(), patience).toBe(1);
     await writeShardOf(folder, 'grpo-1-step-0001', [said({ id: 'new' })]);
-    await expect.poll(count, patience).toBe(2 * all.length + 1);
+    await expect.poll(() => countShown(watched.page), patience).toBe(1);
+    await writeShardOf(folder, 'grpo-1-step-0001', [said({ id: 'new' }), said({ id: 'newer' })]);
+    await expect.poll(() => countShown(watched.page), patience).toBe(2);
   });
 
   it('fits 400 to 2,000 pixels, in the light and in the dark, and has no fault that axe finds', async () => {
-    const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    const views = [
+      '#/s/.',
+      '#/s/./rollouts',
+      '#/s/./rollouts?mark=misread&text=gold',
+      rollout(1),
+      `${rollout(1)}?show=logprob`,
+      groupOf(0),
+      '#/s/./pairs',
+      pairKey(1),
+      '#/compare',
+    ];
     for (const [width, colorScheme] of [
       [400, 'dark'],
       [2000, 'light'],
-      [1280, 'dark'],
     ] as const) {
-      const other = await browser.newPage({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
-      for (const hash of ['#/s/.', '#/s/./rollouts', '#/s/./rollout/e1-1-greedy-4:1', '#/s/./pairs', '#/compare']) {
-        await other.goto(`${server.url}${hash}`);
-        await other.reload();
-        await other.locator('main h1').first().waitFor({ state: 'attached' });
-        await other.waitForTimeout(300);
-        expect(await other.evaluate('document.documentElement.scrollWidth'), `${hash} at ${width}`).toBeLessThanOrEqual(
-          width,
-        );
-        await other.addScriptTag({ path: axe });
-        const found = await other.evaluate(
-          // biome-ignore lint/suspicious/noTemplateCurlyInString: code of the browser
-          'axe.run().then((r) => r.violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`))',
-        );
-        expect(found, `${hash} at ${width}`).toEqual([]);
+      const { page } = await watchedPage(browser, { viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
+      await load(page, server.url + views[0]);
+      for (const hash of views) {
+        await follow(page, hash);
+        await heading(page);
+        await page.waitForTimeout(200);
+        await expectAccessible(page, width, hash);
       }
-      await other.close();
+      await page.close();
     }
   });
 
