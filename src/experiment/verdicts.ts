@@ -161,8 +161,12 @@ function betweenLooks({ measured }: Found, { looks }: Registered): string {
   return `${figuresOf(measured, undefined)} No look is registered at ${counted(measured.bySeed.length, 'seed')}, only at ${at}.`;
 }
 
+function isCount(measure: Difference['measure']): boolean {
+  return measure === 'searches' || measure === 'policyTokens';
+}
+
 function figuresOf(measured: Difference, chance: Chance | undefined): string {
-  const text = (value: number) => signed(value, measured.measure === 'exactMatch' ? 3 : 2);
+  const text = (value: number) => signed(value, isCount(measured.measure) ? 2 : 3);
   const { arm, reference, estimate, low, high } = measured;
   return `${arm} − ${reference} is ${text(estimate)} (95 % interval ${text(low)} to ${text(high)}; ${seedsText(measured)}${chanceText(chance)}).`;
 }
