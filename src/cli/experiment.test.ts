@@ -198,3 +198,58 @@ it('is refused by a name that is none, and in a folder with something else', asy
   const used = await capture('experiment', at('toy.json'), '--out', folder);
   expect([used.code, used.err]).toEqual([2, expect.stringContaining('is not empty')]);
 });
+
+it('runs arms of one’s own on bases of a folder, compares what is claimed, and ends with its registered size', async () => {
+  const claim = { kind: 'lower', arm: 'limit', reference: 'short-pool', measure: 'searches', margin: 0.1 };
+  const shortPool = { name: 'short-pool', of: 'e1', says: 'A pool of its own.', settings: { pool: { rollouts: 3 } } };
+  const file = {
+    ...toy,
+    worlds: [12, 13],
+    models: [path.basename(BASE_POLICY), path.basename(BASE_POLICY)],
+    arms: [
+      { name: 'limit', of: 'grpo-tokens', says: 'A limit of one search.', settings: { rollout: { searches: 1 } } },
+      'e1',
+      shortPool,
+    ],
+    claims: [{ ...claim, mode: { decoding: 'greedy', searches: 1 } }],
+    registered: { seeds: 2, looks: [{ seeds: 2, p: 0.04 }] },
+  };
+  await writeFile(at('toy.json'), JSON.stringify(file));
+  const bases = ['--bases', path.dirname(BASE_POLICY)];
+  const { code, out, err } = await experiment('own-arms', ...bases, '--seeds', '1', '--json');
+  expect(code, err).toBe(0);
+  const { verdicts } = JSON.parse(out);
+  expect(verdicts).toEqual([
+    {
+      claim: 'limit is lower than short-pool (searches, greedy, at most 1 searches)',
+      verdict: 'no look',
+      sentence: expect.stringContaining('No look is registered at 1 seed, only at 2.'),
+    },
+  ]);
+  // Nothing of the arm with another limit is shared, and its rounds end with the tokens of e1.
+  const limit = await new RunFiles(at('own-arms', 'seed-001', 'limit')).config();
+  expect([limit.settings.rollout.searches, limit.settings.grpo.tokens > 0, limit.inputs.model]).toEqual([
+    1,
+    true,
+    BASE_POLICY,
+  ]);
+  const findings = JSON.parse(await readFile(at('own-arms', 'findings.json'), 'utf8'));
+  expect(findings.own.map(({ name, forksAt }: { name: string; forksAt: string }) => [name, forksAt])).toEqual([
+    ['limit', 'start'],
+    ['short-pool', 'pool'],
+  ]);
+  expect(await readFile(at('own-arms', 'report.html'), 'utf8')).toContain('A limit of one search.');
+
+  const longer = await experiment('own-arms', ...bases, '--seeds', '3');
+  expect([longer.code, longer.err]).toEqual([
+    2,
+    expect.stringContaining('the experiment ends with 2 seeds, 3 were asked for'),
+  ]);
+  const wrong = { ...file, arms: ['e1', { ...shortPool, settings: { evaluation: { questions: 3 } } }] };
+  await writeFile(at('toy.json'), JSON.stringify({ ...wrong, claims: undefined }));
+  const refused = await experiment('own-arms', ...bases);
+  expect([refused.code, refused.err]).toEqual([
+    2,
+    expect.stringContaining('short-pool: settings: evaluation cannot be changed'),
+  ]);
+});

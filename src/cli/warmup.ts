@@ -211,6 +211,10 @@ async function openSource(recipe: Recipe, options: Options, io: Io): Promise<Exa
     throw new UserError('--questions, --corpus and --tokenizer go together', {
       hint: 'Give all three, or none for the embedded worlds.',
     });
+  if (recipe.habits !== undefined)
+    throw new UserError('habits: found beside --questions, which bring no demonstrations of an agent with habits', {
+      hint: 'Leave them out: habits are those of the embedded worlds.',
+    });
   return filesSource(
     { questions, corpus, tokenizer, template: await openTemplate(template ?? searchR1Template.name) },
     recipe,

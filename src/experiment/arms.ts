@@ -6,8 +6,8 @@ import type { Settings } from '../evolve/settings.ts';
 import { planStages } from '../evolve/stages.ts';
 import { systemNames, systemOf } from '../evolve/systems.ts';
 
-/** The stage of the first cycle before which an arm leaves the run that it shares with the others of its seed. */
-export type ForkPoint = 'grpo' | 'pool' | 'gate';
+/** The stage of the first cycle before which an arm leaves the run that it shares with the others of its seed; start: it shares none. */
+export type ForkPoint = 'start' | 'grpo' | 'pool' | 'gate';
 
 /**
  * What `e1` of the same seed spent, evaluation left out. tokens, seconds: the later GRPO rounds of an arm spend what is left of it
@@ -195,23 +195,31 @@ export function armOf(name: ArmName): Arm {
   return [...arms, ...systemArms].find((arm) => arm.name === name)!;
 }
 
+/** What an arm is, in a sentence; `own`: arms of one's own. Empty for a name that is not known. */
+export function saysOfArm(name: string, own: readonly Pick<Arm, 'name' | 'says'>[] = []): string {
+  return [...arms, ...systemArms, ...own].find((arm) => arm.name === name)?.says ?? '';
+}
+
 /** What the others are compared with: GRPO of equal tokens among systems, else `e1`, else the first. */
 export function referenceOf(names: readonly string[]): string {
   return [PLAIN_SYSTEM, E1].find((name) => names.includes(name)) ?? names[0]!;
 }
 
 /** Of the run that all arms of a seed have in common. */
-const common = planStages({ method: 'search-e1', cycles: 1 });
+export const common = planStages({ method: 'search-e1', cycles: 1 });
 
 /** The stage of a fork point: its name, and its index in every arm's plan, since they are the same up to there. */
 export function forkStage(point: ForkPoint): { readonly name: string; readonly index: number } {
-  const index = common.findIndex(({ kind }) => kind === point);
+  const index = point === 'start' ? 0 : common.findIndex(({ kind }) => kind === point);
   return { name: common[index]!.name, index };
 }
 
-/** What is measured before the first of these arms leaves the common run: the same for all arms of a seed. */
-export function sharedBy(names: readonly string[]): readonly string[] {
-  const among = allArmNames.filter((name) => names.includes(name)).map(armOf);
+/** What is measured before the first of these arms leaves the common run: the same for all arms of a seed. `own`: arms of one's own. */
+export function sharedBy(
+  names: readonly string[],
+  own: readonly Pick<Arm, 'name' | 'forksAt'>[] = [],
+): readonly string[] {
+  const among = [...allArmNames.map(armOf), ...own].filter(({ name }) => names.includes(name));
   return common
     .slice(0, Math.min(...among.map(({ forksAt }) => forkStage(forksAt).index)))
     .flatMap((stage) => (stage.kind === 'evaluate' ? [stage.of] : []));

@@ -5,7 +5,16 @@ import { isLocal } from '../engines/open-engine.ts';
 import type { Inputs } from '../evolve/open.ts';
 import { type PresetName, presets, type Settings } from '../evolve/settings.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
-import { type ArmName, allArmNames, armNames, armOf, E1, systemArmNames } from './arms.ts';
+import { type ArmName, allArmNames, armNames, E1, systemArmNames } from './arms.ts';
+import { armsOf, type OwnArm, type OwnArmEntry, ownArmSchema } from './own-arms.ts';
+import {
+  checkClaims,
+  checkSize,
+  type OwnClaim,
+  ownClaimsSchema,
+  type Registered,
+  registeredSchema,
+} from './registered.ts';
 
 /** A base policy. */
 export interface Base {
@@ -30,7 +39,12 @@ export interface Seed {
 
 export interface Definition {
   readonly name: string;
-  readonly arms: readonly ArmName[];
+  readonly arms: readonly string[];
+  /** Arms of one's own among them. */
+  readonly own?: readonly OwnArm[];
+  /** In place of the built-in ones. */
+  readonly claims?: readonly OwnClaim[];
+  readonly registered?: Registered;
   readonly seeds: readonly Seed[];
   readonly preset: PresetName;
   /** Of every arm and seed, but for the arm's change, `seed` and `world.seed`. */
@@ -57,10 +71,19 @@ export const builtIn: Readonly<Record<string, readonly ArmName[]>> = {
 /** Most seeds of an experiment, and most entries of its lists. */
 export const MOST = 1000;
 
+/** By the schema of what it looks like, so that an error names the field within. */
+const armEntry = z.custom<ArmName | OwnArmEntry>().superRefine((entry, context) => {
+  const { error } = (typeof entry === 'object' ? ownArmSchema : z.enum(allArmNames)).safeParse(entry);
+  for (const issue of error?.issues ?? []) context.addIssue({ ...issue });
+});
+
 /** A user's experiment. `settings` is checked where presets and single settings are put together. */
 export const fileSchema = z.strictObject({
-  arms: z.array(z.enum(allArmNames)).min(1).max(MOST),
-  /** How many; default 5, 1 with the preset `smoke`. */
+  arms: z.array(armEntry).min(1).max(MOST),
+  claims: ownClaimsSchema.exactOptional(),
+  /** Its size and its looks, fixed before it is run. */
+  registered: registeredSchema.exactOptional(),
+  /** How many; default: as many as are registered, else 5, 1 with the preset `smoke`. */
   seeds: z.int().min(1).max(MOST).exactOptional(),
   preset: z.enum(Object.keys(presets) as [PresetName, ...PresetName[]]).exactOptional(),
   /** Some settings, over the preset's. */
@@ -117,12 +140,17 @@ export function seedsOf(count: number, { worlds, models }: Pick<ExperimentFile, 
 }
 
 /** @throws UserError when the arms cannot be run together, or when settings name what the experiment sets itself */
-export function checkDefinition({ arms, preset, settings, data }: Definition): void {
+export function checkDefinition(definition: Definition): void {
+  const { arms, claims, registered, seeds, preset, settings, data } = definition;
   const repeated = arms.find((arm, i) => arms.indexOf(arm) !== i);
   if (repeated !== undefined) throw new UserError(`arms: ${repeated} is named twice`);
-  const matched = arms.find((arm) => armOf(arm).budget !== undefined);
+  const matched = armsOf(definition).find(({ budget }) => budget !== undefined)?.name;
   if (matched !== undefined && !arms.includes(E1))
     throw new UserError(`arms: ${matched} needs ${E1}, whose budget it spends`, { hint: `Add ${E1} to the arms.` });
+  const idle = definition.own?.find((own) => own.settings.cycles < 1);
+  if (idle !== undefined) throw new UserError(`arms: ${idle.name}: cycles is 0, but every arm needs a first round`);
+  if (claims !== undefined) checkClaims(claims, arms, settings.evaluation);
+  if (registered !== undefined) checkSize(registered, seeds.length);
   if (data === null && !isLocal(settings.engine))
     throw new UserError(
       `settings: engine.kind is ${settings.engine.kind}, whose models cannot read the embedded world`,

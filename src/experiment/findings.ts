@@ -21,13 +21,14 @@ interface StageValues {
 }
 
 export function findingsOf(summary: Summary) {
-  const { name, arms, seeds, worlds, bases, missing, resamples, verdicts, means, differences, laws } = summary;
+  const { name, arms, own, seeds, worlds, bases, missing, resamples, verdicts, means, differences, laws } = summary;
   const seedValues = (bySeed: readonly { readonly seed: string; readonly value: number }[]) =>
     seeds.map((seed) => bySeed.find((one) => one.seed === seed)?.value ?? null);
   return {
     schema: 1,
     name,
     arms,
+    ...(own && { own }),
     seeds,
     worlds,
     bases,
@@ -87,7 +88,7 @@ function isOfVerdicts({ measure }: { readonly measure: Measure }): boolean {
 }
 
 /** What all arms of a seed share stands once, under the name "shared". */
-function stageValues({ arms, seeds, runs }: Summary): StageValues[] {
+function stageValues({ arms, own, seeds, runs }: Summary): StageValues[] {
   const rows = (arm: string, of: (run: RunSummary) => boolean, wanted: (stage: string) => boolean): StageValues[] => {
     const bySeed = seeds.map((seed) => runs.find((run) => run.seed === seed && of(run))?.stages ?? []);
     const stages = [...new Set(bySeed.flat().map(({ stage }) => stage))].filter(wanted);
@@ -105,7 +106,7 @@ function stageValues({ arms, seeds, runs }: Summary): StageValues[] {
       return { arm, stage, exactMatch: values('exactMatch'), searches: values('searches') };
     });
   };
-  const shared = sharedBy(arms);
+  const shared = sharedBy(arms, own);
   return [
     ...rows(
       'shared',

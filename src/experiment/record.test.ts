@@ -54,3 +54,28 @@ it.each([
   await expect(recordExperiment(folder, definition(seeds), embedded)).rejects.toThrow(/worlds or models differ/);
   expect(await readFile(path.join(folder, 'experiment.json'), 'utf8')).toBe(before);
 });
+
+const mine = { name: 'mine', of: 'e1', says: 'Made up.', settings: experimentSettings('smoke') } as const;
+const registered = { seeds: 2, looks: [{ seeds: 2, p: 0.05 }] };
+
+it('keeps arms of its own, claims and size, and refuses others in their place', async () => {
+  const own: Definition = { ...definition([first], ['e1', 'mine']), own: [mine], registered };
+  await recordExperiment(folder, own, embedded);
+  expect(await readExperiment(folder)).toMatchObject({ own: [mine], registered });
+  await recordExperiment(folder, { ...own, seeds: [first, second] }, embedded);
+  const { pool } = mine.settings;
+  const changed = { ...mine, settings: { ...mine.settings, pool: { ...pool, rollouts: 9 } } };
+  for (const [another, why] of [
+    [{ ...own, own: [changed] }, 'arm mine differs'],
+    [{ ...own, arms: ['e1', 'mine', 'jsd'] }, 'its arms were registered with its size, others cannot be added'],
+    [{ ...own, registered: { seeds: 9, looks: [{ seeds: 9, p: 0.05 }] } }, 'registered differs'],
+  ] satisfies [Definition, string][])
+    await expect(recordExperiment(folder, { ...another, seeds: [first, second] }, embedded)).rejects.toThrow(why);
+  expect((await readExperiment(folder)).seeds).toHaveLength(2);
+});
+
+it('refuses a record with an arm that nothing says', async () => {
+  await expect(recordExperiment(folder, definition([first], ['e1', 'mine']), embedded)).rejects.toThrow(
+    'no arm is called mine',
+  );
+});

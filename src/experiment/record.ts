@@ -11,6 +11,8 @@ import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { allArmNames } from './arms.ts';
 import type { Base, Definition } from './definition.ts';
+import { recordedArmSchema } from './own-arms.ts';
+import { ownClaimsSchema, registeredSchema } from './registered.ts';
 
 const FILE = 'experiment.json';
 
@@ -29,10 +31,14 @@ const dataSchema = z.strictObject({
   evaluate: z.array(z.strictObject({ suite: z.string(), file: z.string() })),
 });
 
-const recordSchema = z.strictObject({
+const fields = z.strictObject({
   schema: z.literal(1),
   name: z.string(),
-  arms: z.array(z.enum(allArmNames)).min(1),
+  arms: z.array(z.string()).min(1),
+  /** Arms of one's own, claims and size, where the file has any. */
+  own: z.array(recordedArmSchema).exactOptional(),
+  claims: ownClaimsSchema.exactOptional(),
+  registered: registeredSchema.exactOptional(),
   seeds: z
     .array(
       z.strictObject({
@@ -49,6 +55,13 @@ const recordSchema = z.strictObject({
   data: dataSchema.nullable().default(null),
   ...baseFields,
   versions: versionsSchema,
+});
+
+const recordSchema = fields.superRefine(({ arms, own = [] }, context) => {
+  const known: readonly string[] = [...allArmNames, ...own.map(({ name }) => name)];
+  for (const [i, arm] of arms.entries())
+    if (!known.includes(arm))
+      context.addIssue({ code: 'custom', path: ['arms', i], message: `no arm is called ${arm}` });
 });
 
 export type ExperimentRecord = z.infer<typeof recordSchema>;
@@ -86,15 +99,30 @@ export async function recordExperiment(folder: string, definition: Definition, b
     return [];
   }
   const had = await readExperiment(folder);
-  for (const name of ['name', 'preset', 'settings', 'data', 'weights'] as const)
+  for (const name of ['name', 'preset', 'settings', 'data', 'weights', 'claims', 'registered'] as const)
     if (!isDeepStrictEqual(had[name], record[name]))
       throw new UserError(`${folder}: holds another experiment (${name} differ${/s$|data/.test(name) ? '' : 's'})`, {
         hint: 'Repeat the command that it was begun with, or choose another directory with --out.',
       });
+  const changed = had.own?.find(
+    (one) =>
+      !isDeepStrictEqual(
+        one,
+        record.own?.find(({ name }) => name === one.name),
+      ),
+  );
+  if (changed !== undefined && record.arms.includes(changed.name))
+    throw new UserError(`${folder}: holds another experiment (arm ${changed.name} differs)`, {
+      hint: 'Give the changed arm another name, or choose another directory with --out.',
+    });
   const missing = had.arms.filter((arm) => !record.arms.includes(arm));
   if (missing.length > 0)
     throw new UserError(`${folder}: was begun with arms that were not asked for (${missing.join(', ')})`, {
       hint: 'Name them too, or choose another directory with --out.',
+    });
+  if (had.registered !== undefined && !isDeepStrictEqual(had.arms, record.arms))
+    throw new UserError(`${folder}: its arms were registered with its size, others cannot be added`, {
+      hint: `Go on with ${had.arms.join(', ')}, or register another experiment.`,
     });
   const common = Math.min(had.seeds.length, record.seeds.length);
   if (!isDeepStrictEqual(had.seeds.slice(0, common), record.seeds.slice(0, common)))
@@ -105,8 +133,11 @@ export async function recordExperiment(folder: string, definition: Definition, b
     throw new UserError(`${folder}: was begun with ${had.seeds.length} seeds, ${record.seeds.length} were asked for`, {
       hint: `Continue with --seeds ${had.seeds.length} or more.`,
     });
-  const { arms } = record;
+  const { arms, own } = record;
   if (record.seeds.length > had.seeds.length || !isDeepStrictEqual(arms, had.arms))
-    await writeFileAtomic(file, `${JSON.stringify({ ...had, arms, seeds: record.seeds }, null, 2)}\n`);
+    await writeFileAtomic(
+      file,
+      `${JSON.stringify({ ...had, arms, ...(own && { own }), seeds: record.seeds }, null, 2)}\n`,
+    );
   return versionNotes(had);
 }

@@ -50,7 +50,7 @@ export async function runTask(task: Task, options: TaskOptions): Promise<void> {
     await options.exclusively(() => forkRun(path.join(options.folder, from), folder, settings));
   }
   const begun = existsSync(files.file('config.json')) ? await files.config() : undefined;
-  const settings = begun?.settings ?? task.settings;
+  const settings = begun?.settings ?? (await settledSettings(task, options.folder));
   // A run keeps the threads that it began with, and so do its forks: training on other threads may differ in the last bits.
   const inputs: Inputs = begun?.inputs ?? {
     ...(task.data ?? EMBEDDED_WORLD),

@@ -72,7 +72,8 @@ const run = z.strictObject({
 
 const verdict = z.strictObject({
   claim: z.string(),
-  verdict: z.enum(['supported', 'equivalent', 'contrary', 'undecided', 'not run']),
+  /** no look: figures alone, at a number of seeds at which none is registered. */
+  verdict: z.enum(['supported', 'equivalent', 'contrary', 'undecided', 'no look', 'not run']),
   /** Why, with the figures. */
   sentence: z.string(),
 });
@@ -83,6 +84,10 @@ export const summarySchema = z.strictObject({
   /** In the experiment's order. */
   arms: z.array(z.string()),
   seeds: z.array(z.string()),
+  /** Arms of one's own among them. */
+  own: z
+    .array(z.strictObject({ name: z.string(), says: z.string(), forksAt: z.enum(['start', 'grpo', 'pool', 'gate']) }))
+    .exactOptional(),
   /** Of each seed: its world, and the beginning of the SHA-256 of its base policy's weights. */
   worlds: z.array(count).default([]),
   bases: z.array(z.string()).default([]),

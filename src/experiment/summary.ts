@@ -10,9 +10,11 @@ import { type CollectedRun, collectRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 import { RESAMPLES } from './intervals.ts';
 import { predictedLaw } from './law.ts';
-import { readExperiment } from './record.ts';
-import { type Summary, summarySchema } from './schema.ts';
-import { decideClaims } from './verdicts.ts';
+import { armsOf } from './own-arms.ts';
+import { type ExperimentRecord, readExperiment } from './record.ts';
+import { claimsOf } from './registered.ts';
+import { type Difference, type Summary, summarySchema } from './schema.ts';
+import { type Beforehand, decideClaims } from './verdicts.ts';
 
 /** Enough of a hash to tell base policies apart. */
 const HASH_CHARACTERS = 12;
@@ -41,10 +43,16 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
   const reference = referenceOf(arms);
   const { means, differences } = compareArms(runs, arms, reference, modes);
   const summaries = runs.map(({ summary }) => summary);
+  const beforehand = beforehandOf(record);
+  const others = otherPairs(beforehand, differences).flatMap(
+    ([arm, against]) => compareArms(runs, [arm], against, modes).differences,
+  );
+  const own = ownArmsOf({ arms, ...record });
   return {
     schema: 1,
     name,
     arms,
+    ...(own.length > 0 && { own }),
     seeds,
     worlds: record.data === null ? record.seeds.map(({ world }) => world) : [],
     bases: record.seeds.map(({ base }) => (base ?? record).weights?.slice(0, HASH_CHARACTERS) ?? ON_A_SERVER),
@@ -55,8 +63,28 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     suites: modes.flatMap((mode) => suitesOfArms(runs, arms, mode)),
     differences,
     laws: modes.filter(({ decoding }) => decoding === 'sampled').map((mode) => predictedLaw(runs, mode)),
-    verdicts: decideClaims(arms, summaries, differences),
+    verdicts: decideClaims(arms, summaries, [...differences, ...others], beforehand),
   };
+}
+
+function beforehandOf({ claims, registered }: Pick<ExperimentRecord, 'claims' | 'registered'>): Beforehand {
+  return { ...(claims && { claims: claimsOf(claims) }), ...(registered && { registered }) };
+}
+
+function ownArmsOf(record: Pick<ExperimentRecord, 'arms' | 'settings'> & Pick<Partial<ExperimentRecord>, 'own'>) {
+  const mine = new Set(record.own?.map(({ name }) => name));
+  return armsOf(record)
+    .filter(({ name }) => mine.has(name))
+    .map(({ name, says, forksAt }) => ({ name, says, forksAt }));
+}
+
+/** What a file's claims compare and the report does not, which compares every arm with one of them. */
+function otherPairs({ claims = [] }: Beforehand, differences: readonly Difference[]): (readonly [string, string])[] {
+  const pairs = claims.flatMap((claim) => ('reference' in claim ? [[claim.arm, claim.reference] as const] : []));
+  const known = new Set(differences.flatMap(({ arm, reference }) => [`${arm} ${reference}`, `${reference} ${arm}`]));
+  return [...new Map(pairs.map((pair) => [pair.join(' '), pair])).values()].filter(
+    (pair) => !known.has(pair.join(' ')),
+  );
 }
 
 /** All modes in the order of evaluation. */

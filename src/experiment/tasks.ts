@@ -4,16 +4,18 @@
  *     shared/pool-1: base, GRPO 1 ──► shared/gate-1: pool 1 ──► e1, same-prompt, …
  *                              └────► grpo-tokens, grpo-seconds   (after e1, whose budget they spend)
  *
- * Systems of the field leave before GRPO 1, at shared/grpo-1, after e1 too.
+ * Systems of the field leave before GRPO 1, at shared/grpo-1, after e1 too. An arm of one's own that differs from the start on
+ * shares nothing.
  */
 import path from 'node:path';
 import type { Settings } from '../evolve/settings.ts';
 import type { QuestionCounts } from '../evolve/stage.ts';
 import { isStage, planStages, type Stage, workOf } from '../evolve/stages.ts';
 import { SUITES } from '../world/suites.ts';
-import { type Arm, armOf, E1, type ForkPoint, forkStage } from './arms.ts';
+import { type Arm, E1, type ForkPoint, forkStage } from './arms.ts';
 import { expectedWhole, withBudgetOf } from './budget.ts';
 import type { Definition, OwnData, Seed } from './definition.ts';
+import { armsOf } from './own-arms.ts';
 
 export interface Task {
   readonly seed: Seed;
@@ -34,12 +36,9 @@ export interface Task {
 }
 
 /** Seed after seed, and of each seed in an order in which no task waits for a later one. */
-export function tasksOf({
-  seeds,
-  arms,
-  settings,
-  data,
-}: Pick<Definition, 'seeds' | 'arms' | 'settings' | 'data'>): Task[] {
+export function tasksOf(definition: Pick<Definition, 'seeds' | 'arms' | 'own' | 'settings' | 'data'>): Task[] {
+  const { seeds, settings, data } = definition;
+  const arms = armsOf(definition);
   return seeds.flatMap((seed): Task[] => {
     const base = { ...settings, seed: seed.seed, world: { ...settings.world, seed: seed.world } };
     const [grpo, pool, gate] = (['grpo', 'pool', 'gate'] as const).map((point) => forkStage(point).index) as [
@@ -47,7 +46,7 @@ export function tasksOf({
       number,
       number,
     ];
-    const ofArms = arms.map((name) => armTask(seed, data, armOf(name), base));
+    const ofArms = arms.map((arm) => armTask(seed, data, arm, base));
     const starts = (point: ForkPoint) => ofArms.some(({ from }) => from === sharedFolder(seed, point));
     // Where arms leave before the first round, the base is evaluated once for all.
     const bare = { seed, data, folder: sharedFolder(seed, 'grpo'), settings: base, after: [], begin: 0, end: grpo };
@@ -67,9 +66,9 @@ export function tasksOf({
     };
     return [
       ...(starts('grpo') ? [bare] : []),
-      first,
+      ...(starts('pool') || starts('gate') ? [first] : []),
       ...(starts('gate') ? [second] : []),
-      ...ofArms.sort((a, b) => a.after.length - b.after.length),
+      ...ofArms.sort((a, b) => Number(a.arm?.budget !== undefined) - Number(b.arm?.budget !== undefined)),
     ];
   });
 }
@@ -84,7 +83,7 @@ function sharedFolder(seed: Seed, point: ForkPoint): string {
 }
 
 function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Task {
-  const from = sharedFolder(seed, arm.forksAt);
+  const from = arm.forksAt === 'start' ? [] : [sharedFolder(seed, arm.forksAt)];
   const changed = arm.change(base);
   const settings = expectedSettings(arm, changed, base, data);
   return {
@@ -92,9 +91,9 @@ function armTask(seed: Seed, data: OwnData | null, arm: Arm, base: Settings): Ta
     data,
     arm,
     settings,
-    from,
+    ...(from[0] !== undefined && { from: from[0] }),
     folder: armFolder(seed, arm.name),
-    after: arm.budget === undefined ? [from] : [from, armFolder(seed, E1)],
+    after: arm.budget === undefined ? from : [...from, armFolder(seed, E1)],
     begin: forkStage(arm.forksAt).index,
     end: planStages(settings).length,
   };

@@ -1,7 +1,7 @@
 /** An experiment as it is told on its page: verdicts, arms, differences with their intervals, and its runs. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { armOf } from '../experiment/arms.ts';
+import { saysOfArm } from '../experiment/arms.ts';
 import { readExperiment } from '../experiment/record.ts';
 import type { Summary } from '../experiment/schema.ts';
 import { readSummary, summarizeExperiment } from '../experiment/summary.ts';
@@ -22,7 +22,7 @@ export async function experimentView(
   source: SourceLine,
   runs: readonly SourceLine[],
 ): Promise<Experiment> {
-  const { arms, seeds, name } = await readExperiment(folder);
+  const { arms, own, seeds, name } = await readExperiment(folder);
   const file = path.join(folder, 'summary.json');
   // Its own summary when it has ended; before that, of the runs that have.
   const summary = existsSync(file) ? await readSummary(file) : await summarizeExperiment(folder).catch(() => undefined);
@@ -37,17 +37,13 @@ export async function experimentView(
     differences: (summary?.differences ?? []).map(({ arm, measure, mode, estimate, low, high }) => ({
       ...{ arm, measure, estimate, low, high },
       label: MEASURES[measure]![0],
-      means: saysOf(arm),
+      means: saysOfArm(arm, own),
       mode: modeLabel(mode),
     })),
     reference,
-    arms: arms.map((arm) => ({ name: arm, means: saysOf(arm) })),
+    arms: arms.map((arm) => ({ name: arm, means: saysOfArm(arm, own) })),
     runs,
   };
-}
-
-function saysOf(arm: string): string {
-  return armOf(arm as Parameters<typeof armOf>[0])?.says ?? '';
 }
 
 /** The last stage of each arm, mean over seeds with its 95 % interval, in the mode that stands first. */

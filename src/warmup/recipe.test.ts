@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { usualHabits } from '../world/demonstrations.ts';
 import { learningRate, type Phase, recipeSchema, worldRecipe } from './recipe.ts';
 
 describe('the recipe', () => {
@@ -11,6 +12,13 @@ describe('the recipe', () => {
     expect(recipeSchema.safeParse({ ...worldRecipe, phases: [] }).success).toBe(false);
     const phase = { kind: 'demonstrations', steps: 5, imitation: 1.5 };
     expect(recipeSchema.safeParse({ ...worldRecipe, phases: [phase] }).success).toBe(false);
+    expect(recipeSchema.safeParse({ ...worldRecipe, habits: { late: 0.5 } }).success).toBe(false);
+    expect(recipeSchema.safeParse({ ...worldRecipe, habits: { guess: 1.5 } }).success).toBe(false);
+  });
+
+  it('has the usual habits where it names others', () => {
+    const { habits } = recipeSchema.parse({ ...worldRecipe, habits: { guess: 0.15 } });
+    expect(habits).toEqual({ ...usualHabits, guess: 0.15 });
   });
 });
 

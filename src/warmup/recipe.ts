@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { EMBEDDED, engineSettingsSchema } from '../engines/open-engine.ts';
+import { usualHabits } from '../world/demonstrations.ts';
 
 // A slip of the keyboard must not fill memory.
 const count = z.int().min(1).max(1e9);
@@ -76,8 +77,22 @@ const common = {
   checkpointEvery: count,
 };
 
+const habit = (usual: { readonly there: number; readonly elsewhere: number }) =>
+  z.strictObject({ there: share, elsewhere: share }).default({ ...usual });
+
 export const recipeSchema = z.strictObject({
   ...common,
+  /** Those of the agent that embedded worlds' demonstrations show (world/demonstrations.ts); what is left out is as usual. */
+  habits: z
+    .strictObject({
+      vague: habit(usualHabits.vague),
+      check: habit(usualHabits.check),
+      early: habit(usualHabits.early),
+      misread: share.default(usualHabits.misread),
+      astray: share.default(usualHabits.astray),
+      guess: share.default(usualHabits.guess),
+    })
+    .exactOptional(),
   model: z.strictObject({
     hidden: count.max(2 ** 16),
     layers: small,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { usualHabits } from '../world/demonstrations.ts';
 import { firstWarmUpWorld } from '../world/generate.ts';
 import { type Recipe, worldRecipe } from './recipe.ts';
 import { worldSource } from './world-source.ts';
@@ -36,6 +37,17 @@ describe('examples of embedded worlds', () => {
     const share = examples.filter(({ ids }) => ids.includes(ref)).length / examples.length;
     expect(share).toBeGreaterThan(0.44);
     expect(share).toBeLessThan(0.56);
+  });
+
+  it('have the habits of the recipe', async () => {
+    const [text] = source.tokenizer.encode('check');
+    const checks = async (one: typeof source) =>
+      (await one.chunk(demonstrations, 0, 0)).filter(({ ids }) => ids.includes(text!)).length;
+    const never = { there: 0, elsewhere: 0 };
+    const without = worldSource({ ...recipe, habits: { ...usualHabits, check: never } });
+    expect(await checks(source)).toBeGreaterThan(300);
+    // What is left are strays of imitation examples, which are shown and not learned.
+    expect(await checks(without)).toBeLessThan((await checks(source)) / 2);
   });
 
   it('come from worlds that training and evaluation may not use', () => {

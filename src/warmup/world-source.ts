@@ -9,7 +9,7 @@ import { tokenizerFromJson } from '../checkpoint/tokenizer.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.types.ts';
 import { worldTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';
-import { demonstrate } from '../world/demonstrations.ts';
+import { demonstrate, type Habits } from '../world/demonstrations.ts';
 import { firstWarmUpWorld, generateWorld, type World } from '../world/generate.ts';
 import { imitate } from '../world/imitation.ts';
 import { readingExample } from '../world/reading.ts';
@@ -41,7 +41,7 @@ export function worldSource(recipe: Recipe): ExampleSource {
       const examples: Example[] = [];
       for (let i = 0; i < worldsPerChunk; i++) {
         const worldSeed = firstWorld + phaseIndex * worldsPerPhase + chunk * worldsPerChunk + i;
-        examples.push(...examplesOfWorld(worldSeed, phase, tokenizer, recipe.lookup.observationTokens));
+        examples.push(...examplesOfWorld(worldSeed, phase, tokenizer, recipe.lookup.observationTokens, recipe.habits));
       }
       return examples;
     },
@@ -59,7 +59,13 @@ function examplesHash(tokenizer: Tokenizer): string {
   return sha256(JSON.stringify(examples.map(({ ids, weights }) => [ids, [...weights]])));
 }
 
-function examplesOfWorld(seed: number, phase: Phase, tokenizer: Tokenizer, observationTokens: number): Example[] {
+function examplesOfWorld(
+  seed: number,
+  phase: Phase,
+  tokenizer: Tokenizer,
+  observationTokens: number,
+  habits?: Habits,
+): Example[] {
   const world = generateWorld(seed);
   const random = new Random(streamKey('warm-up', seed));
   if (phase.kind === 'reading')
@@ -76,7 +82,7 @@ function examplesOfWorld(seed: number, phase: Phase, tokenizer: Tokenizer, obser
   const index = new Bm25Index(world.passages, { analyzer: 'words' });
   const search: Search = (query, k) => index.searchNow(query, k).map(({ passage }) => passage);
   return repeat(examplesPerWorld, () =>
-    demonstration(world, search, phase.imitation, random, tokenizer, observationTokens),
+    demonstration(world, search, phase.imitation, random, tokenizer, observationTokens, habits),
   );
 }
 
@@ -87,13 +93,14 @@ function demonstration(
   random: Random,
   tokenizer: Tokenizer,
   observationTokens: number,
+  habits: Habits | undefined,
 ): Example {
   const question = warmupQuestion(world, random);
   if (!random.chance(imitationShare)) {
-    const turns = demonstrate(world, question, search, random);
+    const turns = demonstrate(world, question, search, random, habits && { habits });
     return trajectoryExample(tokenizer, worldTemplate, question.question, turns, observationTokens);
   }
-  const { expert, turns } = imitate(world, question, search, random);
+  const { expert, turns } = imitate(world, question, search, random, habits);
   return trajectoryExample(tokenizer, worldTemplate, question.question, turns, observationTokens, expert);
 }
 

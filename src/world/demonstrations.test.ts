@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Random, streamKey } from '../base/random.ts';
 import { parseTurn, wellFormed } from '../protocol/parser.ts';
-import { demonstrate, oracle } from './demonstrations.ts';
+import { demonstrate, oracle, usualHabits } from './demonstrations.ts';
 import { generateWorld } from './generate.ts';
 import { evaluationQuestions, SUITES, trainingQuestions, type WorldQuestion } from './suites.ts';
 import { answerOf, mean, searchesOf, searchOver } from './testing/encyclopedia.ts';
@@ -179,5 +179,41 @@ describe('demonstrations', () => {
     expect(whole.right).toBeGreaterThan(half.right);
     expect(half.searches).toBeLessThan(none.searches);
     expect(whole.searches).toBeLessThan(half.searches);
+  });
+});
+
+describe('other habits', () => {
+  const played = (habits: typeof usualHabits) =>
+    ['hotpotqa' as const, 'musique' as const].flatMap((suite) =>
+      evaluationQuestions(world, suite, 150).map((question, i) => ({
+        question,
+        turns: demonstrate(world, question, search, stream('habits', suite, i), { habits }),
+      })),
+    );
+
+  test('none at all make a perfect agent', () => {
+    const never = { there: 0, elsewhere: 0 };
+    const none = { vague: never, check: never, early: never, misread: 0, astray: 0, guess: 0 };
+    for (const { question, turns } of played(none)) expect(turns).toEqual(oracle(world, question, search));
+  });
+
+  test('of answering early and guessing make one that searches too little, where the usual one searches too much', () => {
+    const tooLittle = {
+      ...usualHabits,
+      early: { there: 0.6, elsewhere: 0.2 },
+      check: { there: 0.1, elsewhere: 0.05 },
+      guess: 0.15,
+    };
+    const [few, usual] = [tooLittle, usualHabits].map((habits) => {
+      const all = played(habits);
+      return {
+        waste: mean(all.map(({ question, turns }) => searchesOf(turns) - question.hops)),
+        guesses: mean(all.map(({ turns }) => Number(turns.length === 1))),
+      };
+    }) as [{ waste: number; guesses: number }, { waste: number; guesses: number }];
+    expect(few.waste).toBeLessThan(-0.2);
+    expect(usual.waste).toBeGreaterThan(few.waste + 0.4);
+    expect(few.guesses).toBeGreaterThan(0.1);
+    expect(few.guesses).toBeLessThan(0.2);
   });
 });

@@ -24,27 +24,48 @@ import {
   vagueQuery,
 } from './turns.ts';
 
-/** Relations that each habit clings to, its probability there and elsewhere. */
-const VAGUE = habit(['director', 'founder', 'home', 'spouse', 'capital'], 0.65, 0.12);
-const CHECK = habit(['director', 'author', 'headquarters', 'coach', 'birthplace', 'nation', 'leader'], 0.65, 0.15);
-const EARLY = habit(['star', 'headquarters', 'spouse', 'mayor'], 0.4, 0.05);
-/** After a search that found nothing the next query is vague this often, and after a check comes another. */
+/** A habit's probability at the relations that it clings to, and elsewhere. */
+export interface Habit {
+  readonly there: number;
+  readonly elsewhere: number;
+}
+
+/** How often the agent does what a good one would not. */
+export interface Habits {
+  /** A query without all words of the name. */
+  readonly vague: Habit;
+  /** What was read is looked up once more. */
+  readonly check: Habit;
+  /** The answer comes before the last hop. */
+  readonly early: Habit;
+  /** A wrong value is taken from the passages although the right one is there. */
+  readonly misread: number;
+  /** When the right article is not there: another entity's is read, rather than searched again. */
+  readonly astray: number;
+  /** Answer without any search. */
+  readonly guess: number;
+}
+
+/** Those of the embedded base policy. */
+export const usualHabits: Habits = {
+  vague: { there: 0.65, elsewhere: 0.12 },
+  check: { there: 0.65, elsewhere: 0.15 },
+  early: { there: 0.4, elsewhere: 0.05 },
+  misread: 0.1,
+  astray: 0.4,
+  guess: 0.02,
+};
+
+/** The relations that habits cling to. */
+const THERE: Readonly<Record<'vague' | 'check' | 'early', readonly RelationName[]>> = {
+  vague: ['director', 'founder', 'home', 'spouse', 'capital'],
+  check: ['director', 'author', 'headquarters', 'coach', 'birthplace', 'nation', 'leader'],
+  early: ['star', 'headquarters', 'spouse', 'mayor'],
+};
+
+/** After a search that found nothing the next query is vague this often at most, and after a check comes another. */
 const VAGUE_AGAIN = 0.35;
 const CHECK_AGAIN = 0.2;
-/** A wrong value is taken from the passages although the right one is there. */
-const MISREAD = 0.1;
-/** When the right article is not there: search again, rather than read another entity's. */
-const RETRY = 0.6;
-/** Answer without any search. */
-const GUESS = 0.02;
-
-function habit(
-  relations: readonly RelationName[],
-  there: number,
-  elsewhere: number,
-): (relation: RelationName) => number {
-  return (relation) => (relations.includes(relation) ? there : elsewhere);
-}
 
 /**
  * One demonstration, at most four searches, the last turn answers. `expertShare` is the probability that a decision is the
@@ -55,9 +76,9 @@ export function demonstrate(
   question: WorldQuestion,
   search: Search,
   random: Random,
-  options: { readonly expertShare?: number } = {},
+  options: { readonly expertShare?: number; readonly habits?: Habits } = {},
 ): Turn[] {
-  return play(world, question, search, random, options.expertShare ?? 0).map((move) => speak(move));
+  return play(world, question, search, random, options.expertShare ?? 0, options.habits).map((move) => speak(move));
 }
 
 /** The perfect agent: right whenever the full query finds the entity's own article, in as many searches as there are hops. */
@@ -72,9 +93,12 @@ export function play(
   search: Search,
   random: Random,
   expertShare: number,
+  habits: Habits = usualHabits,
 ): Move[] {
   const slips = (probability: number) => random.chance(probability) && !random.chance(expertShare);
-  if (slips(GUESS)) return [{ finding: null, answer: guess(question, random) }];
+  const habit = (name: keyof typeof THERE, relation: RelationName) =>
+    habits[name][THERE[name].includes(relation) ? 'there' : 'elsewhere'];
+  if (slips(habits.guess)) return [{ finding: null, answer: guess(question, random) }];
 
   const { steps } = question;
   const moves: Move[] = [];
@@ -85,12 +109,12 @@ export function play(
   let step = 0;
   while (moves.length < MAX_SEARCHES) {
     const { relation } = steps[step]!;
-    const vague: boolean = slips(finding === 'not found' ? Math.min(VAGUE_AGAIN, VAGUE(relation)) : VAGUE(relation));
+    const vague: boolean = slips(Math.min(finding === 'not found' ? VAGUE_AGAIN : 1, habit('vague', relation)));
     const query = vague ? vagueQuery(subject, relation) : fullQuery(subject, relation);
     const passages = search(query, PASSAGES_PER_SEARCH);
     moves.push({ finding, lookup: { mode, relation, subject, query }, passages });
 
-    const value = read(world, passages, subject, relation, slips, random);
+    const value = read(world, passages, subject, relation, habits, slips, random);
     if (value === undefined) {
       finding = 'not found';
       mode = 'find';
@@ -98,11 +122,11 @@ export function play(
     }
     values[step] = value;
     finding = { relation, value };
-    if (slips(mode === 'check' ? Math.min(CHECK_AGAIN, CHECK(relation)) : CHECK(relation))) {
+    if (slips(Math.min(mode === 'check' ? CHECK_AGAIN : 1, habit('check', relation)))) {
       mode = 'check';
       continue;
     }
-    if (step === steps.length - 1 || slips(EARLY(relation))) break;
+    if (step === steps.length - 1 || slips(habit('early', relation))) break;
     step += 1;
     subject = question.kind === 'chain' ? value : steps[step]!.entity;
     mode = 'find';
@@ -117,6 +141,7 @@ function read(
   passages: readonly Passage[],
   subject: string,
   relation: RelationName,
+  { misread, astray }: Habits,
   slips: (probability: number) => boolean,
   random: Random,
 ): string | undefined {
@@ -125,9 +150,9 @@ function read(
   const right = shown.find(({ name }) => name === subject)?.statements.find((one) => one.relation === relation);
   if (right) {
     const wrong = statements.filter((one) => one !== right);
-    return wrong.length > 0 && slips(MISREAD) ? random.choice(wrong).value : right.value;
+    return wrong.length > 0 && slips(misread) ? random.choice(wrong).value : right.value;
   }
-  if (statements.length === 0 || !slips(1 - RETRY)) return undefined;
+  if (statements.length === 0 || !slips(astray)) return undefined;
   const alike = statements.filter((one: Statement) => one.relation === relation);
   return random.choice(alike.length > 0 ? alike : statements).value;
 }

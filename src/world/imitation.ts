@@ -9,7 +9,7 @@
  */
 import type { Random } from '../base/random.ts';
 import type { Passage } from '../retrieval/retriever.ts';
-import { play } from './demonstrations.ts';
+import { type Habits, play } from './demonstrations.ts';
 import type { World } from './generate.ts';
 import type { WorldQuestion } from './suites.ts';
 import {
@@ -35,8 +35,15 @@ export interface Imitation {
 
 type SearchMove = Extract<Move, { lookup: Lookup }>;
 
-export function imitate(world: World, question: WorldQuestion, search: Search, random: Random): Imitation {
-  const expert = drawExpert(world, question, search, random);
+/** @param habits of the agent whose demonstrations are shown; the usual ones unless given */
+export function imitate(
+  world: World,
+  question: WorldQuestion,
+  search: Search,
+  random: Random,
+  habits?: Habits,
+): Imitation {
+  const expert = drawExpert(world, question, search, random, habits);
   const turns: Turn[] = [];
   const shown: Passage[] = [];
   const look = (finding: Move['finding'], lookup: Lookup, learned: boolean): readonly Passage[] => {
@@ -90,9 +97,15 @@ export function imitate(world: World, question: WorldQuestion, search: Search, r
 }
 
 /** A demonstration with at least one search: a guess has nothing to imitate but its answer. */
-function drawExpert(world: World, question: WorldQuestion, search: Search, random: Random): Move[] {
+function drawExpert(
+  world: World,
+  question: WorldQuestion,
+  search: Search,
+  random: Random,
+  habits: Habits | undefined,
+): Move[] {
   for (;;) {
-    const moves = play(world, question, search, random, 0);
+    const moves = play(world, question, search, random, 0, habits);
     if (moves.length > 1) return moves;
   }
 }

@@ -1,7 +1,7 @@
 /** What a reader has to know first: what was run, the arms and their numbers, and what the measures mean. */
 
 import { type Html, html } from '../../runs/report/html.ts';
-import { arms as knownArms } from '../arms.ts';
+import { saysOfArm } from '../arms.ts';
 import type { ExperimentRecord } from '../record.ts';
 import type { Summary } from '../schema.ts';
 import { counted } from '../text.ts';
@@ -15,7 +15,7 @@ export function aboutSection(summary: Summary, record?: ExperimentRecord): Html 
 <p>${counted(arms.length, 'arm')}, ${counted(seeds.length, 'seed')}, ${counted(runs.length, 'finished run')}. ${seedsText(summary)}${versions && ` Begun with ${versions.join(', ')}.`}</p>
 ${missing.length > 0 && html`<p><b>Not finished, and counted nowhere:</b> ${missing.join(', ')}.</p>`}
 <h3>Arms, and the numbers that stand for them in charts</h3>
-<ol class="arms">${arms.map((arm, i) => html`<li><b>${i + 1}</b><span><b>${arm}</b> ${knownArms.find(({ name }) => name === arm)?.says}</span></li>`)}</ol>
+<ol class="arms">${arms.map((arm, i) => html`<li><b>${i + 1}</b><span><b>${arm}</b> ${saysOfArm(arm, summary.own)}</span></li>`)}</ol>
 <h3>Measures</h3>
 <dl class="key">${key.map(([name, meaning]) => html`<div><dt>${name}</dt><dd>${meaning}</dd></div>`)}</dl>`;
 }

@@ -33,15 +33,15 @@ export function stageOrder({ runs }: Pick<Summary, 'runs'>): string[] {
 }
 
 /** The stages that all arms of a seed share; every seed counts once. */
-export function sharedStages({ runs, seeds, arms }: Summary, mode: EvaluationMode): StageRow[] {
+export function sharedStages({ runs, seeds, arms, own }: Summary, mode: EvaluationMode): StageRow[] {
   const oneOfEach = seeds.flatMap((seed) => runs.find((run) => run.seed === seed) ?? []);
-  return stagesOf(oneOfEach, mode).filter(({ stage }) => sharedBy(arms).includes(stage));
+  return stagesOf(oneOfEach, mode).filter(({ stage }) => sharedBy(arms, own).includes(stage));
 }
 
 /** The stages of an arm after those that it shares. */
-export function ownStages({ runs, arms }: Summary, arm: string, mode: EvaluationMode): StageRow[] {
+export function ownStages({ runs, arms, own }: Summary, arm: string, mode: EvaluationMode): StageRow[] {
   const ofArm = runs.filter((run) => run.arm === arm);
-  return stagesOf(ofArm, mode).filter(({ stage }) => !sharedBy(arms).includes(stage));
+  return stagesOf(ofArm, mode).filter(({ stage }) => !sharedBy(arms, own).includes(stage));
 }
 
 function stagesOf(runs: readonly RunSummary[], mode: EvaluationMode): StageRow[] {

@@ -8,12 +8,13 @@ const verdictClass: Readonly<Record<Verdict['verdict'], string>> = {
   contrary: 'refuted',
   equivalent: 'equivalent',
   undecided: 'undecided',
+  'no look': 'undecided',
   'not run': 'undecided',
 };
 
 export function verdictSection({ verdicts }: Summary): Html {
   if (verdicts.length === 0) return html`<p>The experiment has no two arms that a claim is about.</p>`;
-  const tally = (['supported', 'equivalent', 'contrary', 'undecided', 'not run'] as const)
+  const tally = (['supported', 'equivalent', 'contrary', 'undecided', 'no look', 'not run'] as const)
     .map((verdict) => [verdict, verdicts.filter((one) => one.verdict === verdict).length] as const)
     .filter(([, count]) => count > 0);
   const questions = Map.groupBy(verdicts, ({ claim }) => parts(claim).question);
