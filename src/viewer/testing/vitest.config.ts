@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['src/viewer/testing/*.browser.ts'],
     pool: 'forks',
     maxWorkers: 1,
-    testTimeout: 180_000,
+    testTimeout: 400_000,
     hookTimeout: 180_000,
   },
 });
