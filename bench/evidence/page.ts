@@ -264,7 +264,7 @@ What carries over are the questions: a gain over GRPO at equal budget wants \`sh
 * Seeds 6 to 10 were added after a look at the first five; alone they give ${withInterval(claims.differences('e1', 'grpo-tokens', 'greedy-4', 'exactMatch', (seed) => seed >= 5))} greedily, ${withInterval(claims.differences('e1', 'grpo-tokens', 'sampled-4', 'exactMatch', (seed) => seed >= 5))} sampled, ${withInterval(claims.differences('e1', 'grpo-tokens', 'sampled-2', 'exactMatch', (seed) => seed >= 5))} at two.
 * Pool and gate are charged to \`e1\`; the paper has no gate. GRPO rounds keep their best held-out weights, distillation its last.
 * \`grpo-seconds\` got ${range(claims.spent('grpo-seconds', 'seconds'))} of \`e1\`'s seconds, since clocks are noisy; \`grpo-tokens\` ${range(claims.spent('grpo-tokens', 'tokens'))} of its tokens.
-* Not run: distillation at GRPO's plateau, a price on searches, credit in place of a loss, an under-searching base, the clip and the temperature apart, any arm on a pretrained model.
+* Not run: distillation at GRPO's plateau, a price on searches, credit in place of a loss, an under-searching base, the clip and the temperature apart, any arm on a pretrained model. What they are to be is fixed in the [protocol](evidence/protocol.md), of which nothing has been run yet.
 `;
 }
 

@@ -40,6 +40,14 @@ describe('settings', () => {
     });
   });
 
+  it('reach into a part that may be left out', async () => {
+    const recipe = await resolveSettings(recipeSchema, worldRecipe, { set: ['habits.early.there=0.6'] });
+    expect(recipe.habits!.early.there).toBe(0.6);
+    await expect(resolveSettings(recipeSchema, worldRecipe, { set: ['habits.late=0.6'] })).rejects.toThrow(
+      'unknown setting habits.late',
+    );
+  });
+
   it('read numbers, words, lists and null', async () => {
     const set = [
       'grpo.learningRate=1e-4',

@@ -221,9 +221,10 @@ function shapesOf(schema: z.ZodType): Record<string, z.ZodType>[] {
   return inner instanceof z.ZodObject ? [inner.shape as Record<string, z.ZodType>] : [];
 }
 
-/** The schema within "or null", "by default", and before what is made of it. */
+/** The schema within "or null", "or left out", "by default", and before what is made of it. */
 function unwrap(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return unwrap(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault || schema instanceof z.ZodExactOptional)
+    return unwrap(schema.unwrap() as z.ZodType);
   if (schema instanceof z.ZodPipe) return unwrap(schema.in as z.ZodType);
   return schema;
 }

@@ -78,7 +78,9 @@ const common = {
 };
 
 const habit = (usual: { readonly there: number; readonly elsewhere: number }) =>
-  z.strictObject({ there: share, elsewhere: share }).default({ ...usual });
+  z
+    .strictObject({ there: share.default(usual.there), elsewhere: share.default(usual.elsewhere) })
+    .default({ ...usual });
 
 export const recipeSchema = z.strictObject({
   ...common,
