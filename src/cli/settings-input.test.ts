@@ -186,7 +186,9 @@ describe('settings', () => {
     const known = knownPaths(settingsSchema);
     expect(known).toEqual(expect.arrayContaining(leaves(preset)));
     const rest = known.filter(
-      (name) => !leaves(preset).includes(name) && !/^(grpo\.(advantage|credit|noise|preserve|tree|hint|routed)|pool\.retry|engine)\./.test(name),
+      (name) =>
+        !leaves(preset).includes(name) &&
+        !/^(grpo\.(advantage|credit|noise|preserve|tree|hint|routed)|pool\.retry|engine)\./.test(name),
     );
     expect(rest).toEqual(['rollout.decodeBits']);
   });
