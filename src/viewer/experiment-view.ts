@@ -47,14 +47,16 @@ export async function experimentView(
 }
 
 /** The last stage of each arm, mean over seeds with its 95 % interval, in the mode that stands first. */
-function armsTable({ arms, means, resamples }: Summary): Table {
+function armsTable({ arms, means }: Summary): Table {
   const mode = means[0]?.mode;
   const measures = [...new Set(means.map(({ measure }) => measure))];
   const isMain = (one: (typeof means)[number]) => mode !== undefined && modeLabel(one.mode) === modeLabel(mode);
   return {
     title: mode ? `Last stage of each arm: ${modeLabel(mode)}` : 'Nothing has been measured yet',
     header: measures.map((measure) => MEASURES[measure]![0]),
-    notes: [`Mean over seeds, with its 95 % interval from ${resamples} bootstrap resamples of seeds and questions.`],
+    notes: [
+      'Mean over seeds, with its 95 % interval by Student’s t over seeds; of one seed, by resampling its questions.',
+    ],
     rows: arms.map((arm) => ({
       label: arm,
       rule: false,
