@@ -4,6 +4,7 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { type Examination, examineServer, isLocal } from '../engines/open-engine.ts';
 import { refuseUnable, shortcomings } from '../evolve/capabilities.ts';
+import { tokenizerMissing } from '../evolve/open.ts';
 import type { Settings } from '../evolve/settings.ts';
 import type { Io } from './widgets/io.ts';
 
@@ -25,10 +26,7 @@ export async function diagnoseServer(
 ): Promise<ServerDiagnosis> {
   const { engine } = settings;
   if (isLocal(engine)) throw new RangeError('a training server was expected');
-  if (tokenizerAt === undefined)
-    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
-      hint: "Give the model's directory, or its tokenizer.json.",
-    });
+  if (tokenizerAt === undefined) throw tokenizerMissing(engine.baseModel);
   const { pieces } = await loadTokenizer(tokenizerAt);
   const found = await examineServer(engine, pieces, (text) => io.err.write(`note: ${text}\n`));
   const { capabilities, vocabulary } = found;

@@ -15,6 +15,7 @@ import type { ModelConfig } from '../checkpoint/config.ts';
 import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
 import { type DeviceChoice, EMBEDDED, isLocal, onDevice, openEngine } from '../engines/open-engine.ts';
+import { modelBesideServer, tokenizerMissing } from '../evolve/open.ts';
 import { builtInTemplates, compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
@@ -123,10 +124,7 @@ async function fromNothing(options: Options, io: Io): Promise<void> {
 /** From a model of this machine, or from the one of a training server. */
 async function fromPretrained(options: Options, io: Io): Promise<void> {
   const { model, engine: url, questions, corpus } = options;
-  if (model !== undefined && url !== undefined)
-    throw new UserError(`--model: the server at ${url} has its own, engine.baseModel names it`, {
-      hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
-    });
+  if (model !== undefined && url !== undefined) throw modelBesideServer(url);
   const server = url === undefined ? [] : ['engine.kind=tinker', `engine.url=${url}`];
   const preset = { ...pretrainedRecipe, ...(url !== undefined && { adapter: null }) };
   const recipe = await resolveSettings(pretrainedRecipeSchema, preset, {
@@ -173,10 +171,7 @@ async function beginning(
     refuseUnfitPretrained(config, recipe, options);
     return { folder, contextLength: config.contextLength, tokenizer: options.tokenizer ?? folder };
   }
-  if (options.tokenizer === undefined)
-    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
-      hint: "Give the model's directory, or its tokenizer.json.",
-    });
+  if (options.tokenizer === undefined) throw tokenizerMissing(engine.baseModel);
   if (recipe.adapter !== null)
     throw new UserError('adapter: a server makes its adapter itself', {
       hint: 'Set engine.loraRank, and leave adapter out.',

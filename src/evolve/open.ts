@@ -207,15 +207,22 @@ async function beginning(
   // What a warm-up left there is named by its folder.
   if (inputs.model !== null && (await remoteHome(inputs.model)) !== undefined)
     return { folder: inputs.model, tokenizerAt: inputs.tokenizer ?? inputs.model };
-  if (inputs.model !== null)
-    throw new UserError(`--model: the server at ${engine.url} has its own, engine.baseModel names it`, {
-      hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
-    });
-  if (inputs.tokenizer === null)
-    throw new UserError(`--tokenizer is missing: the one of ${engine.baseModel}, which servers do not hand out`, {
-      hint: "Give the model's directory, or its tokenizer.json.",
-    });
+  if (inputs.model !== null) throw modelBesideServer(engine.url);
+  if (inputs.tokenizer === null) throw tokenizerMissing(engine.baseModel);
   return { folder: null, tokenizerAt: inputs.tokenizer };
+}
+
+/** A training server has its model, and does not hand its tokenizer out. */
+export function modelBesideServer(url: string): UserError {
+  return new UserError(`--model: the server at ${url} has its own, engine.baseModel names it`, {
+    hint: 'Leave --model out, and give its tokenizer: --tokenizer DIR.',
+  });
+}
+
+export function tokenizerMissing(baseModel: string): UserError {
+  return new UserError(`--tokenizer is missing: the one of ${baseModel}, which servers do not hand out`, {
+    hint: "Give the model's directory, or its tokenizer.json.",
+  });
 }
 
 type Data = Pick<Setup, 'trainingQuestions' | 'suites' | 'gold' | 'demonstrate'> & {
