@@ -1,28 +1,15 @@
 import { expect, it } from 'vitest';
 import { evaluationTasks } from '../../evaluation/evaluate.ts';
 import { answersOf, makeAnswer, makeSuites } from '../../evaluation/testing/fixtures.ts';
+import { keptOutput } from '../testing/output.ts';
 import { LiveArea } from '../widgets/live-area.ts';
 import { EvaluateStatus } from './evaluate-status.ts';
 
 function setUp(inPlace: boolean, done: Parameters<typeof answersOf>[0] = []) {
-  const clock = { seconds: 0 };
-  let written = '';
-  const output = {
-    isTTY: inPlace,
-    columns: 200,
-    write: (text: string) => {
-      written += text;
-    },
-  };
-  const now = () => clock.seconds;
+  const { clock, now, output, take } = keptOutput(inPlace);
   const suites = makeSuites({ a: 10, b: 10 });
   const tasks = evaluationTasks(['rag', 'agent'], suites);
   const status = new EvaluateStatus(new LiveArea(output, inPlace, now), tasks, answersOf(done), now);
-  const take = () => {
-    const text = written;
-    written = '';
-    return text;
-  };
   return { clock, status, suites, take };
 }
 

@@ -1,25 +1,12 @@
 import { expect, it } from 'vitest';
+import { keptOutput } from '../testing/output.ts';
 import { LiveArea } from '../widgets/live-area.ts';
 import { WarmUpStatus } from './warmup-status.ts';
 
 function setUp(inPlace: boolean) {
-  const clock = { seconds: 0 };
-  let written = '';
-  const output = {
-    isTTY: inPlace,
-    columns: 200,
-    write: (text: string) => {
-      written += text;
-    },
-  };
-  const now = () => clock.seconds;
+  const { clock, now, output, take } = keptOutput(inPlace);
   const environment = { TERM: 'xterm-256color', LANG: 'C.UTF-8' };
   const status = new WarmUpStatus(new LiveArea(output, inPlace, now, environment), now);
-  const take = () => {
-    const text = written;
-    written = '';
-    return text;
-  };
   return { clock, status, take };
 }
 
