@@ -192,7 +192,10 @@ describe('examples of files', () => {
     const numbers = Array.from({ length: 12 }, (_, i) => String(i));
     await writeFile(
       tokenizer,
-      wordTokenizerJson([...new Set([...words, ...numbers, 'unknown', 'No', 'passage'])], ['<unk>', ...tags]),
+      wordTokenizerJson(
+        [...new Set([...words, ...numbers, 'unknown', 'No', 'passage', 'does', 'not', 'answer'])],
+        ['<unk>', ...tags],
+      ),
     );
     const source = await filesSource({ ...inputs(), questions: many, tokenizer }, own);
     const agent = { kind: 'agent', steps: 1, unknown: 0.25, imitation: 0 } as const;
@@ -207,6 +210,25 @@ describe('examples of files', () => {
     const unknown = taught.filter((text) => text.includes('<answer> unknown')).length / taught.length;
     expect(unknown).toBeGreaterThan(0.15);
     expect(unknown).toBeLessThan(0.35);
+    // Of those that answer, so many are shown it by a second search only: the words of every other question find another river's passage.
+    const indirect = 'what does the river that flows into the Aller leave behind in Hanover';
+    const hidden = { question: indirect, answers: ['city'], gold_ids: ['p3'] };
+    await writeFile(
+      path.join(folder, 'hidden.jsonl'),
+      lines(rows.map((row, i) => (i % 2 === 0 ? row : { id: row.id, ...hidden }))),
+    );
+    const patient = await filesSource(
+      { ...inputs(), tokenizer, questions: path.join(folder, 'hidden.jsonl') },
+      { ...own, lookup: { ...own.lookup, searches: 2 } },
+    );
+    const shareLater = async (later: number) => {
+      const phase = { ...agent, unknown: 0, later };
+      const texts = (await patient.chunk(phase, 1, 0)).map(({ ids }) => patient.tokenizer.decode(ids));
+      return texts.filter((text) => / not answer /.test(text)).length / texts.length;
+    };
+    expect(await shareLater(0)).toBe(0);
+    expect(await shareLater(0.6)).toBeGreaterThan(0.5);
+    expect(await shareLater(0.6)).toBeLessThan(0.7);
     // The reader's prompt is not the agent's.
     const mixed = await source.chunk({ ...agent, reader: 0.4 }, 1, 0);
     const reading = mixed.filter(({ ids }) => !source.tokenizer.decode(ids).includes('Work:')).length / mixed.length;

@@ -19,6 +19,7 @@ import {
   imitateOnText,
   isDemonstrable,
   type Library,
+  MISSED,
   plainManner,
   UNKNOWN,
   variedManner,
@@ -181,7 +182,7 @@ function makeReading(
 /** Draws for a trajectory that ends as it should. */
 const ATTEMPTS = 50;
 
-/** An agent's trajectories end in "unknown" in a share of its own, which the retriever would otherwise decide. */
+/** How an agent's trajectory ends is drawn first, in shares of its own, which the retriever would otherwise decide. */
 function makeTrajectory(
   phase: Extract<Phase, { kind: 'demonstrations' | 'agent' }>,
   questions: readonly Question[],
@@ -189,14 +190,27 @@ function makeTrajectory(
   random: Random,
 ): Example {
   const manner = phase.kind === 'agent' ? plainManner : variedManner;
-  const wanted = phase.kind === 'agent' ? random.chance(phase.unknown) : null;
+  const wanted = phase.kind === 'agent' ? drawEnd(phase, random) : null;
   for (let attempt = 1; ; attempt++) {
     const question = random.choice(questions);
     const { turns, expert } = random.chance(phase.imitation)
       ? imitateOnText(question, library, random, manner)
       : { turns: demonstrateOnText(question, library, random, manner), expert: undefined };
-    const isUnknown = turns.at(-1)!.policy.endsWith(`<answer> ${UNKNOWN} </answer>`);
-    if (wanted === null || isUnknown === wanted || attempt === ATTEMPTS)
+    if (wanted === null || wanted.includes(endOf(turns)) || attempt === ATTEMPTS)
       return trajectoryExample(tokenizer, template, question.question, turns, observationTokens, expert);
   }
+}
+
+/** The answer is shown by the first search, by a later one, or by none. */
+type End = 'first' | 'later' | 'unknown';
+
+function endOf(turns: readonly DemonstratedTurn[]): End {
+  if (turns.at(-1)!.policy.endsWith(`<answer> ${UNKNOWN} </answer>`)) return 'unknown';
+  return turns.some(({ policy }) => policy.includes(MISSED)) ? 'later' : 'first';
+}
+
+function drawEnd({ unknown, later }: Extract<Phase, { kind: 'agent' }>, random: Random): readonly End[] {
+  if (random.chance(unknown)) return ['unknown'];
+  if (later === undefined) return ['first', 'later'];
+  return random.chance(later) ? ['later'] : ['first'];
 }

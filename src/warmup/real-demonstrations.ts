@@ -60,6 +60,9 @@ export const variedManner: Manner = {
 /** What an answer says where nothing shown has it. */
 export const UNKNOWN = 'unknown';
 
+/** What it thinks before it searches again because nothing shown has the answer. */
+export const MISSED = 'That does not answer it.';
+
 /** For pretrained models, which follow what they are shown: the whole question, and nothing that would have to be unlearned. */
 export const plainManner: Manner = {
   firstQueries: [
@@ -110,7 +113,7 @@ export function demonstrateOnText(
     seen += `\n${library.shown(passages)}`;
     const isFound = answerIn(question, seen) !== undefined;
     if (isFound && !random.chance(manner.needlessSearch)) break;
-    thought = isFound ? 'I should make sure.' : 'That does not answer it.';
+    thought = isFound ? 'I should make sure.' : MISSED;
   }
   turns.push(answerTurn(question, turns, seen, library, manner));
   return turns;

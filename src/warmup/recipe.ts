@@ -45,6 +45,11 @@ const phaseSchema = z.discriminatedUnion('kind', [
     steps: count,
     /** Share of trajectories that find nothing and answer "unknown". */
     unknown: share,
+    /**
+     * Share of the others that are shown an answer by a later search only; as it comes when absent. At one in eight, as on Wikipedia's
+     * passages, a greedy policy never searches twice, and a second search costs nothing where the answer would be wrong anyway.
+     */
+    later: share.exactOptional(),
     /** As in demonstrations. */
     imitation: share,
     /** Share of examples that are the reader's, with as many passages as a search shows: what it has learned is not to be forgotten. */
