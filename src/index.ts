@@ -99,9 +99,10 @@ export { estimateRun, type RunEstimate } from './evolve/estimate.ts';
 export { type EvolveOptions, evolve } from './evolve/evolve.ts';
 export type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from './evolve/journal.ts';
 export { type Inputs, openSetup, type SetupHashes } from './evolve/open.ts';
+export { type PresetName, presets } from './evolve/presets.ts';
 export { memoryOfRun, type Remedy, refuseUnfit, remedies, type StageMemory } from './evolve/requirements.ts';
 export type * from './evolve/results.ts';
-export { type PresetName, presets, type Settings, settingsSchema } from './evolve/settings.ts';
+export { type Settings, settingsSchema } from './evolve/settings.ts';
 export type { Setup, Suite } from './evolve/setup.ts';
 export { type System, type SystemName, systemNames, systemOf } from './evolve/systems.ts';
 // Experiments: arms and seeds over a shared base.

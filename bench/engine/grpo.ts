@@ -9,7 +9,7 @@ import { BASE_POLICY } from '../../src/checkpoint/base-policy.ts';
 import { readModel } from '../../src/checkpoint/model-directory.ts';
 import { openPolicy } from '../../src/engines/onnx/engine.ts';
 import { openSetup } from '../../src/evolve/open.ts';
-import { presets } from '../../src/evolve/settings.ts';
+import { presets } from '../../src/evolve/presets.ts';
 import { sliceQuestions } from '../../src/evolve/setup.ts';
 import { groupTasks, rollOut } from '../../src/rollout/rollouts.ts';
 import { median, type Row, seconds } from './measure.ts';

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { presets } from '../../src/evolve/settings.ts';
+import { presets } from '../../src/evolve/presets.ts';
 import { generateWorld } from '../../src/world/generate.ts';
 import { evaluationQuestions, SUITES } from '../../src/world/suites.ts';
 

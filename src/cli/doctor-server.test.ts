@@ -7,7 +7,8 @@ import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { CopyingBigram } from '../engines/tinker/testing/copying-bigram.ts';
 import type { Dialect } from '../engines/tinker/testing/dialects.ts';
 import { KEY, type OpenMock, openMock } from '../engines/tinker/testing/open-mock.ts';
-import { presets, settingsSchema } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
+import { settingsSchema } from '../evolve/settings.ts';
 import { diagnoseServer, serverText } from './doctor-server.ts';
 
 const open: OpenMock[] = [];

@@ -26,8 +26,9 @@ import {
   trainingShards,
 } from '../engines/open-engine.ts';
 import { estimateStages } from '../evolve/estimate.ts';
+import { type PresetName, presets } from '../evolve/presets.ts';
 import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
-import { type LocalSettings, type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { type LocalSettings, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
 import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
 import { diagnoseServer, serverText } from './doctor-server.ts';

@@ -7,7 +7,8 @@ import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { locateModel } from '../checkpoint/hub-model.ts';
 import { hashWeights } from '../checkpoint/model-directory.ts';
 import { isLocal } from '../engines/open-engine.ts';
-import { type PresetName, type Settings, settingsSchema } from '../evolve/settings.ts';
+import type { PresetName } from '../evolve/presets.ts';
+import { type Settings, settingsSchema } from '../evolve/settings.ts';
 import { armOf } from '../experiment/arms.ts';
 import {
   type Base,

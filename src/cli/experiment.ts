@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { byteSize } from '../base/bytes.ts';
 import { clock } from '../base/clock.ts';
 import { EMBEDDED_WORLD, openSetup } from '../evolve/open.ts';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import { armNames, saysOfArm } from '../experiment/arms.ts';
 import { type Base, builtIn, type Definition, MOST } from '../experiment/definition.ts';
 import { estimateExperiment } from '../experiment/estimate.ts';

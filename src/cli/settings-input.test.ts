@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { presets, settingsSchema } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
+import { settingsSchema } from '../evolve/settings.ts';
 import { recipeSchema, worldRecipe } from '../warmup/recipe.ts';
 import { knownPaths, resolveSettings, type SettingsInput } from './settings-input.ts';
 

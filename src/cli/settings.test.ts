@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
+import { type Settings, settingsSchema } from '../evolve/settings.ts';
 import { settingMeanings } from '../evolve/settings-meanings.ts';
 import { settingRows } from './settings.ts';
 import { knownPaths } from './settings-input.ts';

@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
-import { presets, settingsSchema } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
+import { settingsSchema } from '../evolve/settings.ts';
 import { settingMeanings } from '../evolve/settings-meanings.ts';
 import { knownPaths } from './settings-input.ts';
 import type { Io } from './widgets/io.ts';

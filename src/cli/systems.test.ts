@@ -1,7 +1,8 @@
 /** What `search-e1 systems` prints, and that each resolves over each preset to what its entry says. */
 import { describe, expect, it } from 'vitest';
 import { externalsOf } from '../evolve/outside.ts';
-import { type PresetName, presets, type Settings, settingsSchema } from '../evolve/settings.ts';
+import { type PresetName, presets } from '../evolve/presets.ts';
+import { type Settings, settingsSchema } from '../evolve/settings.ts';
 import { type SystemName, systemNames, systemOf } from '../evolve/systems.ts';
 import { resolveSettings } from './settings-input.ts';
 import { capture } from './testing/capture.ts';

@@ -1,6 +1,6 @@
 /** A policy by its name, with what it searches, its template and its limits: as the user says, else as it was trained. */
 import { UserError } from '../base/errors.ts';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import type { Template } from '../protocol/template.ts';
 import { openTemplate } from '../protocol/templates.ts';
 import { Bm25Index } from '../retrieval/bm25.ts';

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { hashWeights } from '../checkpoint/model-directory.ts';
 import { type ScriptedServer, scriptedServer } from '../engines/openai/testing/scripted-server.ts';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import { defaultLimits } from '../rollout/turns.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { fixtureState, smallConfig } from '../runs/testing/run-fixture.ts';

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Capabilities } from '../policy/policy.ts';
 import { refuseUnable, shortcomings } from './capabilities.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 
 const everything: Capabilities = {
   deterministic: true,

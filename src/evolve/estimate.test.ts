@@ -1,7 +1,8 @@
 /** Times of the stages by amounts of work that are counted here by hand, and the disk that checkpoints take. */
 import { expect, it } from 'vitest';
 import { checkpointBytes, estimateRun, estimateStages } from './estimate.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 import { planStages } from './stages.ts';
 import { toyRun } from './testing/toy.ts';
 

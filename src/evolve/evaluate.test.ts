@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { question } from '../rollout/testing/environment.ts';
 import { evaluateStage } from './evaluate.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';
 
 const search = '<think> find </think> <search> x </search>';

@@ -6,8 +6,9 @@ import { turnsOf } from '../protocol/authors.ts';
 import { valid } from '../rollout/trajectory.ts';
 import { Clock, noTime } from './clock.ts';
 import { grpoRound } from './grpo-round.ts';
+import { presets } from './presets.ts';
 import { Run } from './run.ts';
-import { presets, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';
 
 /** As a system would: the number of the turn, plus the score of the turn's last token under the present weights. */

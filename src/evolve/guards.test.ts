@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { makeTrajectory } from '../algorithms/trajectory.testing.ts';
 import { type Health, healthOf, signOfCollapse } from './guards.ts';
-import { presets } from './settings.ts';
+import { presets } from './presets.ts';
 
 const guards = { ...presets.default.guards, window: 3, minEntropy: 0.1, minWellFormed: 0.5, maxZeroVariance: 0.9 };
 const healthy: Health = { entropy: 0.5, zeroVariance: 0.2, wellFormed: { nq: { good: 9, all: 10 } } };

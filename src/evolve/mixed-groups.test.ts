@@ -3,8 +3,9 @@ import { policyTokenCount } from '../rollout/trajectory.ts';
 import { Clock, noTime } from './clock.ts';
 import { grpoRound } from './grpo-round.ts';
 import { furtherQuestions, sampleGroups } from './mixed-groups.ts';
+import { presets } from './presets.ts';
 import { Run } from './run.ts';
-import { presets, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { stepShard } from './shards.ts';
 import { start, toyRun } from './testing/toy.ts';
 

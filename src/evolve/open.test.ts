@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { type Inputs, openSetup } from './open.ts';
-import { presets } from './settings.ts';
+import { presets } from './presets.ts';
 
 let folder: string;
 beforeAll(async () => {

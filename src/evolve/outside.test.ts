@@ -6,7 +6,8 @@ import { generateWorld } from '../world/generate.ts';
 import { worldGold } from '../world/gold.ts';
 import { trainingQuestions } from '../world/suites.ts';
 import { externalsOf, refuseUnknown } from './outside.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 
 const { smoke } = presets;
 const withGrpo = (change: Partial<Settings['grpo']>, more: Partial<Settings> = {}): Settings => ({

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { findExpert } from '../algorithms/pairs.ts';
 import { readPool, rollOutPool } from './pool.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';
 
 const { smoke } = presets;

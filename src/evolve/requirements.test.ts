@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import type { ModelConfig } from '../checkpoint/config.ts';
+import { presets } from './presets.ts';
 import { memoryOfRun, peakOf, refuseUnfit, remedies } from './requirements.ts';
-import { type LocalSettings, presets } from './settings.ts';
+import type { LocalSettings } from './settings.ts';
 
 const model: ModelConfig = {
   family: 'qwen2',

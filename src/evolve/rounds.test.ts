@@ -8,7 +8,8 @@ import { distillRound, spreadOf } from './distill-round.ts';
 import { measureGate } from './gate.ts';
 import { grpoRound } from './grpo-round.ts';
 import { readPool, rollOutPool } from './pool.ts';
-import { presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import type { Settings } from './settings.ts';
 import { start, toyRun, UNTRAINED } from './testing/toy.ts';
 
 const right = '<think> done </think> <answer> gold </answer>';

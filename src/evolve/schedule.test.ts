@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { presets } from './presets.ts';
 import { adamWOfStep } from './schedule.ts';
-import { presets } from './settings.ts';
 
 describe('adamWOfStep', () => {
   it('warms up linearly to the peak and stays there', () => {

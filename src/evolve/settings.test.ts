@@ -1,6 +1,7 @@
 /** Combinations of settings that mean nothing are refused in a sentence; those of before are read as they were meant. */
 import { describe, expect, it } from 'vitest';
-import { presets, type Settings, settingsSchema } from './settings.ts';
+import { presets } from './presets.ts';
+import { type Settings, settingsSchema } from './settings.ts';
 
 const { smoke } = presets;
 const credit = {

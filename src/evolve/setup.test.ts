@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { presets, settingsSchema } from './settings.ts';
+import { presets } from './presets.ts';
+import { settingsSchema } from './settings.ts';
 import { questionsOfStep, sliceQuestions } from './setup.ts';
 import { planStages } from './stages.ts';
 

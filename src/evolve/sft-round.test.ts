@@ -1,7 +1,8 @@
 /** The training baselines over a policy without an engine: what they learn from, and that they continue where they stopped. */
 import { describe, expect, it } from 'vitest';
 import { rollOutPool } from './pool.ts';
-import { presets, type Settings, settingsSchema } from './settings.ts';
+import { presets } from './presets.ts';
+import { type Settings, settingsSchema } from './settings.ts';
 import { sftRound } from './sft-round.ts';
 import { planStages } from './stages.ts';
 import { start, toyRun } from './testing/toy.ts';

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Policy } from '../policy/policy.ts';
 import { question } from '../rollout/testing/environment.ts';
 import { evolve } from './evolve.ts';
-import { methods, presets, type Settings } from './settings.ts';
+import { presets } from './presets.ts';
+import { methods, type Settings } from './settings.ts';
 import { BASE } from './stage.ts';
 import {
   compareStages,

@@ -5,8 +5,9 @@ import { makeTrajectory } from '../algorithms/trajectory.testing.ts';
 import { Random, streamKey } from '../base/random.ts';
 import type { Capabilities, Policy, PolicyGradientBatch, SoftCrossEntropyBatch } from '../policy/policy.ts';
 import { bigramPolicy } from '../policy/testing/bigram-policy.ts';
+import { presets } from './presets.ts';
 import type { Run } from './run.ts';
-import { presets, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { teachingOf } from './teaching.ts';
 
 const V = 5;

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LossBatch, Policy } from '../policy/policy.ts';
 import { Clock, noTime } from './clock.ts';
+import { presets } from './presets.ts';
 import { Run } from './run.ts';
-import { presets, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { start, toyRun } from './testing/toy.ts';
 import { heldOutRollouts, type Round, thatFit, trainingRound } from './training-round.ts';
 

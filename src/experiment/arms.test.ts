@@ -1,6 +1,6 @@
 /** Each arm changes one thing of the settings, and its run can be forked where it says. */
 import { expect, it } from 'vitest';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import { planStages } from '../evolve/stages.ts';
 import { armNames, armOf, type MethodArm, referenceOf, sharedBy, systemArmNames } from './arms.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import { expectedWhole, withBudgetOf } from './budget.ts';
 
 const stage = (name: string, seconds: number, sampledTokens: number, trainedTokens: number) => ({

@@ -1,8 +1,8 @@
 /** Arms over seeds and against each other, held against plain means over hand-made scores. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { presets } from '../evolve/presets.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { presets } from '../evolve/settings.ts';
 import { type CollectedRun, modeKey, type Score } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 

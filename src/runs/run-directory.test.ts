@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
 import { shellCommand } from '../base/shell-command.ts';
-import { presets } from '../evolve/settings.ts';
+import { presets } from '../evolve/presets.ts';
 import { checkSameInputs, versionNotes } from './config-record.ts';
 import { RunDirectory } from './run-directory.ts';
 import { fakePolicy } from './testing/fake-policy.ts';

@@ -10,8 +10,9 @@ import { sha256 } from '../base/files.ts';
 import { evolve } from '../evolve/evolve.ts';
 import type { EvolveEvent, Journal } from '../evolve/journal.ts';
 import { openSetup } from '../evolve/open.ts';
+import { presets } from '../evolve/presets.ts';
 import type { Results } from '../evolve/results.ts';
-import { presets, type Settings } from '../evolve/settings.ts';
+import type { Settings } from '../evolve/settings.ts';
 import { presentVersions } from './config-record.ts';
 import { RunDirectory } from './run-directory.ts';
 

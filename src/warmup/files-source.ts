@@ -26,7 +26,7 @@ import {
 } from './real-demonstrations.ts';
 import { readingOnText } from './real-reading.ts';
 import type { Phase, PretrainedRecipe, Recipe } from './recipe.ts';
-import { trajectoryExample } from './trajectory-example.ts';
+import { type DemonstratedTurn, trajectoryExample } from './trajectory-example.ts';
 
 export interface FileInputs {
   /** Question file; lines without gold_ids are passed over. */

@@ -9,8 +9,9 @@ import { fromLine, toLine } from '../../rollout/trajectory-file.ts';
 import { metricSchema, pairFromLine, pairToLine, parseAs, stateSchema } from '../../runs/schemas.ts';
 import { Clock, noTime } from '../clock.ts';
 import type { EvolveEvent, EvolveState, Journal, MetricRecord, PairRecord } from '../journal.ts';
+import { presets } from '../presets.ts';
 import { Run } from '../run.ts';
-import { presets, type Settings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
 import { type Suite, sliceQuestions } from '../setup.ts';
 
 export interface ToyOptions {

@@ -1,8 +1,8 @@
 /** A made-up run for tests: results, metrics, trajectories and pairs of the right form, with figures that follow a formula. */
 import type { Estimate } from '../../benchmarks/statistics.ts';
 import type { EvolveState, MetricRecord, PairRecord } from '../../evolve/journal.ts';
+import { presets } from '../../evolve/presets.ts';
 import type { Results, StageMeasurement, Timing } from '../../evolve/results.ts';
-import { presets } from '../../evolve/settings.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { presentVersions, type RunConfig } from '../config-record.ts';
 
