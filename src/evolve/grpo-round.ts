@@ -137,6 +137,8 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
   const read = taught.map(({ trajectory }) => trainedIds(trajectory));
   let gap: ReturnType<typeof samplerGap> | undefined;
+  let reference: Float32Array[] | undefined;
+  let recomputed: Float32Array[] | undefined;
   let trained: PolicyGradientBatch | undefined;
   const more = await furtherUpdates(grpo, weighted, rolledOut, () => trained!);
   return {
@@ -146,15 +148,17 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       // An approximate sampler is not quite the policy: π_old is the trainer's, and how far the two are apart is recorded.
       const isExact = policy.capabilities.sampler === 'exact';
       const asSampled = () => taught.map(({ trajectory }) => sampledIds(trajectory));
-      const recomputed = isExact ? undefined : await policy.logprobs(asSampled(), 'present', watch);
+      recomputed = isExact ? undefined : await policy.logprobs(asSampled(), 'present', watch);
       gap = recomputed && samplerGap(taught, recomputed);
-      const reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
-      // Before the update, which may find no number: then these rollouts are what one wants to look at.
+      reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
+      trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
+      return routing?.batch ? [trained, routing.batch] : [trained];
+    },
+    // An update may find no number: then these rollouts are what one wants to look at.
+    async beforeUpdate() {
       const seen = new Map([...trainingViews(weighted, undefined), ...trainingViews(taught, reference, recomputed)]);
       const all = rolledOutGroups.flat().map((one) => ({ ...one, ...seen.get(one) }));
       await run.journal.writeTrajectories(stepShard(stage, step), all);
-      trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
-      return routing?.batch ? [trained, routing.batch] : [trained];
     },
     record([result, routedResult]) {
       warn(run, stage, step, result!);

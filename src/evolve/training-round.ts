@@ -50,6 +50,8 @@ export interface TrainingStep {
   readonly read: readonly { readonly length: number }[];
   /** What is trained on; it may ask the engine for log-probabilities first. */
   readonly batches: (watch: CallOptions) => Promise<readonly LossBatch[]> | readonly LossBatch[];
+  /** Writes what is to be kept whatever the update finds. */
+  readonly beforeUpdate?: () => Promise<void>;
   /**
    * Further updates on the same rollouts, in order: what each is trained on, asked for once the one before is done. Each reads
    * `read` again.
@@ -163,11 +165,12 @@ async function end(
 }
 
 async function trainStep(run: Run, round: Round, step: number): Promise<Figures> {
-  const { read, batches, further = [], record } = await round.prepare(step);
+  const { read, batches, beforeUpdate, further = [], record } = await round.prepare(step);
   const adamW = adamWOfStep(round.optimizer, step, round.steps);
-  const { losses, update } = await run.training(read, async (watch) =>
-    run.setup.policy.train(await batches(watch), adamW, watch),
-  );
+  const taught = await run.training(read, async (watch) => batches(watch));
+  await beforeUpdate?.();
+  // What it reads has been counted.
+  const { losses, update } = await run.training([], (watch) => run.setup.policy.train(taught, adamW, watch));
   for (const batchesOf of further) {
     const again = await batchesOf();
     await run.training(read, (watch) => run.setup.policy.train(again, adamW, watch));
