@@ -2,7 +2,7 @@
  * Which trajectories are shown, as a pure function of a row: the same on the server, in an exported page and in tests. A filter is
  * what stands behind the question mark of an address, so that it can be shared. Nothing of Node may be imported here.
  */
-import { isMark, type Mark, marks, type Row } from './row.ts';
+import { isMark, type Mark, marks, type Row } from '../runs/rows/row.ts';
 
 /** Figures that can be bounded and sorted by. */
 export const figures = ['reward', 'advantage', 'searches', 'tokens', 'step'] as const;
