@@ -20,6 +20,7 @@ const [KL, NUMBERS, AUTHORS] = [',"kl":[', ',"prompt":[', ',"authors":['].map((t
   Buffer,
   Buffer,
 ];
+const SEARCHES = Buffer.from(',"searches":[');
 const NEWEST = Buffer.from('{"schema":3,');
 
 /** Whether a shard that begins so says itself what its trajectories are about; older ones need what the run knows. */
@@ -71,6 +72,25 @@ export function briefOfTrajectory(line: Buffer, known: Known): Brief {
     policy: byAuthor.policy,
     shown: response ? byAuthor.environment : null,
   };
+}
+
+/** What a search looks through. */
+export function searched({
+  question,
+  gold,
+  answer,
+  policy,
+  shown,
+}: Pick<Brief, 'question' | 'gold' | 'answer' | 'policy' | 'shown'>): string[] {
+  return [question ?? '', ...(gold ?? []), answer ?? '', ...policy, ...(shown ?? [])].filter((text) => text !== '');
+}
+
+/** The same of a line of the newest schema that says all of itself: what stands behind its texts is not read. */
+export function textsOfTrajectory(line: Buffer): string[] {
+  const end = line.indexOf(SEARCHES);
+  if (!isNewest(line) || end < 0) throw new TypeError('its texts are not where they should be');
+  const { question, gold, answer, text } = JSON.parse(`${line.toString('utf8', 0, end)}}`);
+  return searched({ question, gold, answer, policy: text.response, shown: null });
 }
 
 /** They stand behind the ids. */

@@ -7,7 +7,7 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { bitOf, type Place, type Row } from '../runs/rows/row.ts';
 import { type Brief, placeOf, RowMaker, withFlatGroups } from '../runs/rows/row-maker.ts';
-import { briefOfAnswer, briefOfTrajectory, type Known, tellsItself } from './read-row.ts';
+import { briefOfAnswer, briefOfTrajectory, type Known, searched, tellsItself, textsOfTrajectory } from './read-row.ts';
 import type { Stamp } from './stamps.ts';
 import { PieceMaker, type TextPieces } from './text-pieces.ts';
 
@@ -71,12 +71,12 @@ export async function indexShard(
   return { ...stamp, rows: withFlatGroups(rows), pieces: withTexts ? makePieces.pieces() : undefined };
 }
 
-/** The texts of a shard whose rows are known, which a run writes only of shards that say all of themselves. */
+/** The texts of a shard whose rows are known, which a run writes of shards of the newest schema alone. */
 export function textsOfShard(file: string, bytes: Buffer): TextPieces {
   const maker = new PieceMaker();
   let line = 0;
   for (const [from, to] of lineSpans(bytes))
-    maker.addRow(searched(parsed(file, line++, () => briefOfTrajectory(bytes.subarray(from, to), nothingKnown))));
+    maker.addRow(parsed(file, line++, () => textsOfTrajectory(bytes.subarray(from, to))));
   return maker.pieces();
 }
 
@@ -122,8 +122,4 @@ function parsed<T>(file: string, line: number, parse: () => T): T {
   } catch (error) {
     throw new UserError(`${file}:${line + 1}: not a trajectory (${messageOf(error)})`, { cause: error });
   }
-}
-
-function searched({ question, gold, answer, policy, shown }: Brief): string[] {
-  return [question ?? '', ...(gold ?? []), answer ?? '', ...policy, ...(shown ?? [])].filter((text) => text !== '');
 }
