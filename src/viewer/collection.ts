@@ -157,8 +157,10 @@ export class Collection {
 
   #searched(text: string): readonly Row[] {
     if (text === '') return this.#rows;
-    return [...this.#segments.values()].flatMap(({ rows, pieces }) => {
-      if (pieces === undefined) return [];
+    // In the order of the run, which is not that in which shards were read.
+    return this.#present.flatMap(({ shard }) => {
+      const { rows, pieces } = this.#segments.get(shard) ?? {};
+      if (rows === undefined || pieces === undefined) return [];
       const holds = rowsWith(pieces, text);
       const marked = this.#marked.get(rows) ?? rows;
       return marked.filter((_, i) => holds(i));
