@@ -1,12 +1,15 @@
 /**
  * `npm run bench:viewer [-- --rollouts 100000] [--run FOLDER]`: how long `search-e1 view` takes to open a large run, for the first
- * time and again, what a filter costs, and the memory. Each opening is a process of its own.
+ * time and again, and the memory; then what each filter costs, as [milliseconds, of them of the processor], the median of five.
+ * Each opening is a process of its own.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
+import { marks } from '../../src/runs/rows/row.ts';
 import { apiOf } from '../../src/viewer/api.ts';
 import { INDEX_FILE } from '../../src/viewer/kept-index.ts';
 import { Library } from '../../src/viewer/library.ts';
@@ -16,6 +19,24 @@ import type { Indexing, Rollouts } from '../../src/viewer/wire.ts';
 const { values } = parseArgs({
   options: { rollouts: { type: 'string', default: '100000' }, run: { type: 'string' }, opened: { type: 'string' } },
 });
+
+/** Each filter alone, and all kinds of them together. */
+const queries = [
+  '',
+  ...marks.map(({ name }) => `mark=${name}`),
+  ...['not=right', 'stage=grpo-1', 'part=step', 'suite=bridge', 'stop=answered', 'question=q70'],
+  ...[
+    'reward=..<0.5',
+    'advantage=0..',
+    'searches=2..',
+    'tokens=30..60',
+    'step=7..300',
+    'sort=-tokens',
+    'sort=question',
+  ],
+  ...['text=kalomir', 'text=nowhere', 'text=home+of'],
+  'mark=wrong&mark=misread&not=malformed&suite=bridge&searches=2..&text=home+of&sort=-reward',
+];
 
 /** As the page asks: overview, rollouts, and then how far the reading is. */
 async function open(folder: string) {
@@ -39,12 +60,23 @@ async function open(folder: string) {
   }
   const whole = since();
   const { user, system } = process.cpuUsage(spent);
-  const timed = async (query: string) => {
-    const asked = performance.now();
-    await ask('rollouts', new URLSearchParams(`source=.&${query}`));
-    return Math.round(performance.now() - asked);
-  };
-  const filters = { all: await timed(''), mark: await timed('mark=misread'), text: await timed('text=kalomir') };
+  for (;;) {
+    const { textShards, ofShards } = (await ask('index', source)) as Indexing;
+    if (textShards === ofShards) break;
+    await setTimeout(100);
+  }
+  const searchable = since();
+  const filters: Record<string, readonly [wall: number, user: number]> = {};
+  for (const query of queries) {
+    const times: [number, number][] = [];
+    for (let i = 0; i < 5; i++) {
+      const [asked, before] = [performance.now(), process.cpuUsage()];
+      await ask('rollouts', new URLSearchParams(`source=.&${query}`));
+      times.push([performance.now() - asked, process.cpuUsage(before).user / 1000]);
+    }
+    const median = (part: 0 | 1) => Math.round(times.map((one) => one[part]).sort((a, b) => a - b)[2]!);
+    filters[query || 'all'] = [median(0), median(1)];
+  }
   return {
     ...{
       overview,
@@ -52,9 +84,10 @@ async function open(folder: string) {
       rowsAtFirst,
       whole,
       cpu: Math.round((user + system) / 1000),
+      searchable,
       slowestAnswer: Math.round(slowest),
-      ...filters,
     },
+    filters,
     peakMB: Math.round(Math.max(peak, process.memoryUsage().rss) / 1e6),
   };
 }

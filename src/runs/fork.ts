@@ -14,6 +14,7 @@ import { decisive, planStages } from '../evolve/stages.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { recorded } from './config-record.ts';
 import { acquireLock } from './lock.ts';
+import { ROWS_FOLDER } from './rows/rows-file.ts';
 import { RunFiles } from './run-files.ts';
 
 /** What a run's past is made of; config.json is written anew, and the report at the fork's own end. */
@@ -21,7 +22,7 @@ const PAST = {
   /** Grow, or are small. */
   files: ['metrics.jsonl', 'results.json', 'timing.json'],
   /** Of files that are never written again. */
-  folders: ['trajectories', 'pairs', 'checkpoints'],
+  folders: ['trajectories', 'pairs', 'checkpoints', ROWS_FOLDER],
 };
 
 /**

@@ -2,6 +2,7 @@
  * The directory that a run writes to, and continues from after any kind of end.
  *
  *     config.json  metrics.jsonl  trajectories/*.jsonl.gz  pairs/*.jsonl.gz  checkpoints/  results.json  timing.json  report.html
+ *     index/*.json.gz (rows/rows-file.ts: for whoever looks at the run; it may be deleted)
  *
  * What counts is what stood when the newest checkpoint was written, under its hashes: lines of metrics.jsonl after it are dropped on resume;
  * shards after it are written again, byte for byte the same, since everything follows from the seed.
@@ -21,9 +22,10 @@ import { toLine } from '../rollout/trajectory-file.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { type RunConfig, recorded } from './config-record.ts';
 import { acquireLock, type Lock } from './lock.ts';
+import { ROWS_FOLDER, writeRowsFile } from './rows/rows-file.ts';
 import { RunFiles } from './run-files.ts';
 import { pairToLine } from './schemas.ts';
-import { listShards, shardFile, writeShard } from './shards.ts';
+import { listShards, type ShardStamp, shardFile, writeShard } from './shards.ts';
 
 export class RunDirectory implements Journal {
   readonly files: RunFiles;
@@ -102,21 +104,24 @@ export class RunDirectory implements Journal {
     this.#metrics.update(line);
   }
 
-  writeTrajectories(shard: string, trajectories: readonly Trajectory[]): Promise<void> {
-    return this.#writeShard('trajectories', shard, trajectories.map(toLine));
+  async writeTrajectories(shard: string, trajectories: readonly Trajectory[]): Promise<void> {
+    const stamp = await this.#writeShard('trajectories', shard, trajectories.map(toLine));
+    await writeRowsFile(this.files.folder, shard, stamp, trajectories);
   }
 
   readTrajectories(shard: string): Promise<Trajectory[] | undefined> {
     return this.files.trajectories(shard);
   }
 
-  writePairs(shard: string, pairs: readonly PairRecord[]): Promise<void> {
-    return this.#writeShard('pairs', shard, pairs.map(pairToLine));
+  async writePairs(shard: string, pairs: readonly PairRecord[]): Promise<void> {
+    await this.#writeShard('pairs', shard, pairs.map(pairToLine));
   }
 
-  async #writeShard(kind: 'trajectories' | 'pairs', shard: string, lines: readonly string[]): Promise<void> {
+  async #writeShard(kind: 'trajectories' | 'pairs', shard: string, lines: readonly string[]): Promise<ShardStamp> {
     const file = shardFile(this.files.file(kind), shard);
-    this.#shards.set(`${kind}/${path.basename(file)}`, await writeShard(file, lines));
+    const stamp = await writeShard(file, lines);
+    this.#shards.set(`${kind}/${path.basename(file)}`, stamp.hash);
+    return stamp;
   }
 
   readPairs(shard: string): Promise<PairRecord[] | undefined> {
@@ -173,7 +178,7 @@ export class RunDirectory implements Journal {
  * of checkpoints the policy's (checkpoints.ts): a server may hold what belongs to them.
  */
 async function removeTemporary(folder: string): Promise<void> {
-  for (const part of [folder, ...['trajectories', 'pairs'].map((name) => path.join(folder, name))]) {
+  for (const part of [folder, ...['trajectories', 'pairs', ROWS_FOLDER].map((name) => path.join(folder, name))]) {
     const names = await readdir(part).catch(() => []);
     for (const name of names)
       if (name.endsWith('.tmp') && !name.startsWith('lock.json'))

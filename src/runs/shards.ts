@@ -15,14 +15,24 @@ export function shardFile(folder: string, shard: string): string {
   return path.join(folder, shard + ENDING);
 }
 
-/** Writes lines of JSON; the same lines give the same bytes. Gives the SHA-256 of the file. */
-export async function writeShard(file: string, lines: Iterable<string>): Promise<string> {
+/** Which bytes a shard has. */
+export interface ShardStamp {
+  /** SHA-256 of the file. */
+  readonly hash: string;
+  readonly size: number;
+  /** Its last eight bytes in hex, by gzip CRC-32 and length of what is in it: they tell contents apart at a glance. */
+  readonly ending: string;
+}
+
+/** Writes lines of JSON; the same lines give the same bytes. */
+export async function writeShard(file: string, lines: Iterable<string>): Promise<ShardStamp> {
   const parts: Uint8Array[] = [];
   await pipeline(Readable.from(encoded(lines)), createGzip({ level: 6 }), async (compressed) => {
     for await (const part of compressed) parts.push(part);
   });
   await writeFileAtomic(file, parts);
-  return sha256(...parts);
+  const bytes = Buffer.concat(parts);
+  return { hash: sha256(bytes), size: bytes.length, ending: bytes.toString('hex', bytes.length - 8) };
 }
 
 function* encoded(lines: Iterable<string>): Generator<Buffer> {

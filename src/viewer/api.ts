@@ -1,5 +1,6 @@
 /** What the page may ask, and the answers: pure of HTTP, so that an exported page is made by the same calls. */
 import { UserError } from '../base/errors.ts';
+import { keyOf, type Row } from '../runs/rows/row.ts';
 import { type Change, changes, compare, matched } from './comparison.ts';
 import { answerDetail, trajectoryDetail } from './detail.ts';
 import { evaluationOverview } from './evaluation-view.ts';
@@ -7,7 +8,6 @@ import { experimentView } from './experiment-view.ts';
 import { choicesOf, countMarks, type Filter, figures, filterOf, histogramOf, matcher } from './filter.ts';
 import type { Library, Opened } from './library.ts';
 import { type Pair, type PairOrder, pairDetail, pairOrders, selectPairs, sidesOf } from './pairs-view.ts';
-import { keyOf, type Row } from './row.ts';
 import { labelOfStage, runOverview } from './run-view.ts';
 import type {
   Comparison,
@@ -70,7 +70,7 @@ async function overview(opened: Opened, source: SourceLine): Promise<Overview> {
 }
 
 function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
-  const { shards, ofShards } = collection.state;
+  const { shards, textShards, ofShards } = collection.state;
   const begun = performance.now();
   const filter = filterOf(query);
   const rows = collection.select(filter);
@@ -79,7 +79,7 @@ function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
   return {
     total: rows.length,
     of: collection.rows.length,
-    read: { shards, ofShards },
+    read: { shards: filter.text === '' ? shards : textShards, ofShards },
     from,
     rows: rows.slice(from, from + count),
     counts: countMarks(rows),
@@ -129,7 +129,7 @@ const MOST_SIBLINGS = 64;
 /** All rollouts of a question: in its shard, or in all of them. */
 async function group(opened: Opened, query: URLSearchParams): Promise<TrajectoryDetail[]> {
   const [shard, id] = [query.get('shard'), query.get('question')];
-  if (shard === null) await opened.collection.refresh();
+  if (shard === null) await opened.collection.ensure(() => true);
   else await ensureShard(opened, shard);
   const rows = opened.collection.rows.filter(
     ({ place, about }) => about.id === id && (shard === null || place.shard === shard),

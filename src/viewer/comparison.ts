@@ -1,5 +1,5 @@
 /** The same questions on two sides: two stages of a run, two runs, two evaluations. A pure function of rows. */
-import { hasMark, type Row } from './row.ts';
+import { hasMark, type Row } from '../runs/rows/row.ts';
 import type { ComparedQuestion, Comparison } from './wire.ts';
 
 export const changes = ['gained', 'lost', 'right', 'wrong', 'all'] as const;

@@ -47,7 +47,7 @@ const figures: readonly { metric: string; title: string; means: string; kinds: r
     metric: 'entropy',
     title: 'Entropy (nats)',
     kinds: ['grpo', 'distill', 'sft'],
-    means: 'How undecided the policy is about its next token. Near 0 it has stopped to explore.',
+    means: 'How undecided the policy is about its next token. Near 0 it no longer explores.',
   },
   {
     metric: 'kl',

@@ -8,10 +8,10 @@ import { conditionsSchema } from '../evaluation/conditions.ts';
 import { readEvaluation } from '../evaluation/evaluation-directory.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
 import { isInUse } from '../runs/lock.ts';
+import { hasMark } from '../runs/rows/row.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { estimateText } from '../runs/table.ts';
 import type { Collection } from './collection.ts';
-import { hasMark } from './row.ts';
 import { typedPath } from './run-view.ts';
 import type { Overview, SourceLine, Table } from './wire.ts';
 

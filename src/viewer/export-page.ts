@@ -1,11 +1,11 @@
 /** One file to send: the page with the rollouts that were chosen in it. It asks nobody, and its own policy forbids it to. */
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
+import { keyOf } from '../runs/rows/row.ts';
 import type { Ask } from './api.ts';
 import { type Filter, queryOf } from './filter.ts';
 import type { Library } from './library.ts';
 import type { Page } from './page-files.ts';
-import { keyOf } from './row.ts';
 import type { Overview, TrajectoryDetail } from './wire.ts';
 import { withoutPlaces } from './without-places.ts';
 

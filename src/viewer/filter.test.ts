@@ -1,6 +1,7 @@
 /** Filters against plain computations over any rows, and addresses that bring them back. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { hasMark, type Mark, marks, type Row } from '../runs/rows/row.ts';
 import {
   choicesOf,
   countMarks,
@@ -14,7 +15,6 @@ import {
   sorted,
   sortKeys,
 } from './filter.ts';
-import { hasMark, type Mark, marks, type Row } from './row.ts';
 
 const names = marks.map(({ name }) => name);
 const [stages, suites] = [

@@ -2,7 +2,7 @@
  * Which trajectories are shown, as a pure function of a row: the same on the server, in an exported page and in tests. A filter is
  * what stands behind the question mark of an address, so that it can be shared. Nothing of Node may be imported here.
  */
-import { isMark, type Mark, marks, type Row } from './row.ts';
+import { isMark, type Mark, marks, type Row } from '../runs/rows/row.ts';
 
 /** Figures that can be bounded and sorted by. */
 export const figures = ['reward', 'advantage', 'searches', 'tokens', 'step'] as const;
@@ -94,7 +94,18 @@ export function queryOf(filter: Filter): URLSearchParams {
 
 /** The value of a figure; null where the row has none. */
 export function figureOf(row: Row, figure: Figure): number | null {
-  return figure === 'step' ? row.place.step : row[figure];
+  switch (figure) {
+    case 'reward':
+      return row.reward;
+    case 'advantage':
+      return row.advantage;
+    case 'searches':
+      return row.searches;
+    case 'tokens':
+      return row.tokens;
+    case 'step':
+      return row.place.step;
+  }
 }
 
 const among = (list: readonly string[], value: string) => list.length === 0 || list.includes(value);
@@ -129,14 +140,13 @@ export function sorted(rows: readonly Row[], sort: Filter['sort']): readonly Row
     if (by === 'question') return row.about.question ?? row.about.id;
     return by === 'stage' ? row.place.stage : figureOf(row, by);
   };
-  return rows
-    .map((row) => ({ row, key: value(row) }))
-    .sort((a, b) => {
-      if (a.key === null || b.key === null) return Number(a.key === null) - Number(b.key === null);
-      const order = a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
-      return down ? -order : order;
-    })
-    .map(({ row }) => row);
+  // Most values are those of many rows: only the values are sorted.
+  const groups = Map.groupBy(rows, value);
+  const lacking = groups.get(null) ?? [];
+  groups.delete(null);
+  const order = down ? -1 : 1;
+  const values = [...groups.keys()].sort((a, b) => (a! < b! ? -order : a! > b! ? order : 0));
+  return [...values.flatMap((key) => groups.get(key)!), ...lacking];
 }
 
 /** How many of the rows have each mark: what choosing it as well would leave. */
@@ -158,28 +168,30 @@ const MOST_BINS = 12;
 
 /** Bins of whole numbers where all are whole; else twelve of one width. */
 export function histogramOf(rows: readonly Row[], figure: Figure): Histogram {
-  const values = rows.flatMap((row) => figureOf(row, figure) ?? []);
-  const none = rows.length - values.length;
-  if (values.length === 0) return { figure, bins: [], none };
+  const all = new Float64Array(rows.length);
+  let given = 0;
   let [low, high, whole] = [Infinity, -Infinity, true];
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
+  for (const row of rows) {
+    const value = figureOf(row, figure);
+    if (value === null) continue;
+    all[given++] = value;
+    if (value < low) low = value;
+    if (value > high) high = value;
     whole &&= Number.isInteger(value);
   }
+  const [values, none] = [all.subarray(0, given), rows.length - given];
+  if (given === 0) return { figure, bins: [], none };
   const width = whole ? Math.max(1, Math.ceil((high - low + 1) / MOST_BINS)) : (high - low) / MOST_BINS;
   const count = whole ? Math.floor((high - low) / width) + 1 : MOST_BINS;
   const edges = Array.from({ length: count }, (_, i) => Number((low + i * width).toPrecision(whole ? 15 : 6)));
   // The first edge is not rounded above the least value, nor the others out of order.
   edges[0] = low;
   const counts = new Array<number>(count).fill(0);
-  for (const value of values)
-    counts[
-      Math.max(
-        0,
-        edges.findLastIndex((edge) => edge <= value),
-      )
-    ]! += 1;
+  for (const value of values) {
+    let bin = count - 1;
+    while (bin > 0 && edges[bin]! > value) bin -= 1;
+    counts[bin]! += 1;
+  }
   const bins = edges.map((from, i) => {
     const next = edges[i + 1];
     if (next === undefined) return { from, to: high, count: counts[i]! };
@@ -191,15 +203,19 @@ export function histogramOf(rows: readonly Row[], figure: Figure): Histogram {
 /** The distinct values of what can be chosen from, with counts, in order of first appearance. */
 export function choicesOf(rows: readonly Row[]): Record<'stages' | 'parts' | 'modes' | 'suites' | 'stops', Choice[]> {
   const found = { stages: new Map(), parts: new Map(), modes: new Map(), suites: new Map(), stops: new Map() };
-  const add = (map: Map<string, number>, value: string | null) => {
-    if (value !== null) map.set(value, (map.get(value) ?? 0) + 1);
+  const add = (map: Map<string, number>, value: string | null, count: number) => {
+    if (value !== null) map.set(value, (map.get(value) ?? 0) + count);
   };
-  for (const { place, about, stop } of rows) {
-    add(found.stages, place.stage);
-    add(found.parts, place.part);
-    add(found.modes, place.mode);
-    add(found.suites, about.suite);
-    add(found.stops, stop);
+  // Rows of a shard follow one another and share their place: counted once for all of them.
+  for (let from = 0, to = 0; from < rows.length; from = to) {
+    const { place } = rows[from]!;
+    for (; to < rows.length && rows[to]!.place === place; to++) {
+      add(found.suites, rows[to]!.about.suite, 1);
+      add(found.stops, rows[to]!.stop, 1);
+    }
+    add(found.stages, place.stage, to - from);
+    add(found.parts, place.part, to - from);
+    add(found.modes, place.mode, to - from);
   }
   const list = (map: Map<string, number>): Choice[] => [...map].map(([value, count]) => ({ value, count }));
   return {

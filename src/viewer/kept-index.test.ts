@@ -5,7 +5,8 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { INDEX_FILE, readIndex, writeIndex } from './kept-index.ts';
-import { endingOf, indexShard, readShardBytes, type Segment } from './segment.ts';
+import { indexShard, readShardBytes, type Segment } from './segment.ts';
+import { endingOf } from './stamps.ts';
 import { said, writeShardOf } from './testing/view-fixture.ts';
 import { rowsWith } from './text-pieces.ts';
 
@@ -67,9 +68,9 @@ it('gives nothing where it was made with something else, is of another version, 
   expect((await readIndex(file, 'evaluation')).size).toBe(0);
   expect((await readIndex(path.join(folder, 'none'), 'run')).size).toBe(0);
   const head = bytes.indexOf(10, 9);
-  expect(bytes.toString('utf8', 9, head)).toContain('"version":2,');
+  expect(bytes.toString('utf8', 9, head)).toContain('"version":3,');
   const outdated = Buffer.concat([
-    Buffer.from(bytes.toString('utf8', 9, head).replace('"version":2,', '"version":1,')),
+    Buffer.from(bytes.toString('utf8', 9, head).replace('"version":3,', '"version":1,')),
     bytes.subarray(head),
   ]);
   const summed = (body: Buffer) => Buffer.concat([Buffer.from(`${crc32(body).toString(16).padStart(8, '0')}\n`), body]);

@@ -2,7 +2,8 @@
  * An index kept in a file, so that a large run opens at once the next time: beside the run where it may be written.
  *
  *     the CRC-32 of all that follows, in eight hexadecimal digits, and a line break
- *     a line of JSON: version, and of each shard its stamp and numbers of bytes; then for each shard its rows as JSON and its texts
+ *     a line of JSON: versions, and of each shard its stamp and numbers of bytes; then for each shard its rows by columns, as JSON,
+ *     and its texts
  *
  * It holds nothing that is not in the shards. One that is damaged, of another version or of other shards is made anew.
  */
@@ -11,17 +12,20 @@ import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { writeFileAtomic } from '../base/files.ts';
-import type { About, Place, Row } from './row.ts';
+import { placeOf } from '../runs/rows/row-maker.ts';
+import { packRows, ROWS_VERSION, unpackRows } from '../runs/rows/rows-file.ts';
 import type { Segment } from './segment.ts';
 
 export const INDEX_FILE = 'viewer-index.bin';
-const VERSION = 2;
+const VERSION = 3;
 /** Digits of the checksum, and a line break. */
 const SUM = 9;
 
 const natural = z.int().min(0);
 const headSchema = z.strictObject({
   version: z.literal(VERSION),
+  /** Of the rows' form and rules. */
+  rows: z.literal(ROWS_VERSION),
   /** What rows were made with besides the shards, see `Known`. */
   known: z.string(),
   segments: z.array(
@@ -36,23 +40,6 @@ const headSchema = z.strictObject({
   ),
 });
 
-/** Places and questions stand once for all rows of a shard. */
-interface Packed {
-  readonly places: readonly Place[];
-  readonly abouts: readonly About[];
-  readonly rows: readonly (Omit<Row, 'place' | 'about'> & { readonly place: number; readonly about: number })[];
-}
-
-function packed(rows: readonly Row[]): Packed {
-  const [places, abouts] = [new Map<Place, number>(), new Map<About, number>()];
-  const number = <T>(map: Map<T, number>, item: T) => {
-    if (!map.has(item)) map.set(item, map.size);
-    return map.get(item)!;
-  };
-  const list = rows.map((row) => ({ ...row, place: number(places, row.place), about: number(abouts, row.about) }));
-  return { places: [...places.keys()], abouts: [...abouts.keys()], rows: list };
-}
-
 export async function writeIndex(file: string, known: string, segments: readonly Segment[]): Promise<void> {
   const bodies: Uint8Array[][] = [];
   for (const { rows, pieces } of segments) {
@@ -60,7 +47,7 @@ export async function writeIndex(file: string, known: string, segments: readonly
     const arrays = numbers.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     const none = new Uint8Array();
     bodies.push([
-      Buffer.from(JSON.stringify(packed(rows))),
+      Buffer.from(JSON.stringify(packRows(rows))),
       pieces?.bytes ?? none,
       ...(pieces ? arrays : [none, none, none]),
     ]);
@@ -69,6 +56,7 @@ export async function writeIndex(file: string, known: string, segments: readonly
   }
   const head = {
     version: VERSION,
+    rows: ROWS_VERSION,
     known,
     segments: segments.map(({ shard, size, modified, ending }, i) => ({
       ...{ shard, size, modified, ending },
@@ -100,8 +88,7 @@ export async function readIndex(file: string, known: string): Promise<Map<string
     const numbers = (length: number) => new Uint32Array(new Uint8Array(take(length)).buffer);
     return new Map(
       head.segments.map(({ bytes: [rows, texts, starts, rowStarts, rowTexts], ...stamp }) => {
-        const { places, abouts, rows: list } = JSON.parse(take(rows).toString()) as Packed;
-        const all = list.map((row) => ({ ...row, place: places[row.place]!, about: abouts[row.about]! }));
+        const all = unpackRows(JSON.parse(take(rows).toString()), placeOf(stamp.shard));
         const pieces = {
           bytes: take(texts),
           starts: numbers(starts),

@@ -2,9 +2,9 @@
 import type { PairRecord } from '../evolve/journal.ts';
 import { placeOfShard } from '../evolve/shards.ts';
 import { stageNamed } from '../evolve/stages.ts';
+import type { Row } from '../runs/rows/row.ts';
 import type { RunFiles } from '../runs/run-files.ts';
 import { textsOf } from './detail.ts';
-import type { Row } from './row.ts';
 import type { RunText } from './run-known.ts';
 import type { PairDetail, PairLine, Stream, TrajectoryDetail } from './wire.ts';
 

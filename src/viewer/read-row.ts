@@ -1,32 +1,8 @@
 /**
- * From a line of a shard to its row and to the texts that a search looks through. Only what stands before the numbers of each token
+ * From a line of a shard to what its row and the search of texts are made of. Only what stands before the numbers of each token
  * is decoded and parsed: of a line of schema 3 that is less than half of its bytes.
  */
-import { normalizeAnswer } from '../benchmarks/exact-match.ts';
-import { isFailure, type StopReason } from '../rollout/trajectory.ts';
-import { type About, bitOf, type Mark, type Place, type Row } from './row.ts';
-
-/** What is read of a trajectory's line, of any schema, or of an answer's. */
-export interface Brief {
-  readonly questionId: string;
-  readonly suite: string;
-  readonly question: string | null;
-  readonly gold: readonly string[] | null;
-  readonly rollout: number;
-  readonly answer: string | null;
-  readonly correct: boolean;
-  readonly reward: number;
-  readonly advantage: number | null;
-  readonly queries: readonly string[];
-  readonly tokens: number | null;
-  readonly stop: StopReason;
-  /** Null where it is not known. */
-  readonly wellFormed: boolean | null;
-  readonly grounded: boolean | null;
-  readonly policy: readonly string[];
-  /** What the environment showed; null where the line does not hold it. */
-  readonly shown: readonly string[] | null;
-}
+import { type Brief, meanAdvantage } from '../runs/rows/row-maker.ts';
 
 /** What a run's own files tell of trajectories that do not hold it themselves. */
 export interface Known {
@@ -44,6 +20,7 @@ const [KL, NUMBERS, AUTHORS] = [',"kl":[', ',"prompt":[', ',"authors":['].map((t
   Buffer,
   Buffer,
 ];
+const SEARCHES = Buffer.from(',"searches":[');
 const NEWEST = Buffer.from('{"schema":3,');
 
 /** Whether a shard that begins so says itself what its trajectories are about; older ones need what the run knows. */
@@ -76,7 +53,6 @@ export function briefOfTrajectory(line: Buffer, known: Known): Brief {
   const byAuthor: Record<'policy' | 'environment', string[]> = { policy: [], environment: [] };
   for (const [i, length] of authors.entries())
     if (length > 0 && response) byAuthor[i % 2 === 0 ? 'policy' : 'environment'].push(response[at++] ?? '');
-  const advantage = value.training?.advantage ?? null;
   const correct = (value.correct ?? value.reward) === 1;
   return {
     questionId: String(value.questionId),
@@ -87,7 +63,7 @@ export function briefOfTrajectory(line: Buffer, known: Known): Brief {
     answer: text(value.answer),
     correct,
     reward: Number(value.reward),
-    advantage: Array.isArray(advantage) ? advantage.reduce((a, b) => a + b, 0) / (advantage.length || 1) : advantage,
+    advantage: meanAdvantage(value.training?.advantage),
     queries: (value.searches as { query: string }[]).map(({ query }) => query),
     tokens: authors.reduce((sum, length, i) => (i % 2 === 0 ? sum + length : sum), 0),
     stop: value.stop,
@@ -96,6 +72,25 @@ export function briefOfTrajectory(line: Buffer, known: Known): Brief {
     policy: byAuthor.policy,
     shown: response ? byAuthor.environment : null,
   };
+}
+
+/** What a search looks through. */
+export function searched({
+  question,
+  gold,
+  answer,
+  policy,
+  shown,
+}: Pick<Brief, 'question' | 'gold' | 'answer' | 'policy' | 'shown'>): string[] {
+  return [question ?? '', ...(gold ?? []), answer ?? '', ...policy, ...(shown ?? [])].filter((text) => text !== '');
+}
+
+/** The same of a line of the newest schema that says all of itself: what stands behind its texts is not read. */
+export function textsOfTrajectory(line: Buffer): string[] {
+  const end = line.indexOf(SEARCHES);
+  if (!isNewest(line) || end < 0) throw new TypeError('its texts are not where they should be');
+  const { question, gold, answer, text } = JSON.parse(`${line.toString('utf8', 0, end)}}`);
+  return searched({ question, gold, answer, policy: text.response, shown: null });
 }
 
 /** They stand behind the ids. */
@@ -137,69 +132,4 @@ export function briefOfAnswer(line: string): Brief & { readonly baseline: string
     policy: said('policy').map((one) => one.text),
     shown: said('environment').map((one) => one.text),
   };
-}
-
-/** Rows of a shard: texts that many of its lines hold are normalised once. */
-export class RowMaker {
-  readonly #normalized = new Map<string, string>();
-  readonly #abouts = new Map<string, About>();
-
-  row(brief: Brief, place: Place, line: number): Row {
-    const { questionId, suite, question, gold, rollout, answer, reward, advantage, queries, tokens, stop } = brief;
-    const retrieved = this.#retrieved(gold, brief.shown);
-    const found = (answer: string) => this.#stands(answer, brief.shown ?? []);
-    // An evaluation does not say whether an answer is grounded; the same rule says it here.
-    const grounded =
-      brief.grounded ?? (place.part === 'answers' && answer !== null && !isYesNo(answer) ? found(answer) : null);
-    const failed = isFailure(stop);
-    const has: Partial<Record<Mark, boolean>> = {
-      right: !failed && brief.correct,
-      wrong: !failed && !brief.correct && answer !== null,
-      'no-answer': !failed && answer === null,
-      'never-retrieved': !failed && retrieved === false,
-      misread: !failed && retrieved === true && !brief.correct,
-      guessed: !failed && brief.correct && grounded === false,
-      malformed: !failed && brief.wellFormed === false,
-      'cut-off': stop === 'response-full' || stop === 'context-full',
-      repeated: new Set(queries.map((query) => this.#normal(query))).size < queries.length,
-      'no-search': !failed && queries.length === 0,
-      failed,
-    };
-    let bits = 0;
-    for (const [mark, holds] of Object.entries(has)) if (holds) bits |= bitOf(mark as Mark);
-    let about = this.#abouts.get(questionId);
-    if (about === undefined) {
-      about = { id: questionId, suite, question, gold };
-      this.#abouts.set(questionId, about);
-    }
-    const searches = queries.length;
-    const rest = { rollout, answer, reward, advantage, searches, tokens, stop, grounded, retrieved };
-    return { place, line, about, ...rest, marks: bits };
-  }
-
-  /** Whether a gold answer stands in what was shown; null where it cannot be told. */
-  #retrieved(gold: readonly string[] | null, shown: readonly string[] | null): boolean | null {
-    if (gold === null || shown === null) return null;
-    const asked = gold.filter((answer) => !isYesNo(answer));
-    return asked.length === 0 ? null : asked.some((answer) => this.#stands(answer, shown));
-  }
-
-  /** As whole words, both normalised as for exact match: the rule of `grounded` (rollout/reward.ts). */
-  #stands(answer: string, shown: readonly string[]): boolean {
-    const looked = ` ${this.#normal(answer)} `;
-    return shown.some((one) => ` ${this.#normal(one)} `.includes(looked));
-  }
-
-  #normal(text: string): string {
-    let normal = this.#normalized.get(text);
-    if (normal === undefined) {
-      normal = normalizeAnswer(text);
-      this.#normalized.set(text, normal);
-    }
-    return normal;
-  }
-}
-
-function isYesNo(answer: string): boolean {
-  return ['', 'yes', 'no'].includes(normalizeAnswer(answer));
 }

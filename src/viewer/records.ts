@@ -1,6 +1,7 @@
 /** A filtered set for other programs: a line of JSON for each rollout, with its texts, or a table as CSV. */
+
+import { hasMark, keyOf, marks, type Row } from '../runs/rows/row.ts';
 import type { Ask } from './api.ts';
-import { hasMark, keyOf, marks, type Row } from './row.ts';
 import type { TrajectoryDetail } from './wire.ts';
 
 /** What stands in both. */

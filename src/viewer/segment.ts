@@ -1,38 +1,19 @@
 /** The index of one shard: a row for each line, and the texts to search. Made from the shard, or read from where an index was kept. */
 import { createReadStream } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { messageOf, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
-import { placeOfShard } from '../evolve/shards.ts';
-import { type Brief, briefOfAnswer, briefOfTrajectory, type Known, RowMaker, tellsItself } from './read-row.ts';
-import { bitOf, type Place, type Row } from './row.ts';
+import { bitOf, type Place, type Row } from '../runs/rows/row.ts';
+import { type Brief, placeOf, RowMaker, withFlatGroups } from '../runs/rows/row-maker.ts';
+import { briefOfAnswer, briefOfTrajectory, type Known, searched, tellsItself, textsOfTrajectory } from './read-row.ts';
+import type { Stamp } from './stamps.ts';
 import { PieceMaker, type TextPieces } from './text-pieces.ts';
-
-/** Which bytes an index is of. A shard is never written in place, so that size and time tell versions apart while one looks on. */
-export interface Stamp {
-  readonly shard: string;
-  readonly size: number;
-  readonly modified: number;
-  /** The last eight bytes of a gzip file, CRC-32 and length of what is in it: they tell contents apart, and stay in a copy. */
-  readonly ending: string;
-}
-
-/** Of a log, which is only ever added to, nothing. */
-export async function endingOf(file: string, size: number): Promise<string> {
-  if (!file.endsWith('.gz') || size < 8) return '';
-  const handle = await open(file);
-  try {
-    return (await handle.read(Buffer.alloc(8), 0, 8, size - 8)).buffer.toString('hex');
-  } finally {
-    await handle.close();
-  }
-}
 
 export interface Segment extends Stamp {
   readonly rows: readonly Row[];
-  /** Undefined beyond the bound on texts in memory. */
+  /** Undefined before they are read, and beyond the bound on texts in memory. */
   readonly pieces: TextPieces | undefined;
 }
 
@@ -68,15 +49,6 @@ export function lineOfBytes(bytes: Buffer, line: number): string | undefined {
   return undefined;
 }
 
-export function placeOf(shard: string): Place {
-  const place = placeOfShard(shard);
-  if (place === undefined) return { shard, part: 'step', stage: shard, step: null, mode: null };
-  const { part, stage } = place;
-  const step = 'step' in place ? place.step : null;
-  const mode = place.part === 'evaluation' ? `${place.mode.decoding}-${place.mode.searches}` : null;
-  return { shard, part, stage, step, mode };
-}
-
 const nothingKnown: Known = { questions: new Map(), decode: undefined };
 
 /** @param bytes of the file, unpacked  @param knownOf asked only by shards of earlier versions */
@@ -97,6 +69,15 @@ export async function indexShard(
     if (withTexts) makePieces.addRow(searched(brief));
   }
   return { ...stamp, rows: withFlatGroups(rows), pieces: withTexts ? makePieces.pieces() : undefined };
+}
+
+/** The texts of a shard whose rows are known, which a run writes of shards of the newest schema alone. */
+export function textsOfShard(file: string, bytes: Buffer): TextPieces {
+  const maker = new PieceMaker();
+  let line = 0;
+  for (const [from, to] of lineSpans(bytes))
+    maker.addRow(parsed(file, line++, () => textsOfTrajectory(bytes.subarray(from, to))));
+  return maker.pieces();
 }
 
 /** The log of an evaluation. Of several lines about one question the last counts, unless it is a failure and an earlier one is not. */
@@ -141,20 +122,4 @@ function parsed<T>(file: string, line: number, parse: () => T): T {
   } catch (error) {
     throw new UserError(`${file}:${line + 1}: not a trajectory (${messageOf(error)})`, { cause: error });
   }
-}
-
-function searched({ question, gold, answer, policy, shown }: Brief): string[] {
-  return [question ?? '', ...(gold ?? []), answer ?? '', ...policy, ...(shown ?? [])].filter((text) => text !== '');
-}
-
-/** Groups of a training step or a pool whose rewards are all equal. */
-function withFlatGroups(rows: readonly Row[]): Row[] {
-  const groups = Map.groupBy(rows, ({ about }) => about.id);
-  const flat = new Set<string>();
-  for (const [id, group] of groups) {
-    const counted = group.filter((row) => (row.marks & bitOf('failed')) === 0);
-    const isGroup = group[0]!.place.part === 'step' || group[0]!.place.part === 'pool';
-    if (isGroup && counted.length > 1 && counted.every(({ reward }) => reward === counted[0]!.reward)) flat.add(id);
-  }
-  return rows.map((row) => (flat.has(row.about.id) ? { ...row, marks: row.marks | bitOf('flat') } : row));
 }

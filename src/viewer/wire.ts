@@ -1,6 +1,7 @@
 /** What the page is told, as JSON: the answers of `api.ts`. Nothing of Node may be imported here. */
+
+import type { Mark, Row } from '../runs/rows/row.ts';
 import type { Choice, Histogram } from './filter.ts';
-import type { Mark, Row } from './row.ts';
 
 export interface SourceLine {
   /** In addresses. */
@@ -14,6 +15,8 @@ export interface Indexing {
   readonly rows: number;
   readonly shards: number;
   readonly ofShards: number;
+  /** Of `shards` those whose texts are searched, or never will be. */
+  readonly textShards: number;
   readonly version: number;
   readonly faults: readonly string[];
   readonly unsearched: number;

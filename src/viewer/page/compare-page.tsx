@@ -1,5 +1,5 @@
 /** The same questions on two sides: stages, runs or evaluations, and what changed between them. */
-import { keyOf } from '../row.ts';
+import { keyOf } from '../../runs/rows/row.ts';
 import type { Comparison, SideChoice } from '../wire.ts';
 import { useAsk } from './ask.ts';
 import { plural, Scroll, Shown, useKeys } from './parts.tsx';

@@ -1,6 +1,7 @@
 /** An exported page answers from the data that it carries: the same filters over the same rows. */
+
+import { keyOf, type Row } from '../../runs/rows/row.ts';
 import { choicesOf, countMarks, figures, filterOf, histogramOf, matcher, sorted } from '../filter.ts';
-import { keyOf, type Row } from '../row.ts';
 import type { Overview, Rollouts, TrajectoryDetail } from '../wire.ts';
 import type { Answer } from './ask.ts';
 
@@ -34,7 +35,7 @@ export function exportedAnswers(): Answer | undefined {
       case 'overview':
         return overview;
       case 'index':
-        return { rows: rows.length, shards: 1, ofShards: 1, version: 1, faults: [], unsearched: 0 };
+        return { rows: rows.length, shards: 1, ofShards: 1, textShards: 1, version: 1, faults: [], unsearched: 0 };
       case 'rollouts': {
         const chosen = select(query);
         const from = Number(query.get('from') ?? 0);

@@ -149,14 +149,17 @@ function View({ overview, id }: { overview: Overview; id: string }) {
 export function Progress({ id, isQuiet = false }: { id: string; isQuiet?: boolean }) {
   const { value } = useAsk<Indexing>('index', new URLSearchParams({ source: id }), LIVE);
   if (value === undefined) return null;
-  const isReading = value.shards < value.ofShards;
-  if (isQuiet && !isReading && value.unsearched === 0 && value.faults.length === 0) return null;
+  const { rows, shards, textShards, ofShards } = value;
+  const isReading = shards < ofShards;
+  const areTextsMissing = !isReading && textShards < ofShards;
+  if (isQuiet && !isReading && !areTextsMissing && value.unsearched === 0 && value.faults.length === 0) return null;
   return (
     <p class="soft small" role="status">
       {[
-        ...(isQuiet ? [] : [plural(value.rows, 'rollout')]),
-        ...(isReading
-          ? [`reading, ${value.shards.toLocaleString('en')} of ${plural(value.ofShards, 'file')} so far`]
+        ...(isQuiet ? [] : [plural(rows, 'rollout')]),
+        ...(isReading ? [`reading, ${shards.toLocaleString('en')} of ${plural(ofShards, 'file')} so far`] : []),
+        ...(areTextsMissing
+          ? [`texts for searching: ${textShards.toLocaleString('en')} of ${plural(ofShards, 'file')} so far`]
           : []),
         ...(value.unsearched > 0
           ? [`the texts of ${plural(value.unsearched, 'rollout')} are too much to be searched`]

@@ -1,7 +1,7 @@
 /** Small things that several pages show. */
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
-import { hasMark, type Row } from '../row.ts';
+import { hasMark, type Row } from '../../runs/rows/row.ts';
 import type { Table } from '../wire.ts';
 import type { Asked } from './ask.ts';
 

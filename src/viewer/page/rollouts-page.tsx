@@ -1,7 +1,7 @@
 /** All rollouts: what they are, filters that combine, counts, and a search through their texts. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { hasMark, keyOf, marks, type Row } from '../../runs/rows/row.ts';
 import { figures } from '../filter.ts';
-import { hasMark, keyOf, marks, type Row } from '../row.ts';
 import type { Rollouts } from '../wire.ts';
 import { useAsk } from './ask.ts';
 import { Bins } from './chart.tsx';

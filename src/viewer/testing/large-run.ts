@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { stepShard } from '../../evolve/shards.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import { toLine } from '../../rollout/trajectory-file.ts';
+import { writeRowsFile } from '../../runs/rows/rows-file.ts';
 import { writeRun } from './view-fixture.ts';
 
 /** Questions of a step, and rollouts of a question. */
@@ -102,11 +103,11 @@ function* largeStep(step: number): Generator<Trajectory> {
     for (let rollout = 0; rollout < GROUP; rollout++) yield largeRollout(step, question, rollout);
 }
 
-/** @param rollouts rounded up to whole steps  @param seen gets each of them */
+/** @param rollouts rounded up to whole steps  @param seen gets each of them  @param withRows as of a run of now, which writes rows beside its shards */
 export async function writeLargeRun(
   folder: string,
   rollouts: number,
-  seen: (one: Trajectory) => void = () => {},
+  { seen = () => {}, withRows = true }: { readonly seen?: (one: Trajectory) => void; readonly withRows?: boolean } = {},
 ): Promise<void> {
   await writeRun(folder, {});
   const trajectories = path.join(folder, 'trajectories');
@@ -116,6 +117,10 @@ export async function writeLargeRun(
     all.forEach(seen);
     const text = all.map((one) => `${toLine(one)}\n`).join('');
     // What is read is the same at every level; this one is written fast.
-    await writeFile(path.join(trajectories, `${stepShard('grpo-1', step)}.jsonl.gz`), gzipSync(text, { level: 1 }));
+    const bytes = gzipSync(text, { level: 1 });
+    const shard = stepShard('grpo-1', step);
+    await writeFile(path.join(trajectories, `${shard}.jsonl.gz`), bytes);
+    const stamp = { hash: '', size: bytes.length, ending: bytes.toString('hex', bytes.length - 8) };
+    if (withRows) await writeRowsFile(folder, shard, stamp, all);
   }
 }
