@@ -1,11 +1,27 @@
+import { globSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+const include = ['src/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts'];
+const exclude = ['**/node_modules/**', '**/*.webgpu.test.ts'];
+
+/** Files that need a process of their own: the engine's, those that signals reach, and those that put other modules in place of ours. */
+const alone = [
+  'src/{cli,onnx,runs,warmup}/**/*.test.ts',
+  'src/engines/onnx/**/*.test.ts',
+  ...globSync(include, { cwd: import.meta.dirname }).filter((file) =>
+    readFileSync(path.join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
+  ),
+];
+
 export default defineConfig({
   test: {
-    exclude: ['**/node_modules/**', '**/*.webgpu.test.ts'],
-    include: ['src/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts'],
+    projects: [
+      // All others share a process, which starts once and reads each module once: a third of the time that small files take.
+      { extends: true, test: { name: 'shared', include, exclude: [...exclude, ...alone], isolate: false } },
+      { extends: true, test: { name: 'alone', include: alone, exclude } },
+    ],
     // The engine's kernels already use every core; two test files at a time keep 2-core machines responsive.
     pool: 'forks',
     maxWorkers: 2,

@@ -2,8 +2,17 @@
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../engines/open-engine.ts';
 import type { AgentOptions } from '../evaluation/agent.ts';
-import { builtInTemplates } from '../protocol/templates.ts';
-import { alsoCalled, decimal, deviceOption, trustOption, wholeNumber } from './arguments.ts';
+import {
+  alsoCalled,
+  apiKeyOption,
+  decimal,
+  deviceOption,
+  offlineOption,
+  templateOption,
+  threadsOption,
+  trustOption,
+  wholeNumber,
+} from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { announceOpening } from './opening.ts';
 import type { Io } from './widgets/io.ts';
@@ -32,19 +41,23 @@ export function addAgentOptions(command: Command): Command {
   command
     .option(
       '--policy <which>',
-      'run directory, model directory, FILE.gguf, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
+      'run (RUN or RUN#STAGE), model directory, FILE.gguf, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL (default: the embedded base policy)',
     )
     .option(
       '--retriever <which>',
-      'passages (JSONL), an index directory, or a URL (default: what the policy was trained with)',
+      'an index directory, a corpus file, the URL of a retrieval server, or "world" (default: what the policy was trained with)',
     )
     .addOption(trustOption())
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
-    .option('--searches <number>', 'searches at most', wholeNumber(0))
-    .option('-k, --passages <number>', 'passages of each search', wholeNumber(1))
+    .addOption(templateOption())
+    .option('--searches <number>', 'searches at most (default: 4, or as trained)', wholeNumber(0))
+    .option('-k, --passages <number>', 'passages of each search (default: 3, or as trained)', wholeNumber(1))
     .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
-    .option('--turn-tokens <number>', 'tokens of one turn; raise it for models that think at length', wholeNumber(1))
+    .option(
+      '--turn-tokens <number>',
+      'tokens of one turn; raise it for models that think at length (default: 500, or as trained)',
+      wholeNumber(1),
+    )
     .option(
       '--context-tokens <number>',
       'tokens of prompt and response together (default: 4096, or as trained)',
@@ -55,10 +68,10 @@ export function addAgentOptions(command: Command): Command {
       '--tokenizer <dir|file>',
       "in place of the model's own; with --raw, its chat template is put around the prompt",
     )
-    .option('--api-key-env <name>', 'environment variable with the key of a served model (default: OPENAI_API_KEY)')
-    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(apiKeyOption())
+    .addOption(threadsOption())
     .addOption(deviceOption())
-    .option('--offline', 'take models of the Hub from the cache only');
+    .addOption(offlineOption());
   alsoCalled(command, '--model <which>', 'policy');
   return alsoCalled(command, '--corpus <which>', 'retriever');
 }

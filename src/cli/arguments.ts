@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { DEVICE_CHOICES } from '../engines/open-engine.ts';
+import { builtInTemplates } from '../protocol/templates.ts';
 import { tieRules } from '../retrieval/ranking/ties.ts';
 import { originOf } from '../retrieval/trust.ts';
 
@@ -41,21 +42,49 @@ export function byteSize(text: string): number {
   return Number(number) * (unit!.toUpperCase() === 'GB' ? 1e9 : 1e6);
 }
 
-/** An option that may be given several times; the values are collected. */
+/** An option that may be given several times, which the help says; the values are collected. */
 export function repeatable(flags: string, description: string): Option {
-  return new Option(flags, description)
+  return new Option(flags, `${description}; may be repeated`)
     .argParser((text: string, before: string[] | undefined) => [...(before ?? []), text])
     .default([], 'none');
 }
 
 /** Servers that files of an index may name (retrieval/trust.ts). */
 export function trustOption(): Option {
-  return new Option('--trust-server <url>', 'a server that the index names, which may be asked; can be repeated')
+  return new Option('--trust-server <url>', 'a server that the index names, which may be asked; may be repeated')
     .argParser((text: string, before: string[]) => {
       if (originOf(text) === undefined) throw new InvalidArgumentError('Expected http://HOST:PORT or https://HOST.');
       return [...before, text];
     })
     .default([], 'none');
+}
+
+/** A model to go on from. `absent` is what there is without one. */
+export function modelOption(description: string, absent?: string): Option {
+  const forms = 'a Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION] from the Hub';
+  return new Option('--model <which>', `${description}: ${forms}`).default(undefined, absent);
+}
+
+export function offlineOption(): Option {
+  return new Option('--offline', 'take what hf: names from the cache, never from the network');
+}
+
+/** Of the embedded engine. */
+export function threadsOption(): Option {
+  return new Option('--threads <number>', 'threads of the embedded engine')
+    .argParser(wholeNumber(1))
+    .default(undefined, 'all cores');
+}
+
+export function apiKeyOption(): Option {
+  const text = 'environment variable with the key of a served model';
+  return new Option('--api-key-env <name>', text).default(undefined, 'OPENAI_API_KEY');
+}
+
+/** The prompts of a policy. */
+export function templateOption(): Option {
+  const names = builtInTemplates.map(({ name }) => name).join(', ');
+  return new Option('--template <name|file>', `prompts: ${names}, or a JSON file`);
 }
 
 /** What the embedded engine computes on. */

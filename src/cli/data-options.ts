@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import type { Inputs } from '../evolve/open.ts';
 import { builtInTemplates } from '../protocol/templates.ts';
-import { repeatable } from './arguments.ts';
+import { repeatable, templateOption } from './arguments.ts';
 
 export interface DataOptions {
   readonly questions?: string;
@@ -21,16 +21,13 @@ export function withData(command: Command): Command {
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
     .addOption(
       new Option(
-        '--retriever <source>',
+        '--retriever <which>',
         'in place of --corpus: an index directory, or the URL of a retrieval server',
       ).conflicts('corpus'),
     )
     .option('--tokenizer <file>', "tokenizer.json, in place of the model's own")
-    .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on; may be repeated'))
-    .option(
-      '--template <name|file>',
-      `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`,
-    );
+    .addOption(repeatable('--evaluate <suite=file>', 'questions to evaluate on'))
+    .addOption(templateOption());
 }
 
 /** The user's files, as absolute paths: what is run may be continued from another directory. */

@@ -30,7 +30,7 @@ import { type PresetName, presets } from '../evolve/presets.ts';
 import { memoryOfRun, peakOf, type Remedy, remedies, type StageMemory } from '../evolve/requirements.ts';
 import { type LocalSettings, type Settings, settingsSchema } from '../evolve/settings.ts';
 import { SUITES } from '../world/suites.ts';
-import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
+import { deviceOption, modelOption, offlineOption, repeatable, threadsOption } from './arguments.ts';
 import { diagnoseServer, serverText } from './doctor-server.ts';
 import { fetchModel, lookUpModel } from './fetch-model.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -80,19 +80,18 @@ Examples:
   search-e1 doctor --model path/to/Qwen2.5-0.5B           memory, speed and time; config.json alone will do
   search-e1 doctor --model hf:Qwen/Qwen2.5-0.5B --preset paper     before anything large is downloaded
   search-e1 doctor --model base --set rollout.contextTokens=2048 --json
-  search-e1 doctor --engine http://127.0.0.1:8000 --tokenizer Qwen2.5-3B-Instruct --set engine.profile=verl \\
-    --set engine.baseModel=Qwen/Qwen2.5-3B-Instruct --set engine.loraRank=null      what a training server can do
+  search-e1 doctor --engine http://127.0.0.1:8000 --tokenizer Qwen2.5-3B-Instruct --set engine.profile=verl --set engine.baseModel=Qwen/Qwen2.5-3B-Instruct --set engine.loraRank=null      what a training server can do
 `;
 
 export function doctorCommand(io: Io): Command {
   return new Command('doctor')
-    .option('--model <dir|file.gguf|hf:owner/name>', 'policy to start from (default: the embedded base policy)')
-    .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
+    .addOption(modelOption('policy to start from', 'the embedded base policy'))
+    .addOption(offlineOption())
     .option('--download', 'download the weights of a model of the Hub and measure with them')
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(presets)).default('default'))
     .option('--config <file>', 'JSON file with settings, over the preset')
-    .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048; may be repeated'))
-    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(repeatable('--set <key=value>', 'one setting, e.g. rollout.contextTokens=2048'))
+    .addOption(threadsOption())
     .addOption(deviceOption())
     .option('--engine <url>', 'examine a training server: what of the method it can do (docs/distributed.md)')
     .option('--tokenizer <file>', "the tokenizer of the server's model: its directory, or tokenizer.json")

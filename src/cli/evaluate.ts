@@ -7,7 +7,6 @@ import { shellCommand } from '../base/shell-command.ts';
 import { type BaselineName, baselineNames, baselineTitle } from '../baselines/all.ts';
 import { emptyAnswersNote } from '../benchmarks/empty-answers.ts';
 import { benchmarkNames } from '../benchmarks/suites/all.ts';
-import type { DeviceChoice } from '../engines/open-engine.ts';
 import { answerKey } from '../evaluation/answer.ts';
 import { evaluationTasks, openTasks, workOff } from '../evaluation/evaluate.ts';
 import { EvaluationDirectory } from '../evaluation/evaluation-directory.ts';
@@ -16,10 +15,10 @@ import { resultsOf } from '../evaluation/measure.ts';
 import { type OpenedEvaluation, openEvaluation } from '../evaluation/open-evaluation.ts';
 import type { EvaluationResults } from '../evaluation/results.ts';
 import { resultsTable } from '../evaluation/results-table.ts';
-import { builtInTemplates } from '../protocol/templates.ts';
 import { MOST_FAILED_OF_MEASURED } from '../rollout/complete-rollouts.ts';
 import { blockAsText } from '../runs/table.ts';
-import { alsoCalled, decimal, deviceOption, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import { type AgentCliOptions, addAgentOptions } from './agent-options.ts';
+import { repeatable, wholeNumber } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { announceOpening } from './opening.ts';
@@ -29,29 +28,13 @@ import { LiveArea } from './widgets/live-area.ts';
 import { nearestPath } from './widgets/nearest.ts';
 import { fitting } from './widgets/terminal.ts';
 
-interface Options {
-  readonly policy?: string;
-  readonly retriever?: string;
-  readonly trustServer: readonly string[];
-  readonly template?: string;
+interface Options extends AgentCliOptions {
   readonly baseline: string;
   readonly suites?: string;
   readonly questions: readonly string[];
   readonly data: string;
   readonly limit?: number;
-  readonly seed: number;
-  readonly temperature: number;
-  readonly searches?: number;
-  readonly passages?: number;
-  readonly turnTokens?: number;
-  readonly contextTokens?: number;
-  readonly raw?: boolean;
-  readonly tokenizer?: string;
   readonly concurrency: number;
-  readonly threads?: number;
-  readonly device?: DeviceChoice;
-  readonly apiKeyEnv?: string;
-  readonly offline?: boolean;
   readonly out?: string;
   readonly json?: boolean;
 }
@@ -70,49 +53,21 @@ Examples:
 `;
 
 export function evaluateCommand(io: Io): Command {
-  const command = new Command('evaluate')
-    .option(
-      '--policy <policy>',
-      'model directory, FILE.gguf, hf:OWNER/NAME, run directory (RUN or RUN#STAGE), or http://HOST:PORT/v1#MODEL (default: the embedded base)',
-    )
-    .option('--retriever <retriever>', 'corpus, index, URL, or "world" (default: what the policy was trained with)')
-    .addOption(trustOption())
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
+  return addAgentOptions(new Command('evaluate'))
     .option('--baseline <names>', `some of ${baselineNames.join(', ')}; or all`, 'agent')
     .option('--suites <names>', `some of ${benchmarkNames.join(', ')}; or world`)
-    .addOption(repeatable('--questions <name=file>', 'questions from a file; may be repeated'))
+    .addOption(repeatable('--questions <name=file>', 'questions from a file'))
     .option('--data <dir>', 'where benchmarks lie', 'data')
     .option(
       '--limit <number>',
       'questions of each suite, a choice by --seed (default: all; 100 of the embedded world)',
       wholeNumber(1),
     )
-    .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 1)
-    .option('--temperature <number>', '0 = greedy', decimal(0, Number.MAX_VALUE), 0)
-    .option('--searches <number>', 'searches allowed per question (default: 4, or as trained)', wholeNumber(0))
-    .option('-k, --passages <number>', 'passages per search (default: 3, or as trained)', wholeNumber(1))
-    .option('--turn-tokens <number>', 'new tokens of one reply (default: 500, or as trained)', wholeNumber(1))
-    .option(
-      '--context-tokens <number>',
-      'tokens of prompt and response together (default: 4096, or as trained)',
-      wholeNumber(1),
-    )
-    .option('--raw', 'ask a served model by /completions: one text that is continued, in place of a chat')
-    .option(
-      '--tokenizer <dir|file>',
-      "in place of the model's own; with --raw, its chat template is put around prompts",
-    )
     .option('--concurrency <number>', 'questions under way at a time', wholeNumber(1), 16)
-    .option('--threads <number>', 'threads of the embedded engine (default: all cores)', wholeNumber(1))
-    .addOption(deviceOption())
-    .option('--api-key-env <name>', 'variable that holds the key of a served model')
-    .option('--offline', 'take an hf: model from the cache, never from the network')
     .option('--out <dir>', 'where answers and results go (default: evaluations/<policy>)')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)
     .action((options: Options) => evaluate(options, io));
-  alsoCalled(command, '--model <which>', 'policy');
-  return alsoCalled(command, '--corpus <which>', 'retriever');
 }
 
 async function evaluate(options: Options, io: Io): Promise<void> {

@@ -23,7 +23,16 @@ import { readReportInput, renderReport } from '../runs/report.ts';
 import { RunDirectory } from '../runs/run-directory.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import { renderTable } from '../runs/table.ts';
-import { deviceOption, refuseBesideResume, repeatable, trustOption, wholeNumber } from './arguments.ts';
+import {
+  deviceOption,
+  modelOption,
+  offlineOption,
+  refuseBesideResume,
+  repeatable,
+  threadsOption,
+  trustOption,
+  wholeNumber,
+} from './arguments.ts';
 import { type DataOptions, dataOf, withData } from './data-options.ts';
 import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
@@ -90,7 +99,7 @@ export function evolveCommand(io: Io): Command {
       ),
     )
     .option('--config <file>', 'JSON file with settings, over preset and system')
-    .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4; may be repeated'))
+    .addOption(repeatable('--set <key=value>', 'one setting, e.g. grpo.learningRate=1e-4'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
     .option('--out <dir>', 'run directory (default: runs/<date>-<preset or system>-seed<seed>)')
     .option('--resume <dir>', 'continue the run in this directory')
@@ -98,13 +107,10 @@ export function evolveCommand(io: Io): Command {
     .option('--details', 'print the whole table at the end: every suite, stage and way of asking')
     .option('--dry-run', 'print the resolved settings and an estimate of time and memory, and stop');
   return withData(command)
-    .option(
-      '--model <dir|file|hf:name>',
-      'policy to start from: a Hugging Face directory, FILE.gguf, or hf:OWNER/NAME[/FILE.gguf][@REVISION] from the Hub (default: the embedded base policy)',
-    )
-    .option('--offline', 'take an hf: model from the cache, never from the network')
+    .addOption(modelOption('policy to start from', 'the embedded base policy'))
+    .addOption(offlineOption())
     .addOption(trustOption())
-    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(threadsOption())
     .addOption(deviceOption())
     .addHelpText('after', examples)
     .action(async (options: Options) => {

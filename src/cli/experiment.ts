@@ -14,7 +14,7 @@ import type { Summary } from '../experiment/schema.ts';
 import { armFolder, tasksOf } from '../experiment/tasks.ts';
 import { counted } from '../experiment/text.ts';
 import { presentVersions } from '../runs/config-record.ts';
-import { repeatable, wholeNumber } from './arguments.ts';
+import { modelOption, offlineOption, repeatable, wholeNumber } from './arguments.ts';
 import { withData } from './data-options.ts';
 import { NO_ESTIMATE } from './evolve-text.ts';
 import { type DefinitionOptions, defineExperiment, SEEDS } from './experiment-definition.ts';
@@ -55,14 +55,16 @@ export function experimentCommand(io: Io): Command {
       wholeNumber(1, MOST),
     )
     .option('--jobs <number>', 'runs at the same time, which share the cores', wholeNumber(1), 1)
-    .addOption(new Option('--preset <name>', 'settings to start from (default: default)').choices(Object.keys(presets)))
     .addOption(
-      repeatable('--set <key=value>', 'one setting of all arms, e.g. evaluation.questions=40; may be repeated'),
-    );
+      new Option('--preset <name>', 'settings to start from')
+        .choices(Object.keys(presets))
+        .default(undefined, 'default'),
+    )
+    .addOption(repeatable('--set <key=value>', 'one setting of all arms, e.g. evaluation.questions=40'));
   return withData(command)
-    .option('--model <dir|hf:name>', 'base policy of all arms (default: the embedded one)')
+    .addOption(modelOption('base policy of all arms', 'the embedded base policy'))
     .option('--bases <dir>', 'folder in which the models that the file names are (default: the present one)')
-    .option('--offline', 'take an hf: model from the cache, never from the network')
+    .addOption(offlineOption())
     .option('--dry-run', 'print the grid with an estimate of its time, and stop')
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .addHelpText('after', examples)

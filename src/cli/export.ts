@@ -7,6 +7,7 @@ import { hasCode, UserError } from '../base/errors.ts';
 import { fileError } from '../base/files.ts';
 import { parameterCount } from '../checkpoint/tensor-shapes.ts';
 import { type ExportSource, exportAdapter, exportGguf, exportMerged, openExport } from '../runs/export.ts';
+import { offlineOption } from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import type { Io } from './widgets/io.ts';
 
@@ -33,7 +34,7 @@ Examples:
   search-e1 export runs/mine --out policy --dtype bfloat16             half the size, rounded
   search-e1 export runs/mine/checkpoints/0011 --out lora --adapter-only
   search-e1 export hf:Qwen/Qwen2.5-0.5B --adapter lora --out merged    a PEFT adapter put into its base
-  search-e1 export runs/mine --format gguf --type q8_0 --out mine.gguf for llama.cpp and Ollama
+  search-e1 export runs/mine --format gguf --type q8_0 --out mine.gguf    for llama.cpp and Ollama
 
 Hugging Face's layout: for transformers, PEFT, vLLM, and here as --model. A GGUF file is taken as --model as well.
 `;
@@ -52,7 +53,7 @@ export function exportCommand(io: Io): Command {
     .addOption(new Option('--dtype <type>', 'numbers of the weights').choices(Object.keys(DTYPES)).default('float32'))
     .option('--adapter-only', "the adapter alone, in PEFT's format (default: added to the weights)")
     .option('--adapter <dir>', 'a PEFT adapter to put on the model')
-    .option('--offline', 'take an hf: model from the cache, never from the network')
+    .addOption(offlineOption())
     .option('--json', 'print one JSON document at the end')
     .addHelpText('after', examples)
     .action(async (place: string, options: Options, command: Command) => {

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { isGguf } from '../checkpoint/gguf/model.ts';
 import { exportMerged } from '../runs/export.ts';
+import { offlineOption } from './arguments.ts';
 import { DTYPES, openSource, refuseFilled, report } from './export.ts';
 import type { Io } from './widgets/io.ts';
 
@@ -27,7 +28,7 @@ export function importCommand(io: Io): Command {
     .argument('<file>', 'FILE.gguf, or hf:OWNER/NAME/FILE.gguf[@REVISION]')
     .requiredOption('--out <dir>', 'new or empty directory')
     .addOption(new Option('--dtype <type>', 'numbers of the weights').choices(Object.keys(DTYPES)).default('float32'))
-    .option('--offline', 'take an hf: file from the cache, never from the network')
+    .addOption(offlineOption())
     .option('--json', 'print one JSON document at the end')
     .addHelpText('after', examples)
     .action(async (place: string, options: Options) => {

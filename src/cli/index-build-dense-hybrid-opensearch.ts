@@ -53,9 +53,15 @@ export interface OtherOptions {
 export function otherOptions(): Option[] {
   return [
     new Option('--embedder <dir|url>', 'dense: a Hugging Face folder with E5 as ONNX, or http://HOST:PORT/v1#MODEL'),
-    new Option('--query-prefix <text>', 'dense: before queries to a served model, e.g. "query: " for E5').default(''),
-    new Option('--passage-prefix <text>', 'dense: before passages to a served model').default(''),
-    new Option('--api-key-env <name>', "dense: the variable with a served model's key (default: OPENAI_API_KEY)"),
+    new Option('--query-prefix <text>', 'dense: before queries to a served model, e.g. "query: " for E5').default(
+      '',
+      'none',
+    ),
+    new Option('--passage-prefix <text>', 'dense: before passages to a served model').default('', 'none'),
+    new Option('--api-key-env <name>', 'dense: environment variable with the key of a served model').default(
+      undefined,
+      'OPENAI_API_KEY',
+    ),
     new Option('--type <type>', 'dense: of the stored vectors').choices(vectorTypes).default('float32'),
     new Option('--store <store>', 'dense: flat is exact; lancedb, approximate, for large sets')
       .choices(['flat', 'lancedb'])

@@ -5,7 +5,7 @@ import { fileError, shortage } from '../base/files.ts';
 import { printable, shown } from '../base/text.ts';
 import { packageVersion } from '../runs/config-record.ts';
 import { Interrupted } from './interrupt.ts';
-import { helpOfWidth } from './widgets/help.ts';
+import { asTyped, helpOfWidth } from './widgets/help.ts';
 import type { Io } from './widgets/io.ts';
 import { fitting, message } from './widgets/terminal.ts';
 
@@ -104,7 +104,7 @@ Examples:
   search-e1 compare DIR DIR                 evaluations side by side, with the published rows
   search-e1 evolve --questions train.jsonl --corpus passages.jsonl.gz --model base --evaluate test=test.jsonl
 
-What was broken off goes on: evolve with --resume DIR, warmup with --resume beside the same command, and evaluate, experiment,
+What was broken off goes on: evolve with --resume DIR, warmup with --resume DIR beside its other options, and evaluate, experiment,
 index build and data pull when the same command is given again.
 `;
 
@@ -127,6 +127,7 @@ export async function main(argv: readonly string[], io: Io = terminal): Promise<
     command
       .exitOverride()
       .showHelpAfterError('(--help lists what there is)')
+      .configureHelp({ optionDescription: asTyped, argumentDescription: asTyped })
       .configureOutput({
         writeOut: (text) => io.out.write(fitting(helpOfWidth(text, width), io.out)),
         writeErr: (text) => io.err.write(text),

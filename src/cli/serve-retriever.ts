@@ -45,12 +45,7 @@ export function serveRetrieverCommand(io: Io): Command {
       wholeNumber(1, limits.maxPassages),
       limits.defaultPassages,
     )
-    .addOption(
-      repeatable(
-        '--allow-host <name>',
-        'a name by which the server may be asked, e.g. behind a proxy; can be repeated',
-      ),
-    )
+    .addOption(repeatable('--allow-host <name>', 'a name by which the server may be asked, e.g. behind a proxy'))
     .addOption(
       new Option(
         '--long-queries <what>',

@@ -22,7 +22,8 @@ Examples:
   search-e1 serve --policy runs/NAME --port 9000                the last stage of a run, searching what it was trained with
   search-e1 serve --policy http://127.0.0.1:8000/v1#qwen --retriever wiki-index
   curl -s http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
-    -d '{"model": "base", "messages": [{"role": "user", "content": "what is the area of kutul ruzur ?"}]}'
+    -d '{"model": "base",
+         "messages": [{"role": "user", "content": "what is the area of kutul ruzur ?"}]}'
 `;
 
 export function serveCommand(io: Io): Command {

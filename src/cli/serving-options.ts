@@ -24,12 +24,7 @@ export function addServingOptions(command: Command, port: number): Command {
   return command
     .option('--host <address>', 'address to listen on', defaultServingOptions.host)
     .option('--port <number>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), port)
-    .addOption(
-      repeatable(
-        '--allow-host <name>',
-        'a name by which the server may be asked, e.g. behind a proxy; can be repeated',
-      ),
-    )
+    .addOption(repeatable('--allow-host <name>', 'a name by which the server may be asked, e.g. behind a proxy'))
     .option('--keys-env <name>', 'environment variable with the keys that clients have to send, separated by commas')
     .option('--concurrency <number>', 'questions worked on at a time', wholeNumber(1, 1024), 16)
     .option('--queue <number>', 'questions that may wait; beyond them 429 is answered', wholeNumber(0, 100_000), 64)

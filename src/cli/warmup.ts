@@ -16,7 +16,7 @@ import { readConfig } from '../checkpoint/model-directory.ts';
 import { tensorShapes } from '../checkpoint/tensor-shapes.ts';
 import { type DeviceChoice, EMBEDDED, isLocal, onDevice, openEngine } from '../engines/open-engine.ts';
 import { modelBesideServer, tokenizerMissing } from '../evolve/open.ts';
-import { builtInTemplates, compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
+import { compactTemplate, openTemplate, searchR1Template } from '../protocol/templates.ts';
 import { presentVersions } from '../runs/config-record.ts';
 import { acquireLock } from '../runs/lock.ts';
 import { RunFiles } from '../runs/run-files.ts';
@@ -37,7 +37,15 @@ import {
 import { MEASURED_AT_A_TIME, refuseUnfitPretrained } from '../warmup/requirements.ts';
 import { configOf, warmUp } from '../warmup/warm-up.ts';
 import { worldSource } from '../warmup/world-source.ts';
-import { deviceOption, repeatable, wholeNumber } from './arguments.ts';
+import {
+  deviceOption,
+  modelOption,
+  offlineOption,
+  repeatable,
+  templateOption,
+  threadsOption,
+  wholeNumber,
+} from './arguments.ts';
 import { fetchModel } from './fetch-model.ts';
 import { interruptible } from './interrupt.ts';
 import { resolveSettings } from './settings-input.ts';
@@ -54,7 +62,7 @@ interface Options {
   readonly set: readonly string[];
   readonly seed?: number;
   readonly out: string;
-  readonly resume?: boolean;
+  readonly resume?: true | string;
   readonly json?: boolean;
   readonly dryRun?: boolean;
   readonly questions?: string;
@@ -72,41 +80,55 @@ questions that are kept from training stay. docs/pretrained.md has the recipe.
 Examples:
   search-e1 warmup --out base
   search-e1 warmup --out base --seed 2 --set model.layers=6
-  search-e1 warmup --out base --resume
+  search-e1 warmup --resume base
   search-e1 warmup --out base --questions train.jsonl.gz --corpus passages.jsonl.gz --tokenizer tokenizer.json
   search-e1 warmup --model SmolLM2-135M-Instruct.Q4_1.gguf --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --dry-run
-  search-e1 warmup --engine http://127.0.0.1:8000 --set engine.profile=skyrl --set engine.baseModel=Qwen/Qwen2.5-3B --set engine.loraRank=32 \\
-    --tokenizer qwen --questions train.jsonl.gz --corpus passages.jsonl.gz --out base
+  search-e1 warmup --engine http://127.0.0.1:8000 --set engine.profile=skyrl --set engine.baseModel=Qwen/Qwen2.5-3B --set engine.loraRank=32 --tokenizer qwen --questions train.jsonl.gz --corpus passages.jsonl.gz --out base
   search-e1 warmup --model smollm2 --questions train.jsonl.gz --corpus passages.jsonl.gz --out base --set adapter=null
 `;
 
 export function warmupCommand(io: Io): Command {
-  return new Command('warmup')
-    .option('--model <dir|file.gguf|hf:owner/name>', 'a pretrained model to go on from, with --questions and --corpus')
+  const command = new Command('warmup')
+    .addOption(modelOption('a pretrained model to go on from, with --questions and --corpus'))
     .option(
       '--engine <url>',
       'a training server to do it on, with its model: engine.profile, engine.baseModel, engine.loraRank',
     )
-    .option('--offline', 'take a model of the Hugging Face Hub from the cache only')
+    .addOption(offlineOption())
     .option('--config <file>', 'JSON file with parts of the recipe, over the embedded one')
-    .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6; may be repeated'))
+    .addOption(repeatable('--set <key=value>', 'one part of the recipe, e.g. model.layers=6'))
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0))
     .option('--out <dir>', 'where the policy goes, a Hugging Face directory', 'base-policy')
-    .option('--resume', 'continue an unfinished warm-up in --out, with the same recipe and files')
+    .option(
+      '--resume [dir]',
+      'continue the unfinished warm-up in this directory, else in --out, with the same recipe and files',
+    )
     .option('--json', 'print one JSON document at the end, progress as plain lines on stderr')
     .option('--dry-run', 'open the files, print the resolved recipe and an estimate of the time, and stop')
     .option('--questions <file>', 'questions with gold_ids, JSONL or JSONL.gz (default: embedded worlds)')
     .option('--corpus <file>', 'passages to search, JSONL or JSONL.gz')
     .option('--tokenizer <file>', "tokenizer.json, or the folder that it is in (default with --model: the model's own)")
-    .option('--template <name|file>', `prompts: ${builtInTemplates.map(({ name }) => name).join(', ')}, or a JSON file`)
-    .option('--threads <number>', 'threads of the engine (default: all cores)', wholeNumber(1))
+    .addOption(templateOption())
+    .addOption(threadsOption())
     .addOption(deviceOption())
-    .addHelpText('after', examples)
-    .action((options: Options) =>
-      options.model === undefined && options.engine === undefined
-        ? fromNothing(options, io)
-        : fromPretrained(options, io),
-    );
+    .addHelpText('after', examples);
+  return command.action((given: Options) => {
+    const options = inFolder(given, command.getOptionValueSource('out') === 'cli');
+    return options.model === undefined && options.engine === undefined
+      ? fromNothing(options, io)
+      : fromPretrained(options, io);
+  });
+}
+
+/** `--resume DIR` is `--out DIR --resume`. */
+function inFolder(options: Options, named: boolean): Options {
+  const { out, resume } = options;
+  if (typeof resume !== 'string') return options;
+  if (named && path.resolve(resume) !== path.resolve(out))
+    throw new UserError(`--resume ${resume} and --out ${out} name two directories`, {
+      hint: 'A warm-up goes on where it is: leave --out away.',
+    });
+  return { ...options, out: resume };
 }
 
 function recipeInput({ config, set, seed }: Options) {

@@ -17,7 +17,7 @@ const dead = { pid: 2 ** 22 + 5, host: hostname(), started: null };
 it('is held by one of eight processes at a time, whoever dies with it', async () => {
   const taker = new URL('./testing/lock-taker.ts', import.meta.url).pathname;
   const ended = Array.from({ length: 8 }, async (_, seed) => {
-    const child = spawn(process.execPath, [taker, folder, '40', String(seed)], {
+    const child = spawn(process.execPath, [taker, folder, '15', String(seed)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let said = '';
@@ -27,7 +27,7 @@ it('is held by one of eight processes at a time, whoever dies with it', async ()
     await new Promise((resolve) => child.on('close', resolve));
     return said;
   });
-  expect(await Promise.all(ended)).toEqual(ended.map(() => 'taken 40\n'));
+  expect(await Promise.all(ended)).toEqual(ended.map(() => 'taken 15\n'));
   // Nothing stays but, perhaps, the lock of the last one that died.
   await (await acquireLock(folder)).release();
   expect(await readdir(folder)).toEqual([]);

@@ -367,14 +367,14 @@ describe('a run directory', () => {
     const killed = path.join(root, 'killed');
     const writer = new URL('./testing/writer.ts', import.meta.url).pathname;
     let kills = 0;
-    for (let attempt = 0; attempt < 9; attempt++) {
+    for (let attempt = 0; attempt < 5; attempt++) {
       const child = spawn(process.execPath, [writer, killed, String(steps)], { stdio: ['ignore', 'pipe', 'pipe'] });
       let complaint = '';
       child.stderr.on('data', (data) => {
         complaint += String(data);
       });
       // It speaks when it is about to begin: a moment later, a different one each time, it is killed.
-      child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), (attempt * 7) % 50));
+      child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), (attempt * 13) % 50));
       const code = await new Promise<number | null>((resolve) => child.on('exit', resolve));
       if (code === 0) break;
       expect(complaint).toBe('');

@@ -149,7 +149,7 @@ describe('evolve', () => {
     // Each sitting gets a little further than the one before would have on its own: breaks fall into every kind of stage.
     for (let sitting = 0; sitting < 40; sitting++) {
       try {
-        await sit('broken', (journal) => breaking(journal, 4 + ((sitting * 5) % 11)));
+        await sit('broken', (journal) => breaking(journal, 9 + ((sitting * 7) % 17)));
         break;
       } catch (error) {
         if (!(error instanceof Error && error.message === 'broken off')) throw error;

@@ -5,16 +5,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256, writeFileAtomic } from '../base/files.ts';
 import { Random, streamKey } from '../base/random.ts';
 import { readModel } from '../checkpoint/model-directory.ts';
-import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { loadTokenizer, tokenizerFromJson } from '../checkpoint/tokenizer.ts';
 import { openPolicyDirectory } from '../engines/onnx/engine.ts';
 import { EMBEDDED } from '../engines/open-engine.ts';
 import type { Policy } from '../policy/policy.ts';
+import { worldTokenizerJson } from '../world/vocabulary.ts';
 import { makeBatches } from './batches.ts';
 import type { ExampleSource } from './examples.ts';
 import { readManifest } from './manifest.ts';
 import { learningRate, type PretrainedRecipe, type Recipe, worldRecipe } from './recipe.ts';
 import { type WarmUpEvent, warmUp } from './warm-up.ts';
-import { worldSource } from './world-source.ts';
 
 const tiny: Recipe = {
   ...worldRecipe,
@@ -34,10 +34,23 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Without rolling out seven suites at the end. */
-function unmeasured(recipe: Recipe): ExampleSource {
-  const { measure: _, ...source } = worldSource(recipe);
-  return source;
+/** Words in any order, then the same again: made at once, and what there is to learn is to copy. */
+function copies({ seed }: Recipe): ExampleSource {
+  const json = worldTokenizerJson();
+  const tokenizer = tokenizerFromJson(json);
+  return {
+    tokenizer,
+    tokenizerFiles: { json },
+    description: { kind: 'copies', seed },
+    async chunk(_, phaseIndex, chunk) {
+      const random = new Random(streamKey(seed, 'copies', phaseIndex, chunk));
+      return Array.from({ length: 100 }, () => {
+        const words = Array.from({ length: 8 + random.below(24) }, () => random.below(tokenizer.vocabulary));
+        const weights = Float32Array.from({ length: 2 * words.length }, (_, i) => (i < words.length ? 0.1 : 1));
+        return { ids: [...words, ...words], weights };
+      });
+    },
+  };
 }
 
 async function openPolicy(place: string): Promise<Policy> {
@@ -62,7 +75,7 @@ function watching(policy: Policy, members: Members): Policy {
 function run(recipe: Recipe, name: string, options: { abortAt?: number; open?: typeof openPolicy } = {}) {
   const abort = new AbortController();
   const events: WarmUpEvent[] = [];
-  const result = warmUp(recipe, unmeasured(recipe), path.join(folder, name), {
+  const result = warmUp(recipe, copies(recipe), path.join(folder, name), {
     openPolicy: options.open ?? openPolicy,
     versions: { test: '1' },
     signal: abort.signal,
@@ -145,7 +158,7 @@ describe('a warm-up', () => {
 
   it('leaves no manifest when measuring is broken off; continued, it measures anew', async () => {
     const place = path.join(folder, 'unmeasured');
-    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...unmeasured(tiny), measure });
+    const measuring = (measure: NonNullable<ExampleSource['measure']>) => ({ ...copies(tiny), measure });
     const around = { openPolicy, versions: { test: '1' } };
     const broken = measuring(() => Promise.reject(new Error('stopped by SIGINT')));
     await expect(warmUp(tiny, broken, place, around)).rejects.toThrow('stopped by SIGINT');
@@ -237,7 +250,7 @@ describe('a warm-up of a pretrained model', () => {
   };
   /** Held-out examples are the first ones of another chunk. */
   const examples = async (): Promise<ExampleSource> => {
-    const source = unmeasured(tiny);
+    const source = copies(tiny);
     const some = (await source.chunk(recipe.phases[1]!, 9, 0)).slice(0, 3);
     return { ...source, heldOut: () => some };
   };
@@ -262,7 +275,7 @@ describe('a warm-up of a pretrained model', () => {
     let step = 0;
     for (const [index, phase] of recipe.phases.entries()) {
       const random = new Random(streamKey(recipe.seed, 'batches', index, 0));
-      const batches = makeBatches(await unmeasured(tiny).chunk(phase, index, 0), recipe.batchTokens, random);
+      const batches = makeBatches(await copies(tiny).chunk(phase, index, 0), recipe.batchTokens, random);
       for (const batch of batches.slice(0, Math.max(0, Math.min(phase.steps, least.step - step)))) {
         const denominator = batch.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
         const { warmupSteps: _, finalShare: __, ...adamW } = recipe.optimizer;

@@ -1,5 +1,16 @@
 /** Help as wide as the terminal: sentences break between words, examples before an option, with a shell's mark for a line that goes on. */
+import type { Argument, Option } from 'commander';
 import { brokenAtWords } from './terminal.ts';
+
+/** What is said of an option or argument: choices and default as one types them, where commander writes JSON. */
+export function asTyped({ description, argChoices, defaultValue, defaultValueDescription }: Option | Argument): string {
+  const value = defaultValueDescription ?? (typeof defaultValue === 'boolean' ? undefined : defaultValue);
+  const facts = [
+    ...(argChoices ? [`choices: ${argChoices.join(', ')}`] : []),
+    ...(value === undefined ? [] : [`default: ${value}`]),
+  ];
+  return facts.length === 0 ? description : `${description} (${facts.join('; ')})`;
+}
 
 /** An example, and what is said beside it behind at least two spaces. */
 const EXAMPLE = /^( {2}(?:search-e1|zcat|curl) .*?\S)(?: {2,}(\S.*))?$/;

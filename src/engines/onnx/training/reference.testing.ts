@@ -30,40 +30,40 @@ export function randomWeights(config: ModelConfig, key: StreamKey): SharedFloats
   return flat;
 }
 
+/** Rows of numbers: plain arrays, since small typed ones take most of the time to make. */
+type Rows = readonly (readonly number[])[];
+
 /** Logits [ids.length][vocabulary] of one sequence. */
-export function referenceLogits(config: ModelConfig, weights: Weights64, ids: TokenIds): Float64Array[] {
+export function referenceLogits(config: ModelConfig, weights: Weights64, ids: TokenIds): number[][] {
   const layout = layouts.get(config) ?? layoutOf(config);
   layouts.set(config, layout);
-  const parameter = (name: string) => {
-    const { offset, size } = layout.byName.get(name)!;
-    return weights.subarray(offset, offset + size);
-  };
+  const parameter = (name: string): Parameter => ({ ...layout.byName.get(name)!, weights });
   const { hidden, heads, keyValueHeads, headSize, rmsEpsilon } = config;
   const frequencies = referenceFrequencies(config);
   const embedding = parameter('model.embed_tokens.weight');
-  let x: Float64Array[] = ids.map((id) => embedding.slice(id * hidden, (id + 1) * hidden));
+  let x: Rows = ids.map((id) => Array.from({ length: hidden }, (_, i) => weights[embedding.offset + id * hidden + i]!));
 
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    const linear = (input: Float64Array[], name: LinearLayer) => {
+    const linear = (input: Rows, name: LinearLayer) => {
       const bias = layout.byName.has(`${prefix}.${name}.bias`) ? parameter(`${prefix}.${name}.bias`) : undefined;
       return affine(input, parameter(`${prefix}.${name}.weight`), bias);
     };
     const h = rmsNorm(x, parameter(`${prefix}.input_layernorm.weight`), rmsEpsilon);
-    const perHead = (rows: Float64Array[], name: 'q_norm' | 'k_norm') =>
+    const perHead = (rows: Rows, name: 'q_norm' | 'k_norm') =>
       config.family === 'qwen3'
         ? rows.map((row) =>
-            joined(rmsNorm(split(row, headSize), parameter(`${prefix}.self_attn.${name}.weight`), rmsEpsilon)),
+            rmsNorm(split(row, headSize), parameter(`${prefix}.self_attn.${name}.weight`), rmsEpsilon).flat(),
           )
         : rows;
     const q = rotate(perHead(linear(h, 'self_attn.q_proj'), 'q_norm'), headSize, frequencies);
     const k = rotate(perHead(linear(h, 'self_attn.k_proj'), 'k_norm'), headSize, frequencies);
     const v = linear(h, 'self_attn.v_proj');
     const attended = x.map((_, t) => {
-      const row = new Float64Array(heads * headSize);
+      const row = zeros(heads * headSize);
       for (let head = 0; head < heads; head++) {
         const shared = Math.floor(head / (heads / keyValueHeads)) * headSize;
-        const scores = new Float64Array(t + 1);
+        const scores = zeros(t + 1);
         for (let s = 0; s <= t; s++)
           for (let i = 0; i < headSize; i++)
             scores[s]! += (q[t]![head * headSize + i]! * k[s]![shared + i]!) / Math.sqrt(headSize);
@@ -89,7 +89,7 @@ export function referenceLogits(config: ModelConfig, weights: Weights64, ids: To
 const layouts = new WeakMap<ModelConfig, ParameterLayout>();
 
 /** log softmax(logits / temperature). */
-export function logSoftmax(logits: Float64Array, temperature = 1): Float64Array {
+export function logSoftmax(logits: readonly number[], temperature = 1): number[] {
   const scaled = logits.map((value) => value / temperature);
   const highest = Math.max(...scaled);
   const logSum = highest + Math.log(scaled.reduce((sum, value) => sum + Math.exp(value - highest), 0));
@@ -168,28 +168,35 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
   return largest;
 }
 
+/** A parameter: where it lies among all weights. */
+interface Parameter {
+  readonly weights: Weights64;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** W x + b of every row. */
-function affine(rows: Float64Array[], weight: Float64Array, bias?: Float64Array): Float64Array[] {
+function affine(rows: Rows, { weights, offset, size }: Parameter, bias?: Parameter): number[][] {
   return rows.map((x) => {
-    const y = new Float64Array(weight.length / x.length);
+    const y = zeros(size / x.length);
     for (let row = 0; row < y.length; row++) {
-      let sum = bias?.[row] ?? 0;
-      for (let i = 0; i < x.length; i++) sum += weight[row * x.length + i]! * x[i]!;
+      let sum = bias ? weights[bias.offset + row]! : 0;
+      for (let i = 0; i < x.length; i++) sum += weights[offset + row * x.length + i]! * x[i]!;
       y[row] = sum;
     }
     return y;
   });
 }
 
-function rmsNorm(rows: Float64Array[], weight: Float64Array, epsilon: number): Float64Array[] {
+function rmsNorm(rows: Rows, { weights, offset }: Parameter, epsilon: number): number[][] {
   return rows.map((x) => {
     const meanSquare = x.reduce((sum, value) => sum + value * value, 0) / x.length;
-    return x.map((value, i) => (weight[i]! * value) / Math.sqrt(meanSquare + epsilon));
+    return x.map((value, i) => (weights[offset + i]! * value) / Math.sqrt(meanSquare + epsilon));
   });
 }
 
 /** At position t, elements i and i + D/2 of each head turn by t · θ_i. */
-function rotate(rows: Float64Array[], headSize: number, frequencies: readonly number[]): Float64Array[] {
+function rotate(rows: Rows, headSize: number, frequencies: readonly number[]): number[][] {
   const half = headSize / 2;
   return rows.map((x, t) => {
     const turned = x.slice();
@@ -222,19 +229,19 @@ export function referenceFrequencies({ headSize, ropeTheta, ropeScaling }: Model
   });
 }
 
-/** A row cut into heads, and heads put together again. */
-function split(row: Float64Array, size: number): Float64Array[] {
+/** A row cut into heads. */
+function split(row: readonly number[], size: number): number[][] {
   return Array.from({ length: row.length / size }, (_, i) => row.slice(i * size, (i + 1) * size));
 }
 
-function joined(heads: Float64Array[]): Float64Array {
-  return Float64Array.from(heads.flatMap((head) => [...head]));
-}
-
-function softmax(scores: Float64Array): Float64Array {
+function softmax(scores: readonly number[]): number[] {
   return logSoftmax(scores).map(Math.exp);
 }
 
-function plus(a: Float64Array[], b: Float64Array[]): Float64Array[] {
+function plus(a: Rows, b: Rows): number[][] {
   return a.map((row, t) => row.map((value, i) => value + b[t]![i]!));
+}
+
+function zeros(length: number): number[] {
+  return new Array<number>(length).fill(0);
 }

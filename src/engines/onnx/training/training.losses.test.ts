@@ -1,7 +1,7 @@
 /** The losses and their gradients against plain float64 definitions, differentiated numerically. */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../../base/random.ts';
-import { type SharedFloats, sharedCopy } from '../../../onnx/shared-floats.ts';
+import { sharedCopy } from '../../../onnx/shared-floats.ts';
 import type {
   Divergence,
   DivergenceBatch,
@@ -24,6 +24,7 @@ import {
   relativeError,
   type Weights64,
 } from './reference.testing.ts';
+import { spareTrainers } from './spare-trainers.testing.ts';
 import { Trainer } from './training.ts';
 
 const config: ModelConfig = {
@@ -54,15 +55,8 @@ const present = randomWeights(config, streamKey('present'));
 const nearby = (weights: Float32Array) => weights.map((value, i) => value + 0.03 * Math.sin(i));
 const old = nearby(present);
 
-const trainers: Trainer[] = [];
-function open(model: ModelConfig, weights: SharedFloats, plan: Partial<ComputationPlan> = {}): Trainer {
-  const trainer = new Trainer(model, weights, { threads: 2, plan });
-  trainers.push(trainer);
-  return trainer;
-}
-afterAll(async () => {
-  for (const trainer of trainers) await trainer.close();
-});
+const open = spareTrainers({ threads: 2 });
+const unfrozen = () => new Trainer(config, sharedCopy(present), { threads: 2 });
 
 const random = new Random(streamKey('streams'));
 const floatStream = (length: number) => Float32Array.from({ length }, () => random.normal());
@@ -119,27 +113,32 @@ const pairs: DivergenceBatch['pairs'] = [
   { teacherPrompt: [1], studentPrompt: [4, 4, 0], ids: [6, 2], mask: Uint8Array.of(0, 1) },
 ];
 
-function divergenceLoss(model: ModelConfig, teacher: Weights64, student: Weights64, batch: DivergenceBatch) {
-  const facts = { sum: 0, unclipped: 0, cut: 0, tokens: 0, perToken: [] as number[][] };
-  for (const { teacherPrompt, studentPrompt, ids, mask } of batch.pairs) {
-    const teacherLogits = referenceLogits(model, teacher, [...teacherPrompt, ...ids]);
-    const studentLogits = referenceLogits(model, student, [...studentPrompt, ...ids]);
-    facts.perToken.push(
-      ids.map((_, n) => {
-        if (!mask[n]) return 0;
-        const logT = logSoftmax(teacherLogits[teacherPrompt.length + n - 1]!, batch.teacherTemperature);
-        const logS = logSoftmax(studentLogits[studentPrompt.length + n - 1]!);
-        const l = logT.map((value, v) => referenceDivergence[batch.loss](value, logS[v]!));
-        const whole = l.reduce((sum, value) => sum + value, 0);
-        facts.sum += l.reduce((sum, value) => sum + Math.min(value, batch.clip), 0);
-        facts.unclipped += whole;
-        facts.cut += l.some((value) => value > batch.clip) ? 1 : 0;
-        facts.tokens += 1;
-        return whole;
-      }),
-    );
-  }
-  return { ...facts, loss: facts.sum / batch.denominator };
+/** The loss by a student's weights. */
+function divergenceFrom(model: ModelConfig, teacher: Weights64, batch: DivergenceBatch) {
+  const taught = batch.pairs.map(({ teacherPrompt, ids }) => {
+    const logits = referenceLogits(model, teacher, [...teacherPrompt, ...ids]);
+    return ids.map((_, n) => logSoftmax(logits[teacherPrompt.length + n - 1]!, batch.teacherTemperature));
+  });
+  return (student: Weights64) => {
+    const facts = { sum: 0, unclipped: 0, cut: 0, tokens: 0, perToken: [] as number[][] };
+    for (const [i, { studentPrompt, ids, mask }] of batch.pairs.entries()) {
+      const logits = referenceLogits(model, student, [...studentPrompt, ...ids]);
+      facts.perToken.push(
+        ids.map((_, n) => {
+          if (!mask[n]) return 0;
+          const logS = logSoftmax(logits[studentPrompt.length + n - 1]!);
+          const l = taught[i]![n]!.map((logT, v) => referenceDivergence[batch.loss](logT, logS[v]!));
+          const whole = l.reduce((sum, value) => sum + value, 0);
+          facts.sum += l.reduce((sum, value) => sum + Math.min(value, batch.clip), 0);
+          facts.unclipped += whole;
+          facts.cut += l.some((value) => value > batch.clip) ? 1 : 0;
+          facts.tokens += 1;
+          return whole;
+        }),
+      );
+    }
+    return { ...facts, loss: facts.sum / batch.denominator };
+  };
 }
 
 /** Every element of every tensor's gradient, relative to the tensor's own norm. */
@@ -160,7 +159,7 @@ describe('policy gradient', () => {
     ['Llama', llama],
   ])('loss, metrics and every gradient, with clip and KL active (%s)', async (_, model) => {
     const weights = model === config ? present : randomWeights(model, streamKey('present'));
-    const trainer = open(model, sharedCopy(weights));
+    const trainer = await open(model, weights);
     const result = await trainer.accumulate(policyGradient);
     const truth = policyGradientLoss(model, Float64Array.from(weights), policyGradient);
     expect(truth.clipped).toBeGreaterThan(0);
@@ -174,7 +173,7 @@ describe('policy gradient', () => {
   });
 
   it('needs no reference when there is no KL term, and then reports none', async () => {
-    const trainer = open(config, sharedCopy(present));
+    const trainer = await open(config, present);
     const batch = {
       ...policyGradient,
       klCoefficient: 0,
@@ -187,7 +186,7 @@ describe('policy gradient', () => {
   });
 
   it('has ratio 1 on log-probabilities of its own, to 1e-5', async () => {
-    const trainer = open(config, sharedCopy(present));
+    const trainer = await open(config, present);
     const logprobs = await trainer.logprobs(
       sequences.map(({ ids }) => ids),
       'present',
@@ -203,7 +202,7 @@ describe('policy gradient', () => {
 
 describe('cross-entropy', () => {
   it('loss, log-probabilities, entropy and every gradient', async () => {
-    const trainer = open(config, sharedCopy(present));
+    const trainer = await open(config, present);
     const weighted = sequences.map(({ ids, mask }) => ({
       ids,
       weights: floatStream(ids.length).map((w, t) => w * mask[t]!),
@@ -242,7 +241,7 @@ describe('the likeliest tokens and soft targets', () => {
   ] as const;
 
   it.each(modes)('are those of the softmax, in falling order (%s)', async (mode, rows) => {
-    const trainer = open(config, sharedCopy(present), { mode, rows });
+    const trainer = await open(config, present, { plan: { mode, rows } });
     const top = await trainer.topLogprobs(rowsFrom, 4, 'present');
     for (const [i, { ids, start }] of rowsFrom.entries()) {
       expect(top[i]!.tokens).toHaveLength(4 * (ids.length - start));
@@ -256,7 +255,7 @@ describe('the likeliest tokens and soft targets', () => {
     }
     await expect(trainer.topLogprobs(rowsFrom, 10, 'present')).rejects.toThrow(/k is 10, .* 9/);
     await expect(trainer.topLogprobs([{ ids: [1, 2], start: 0 }], 1, 'present')).rejects.toThrow(/start is 0/);
-    await expect(trainer.topLogprobs(rowsFrom, 1, 'frozen')).rejects.toThrow(/freeze/);
+    await expect(unfrozen().topLogprobs(rowsFrom, 1, 'frozen')).rejects.toThrow(/freeze/);
   });
 
   const soft: SoftCrossEntropyBatch = {
@@ -284,7 +283,7 @@ describe('the likeliest tokens and soft targets', () => {
   };
 
   it.each(modes)('soft cross-entropy: loss, that of each row, and every gradient (%s)', async (mode, rows) => {
-    const trainer = open(config, sharedCopy(present), { mode, rows });
+    const trainer = await open(config, present, { plan: { mode, rows } });
     const result = await trainer.accumulate(soft);
     const truth = softLoss(Float64Array.from(present));
     expect(result.loss).toBeCloseTo(truth.loss, 5);
@@ -298,10 +297,9 @@ describe('the likeliest tokens and soft targets', () => {
   it.each(modes)(
     'all of the teacher as soft targets have the gradient of the forward KL, to 1e-6 (%s)',
     async (mode, rows) => {
-      const weights = sharedCopy(nearby(nearby(present)));
-      const trainer = open(config, weights, { mode, rows });
+      const trainer = await open(config, nearby(nearby(present)), { plan: { mode, rows } });
       trainer.freeze();
-      weights.set(present);
+      await trainer.restore({ weights: present });
       await trainer.accumulate({
         loss: 'forward-kl',
         pairs,
@@ -331,7 +329,7 @@ describe('the likeliest tokens and soft targets', () => {
   );
 
   it('are refused in another form than was said', async () => {
-    const trainer = open(config, sharedCopy(present));
+    const trainer = await open(config, present);
     const [one] = soft.sequences;
     for (const [change, message] of [
       [{ start: 0 }, /sequence 0: start is 0/],
@@ -350,10 +348,9 @@ describe('divergences', () => {
   async function withTeacher(batch: DivergenceBatch, model = config) {
     const student = model === config ? present : randomWeights(model, streamKey('present'));
     const teacher = nearby(student);
-    const weights = sharedCopy(teacher);
-    const trainer = open(model, weights);
+    const trainer = await open(model, teacher);
     trainer.freeze();
-    weights.set(student);
+    await trainer.restore({ weights: student });
     return { trainer, teacher, student, result: await trainer.accumulate(batch) };
   }
 
@@ -369,8 +366,8 @@ describe('divergences', () => {
   ])('%s: loss, metrics, per-token divergence and every gradient, %s', async (loss, _, clip, temperature, model) => {
     const batch: DivergenceBatch = { loss, pairs, clip, teacherTemperature: temperature, denominator: 5 };
     const { trainer, result, ...weights } = await withTeacher(batch, model);
-    const teacher = Float64Array.from(weights.teacher);
-    const truth = divergenceLoss(model, teacher, Float64Array.from(weights.student), batch);
+    const divergence = divergenceFrom(model, Float64Array.from(weights.teacher), batch);
+    const truth = divergence(Float64Array.from(weights.student));
     expect(truth.cut > 0).toBe(clip < 1);
     expect(result.loss).toBeCloseTo(truth.loss, 5);
     expect(result.tokens).toBe(4);
@@ -378,7 +375,7 @@ describe('divergences', () => {
     expect(result.metrics.clipFraction).toBeCloseTo(truth.cut / truth.tokens, 6);
     for (const [n, stream] of result.perToken!.entries())
       expect(largestDifference(stream, truth.perToken[n]!)).toBeLessThan(1e-5);
-    expectGradients(trainer, model, (student) => divergenceLoss(model, teacher, student, batch).loss);
+    expectGradients(trainer, model, (student) => divergence(student).loss);
   });
 
   it.each<[Divergence, ComputationPlan['mode']]>([
@@ -389,7 +386,7 @@ describe('divergences', () => {
     ['jsd', 'whole'],
     ['jsd', 'layered'],
   ])('%s is 0 to the bit for the same prompt and a fresh adapter, and so is its gradient: %s', async (loss, mode) => {
-    const trainer = open(config, sharedCopy(present), { mode, rows: 3 });
+    const trainer = await open(config, present, { plan: { mode, rows: 3 } });
     trainer.freeze();
     trainer.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
     const same = pairs.map((pair) => ({ ...pair, teacherPrompt: pair.studentPrompt }));
@@ -401,7 +398,7 @@ describe('divergences', () => {
   });
 
   it('a gradient of 0 moves nothing', async () => {
-    const trainer = open(config, sharedCopy(present));
+    const trainer = await open(config, present);
     const before = trainer.effectiveWeights().slice();
     const { version } = trainer;
     const step = await trainer.step({ ...settings, minGradientNorm: 1e-5 });
@@ -423,7 +420,7 @@ describe('divergences', () => {
 
   it('refuses to start without frozen weights', async () => {
     const batch: DivergenceBatch = { loss: 'jsd', pairs, clip: 10, teacherTemperature: 1, denominator: 1 };
-    await expect(open(config, sharedCopy(present)).accumulate(batch)).rejects.toThrow(/freeze/);
+    await expect(unfrozen().accumulate(batch)).rejects.toThrow(/freeze/);
   });
 });
 
@@ -441,7 +438,7 @@ describe('adapter', () => {
   const adapter = { rank: 3, alpha: 5, key: streamKey('adapter') };
   /** An adapter whose B is no longer zero, so that A has a gradient too. */
   async function trainedAdapter(model = config, weights = present) {
-    const trainer = open(model, sharedCopy(weights));
+    const trainer = await open(model, weights);
     trainer.freeze();
     trainer.attachAdapter(adapter);
     for (let i = 0; i < 3; i++) {
@@ -451,9 +448,12 @@ describe('adapter', () => {
     return trainer;
   }
   const forwardKl: DivergenceBatch = { loss: 'forward-kl', pairs, clip: 0.2, teacherTemperature: 0.5, denominator: 4 };
-  type Loss = (model: ModelConfig, frozen: Weights64, student: Weights64) => number;
-  const byPolicyGradient: Loss = (model, _, student) => policyGradientLoss(model, student, policyGradient).loss;
-  const byForwardKl: Loss = (model, frozen, student) => divergenceLoss(model, frozen, student, forwardKl).loss;
+  type Loss = (model: ModelConfig, frozen: Weights64) => (student: Weights64) => number;
+  const byPolicyGradient: Loss = (model) => (student) => policyGradientLoss(model, student, policyGradient).loss;
+  const byForwardKl: Loss = (model, frozen) => {
+    const divergence = divergenceFrom(model, frozen, forwardKl);
+    return (student) => divergence(student).loss;
+  };
   const cases: [string, LossBatch, Loss, ModelConfig][] = [
     ['policy-gradient', policyGradient, byPolicyGradient, config],
     ['forward-kl', forwardKl, byForwardKl, config],
@@ -467,7 +467,8 @@ describe('adapter', () => {
     const result = await trainer.accumulate(batch);
     const { values, rank, alpha } = trainer.state().adapter!;
     const base = Float64Array.from(weights);
-    const adapterLoss = (moved: Float64Array) => loss(model, base, referenceMerge(model, base, moved, rank, alpha));
+    const lossOf = loss(model, base);
+    const adapterLoss = (moved: Float64Array) => lossOf(referenceMerge(model, base, moved, rank, alpha));
     expect(result.loss).toBeCloseTo(adapterLoss(Float64Array.from(values)), 5);
     const truth = Float32Array.from(numericalGradient(Float64Array.from(values), adapterLoss));
     const layout = adapterLayoutOf(model, rank);
@@ -493,8 +494,8 @@ describe('adapter', () => {
     expect(await trainer.logprobs(ids, 'frozen')).not.toEqual(logprobs);
   });
 
-  it('starts without effect, from its key alone', () => {
-    const [a, b] = [open(config, sharedCopy(present)), open(config, sharedCopy(present))];
+  it('starts without effect, from its key alone', async () => {
+    const [a, b] = [await open(config, present), await open(config, present)];
     a.attachAdapter(adapter);
     b.attachAdapter(adapter);
     expect(a.effectiveWeights()).toEqual(present);

@@ -1,10 +1,11 @@
-/** What holds for the trainer whatever it computes: order, cut, errors, checkpoints. Threads: places.test.ts. */
-import { afterAll, describe, expect, it } from 'vitest';
+/** What holds for the trainer whatever it computes: order, cut, errors, checkpoints. Threads: data-parallel.test.ts. */
+import { describe, expect, it } from 'vitest';
 import { Random, streamKey } from '../../../base/random.ts';
 import { sharedCopy } from '../../../onnx/shared-floats.ts';
 import type { AdamWStep, CrossEntropyBatch } from '../../../policy/policy.ts';
 import type { ModelConfig } from '../model/parameters.ts';
 import { largestDifference, randomWeights, relativeError } from './reference.testing.ts';
+import { spareTrainers } from './spare-trainers.testing.ts';
 import { Trainer, type TrainerOptions } from './training.ts';
 
 const config: ModelConfig = {
@@ -44,15 +45,8 @@ const settings: AdamWStep = {
   minGradientNorm: 0,
 };
 
-const trainers: Trainer[] = [];
-function open(options: Partial<TrainerOptions> = {}, weights: Float32Array = initial): Trainer {
-  const trainer = new Trainer(config, sharedCopy(weights), { threads: 1, ...options });
-  trainers.push(trainer);
-  return trainer;
-}
-afterAll(async () => {
-  for (const trainer of trainers) await trainer.close();
-});
+const take = spareTrainers({ threads: 1 });
+const open = (options: Partial<TrainerOptions> = {}, weights: Float32Array = initial) => take(config, weights, options);
 
 /** Loss, log-probabilities, gradient and moved weights of two steps. */
 async function twoSteps(trainer: Trainer, work = batch) {
@@ -66,13 +60,13 @@ async function twoSteps(trainer: Trainer, work = batch) {
 
 describe('Trainer', () => {
   it('gives the same bits again', async () => {
-    const once = await twoSteps(open());
-    expect(await twoSteps(open())).toEqual(once);
+    const once = await twoSteps(await open());
+    expect(await twoSteps(await open())).toEqual(once);
   });
 
   it('gives the same with other micro-batches, up to rounding, in the order of the caller', async () => {
-    const whole = await twoSteps(open());
-    const pieces = await twoSteps(open({ plan: { tokens: 64 } }));
+    const whole = await twoSteps(await open());
+    const pieces = await twoSteps(await open({ plan: { tokens: 64 } }));
     expect(pieces.first.loss).toBeCloseTo(whole.first.loss, 6);
     expect(pieces.first.tokens).toBe(whole.first.tokens);
     expect(relativeError(pieces.gradient, whole.gradient)).toBeLessThan(1e-5);
@@ -80,13 +74,13 @@ describe('Trainer', () => {
       expect(largestDifference(pieces.first.perToken![n]!, stream)).toBeLessThan(1e-5);
 
     const reversed = { ...batch, sequences: batch.sequences.toReversed() };
-    const other = await open().accumulate(reversed);
+    const other = await (await open()).accumulate(reversed);
     for (const [n, stream] of other.perToken!.toReversed().entries())
       expect(largestDifference(stream, whole.first.perToken![n]!)).toBeLessThan(1e-5);
   });
 
   it('adds up over calls with one denominator', async () => {
-    const [together, apart] = [open(), open()];
+    const [together, apart] = [await open(), await open()];
     const { loss } = await together.accumulate(batch);
     let sum = 0;
     for (const sequence of batch.sequences) sum += (await apart.accumulate({ ...batch, sequences: [sequence] })).loss;
@@ -96,58 +90,55 @@ describe('Trainer', () => {
 
   it('takes sequences of every length, and batches without any token', async () => {
     const ids = [3, 1, 4, 1, 5, 9];
-    const [whole] = await open().logprobs([ids], 'present');
+    const trainer = await open();
+    const [whole] = await trainer.logprobs([ids], 'present');
     for (let length = 0; length <= ids.length; length++) {
-      const [part] = await open().logprobs([ids.slice(0, length)], 'present');
+      const [part] = await trainer.logprobs([ids.slice(0, length)], 'present');
       expect(largestDifference(part!, whole!.slice(0, length))).toBeLessThan(1e-5);
     }
-    const trainer = open();
     const empty = { ...batch, sequences: [{ ids, weights: new Float32Array(ids.length) }] };
     const result = await trainer.accumulate(empty);
     expect(result).toMatchObject({ loss: 0, tokens: 0 });
     expect(trainer.gradient().every((value) => value === 0)).toBe(true);
   });
 
-  it('restores weights, adapter and optimiser, to the bit', async () => {
-    for (const withAdapter of [false, true]) {
-      const [original, copy] = [open(), open({}, new Float32Array(initial.length))];
-      if (withAdapter) original.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
-      await twoSteps(original);
-      await copy.restore(original.state());
-      expect(copy.effectiveWeights()).toEqual(original.effectiveWeights());
-      expect(await twoSteps(copy)).toEqual(await twoSteps(original));
-      const { moments: _, ...rest } = original.state();
-      await original.restore(rest);
-      expect(original.effectiveWeights()).toEqual(copy.effectiveWeights());
-      const { first, second, steps } = original.state().moments;
-      expect(steps).toBe(0);
-      expect([...first, ...second].every((value) => value === 0)).toBe(true);
-      expect(copy.state().moments.steps).toBe(4);
-    }
+  it.each([false, true])('restores weights, adapter and optimiser, to the bit (adapter: %s)', async (withAdapter) => {
+    const [original, copy] = [await open(), await open({}, new Float32Array(initial.length))];
+    if (withAdapter) original.attachAdapter({ rank: 2, alpha: 4, key: streamKey('adapter') });
+    await twoSteps(original);
+    await copy.restore(original.state());
+    expect(copy.effectiveWeights()).toEqual(original.effectiveWeights());
+    expect(await twoSteps(copy)).toEqual(await twoSteps(original));
+    const { moments: _, ...rest } = original.state();
+    await original.restore(rest);
+    expect(original.effectiveWeights()).toEqual(copy.effectiveWeights());
+    const { first, second, steps } = original.state().moments;
+    expect(steps).toBe(0);
+    expect([...first, ...second].every((value) => value === 0)).toBe(true);
+    expect(copy.state().moments.steps).toBe(4);
   });
 
-  it('restores into the memory that it has', async () => {
-    for (const withAdapter of [false, true]) {
-      const [original, copy] = [open(), open()];
-      const adapter = { rank: 2, alpha: 4, key: streamKey('adapter') };
-      for (const trainer of withAdapter ? [original, copy] : []) trainer.attachAdapter(adapter);
-      await twoSteps(original);
-      await twoSteps(copy);
-      const { first, second } = copy.state().moments;
-      const gradient = copy.gradient();
-      const weights = copy.effectiveWeights();
-      await copy.restore(original.state());
-      expect(copy.state().moments.first).toBe(first);
-      expect(copy.state().moments.second).toBe(second);
-      expect(copy.gradient()).toBe(gradient);
-      expect(copy.effectiveWeights()).toBe(weights);
-    }
+  it.each([false, true])('restores into the memory that it has (adapter: %s)', async (withAdapter) => {
+    const [original, copy] = [await open(), await open()];
+    const adapter = { rank: 2, alpha: 4, key: streamKey('adapter') };
+    for (const trainer of withAdapter ? [original, copy] : []) trainer.attachAdapter(adapter);
+    await twoSteps(original);
+    await twoSteps(copy);
+    const { first, second } = copy.state().moments;
+    const gradient = copy.gradient();
+    const weights = copy.effectiveWeights();
+    await copy.restore(original.state());
+    expect(copy.state().moments.first).toBe(first);
+    expect(copy.state().moments.second).toBe(second);
+    expect(copy.gradient()).toBe(gradient);
+    expect(copy.effectiveWeights()).toBe(weights);
   });
 
   it('keeps frozen weights apart from the present ones, and says when weights changed', async () => {
-    const trainer = open();
+    const trainer = await open();
     const ids = batch.sequences.map((sequence) => sequence.ids);
-    await expect(trainer.logprobs(ids, 'frozen')).rejects.toThrow(/freeze/);
+    const unfrozen = new Trainer(config, sharedCopy(initial), { threads: 1 });
+    await expect(unfrozen.logprobs(ids, 'frozen')).rejects.toThrow(/freeze/);
     trainer.freeze();
     const before = await trainer.logprobs(ids, 'present');
     const { version } = trainer;
@@ -162,7 +153,7 @@ describe('Trainer', () => {
 
 describe('Trainer on bad input', () => {
   it('names the sequence of a loss that is not finite, and leaves weights and gradient alone', async () => {
-    const trainer = open();
+    const trainer = await open();
     const sequences = batch.sequences.map(({ ids, weights }) => ({ ids, weights: weights.slice() }));
     sequences[7]!.weights.fill(Number.NaN, 1);
     await expect(trainer.accumulate({ ...batch, sequences })).rejects.toThrow(/losses of sequence 7 is NaN/);
@@ -172,13 +163,14 @@ describe('Trainer on bad input', () => {
 
   it('names the tensor of a gradient that is not finite', async () => {
     // The losses of the tokens are finite; divided by so small a number their gradient is not.
-    await expect(open().accumulate({ ...batch, denominator: 1e-38 })).rejects.toThrow(
+    const trainer = await open();
+    await expect(trainer.accumulate({ ...batch, denominator: 1e-38 })).rejects.toThrow(
       /gradient of model\.\S+\.weight is not finite/,
     );
   });
 
   it('refuses ids outside the vocabulary, sequences past the context, streams of the wrong length', async () => {
-    const trainer = open();
+    const trainer = await open();
     const run = (ids: number[], length = ids.length) =>
       trainer.accumulate({
         ...batch,
@@ -194,8 +186,8 @@ describe('Trainer on bad input', () => {
     await expect(trainer.logprobs([[1, -1]], 'present')).rejects.toThrow(/id -1/);
   });
 
-  it('merges and attaches in turn only', () => {
-    const trainer = open();
+  it('merges and attaches in turn only', async () => {
+    const trainer = await open();
     expect(() => trainer.mergeAdapter()).toThrow(/no adapter/);
   });
 });
