@@ -17,6 +17,7 @@ import {
   type ComputationPlan,
   type DeviceChoice,
   isLocal,
+  locallyOn,
   onDevice,
   openEngine,
   openMadeUpPolicy,
@@ -135,7 +136,7 @@ async function diagnose(settings: LocalSettings, options: Options, io: Io): Prom
   const weights = missing === null && (await hasWeights(folder)) ? folder : null;
   const adapter = settings.engine.device === 'webgpu' ? await askAdapter(SIZES) : null;
   if (fits) io.err.write(message('measuring speed on random tokens …', io.err));
-  const onProcessor: LocalSettings = { ...settings, engine: { ...settings.engine, device: 'cpu' } };
+  const onProcessor: LocalSettings = { ...settings, engine: locallyOn(settings.engine, 'cpu') };
   const pace = fits ? await measure(weights, config, onProcessor, threads) : null;
   const gpu = adapter && { adapter, pace: fits ? await measure(weights, config, settings, threads) : null };
   return {

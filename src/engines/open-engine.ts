@@ -23,8 +23,11 @@ import { openTinker, tinkerIdentity, tinkerSettings } from './tinker/settings.ts
 /** In this process. */
 const embeddedSettings = z.strictObject({
   kind: z.literal('embedded'),
-  /** Bits of a weight in sampling. 8 and 4 are for large models: faster and smaller, and not quite the policy itself. */
-  decodeBits: z.literal([32, 8, 4]),
+  /**
+   * Bits of a weight in sampling; less than 32 are not quite the policy itself. 8 and 4 are for large models on the processor: faster and
+   * smaller. 16 are for GPUs that compute with 16-bit floats.
+   */
+  decodeBits: z.literal([32, 16, 8, 4]),
   /** What computes: the processor, or a GPU by WebGPU. */
   device: z.enum(DEVICE_CHOICES).default('auto'),
 });
@@ -49,12 +52,18 @@ export function measuring(settings: EngineSettings, device: DeviceChoice = 'auto
   return isLocal(settings) ? { ...EMBEDDED, device } : onDevice(settings, device);
 }
 
+/** The same on another device. The processor has no 16 bits to sample with: there it samples with all 32. */
+export function locallyOn(settings: LocalEngine, device: DeviceChoice): LocalEngine {
+  const decodeBits = deviceOf(device) === 'cpu' && settings.decodeBits === 16 ? 32 : settings.decodeBits;
+  return { ...settings, device, decodeBits };
+}
+
 /**
  * The same engine on another device.
  * @throws UserError when it is a server's
  */
 export function onDevice(settings: EngineSettings, device: DeviceChoice): EngineSettings {
-  if (isLocal(settings)) return { ...settings, device };
+  if (isLocal(settings)) return locallyOn(settings, device);
   if (device === 'auto') return settings;
   throw new UserError(`--device ${device}: a training server computes where it is`, { hint: 'Leave --device out.' });
 }
@@ -174,6 +183,10 @@ export async function openEngine(settings: EngineSettings, request: EngineReques
   if (folder === null) throw new RangeError('the embedded engine begins with a model directory');
   const device = deviceOf(settings.device);
   const adapter = device === 'cpu' ? 'cpu' : await adapterFor(await readConfig(folder), onNote);
+  if (settings.decodeBits === 16 && adapter !== 'cpu' && !adapter.float16)
+    throw new UserError(`engine.decodeBits is 16: ${adapterName(adapter)} does not compute with 16-bit floats`, {
+      hint: 'Set engine.decodeBits=32.',
+    });
   const weights = await hashWeights(folder);
   const policy = await openPolicyDirectory(folder, {
     pieces,

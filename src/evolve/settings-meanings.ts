@@ -32,7 +32,7 @@ export const settingMeanings: Readonly<Record<string, string>> = {
   ...of('engine', {
     kind: 'What computes: embedded (this machine), or tinker (a training server that speaks the Tinker protocol).',
     decodeBits:
-      'Bits of a weight while sampling. 8 and 4 are for large models: smaller and faster, and not quite the policy itself.',
+      'Bits of a weight while sampling; less than 32 are not quite the policy itself. 8 and 4 are for large models on the processor: smaller and faster. 16 are for a GPU.',
     device:
       'What the embedded engine computes on: cpu, webgpu (the GPU of this machine), or auto, which is cpu until GPUs were measured.',
     url: 'Address of the training server.',

@@ -32,11 +32,21 @@ function sharedQueue(): Int32Array {
 
 /** Runs `work` while no other thread of the process, nor anything else of this one, does anything on the GPU. */
 export async function inDeviceQueue<T>(work: () => Promise<T>): Promise<T> {
-  while (Atomics.compareExchange(queue, 0, FREE, TAKEN) === TAKEN) await Atomics.waitAsync(queue, 0, TAKEN).value;
+  while (Atomics.compareExchange(queue, 0, FREE, TAKEN) === TAKEN) await untilChanged();
   try {
     return await work();
   } finally {
     Atomics.store(queue, 0, FREE);
     Atomics.notify(queue, 0, 1);
+  }
+}
+
+async function untilChanged(): Promise<void> {
+  // Such a wait does not keep the process alive: one that waited for its thread's last run to close it would end here, nothing said.
+  const alive = setInterval(() => {}, 2 ** 30);
+  try {
+    await Atomics.waitAsync(queue, 0, TAKEN).value;
+  } finally {
+    clearInterval(alive);
   }
 }

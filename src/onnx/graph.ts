@@ -74,6 +74,11 @@ export class Graph {
     return this.#outputs.map(({ name }) => name);
   }
 
+  /** The type of an input; undefined of any other tensor. */
+  typeOf(name: TensorName): ElementType | undefined {
+    return this.#inputs.find((input) => input.name === name)?.type;
+  }
+
   /** Declares a tensor that the caller feeds at run time; without `shape`, of any number of dimensions. */
   input(name: TensorName, type: ElementType, shape?: SymbolicShape): TensorName {
     this.#inputs.push({ name, type, shape });
@@ -113,6 +118,11 @@ export class Graph {
     const outputs = options.outputs ?? Array.from({ length: count }, () => this.#fresh());
     this.#nodes.push({ ...options, type, inputs, attributes, outputs });
     return [...outputs];
+  }
+
+  /** `tensor` as another type. */
+  cast(tensor: TensorName, type: ElementType): TensorName {
+    return this.op('Cast', [tensor], { to: ELEMENT_TYPES[type] });
   }
 
   /** Adds a node of ONNX Runtime's own operators, with one result. */

@@ -79,7 +79,7 @@ function refuseBrokenEngine(trajectories: readonly Trajectory[], name: string): 
 /** A failure of our own engine (no memory, no file descriptors, a number that is none) says nothing about the policy. */
 export function engineFailure(name: string, questionId: string, failure: string | undefined): UserError {
   return new UserError(`${name}: the engine failed at question ${questionId}: ${failure ?? 'no reason given'}`, {
-    hint: 'Give it what it lacks (memory, open files, disk space).',
+    hint: 'Give it what it lacks (memory, open files, disk space, its GPU).',
     continues: true,
   });
 }

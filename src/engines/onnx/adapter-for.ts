@@ -3,6 +3,7 @@
 import { byteSize } from '../../base/bytes.ts';
 import { UserError } from '../../base/errors.ts';
 import { type Adapter, askAdapter } from '../../onnx/adapter.ts';
+import { GOES_ON } from '../../onnx/device-failure.ts';
 import { layoutOf, type ModelConfig } from './model/parameters.ts';
 
 /**
@@ -13,8 +14,9 @@ export async function adapterFor(config: ModelConfig, onNote?: (text: string) =>
   const { name, bytes } = largestTensor(config);
   const { holds, ...adapter } = await askAdapter([bytes]);
   if (holds < bytes)
-    throw new UserError(`${adapter.name} cannot hold ${name} in one piece: ${byteSize(bytes)}`, {
+    throw new UserError(`${adapter.name} cannot hold ${name} in one piece: ${byteSize(bytes)}; ${GOES_ON}`, {
       hint: 'Use --device cpu, or a model with a smaller vocabulary.',
+      continues: true,
     });
   if (adapter.software)
     onNote?.(`${adapter.name} is no GPU: it computes on the processor, and slower than --device cpu`);

@@ -21,7 +21,7 @@ import {
   type TokenIds,
   type TopLogprobs,
 } from '../../policy/policy.ts';
-import type { EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
+import type { Computing, EngineStatistics, Verbs, WorkerSetup } from './messages.ts';
 import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
 import { randomWeights } from './model/random-weights.ts';
 
@@ -36,11 +36,11 @@ export interface EngineOptions {
   /** Most sequences that are sampled at a time, at least 1; the others wait. Default 96. */
   readonly maxActive?: number;
   /**
-   * Bits of a weight in sampling: 8 or 4 for large models, see docs/engine.md. Training, `logprobs` and everything on disk
-   * stay in float32. Default 32.
+   * Bits of a weight in sampling: 8 or 4 for large models on the processor, 16 on a GPU that computes with 16-bit floats, see
+   * docs/engine.md. Training, `logprobs` and everything on disk stay in float32. Default 32.
    */
-  readonly decodeBits?: 32 | 8 | 4;
-  /** Default: the processor. On WebGPU weights are sampled with as they are (`decodeBits` 32). */
+  readonly decodeBits?: 32 | 16 | 8 | 4;
+  /** Default: the processor. */
   readonly device?: Device;
   /** What the GPU is called in records; default its provider's name. */
   readonly deviceTitle?: string;
@@ -109,10 +109,7 @@ async function open(
     deviceTitle = 'WebGPU',
   }: EngineOptions,
 ): Promise<OnnxPolicy> {
-  if (device === 'webgpu' && decodeBits !== 32)
-    throw new UserError(`engine.decodeBits is ${decodeBits}: on a GPU weights are sampled with as they are`, {
-      hint: 'Set engine.decodeBits=32, or --device cpu.',
-    });
+  const computing = computingOf(device, decodeBits);
   const info: PolicyInfo = {
     engine: device === 'cpu' ? 'onnx' : `onnx on ${deviceTitle}`,
     parameters: weights.length,
@@ -134,7 +131,7 @@ async function open(
     optimizer: { fresh: true, clip: true, betasPerStep: true, gradientNorm: true },
     checkpoints: 'files',
   };
-  const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, decodeBits, device };
+  const setup: WorkerSetup = { config, weights, pieces, threads, maxActive, computing };
   // Beside this file lies the worker's source, or, when built, its JavaScript.
   const script = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
   const client = new WorkerClient<Verbs>(script, setup);
@@ -146,6 +143,15 @@ async function open(
     throw error;
   }
   return new OnnxPolicy(info, capabilities, client, close);
+}
+
+function computingOf(device: Device, decodeBits: 32 | 16 | 8 | 4): Computing {
+  if (device === 'cpu' && decodeBits !== 16) return { device, decodeBits };
+  if (device === 'webgpu' && (decodeBits === 32 || decodeBits === 16)) return { device, decodeBits };
+  const [where, possible] = device === 'cpu' ? ['the processor', '32, 8 or 4'] : ['a GPU', '32 or 16'];
+  throw new UserError(`engine.decodeBits is ${decodeBits}: ${where} samples with ${possible} bits of a weight`, {
+    hint: `Set engine.decodeBits=32, or --device ${device === 'cpu' ? 'webgpu' : 'cpu'}.`,
+  });
 }
 
 /** A thread that ends gives up what it has on the GPU, which is one of the things that only one thread may do at a time. */

@@ -1,6 +1,5 @@
 /** What the engine's thread and its further threads are asked to do, and what they are started with. */
 
-import type { Device } from '../../onnx/device.ts';
 import type { SharedFloats } from '../../onnx/shared-floats.ts';
 import type {
   AdamWStep,
@@ -13,6 +12,7 @@ import type {
   TopLogprobs,
 } from '../../policy/policy.ts';
 import type { DecodeBits } from './model/decode-graph.ts';
+import type { DeviceDecodeBits } from './model/device-decode-graphs.ts';
 import type { ModelConfig } from './model/parameters.ts';
 import type { Shard } from './training/adamw.ts';
 import type { Task } from './training/model-runner.ts';
@@ -53,6 +53,11 @@ export interface Verbs extends Pick<Policy, 'freeze' | 'attachAdapter' | 'mergeA
   statistics(): Promise<EngineStatistics>;
 }
 
+/** What computes, and in how many bits it samples. */
+export type Computing =
+  | { readonly device: 'cpu'; readonly decodeBits: DecodeBits }
+  | { readonly device: 'webgpu'; readonly decodeBits: DeviceDecodeBits };
+
 export interface WorkerSetup {
   readonly config: ModelConfig;
   /** Flat, as `layoutOf` says. */
@@ -60,8 +65,7 @@ export interface WorkerSetup {
   readonly pieces: readonly string[];
   readonly threads: number;
   readonly maxActive: number;
-  readonly decodeBits: DecodeBits;
-  readonly device: Device;
+  readonly computing: Computing;
 }
 
 /** What a further thread does. */
@@ -75,7 +79,8 @@ export interface WorkerThreadVerbs extends Shard {
 }
 
 /** A further thread's `workerData`. */
-export interface WorkerThreadInput extends Pick<WorkerSetup, 'config' | 'pieces' | 'maxActive' | 'decodeBits'> {
+export interface WorkerThreadInput extends Pick<WorkerSetup, 'config' | 'pieces' | 'maxActive'> {
+  readonly decodeBits: DecodeBits;
   readonly guard: Int32Array;
 }
 

@@ -15,6 +15,8 @@ import { DeviceDecoder } from './decoding/device-decoder.ts';
 import { Samplers, samplerPlan } from './decoding/samplers.ts';
 import { Scheduler } from './decoding/scheduler.ts';
 import type { Verbs, WorkerInput } from './messages.ts';
+import type { DecodeBits } from './model/decode-graph.ts';
+import type { DeviceDecodeBits } from './model/device-decode-graphs.ts';
 import { DeviceTrainer } from './training/device-trainer.ts';
 import { readSnapshot, writeSnapshot } from './training/snapshot.ts';
 import { Trainer } from './training/training.ts';
@@ -24,10 +26,14 @@ const input = workerData as WorkerInput;
 const { config, pieces, guard } = input;
 useGuard(guard);
 type Halves = { readonly trainer: Trainer | DeviceTrainer; readonly samplers: Samplers };
-const { trainer, samplers } = await opening<Halves>(input.device === 'cpu' ? onProcessor(input) : onGpu(input));
+const { trainer, samplers } = await opening<Halves>(
+  input.computing.device === 'cpu'
+    ? onProcessor(input, input.computing.decodeBits)
+    : onGpu(input, input.computing.decodeBits),
+);
 const totals = { trainedTokens: 0, trainSeconds: 0, scoredTokens: 0, scoreSeconds: 0 };
 
-async function onProcessor({ weights, threads, maxActive, decodeBits }: WorkerInput) {
+async function onProcessor({ weights, threads, maxActive }: WorkerInput, decodeBits: DecodeBits) {
   const plan = samplerPlan(weights.length, threads);
   const setup = { config, pieces, maxActive: Math.ceil(maxActive / plan.samplers), decodeBits, guard };
   const workerThreads = new WorkerThreads(setup);
@@ -38,9 +44,9 @@ async function onProcessor({ weights, threads, maxActive, decodeBits }: WorkerIn
 }
 
 /** One thread, since the GPU does one thing at a time. */
-async function onGpu({ weights, maxActive }: WorkerInput) {
+async function onGpu({ weights, maxActive }: WorkerInput, decodeBits: DeviceDecodeBits) {
   const trainer = await DeviceTrainer.open(config, weights);
-  const scheduler = new Scheduler(new DeviceDecoder(config), trainer, { config, pieces, maxActive });
+  const scheduler = new Scheduler(new DeviceDecoder(config, decodeBits), trainer, { config, pieces, maxActive });
   return { trainer, samplers: new Samplers(scheduler, pieces) };
 }
 

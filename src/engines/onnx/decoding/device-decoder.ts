@@ -9,9 +9,17 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { letGo, Transfers } from '../../../onnx/resident.ts';
 import { floats, integers } from '../../../onnx/session.ts';
 import { EMBEDDING } from '../model/decode-graph.ts';
-import { decodeLayerGraph, decodePlanGraph, drawGraph, growGraph } from '../model/device-decode-graphs.ts';
+import {
+  type DeviceDecodeBits,
+  decodeLayerGraph,
+  decodePlanGraph,
+  drawGraph,
+  growGraph,
+  narrowGraph,
+} from '../model/device-decode-graphs.ts';
 import { embeddingGraph } from '../model/device-graphs.ts';
 import type { ModelConfig } from '../model/parameters.ts';
+import { isMultiplied } from '../model/transformer.ts';
 import { asFirstLayer } from '../training/layered.ts';
 import { SessionPool, type Tensors } from '../training/model-runner.ts';
 import type { Reading, TokenReader } from './decoder.ts';
@@ -27,23 +35,41 @@ const NOBODYS = 1;
 export class DeviceDecoder implements TokenReader<Tensors> {
   readonly cache: DeviceCache;
   readonly #config: ModelConfig;
+  readonly #bits: DeviceDecodeBits;
   readonly #transfers = new Transfers();
   readonly #sessions = new SessionPool(1);
+  #embedding: Tensor | undefined;
+  /** With 16 bits, the matrices in them, its own. */
+  #narrow: Tensors = {};
+  /** What layers and head are fed. */
   #weights: Tensors = {};
   #layers: Tensors[] = [];
 
-  constructor(config: ModelConfig) {
+  constructor(config: ModelConfig, bits: DeviceDecodeBits = 32) {
     this.#config = config;
+    this.#bits = bits;
     this.cache = new DeviceCache(config, this.#transfers, this.#sessions);
   }
 
   /** Takes weights that stay where they are: valid until the next call. */
   async load(weights: Tensors): Promise<void> {
-    this.#weights = weights;
-    this.#layers = Array.from({ length: this.#config.layers }, (_, layer) => asFirstLayer(weights, layer));
+    this.#embedding = weights[EMBEDDING]!;
+    await letGo(Object.values(this.#narrow));
+    this.#narrow = this.#bits === 16 ? await this.#narrowed(weights) : {};
+    this.#weights = { ...weights, ...this.#narrow };
+    this.#layers = Array.from({ length: this.#config.layers }, (_, layer) => asFirstLayer(this.#weights, layer));
+  }
+
+  async #narrowed(weights: Tensors): Promise<Tensors> {
+    const session = await this.#sessions.get('narrow', narrowGraph);
+    const narrow: Record<string, Tensor> = {};
+    for (const [name, w] of Object.entries(weights))
+      if (isMultiplied(this.#config, name)) narrow[name] = (await session.run({ w })).narrow as Tensor;
+    return narrow;
   }
 
   async close(): Promise<void> {
+    await letGo(Object.values(this.#narrow));
     await this.cache.close();
     await this.#sessions.close();
     await this.#transfers.close();
@@ -69,13 +95,12 @@ export class DeviceDecoder implements TokenReader<Tensors> {
     const lookUp = await this.#sessions.get('embedding', () => embeddingGraph(this.#config));
     const ids = new Float64Array(tokens);
     for (const [n, reading] of readings.entries()) ids.set(reading.ids, n * count);
-    const embedding = this.#weights[EMBEDDING]!;
-    let { x } = (await lookUp.run({ embedding, ids: integers(ids, [tokens]) })) as { x: Tensor };
+    let { x } = (await lookUp.run({ embedding: this.#embedding!, ids: integers(ids, [tokens]) })) as { x: Tensor };
     let y = await this.#transfers.zeros([tokens, hidden]);
     // No output has a place of its own: all are handed the memory that they go to.
     const session = await this.#sessions.get(
       'layer',
-      () => decodeLayerGraph(this.#config),
+      () => decodeLayerGraph(this.#config, this.#bits),
       () => true,
     );
     try {
@@ -140,7 +165,7 @@ export class DeviceDecoder implements TokenReader<Tensors> {
     const temperatures = readings.flatMap(({ rule }) => (rule ? [rule.temperature || 1] : []));
     const session = await this.#sessions.get(
       'draw',
-      () => drawGraph(this.#config),
+      () => drawGraph(this.#config, this.#bits),
       () => true,
     );
     const { probabilities } = await session.run({

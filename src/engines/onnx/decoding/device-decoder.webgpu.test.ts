@@ -1,6 +1,7 @@
 /** Sampling on the GPU against sampling on the processor, which is held against float64 elsewhere. */
 import { afterAll, expect, it } from 'vitest';
 import { Random, streamKey } from '../../../base/random.ts';
+import { askAdapter } from '../../../onnx/adapter.ts';
 import type { ModelConfig } from '../model/parameters.ts';
 import { DeviceTrainer } from '../training/device-trainer.ts';
 import { randomWeights } from '../training/reference.testing.ts';
@@ -82,3 +83,29 @@ it('rows of any lengths, read together, draw what they draw on the processor', a
   );
   for (const { there } of [...crowd, ...rows]) device.cache.release(there);
 });
+
+const { name, float16 } = await askAdapter([2 ** 20]);
+it.skipIf(!float16)(
+  `with weights of 16 bits (${name} has ${float16 ? '' : 'no '}16-bit floats) nearly the same is drawn`,
+  async () => {
+    const narrow = new DeviceDecoder(config, 16);
+    // Twice: the matrices of the first load are given up by the second.
+    for (let load = 0; load < 2; load++) await narrow.load(trainer.effectiveWeights());
+    const [there, here] = [empty(), empty()];
+    const ids = someIds(40);
+    let same = 0;
+    for (let at = 20; at < 40; at++) {
+      const unread = ids.slice(there.length, at);
+      const rule = { temperature: 1, uniform: (at * 0.37) % 1 };
+      const [got] = await narrow.read([{ row: there, ids: unread, rule }]);
+      const [wanted] = await host.read([{ row: here, ids: unread, rule }]);
+      if (got!.id !== wanted!.id) continue;
+      same += 1;
+      // 16 bits have 11 of mantissa: 5e-4 a product, added up over two layers of seven and the head.
+      expect(Math.abs(got!.logprob - wanted!.logprob)).toBeLessThan(0.02);
+      expect(got!.logprob).not.toBe(wanted!.logprob);
+    }
+    expect(same).toBeGreaterThan(15);
+    await narrow.close();
+  },
+);

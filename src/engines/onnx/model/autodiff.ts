@@ -10,7 +10,7 @@
  */
 import type { Device } from '../../../onnx/device.ts';
 import { Graph, type TensorName } from '../../../onnx/graph.ts';
-import { product, rmsNormalised } from './device-forms.ts';
+import { linear, product, rmsNormalised } from './device-forms.ts';
 
 export class Tape {
   readonly graph: Graph;
@@ -59,7 +59,7 @@ export class Tape {
     const { graph } = this;
     const { bias, residual, adapter } = options;
     const addend = bias ?? residual;
-    const y = graph.op('Gemm', addend ? [x, weight, addend] : [x, weight], { transB: 1 });
+    const y = linear(graph, x, weight, addend);
     this.#record(y, [x, weight, addend, adapter?.a, adapter?.b], (dy) => {
       // dx = dy W
       this.#give(x, (sum) => graph.op('Gemm', sum ? [dy, weight, sum] : [dy, weight]));

@@ -9,7 +9,17 @@ import { Graph, type TensorName } from '../../../onnx/graph.ts';
 import { Tape } from './autodiff.ts';
 import { product } from './device-forms.ts';
 import type { ModelConfig } from './parameters.ts';
-import { declareParameters, decoderLayer, isHeadParameter, languageHead, rotaryTable } from './transformer.ts';
+import {
+  declareParameters,
+  decoderLayer,
+  isHeadParameter,
+  isMultiplied,
+  languageHead,
+  rotaryTable,
+} from './transformer.ts';
+
+/** Bits of a weight that is multiplied: as training has it, or half of that where the GPU computes with 16-bit floats. */
+export type DeviceDecodeBits = 32 | 16;
 
 /** Finite, as in device-levels.ts. */
 const NEVER = -1e30;
@@ -36,12 +46,12 @@ export function decodePlanGraph(): Graph {
  * and `shape` [4] int64 = [N, Q, K, G D]. Outputs: y [T, hidden], `new keys` and `new values`, meant for the very memory of `keys` and
  * `values`: then new positions are written and nothing is copied.
  */
-export function decodeLayerGraph(config: ModelConfig): Graph {
+export function decodeLayerGraph(config: ModelConfig, bits: DeviceDecodeBits): Graph {
   const tape = new Tape('webgpu');
   const { graph } = tape;
   const { hidden, keyValueHeads, headSize } = config;
   const x = graph.input('x', 'float32', ['T', hidden]);
-  declareParameters(tape, config, 'nothing', (name) => name.includes('.layers.0.'));
+  declareParameters(tape, config, 'nothing', (name) => name.includes('.layers.0.'), typesIn(config, bits));
   const positions = graph.input('positions', 'int64', ['T', 1]);
   const slots = graph.input('slots', 'int64', ['T', 1]);
   const table = graph.input('table', 'int64', ['N', 'E']);
@@ -74,14 +84,25 @@ export function decodeLayerGraph(config: ModelConfig): Graph {
 }
 
 /** Inputs: x [T, hidden], `rows` [R], `temperature` [R, 1], the head's parameters. Output: `probabilities` [R, V]. */
-export function drawGraph(config: ModelConfig): Graph {
+export function drawGraph(config: ModelConfig, bits: DeviceDecodeBits): Graph {
   const tape = new Tape('webgpu');
   const { graph } = tape;
   const rows = graph.input('rows', 'int64', ['R']);
   const x = graph.op('Gather', [graph.input('x', 'float32', ['T', config.hidden]), rows]);
-  declareParameters(tape, config, 'nothing', (name) => isHeadParameter(config, name));
+  declareParameters(tape, config, 'nothing', (name) => isHeadParameter(config, name), typesIn(config, bits));
   const scaled = graph.op('Div', [languageHead(tape, config, x), graph.input('temperature', 'float32', ['R', 1])]);
   graph.output('probabilities', 'float32', ['R', config.vocabulary], graph.op('Softmax', [scaled], { axis: 1 }));
+  return graph;
+}
+
+const typesIn = (config: ModelConfig, bits: DeviceDecodeBits) => (name: string) =>
+  bits === 16 && isMultiplied(config, name) ? 'float16' : 'float32';
+
+/** A matrix `w` in 16 bits. */
+export function narrowGraph(): Graph {
+  const graph = new Graph('webgpu');
+  const w = graph.input('w', 'float32', ['out', 'in']);
+  graph.output('narrow', 'float16', ['out', 'in'], graph.cast(w, 'float16'));
   return graph;
 }
 

@@ -28,6 +28,18 @@ export function product(
   return graph.op('MatMul', [transposed(graph, a, transposeA), transposed(graph, scaled, transposeB)]);
 }
 
+/**
+ * x Wᵀ + addend. A weight that the graph holds in 16 bits (sampling on a GPU) is multiplied in 16 bits, which adds up in them too; what
+ * comes in and goes out has 32.
+ */
+export function linear(graph: Graph, x: TensorName, weight: TensorName, addend: TensorName | undefined): TensorName {
+  if (graph.typeOf(weight) !== 'float16')
+    return graph.op('Gemm', addend ? [x, weight, addend] : [x, weight], { transB: 1 });
+  const narrow = graph.op('Gemm', [graph.cast(x, 'float16'), weight], { transB: 1 });
+  const wide = graph.cast(narrow, 'float32');
+  return addend ? graph.op('Add', [wide, addend]) : wide;
+}
+
 function transposed(graph: Graph, x: TensorName, axes: number | undefined): TensorName {
   if (axes === undefined) return x;
   const order = Array.from({ length: axes }, (_, axis) => axis);

@@ -7,7 +7,7 @@
  * changes no other row.
  */
 import { FAMILIES } from '../../../checkpoint/families.ts';
-import type { Graph, SymbolicShape, TensorName } from '../../../onnx/graph.ts';
+import type { ElementType, Graph, SymbolicShape, TensorName } from '../../../onnx/graph.ts';
 import type { RotaryTable, Tape } from './autodiff.ts';
 import { adapterLayoutOf, adapterNames, type LinearLayer, layoutOf, type ModelConfig } from './parameters.ts';
 import { LEVELS } from './prefix-tree.ts';
@@ -48,16 +48,17 @@ export function transformer(tape: Tape, config: ModelConfig, trained: Trained): 
   return { logits: languageHead(tape, config, tape.selectRows(x, reads)), embedded };
 }
 
-/** Declares the parameters whose name is `wanted` as inputs, and says which get a gradient. */
+/** Declares the parameters whose name is `wanted` as inputs of the type given, and says which get a gradient. */
 export function declareParameters(
   tape: Tape,
   config: ModelConfig,
   trained: Trained,
   wanted: (name: string) => boolean,
+  typeOf: (name: string) => ElementType = () => 'float32',
 ): void {
   for (const { name, shape } of layoutOf(config).entries) {
     if (!wanted(name)) continue;
-    tape.graph.input(name, 'float32', shape);
+    tape.graph.input(name, typeOf(name), shape);
     if (trained === 'weights') tape.track(name);
   }
   if (typeof trained === 'string') return;
@@ -144,6 +145,11 @@ export function isHeadParameter(config: ModelConfig, name: string): boolean {
 /** x [R, hidden] to logits [R, vocabulary]. */
 export function languageHead(tape: Tape, config: ModelConfig, x: TensorName): TensorName {
   return tape.linear(tape.rmsNorm(x, 'model.norm.weight', config.rmsEpsilon), headName(config));
+}
+
+/** The parameters that activations are multiplied with: those of linear layers and the head. */
+export function isMultiplied(config: ModelConfig, name: string): boolean {
+  return name === headName(config) || name.endsWith('_proj.weight');
 }
 
 function headName({ tiedHead }: ModelConfig): string {
