@@ -72,4 +72,11 @@ describe('refuseUnfit', () => {
     expect(options(small)).not.toContain('engine.decodeBits=8');
     expect(options(small)).toContain('rollout.concurrency=16');
   });
+
+  it('does not offer on a GPU what a GPU cannot do', () => {
+    const onGpu: LocalSettings = { ...settings, engine: { ...settings.engine, device: 'webgpu' } };
+    const offered = remedies(model, onGpu).map(({ option }) => option);
+    expect(offered).not.toContain('engine.decodeBits=8');
+    expect(offered).toContain('rollout.concurrency=16');
+  });
 });

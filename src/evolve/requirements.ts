@@ -70,7 +70,11 @@ export function remedies(config: ModelConfig, settings: LocalSettings, threads =
     },
     {
       option: 'engine.decodeBits=8',
-      change: (s) => ({ ...s, engine: { ...s.engine, decodeBits: s.engine.decodeBits === 4 ? 4 : 8 } }),
+      // Products in 8 bits are the processor's alone.
+      change: (s) =>
+        s.engine.device === 'webgpu'
+          ? s
+          : { ...s, engine: { ...s.engine, decodeBits: s.engine.decodeBits === 4 ? 4 : 8 } },
     },
     {
       option: 'distill.adapter={"rank":16,"alpha":32}',
