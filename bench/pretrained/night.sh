@@ -29,7 +29,7 @@ evaluate() {
   limit=$ask place=$out/$name
   [ -z "$dry" ] || { limit=4 place=$(mktemp -d)/$name; began=$(date +%s); }
   e1 evaluate --policy "$policy" --retriever "$corpus" --template compact --baseline "$baselines" --questions nq="$nq" \
-    --questions hotpotqa="$hotpot" --limit "$limit" --searches 2 --passages 2 --turn-tokens 96 --context-tokens 1200 \
+    --questions hotpotqa="$hotpot" --limit "$limit" --searches 2 --passages 2 --turn-tokens 96 --observation-tokens 320 --context-tokens 1200 \
     --out "$place" "$@"
   [ -z "$dry" ] || echo "$name: about $((($(date +%s) - began) * ask / 4 / 60)) minutes for $ask questions of each set"
 }

@@ -28,6 +28,7 @@ export interface AgentCliOptions {
   readonly temperature: number;
   readonly seed: number;
   readonly turnTokens?: number;
+  readonly observationTokens?: number;
   readonly contextTokens?: number;
   readonly raw?: boolean;
   readonly tokenizer?: string;
@@ -59,6 +60,11 @@ export function addAgentOptions(command: Command): Command {
       wholeNumber(1),
     )
     .option(
+      '--observation-tokens <number>',
+      'tokens of what a search shows (default: 500, or as trained)',
+      wholeNumber(1),
+    )
+    .option(
       '--context-tokens <number>',
       'tokens of prompt and response together (default: 4096, or as trained)',
       wholeNumber(1),
@@ -78,12 +84,12 @@ export function addAgentOptions(command: Command): Command {
 
 /** What `openAgent` takes. A model of the Hub is fetched where it can be seen, and what takes long to open is announced. */
 export function agentOptions(options: AgentCliOptions, io: Io): AgentOptions {
-  const { searches, passages, turnTokens, contextTokens } = options;
+  const { searches, passages, turnTokens, observationTokens, contextTokens } = options;
   announceOpening(io, options.retriever);
   return {
     ...options,
     trust: options.trustServer,
-    limits: { searches, passages, turnTokens, contextTokens },
+    limits: { searches, passages, turnTokens, observationTokens, contextTokens },
     locate: (place) => fetchModel(place, options, io),
     onNote: (text) => io.err.write(message(`note: ${text}`, io.err)),
   };

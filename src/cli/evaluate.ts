@@ -85,6 +85,7 @@ async function evaluate(options: Options, io: Io): Promise<void> {
     searches: options.searches,
     passages: options.passages,
     turnTokens: options.turnTokens,
+    observationTokens: options.observationTokens,
     contextTokens: options.contextTokens,
     threads: options.threads,
     device: options.device,

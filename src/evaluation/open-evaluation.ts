@@ -35,6 +35,7 @@ export interface EvaluationInputs extends NamedAgentInputs {
   /** New tokens of one reply. */
   readonly turnTokens: number | undefined;
   /** Tokens of prompt and response together. */
+  readonly observationTokens?: number | undefined;
   readonly contextTokens?: number | undefined;
 }
 
@@ -49,8 +50,9 @@ export interface OpenedEvaluation {
 export async function openEvaluation(inputs: EvaluationInputs): Promise<OpenedEvaluation> {
   // What is quickly read is read first: a mistyped name should not wait for weights and passages.
   const early = aboutWorld(inputs) ? undefined : await openQuestions({ ...inputs, world: undefined });
-  const { searches, passages, turnTokens, contextTokens } = inputs;
-  const agent = await openNamedAgent(inputs, { searches, passages, turnTokens, contextTokens });
+  const { searches, passages, turnTokens, observationTokens, contextTokens } = inputs;
+  const limits = { searches, passages, turnTokens, observationTokens, contextTokens };
+  const agent = await openNamedAgent(inputs, limits);
   try {
     const { policy, retriever, world, template, limits } = agent;
     const suites = early ?? (await worldQuestions(inputs, world));
