@@ -91,7 +91,7 @@ describe('a forked run', () => {
     for (const entry of shared.filter((one) => one.isFile())) {
       const file = path.relative(at('shared'), path.join(entry.parentPath, entry.name));
       const same = (await inode('shared', file)) === (await inode('trunk', file));
-      expect([file, same]).toEqual([file, /^(checkpoints|trajectories|pairs)\b/.test(file)]);
+      expect([file, same]).toEqual([file, /^(checkpoints|trajectories|pairs|index)\b/.test(file)]);
     }
   });
 
