@@ -293,7 +293,7 @@ function plainDetail({ row, raw, line }: Plain): Line {
           ? []
           : [
               stream(
-                holding(3),
+                undefined,
                 over((n) => kl[n]),
               ),
             ]),
