@@ -53,7 +53,8 @@ beforeAll(async () => {
     const { textShards, ofShards } = (await asked('index')) as Line;
     read = ofShards > 0 && textShards === ofShards;
   }
-});
+  // A whole run, on a machine on which others work too.
+}, 600_000);
 afterAll(() => rm(path.dirname(folder), { recursive: true, force: true }));
 
 const asked = (what: string, query: ConstructorParameters<typeof URLSearchParams>[0] = '') => {
