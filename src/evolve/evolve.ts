@@ -58,8 +58,9 @@ export async function evolve(
     await journal.writeResults(state.results, clock.timing());
   }
   // Once more for a run that was killed between its last checkpoint and its last results.
-  await journal.writeResults(state.results, clock.timing());
-  return { results: state.results, timing: clock.timing() };
+  const [results, timing] = [state.results, clock.timing()];
+  await journal.writeResults(results, timing);
+  return { results, timing };
 }
 
 const noResults: Results = { schema: 1, measurements: [], pools: [], gates: [], outcomes: [] };

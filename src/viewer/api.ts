@@ -5,7 +5,7 @@ import { type Change, changes, compare, matched } from './comparison.ts';
 import { answerDetail, trajectoryDetail } from './detail.ts';
 import { evaluationOverview } from './evaluation-view.ts';
 import { experimentView } from './experiment-view.ts';
-import { choicesOf, countMarks, type Filter, figures, filterOf, histogramOf, matcher } from './filter.ts';
+import { choicesBeside, countMarks, figures, filterOf, histogramOf, matcher, sorted } from './filter.ts';
 import type { Library, Opened } from './library.ts';
 import { type Pair, type PairOrder, pairDetail, pairOrders, selectPairs, sidesOf } from './pairs-view.ts';
 import { labelOfStage, runOverview } from './run-view.ts';
@@ -71,9 +71,9 @@ async function overview(opened: Opened, source: SourceLine): Promise<Overview> {
 
 function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
   const { shards, textShards, ofShards } = collection.state;
-  const begun = performance.now();
   const filter = filterOf(query);
-  const rows = collection.select(filter);
+  const held = collection.holding(filter.text);
+  const rows = sorted(held.filter(matcher(filter)), filter.sort);
   const from = natural(query.get('from'), 0);
   const count = Math.min(MOST_ROWS, natural(query.get('rows'), ROWS));
   return {
@@ -83,19 +83,9 @@ function rollouts({ collection }: Opened, query: URLSearchParams): Rollouts {
     from,
     rows: rows.slice(from, from + count),
     counts: countMarks(rows),
-    // What could be chosen beside what is chosen: of each list, without that list.
-    choices: choicesAround(collection.rows, rows, filter),
+    choices: choicesBeside(held, rows, filter),
     histograms: figures.map((figure) => histogramOf(rows, figure)),
-    milliseconds: Math.round(performance.now() - begun),
   };
-}
-
-/** Of a list that is chosen from, the other choices too, under everything else of the filter but its text. */
-function choicesAround(all: readonly Row[], rows: readonly Row[], filter: Filter): Rollouts['choices'] {
-  const choices = choicesOf(rows);
-  for (const name of ['stages', 'parts', 'modes', 'suites', 'stops'] as const)
-    if (filter[name].length > 0) choices[name] = choicesOf(all.filter(matcher({ ...filter, [name]: [] })))[name];
-  return choices;
 }
 
 async function rollout(opened: Opened, query: URLSearchParams): Promise<TrajectoryDetail> {

@@ -35,8 +35,6 @@ export interface IndexState {
   readonly ofShards: number;
   /** Of `shards` those whose texts are searched, or never will be. */
   readonly textShards: number;
-  /** Changes with the rows. */
-  readonly version: number;
   /** Shards that cannot be read, with the reason. */
   readonly faults: readonly string[];
   /** Trajectories whose texts are beyond the bound. */
@@ -67,7 +65,6 @@ export class Collection {
   /** Rows of each shard by their segment's, with what only all of them tell. */
   #marked = new Map<readonly Row[], readonly Row[]>();
   #byKey: Map<string, Row> | undefined;
-  #version = 0;
   #textBytes = 0;
   #looked = 0;
   #work: Promise<void> | undefined;
@@ -95,7 +92,6 @@ export class Collection {
       shards,
       ofShards: this.#present.length,
       textShards: shards - toRead,
-      version: this.#version,
       faults: [...this.#faults.values()],
       unsearched: isBeyond ? without.reduce((n, { rows }) => n + rows.length, 0) : 0,
     };
@@ -140,7 +136,7 @@ export class Collection {
 
   /** The rows of a filter in its order. */
   select(filter: Filter): readonly Row[] {
-    return sorted(this.#searched(filter.text).filter(matcher(filter)), filter.sort);
+    return sorted(this.holding(filter.text).filter(matcher(filter)), filter.sort);
   }
 
   find(key: string): Row | undefined {
@@ -155,7 +151,8 @@ export class Collection {
     return lineOfBytes(await this.#unpacked.of(segment, fileOf(this.#files, place.shard)), line);
   }
 
-  #searched(text: string): readonly Row[] {
+  /** The rows that hold the text, all of them where there is none, in the order of the run. */
+  holding(text: string): readonly Row[] {
     if (text === '') return this.#rows;
     // In the order of the run, which is not that in which shards were read.
     return this.#present.flatMap(({ shard }) => {
@@ -257,7 +254,6 @@ export class Collection {
       return segment !== undefined && segment.pieces === undefined && !this.#faults.has(shard);
     };
     const without = this.#present.filter(isWithout);
-    let shown = performance.now();
     while (without.length > 0 && this.#textBytes < MOST_TEXT) {
       const stamp = without.shift()!;
       const file = fileOf(this.#files, stamp.shard);
@@ -266,10 +262,6 @@ export class Collection {
         this.#add({ ...this.#segments.get(stamp.shard)!, pieces: textsOfShard(file, bytes) });
       } catch (error) {
         this.#faults.set(stamp.shard, messageOf(error));
-      }
-      if (performance.now() - shown > FRESH || without.length === 0) {
-        this.#version += 1;
-        shown = performance.now();
       }
       await setImmediate();
     }
@@ -282,7 +274,6 @@ export class Collection {
     this.#marked = new Map(all.map((rows, i) => [rows, marked[i]!]));
     this.#rows = marked.flat();
     this.#byKey = undefined;
-    this.#version += 1;
   }
 
   async #keep(): Promise<void> {

@@ -227,6 +227,21 @@ export function choicesOf(rows: readonly Row[]): Record<'stages' | 'parts' | 'mo
   };
 }
 
+/**
+ * What could be chosen beside what is chosen, with what it would leave: of each list under everything else of the filter.
+ * @param held all rows that hold the filter's text  @param rows those of them that the filter leaves
+ */
+export function choicesBeside(
+  held: readonly Row[],
+  rows: readonly Row[],
+  filter: Filter,
+): ReturnType<typeof choicesOf> {
+  const choices = choicesOf(rows);
+  for (const name of Object.values(lists))
+    if (filter[name].length > 0) choices[name] = choicesOf(held.filter(matcher({ ...filter, [name]: [] })))[name];
+  return choices;
+}
+
 export interface Choice {
   readonly value: string;
   readonly count: number;

@@ -17,7 +17,6 @@ export interface Indexing {
   readonly ofShards: number;
   /** Of `shards` those whose texts are searched, or never will be. */
   readonly textShards: number;
-  readonly version: number;
   readonly faults: readonly string[];
   readonly unsearched: number;
 }
@@ -114,8 +113,6 @@ export interface Rollouts {
   readonly counts: Readonly<Record<Mark, number>>;
   readonly choices: Readonly<Record<'stages' | 'parts' | 'modes' | 'suites' | 'stops', readonly Choice[]>>;
   readonly histograms: readonly Histogram[];
-  /** Milliseconds that the filter took. */
-  readonly milliseconds: number;
 }
 
 export interface Passage {

@@ -1,7 +1,7 @@
 /** An exported page answers from the data that it carries: the same filters over the same rows. */
 
 import { keyOf, type Row } from '../../runs/rows/row.ts';
-import { choicesOf, countMarks, figures, filterOf, histogramOf, matcher, sorted } from '../filter.ts';
+import { choicesBeside, countMarks, type Filter, figures, filterOf, histogramOf, matcher, sorted } from '../filter.ts';
 import type { Overview, Rollouts, TrajectoryDetail } from '../wire.ts';
 import type { Answer } from './ask.ts';
 
@@ -20,14 +20,11 @@ export function exportedAnswers(): Answer | undefined {
   const rows = details.map(({ row }) => row);
   const byKey = new Map(details.map((one) => [keyOf(one.row), one]));
   const texts = new Map<Row, string>(details.map((one) => [one.row, textOf(one)]));
-  const select = (query: URLSearchParams) => {
-    const filter = filterOf(query);
-    const wanted = filter.text.toLowerCase();
-    return sorted(
-      rows.filter((row) => (wanted === '' || texts.get(row)!.includes(wanted)) && matcher(filter)(row)),
-      filter.sort,
-    );
+  const holding = (text: string) => {
+    const wanted = text.toLowerCase();
+    return rows.filter((row) => wanted === '' || texts.get(row)!.includes(wanted));
   };
+  const select = (filter: Filter) => sorted(holding(filter.text).filter(matcher(filter)), filter.sort);
   return (path, query) => {
     switch (path) {
       case 'sources':
@@ -35,9 +32,10 @@ export function exportedAnswers(): Answer | undefined {
       case 'overview':
         return overview;
       case 'index':
-        return { rows: rows.length, shards: 1, ofShards: 1, textShards: 1, version: 1, faults: [], unsearched: 0 };
+        return { rows: rows.length, shards: 1, ofShards: 1, textShards: 1, faults: [], unsearched: 0 };
       case 'rollouts': {
-        const chosen = select(query);
+        const filter = filterOf(query);
+        const chosen = select(filter);
         const from = Number(query.get('from') ?? 0);
         const found: Rollouts = {
           total: chosen.length,
@@ -46,15 +44,14 @@ export function exportedAnswers(): Answer | undefined {
           from,
           rows: chosen.slice(from, from + 100),
           counts: countMarks(chosen),
-          choices: choicesOf(rows),
+          choices: choicesBeside(holding(filter.text), chosen, filter),
           histograms: figures.map((figure) => histogramOf(chosen, figure)),
-          milliseconds: 0,
         };
         return found;
       }
       case 'rollout': {
         const key = query.get('key') ?? '';
-        const keys = select(query).map(keyOf);
+        const keys = select(filterOf(query)).map(keyOf);
         const at = keys.indexOf(key);
         const detail = byKey.get(key);
         if (detail === undefined) throw new Error('This rollout is not among those that were exported.');
