@@ -74,8 +74,11 @@ async function foundBy(filter: string): Promise<Plain[]> {
   return keys.map((key) => byKey.get(key)!);
 }
 
-const text = (estimate: { mean: number; standardError: number } | null, decimals: number) =>
-  estimate === null ? '–' : `${estimate.mean.toFixed(decimals)} ±${estimate.standardError.toFixed(decimals)}`;
+const text = (estimate: { mean: number; standardError: number | null } | null, decimals: number) => {
+  if (estimate === null) return '–';
+  const { mean, standardError } = estimate;
+  return `${mean.toFixed(decimals)}${standardError === null ? '' : ` ±${standardError.toFixed(decimals)}`}`;
+};
 const labels: Readonly<Record<string, string>> = {
   ...{ base: 'base', 'grpo-1': 'GRPO 1', 'pool-1': 'pool 1', 'gate-1': 'gate 1', 'e1-1': 'E1 1' },
 };
