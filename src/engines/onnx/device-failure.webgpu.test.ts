@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined)(
       ['full=1000', "the GPU's memory is full"],
       ['shader=0', "the GPU's driver refused a shader"],
       ['shader=12', "the GPU's driver refused a shader"],
-    ])('%s: %s %s', (fault, says, ...args) => {
+    ])('%s: %s', (fault, says, ...args) => {
       expect(under(fault, ...args)).toEqual({
         status: 0,
         told: { user: true, message: `${says}; ${GOES_ON}`, continues: true },
