@@ -1,8 +1,7 @@
 /** Every filter of the page against a plain computation over the files, by the words of docs/viewing.md; and addresses that bring it back. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ListeningServer } from '../../base/http/listen.ts';
@@ -19,6 +18,7 @@ import {
   type Watched,
   watchedPage,
 } from './chromium.ts';
+import { markNames, plainRollouts } from './plain-rollouts.ts';
 import { said, writeRun } from './view-fixture.ts';
 
 /** A line of a shard, as it stands there. */
@@ -58,79 +58,14 @@ const shards = [
   'e1-1-greedy-4',
 ];
 
-const normal = (text: string) =>
-  text
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}\s]/gu, '')
-    .replace(/\b(a|an|the)\b/g, ' ')
-    .split(/\s+/)
-    .filter(Boolean)
-    .join(' ');
-const stands = (answer: string, texts: readonly string[]) =>
-  texts.some((text) => ` ${normal(text)} `.includes(` ${normal(answer)} `));
-
-/** What docs/viewing.md says of each filter. */
-function marksOf(line: Line): Set<string> {
-  const failed = ['prompt-too-long', 'search-failed', 'sample-failed', 'deadline', 'cancelled'].includes(line.stop);
-  const shown = line.text.response.filter((_, i) => i % 2 === 1);
-  const asked = line.gold.filter((answer) => !['yes', 'no'].includes(normal(answer)));
-  const retrieved = asked.length === 0 ? null : asked.some((answer) => stands(answer, shown));
-  const queries = line.searches.map(({ query }) => normal(query));
-  const is: Record<string, boolean> = {
-    right: !failed && line.correct === 1,
-    wrong: !failed && line.correct === 0 && line.answer !== null,
-    'no-answer': !failed && line.answer === null,
-    'never-retrieved': !failed && retrieved === false,
-    misread: !failed && retrieved === true && line.correct === 0,
-    guessed: !failed && line.correct === 1 && line.grounded === false,
-    malformed: !failed && !line.wellFormed,
-    'cut-off': line.stop === 'response-full' || line.stop === 'context-full',
-    repeated: new Set(queries).size < queries.length,
-    'no-search': !failed && queries.length === 0,
-    failed,
-  };
-  return new Set(Object.keys(is).filter((name) => is[name]));
-}
-
+/** All rollouts by plain loops, in the order of the page. */
 async function readPlainly(folder: string): Promise<Told[]> {
-  const told: Told[] = [];
   expect((await readdir(path.join(folder, 'trajectories'))).length).toBe(shards.length);
-  for (const shard of shards) {
-    const text = gunzipSync(await readFile(path.join(folder, 'trajectories', `${shard}.jsonl.gz`))).toString();
-    for (const [i, line] of text.trimEnd().split('\n').entries()) {
-      const value = JSON.parse(line) as Line;
-      told.push({ ...value, key: `${shard}:${i}`, shard, marks: marksOf(value) });
-    }
-  }
-  const isEvaluation = ({ shard }: Told) => /-(greedy|sampled)-\d$/.test(shard);
-  return told.map((one) => {
-    const marks = new Set(one.marks);
-    const group = told.filter(({ shard, questionId }) => shard === one.shard && questionId === one.questionId);
-    const counted = group.filter((other) => !other.marks.has('failed'));
-    if (
-      !isEvaluation(one) &&
-      !one.shard.includes('held-out') &&
-      counted.length > 1 &&
-      new Set(counted.map(({ reward }) => reward)).size === 1
-    )
-      marks.add('flat');
-    const mode = (name: string) => name.split('-').slice(-2).join('-');
-    const alike = told.filter(
-      (other) =>
-        isEvaluation(other) &&
-        isEvaluation(one) &&
-        mode(other.shard) === mode(one.shard) &&
-        other.questionId === one.questionId &&
-        other.dataset === one.dataset &&
-        other.rollout === one.rollout,
-    );
-    const [right, wrong] = [
-      alike.some(({ marks }) => marks.has('right')),
-      alike.some(({ marks }) => marks.has('wrong') || marks.has('no-answer')),
-    ];
-    if (right && wrong) marks.add('unsteady');
-    return { ...one, marks };
+  const told = plainRollouts(folder).map(({ line, key, row, marks }) => {
+    return { ...(line as Line), key, shard: row.place.shard as string, marks };
   });
+  // Lines of a shard keep their order.
+  return told.sort((one, other) => shards.indexOf(one.shard) - shards.indexOf(other.shard));
 }
 
 const asks = [
@@ -197,24 +132,8 @@ describe.skipIf(executablePath === undefined)('the filters of the page', () => {
     return wanted.length;
   };
 
-  const names = [
-    'right',
-    'wrong',
-    'no-answer',
-    'never-retrieved',
-    'misread',
-    'guessed',
-    'malformed',
-    'cut-off',
-    'repeated',
-    'no-search',
-    'flat',
-    'unsteady',
-    'failed',
-  ];
-
   it('show what holds, what does not, and both together, with the counts that they promise', async () => {
-    for (const name of names) {
+    for (const name of markNames) {
       const with_ = await expectFor(`mark=${name}`, ({ marks }) => marks.has(name));
       // Each says something of these rollouts, and not of all.
       expect(with_, name).toBeGreaterThan(0);
@@ -228,7 +147,9 @@ describe.skipIf(executablePath === undefined)('the filters of the page', () => {
     const evaluated = told.filter(({ shard }) => /-(greedy|sampled)-\d$/.test(shard));
     await expect.poll(() => countShown(watched.page), patience).toBe(evaluated.length);
     const counts = await watched.page.locator('ul.marks li b').allTextContents();
-    expect(counts.map(Number)).toEqual(names.map((name) => evaluated.filter(({ marks }) => marks.has(name)).length));
+    expect(counts.map(Number)).toEqual(
+      markNames.map((name) => evaluated.filter(({ marks }) => marks.has(name)).length),
+    );
   });
 
   it('choose stages, parts, ways of asking, suites and ends', async () => {

@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect } from 'vitest';
-import { normalizeAnswer } from '../../benchmarks/exact-match.ts';
 
 /** In the order of `search-e1 view --help`; a row says them as a sum of powers of two. */
 export const markNames = [
@@ -61,9 +60,17 @@ function placeOf(shard: string) {
   return { shard, part, stage: stage!, step: step === undefined ? null : Number(step), mode: mode ?? null };
 }
 
+const normal = (text: string) =>
+  text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s]/gu, '')
+    .replace(/\b(a|an|the)\b/g, ' ')
+    .split(/\s+/)
+    .filter(Boolean)
+    .join(' ');
 const stands = (answer: string, texts: readonly string[]) =>
-  texts.some((text) => ` ${normalizeAnswer(text)} `.includes(` ${normalizeAnswer(answer)} `));
-const isYesNo = (answer: string) => ['yes', 'no', ''].includes(normalizeAnswer(answer));
+  texts.some((text) => ` ${normal(text)} `.includes(` ${normal(answer)} `));
+const isYesNo = (answer: string) => ['yes', 'no', ''].includes(normal(answer));
 
 function rolloutOf(shard: string, raw: string, number: number): Plain {
   const line = JSON.parse(raw);
@@ -78,7 +85,7 @@ function rolloutOf(shard: string, raw: string, number: number): Plain {
   const retrieved = asked.length === 0 ? null : asked.some((one) => stands(one, shown));
   const failed = !['answered', 'no-answer', 'response-full', 'context-full'].includes(stop);
   const right = line.correct === 1;
-  const queries = searches.map(({ query }: Line) => normalizeAnswer(query));
+  const queries = searches.map(({ query }: Line) => normal(query));
   const marks = new Set<string>();
   const mark = (name: string, holds: boolean) => holds && marks.add(name);
   mark('right', !failed && right);
@@ -117,8 +124,9 @@ export function plainRollouts(folder: string): Plain[] {
   for (const one of all) {
     const { place, about, rollout } = one.row;
     const group = all.filter(({ row }) => row.place.shard === place.shard && row.about.id === about.id);
+    const counted = group.filter(({ marks }) => !marks.has('failed')).map(({ row }) => row.reward);
     const isTrained = place.part === 'step' || place.part === 'pool';
-    if (isTrained && group.length > 1 && group.every(({ row }) => row.reward === one.row.reward)) one.marks.add('flat');
+    if (isTrained && counted.length > 1 && new Set(counted).size === 1) one.marks.add('flat');
     const same = all.filter(
       ({ row }) =>
         place.part === 'evaluation' &&
@@ -126,8 +134,8 @@ export function plainRollouts(folder: string): Plain[] {
         [row.place.mode, row.about.suite, row.about.id, row.rollout].join() ===
           [place.mode, about.suite, about.id, rollout].join(),
     );
-    if (same.some(({ marks }) => marks.has('right')) && same.some(({ marks }) => !marks.has('right')))
-      one.marks.add('unsteady');
+    const isWrong = ({ marks }: Plain) => marks.has('wrong') || marks.has('no-answer');
+    if (same.some(({ marks }) => marks.has('right')) && same.some(isWrong)) one.marks.add('unsteady');
   }
   for (const { row, marks } of all)
     row.marks = markNames.reduce((sum, name, bit) => sum + (marks.has(name) ? 2 ** bit : 0), 0);
