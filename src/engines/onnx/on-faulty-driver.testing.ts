@@ -2,33 +2,19 @@
  * The process of device-failure.webgpu.test.ts: samples and trains on the GPU in turn until something fails, prints what as JSON, closes
  * the engine, and ends by itself.
  */
-
 import { UserError } from '../../base/errors.ts';
 import { streamKey } from '../../base/random.ts';
 import type { Policy } from '../../policy/policy.ts';
 import { adapterFor } from './adapter-for.ts';
-import { openMadeUpPolicy } from './engine.ts';
-import type { ModelConfig } from './model/parameters.ts';
+import { openPolicy } from './engine.ts';
+import { tinyModel } from './tiny-model.testing.ts';
 
-const config: ModelConfig = {
-  family: 'qwen2',
-  vocabulary: 12,
-  hidden: 16,
-  layers: 1,
-  heads: 4,
-  keyValueHeads: 2,
-  headSize: 4,
-  intermediate: 24,
-  ropeTheta: 1000,
-  rmsEpsilon: 1e-6,
-  tiedHead: true,
-  contextLength: 24,
-};
+const { config, weights, pieces } = tinyModel({ layers: 1 });
 const ids = [1, 2, 3, 4, 5, 6];
 let policy: Policy | undefined;
 try {
   if (process.argv.includes('ask')) await adapterFor(config);
-  policy = await openMadeUpPolicy(config, { pieces: [...'abcdefghijkl'], device: 'webgpu' });
+  policy = await openPolicy({ config, weights, pieces, device: 'webgpu' });
   for (let round = 0; round < 3; round++) {
     await policy.sample({
       prompt: ids,
