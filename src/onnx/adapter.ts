@@ -7,8 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { UserError } from '../base/errors.ts';
-import { deviceFailure, GOES_ON } from './device-failure.ts';
+import { deviceFailure, gpuError } from './device-failure.ts';
 
 export const adapterSchema = z.strictObject({
   /** As its driver calls it; on Apple's own chips that of the chip. */
@@ -46,17 +45,13 @@ export async function askAdapter(sizes: readonly number[]): Promise<AdapterAnswe
   const { out, log } = await runAlone(new URL(script, import.meta.url), sizes.map(String));
   const reply = replySchema.safeParse(lastJson(out));
   if (!reply.success)
-    throw new UserError(`the GPU's driver failed while it was asked what it can do; ${GOES_ON}`, {
+    throw gpuError("the GPU's driver failed while it was asked what it can do", {
       hint: 'Use --device cpu, or bring the driver up to date.',
-      continues: true,
     });
   if ('error' in reply.data)
     throw (
       deviceFailure(new Error(reply.data.error)) ??
-      new UserError(`the GPU cannot be used: ${reply.data.error.split('\n')[0]}; ${GOES_ON}`, {
-        hint: 'Use --device cpu.',
-        continues: true,
-      })
+      gpuError(`the GPU cannot be used: ${reply.data.error.split('\n')[0]}`, { hint: 'Use --device cpu.' })
     );
   return { ...named(log), ...reply.data };
 }

@@ -2,7 +2,15 @@
 import { messageOf, UserError } from '../base/errors.ts';
 
 /** Ends every sentence, since what is wrapped around an error keeps its message and not its hint. */
-export const GOES_ON = 'a run goes on with --resume, on the processor with --resume and --device cpu';
+const GOES_ON = 'a run goes on with --resume, on the processor with --resume and --device cpu';
+
+/** A GPU cannot do what it should, which ends no run for good. */
+export function gpuError(
+  says: string,
+  options: Pick<ErrorOptions, 'cause'> & { readonly hint?: string } = {},
+): UserError {
+  return new UserError(`${says}; ${GOES_ON}`, { ...options, continues: true });
+}
 
 const FAILURES: readonly { readonly sign: RegExp; readonly says: string; readonly hint?: string }[] = [
   {
@@ -43,5 +51,5 @@ export function deviceFailure(error: unknown): UserError | undefined {
   const failure = FAILURES.find(({ sign }) => sign.test(messageOf(error)));
   if (!failure) return undefined;
   const { says, hint } = failure;
-  return new UserError(`${says}; ${GOES_ON}`, { ...(hint !== undefined && { hint }), cause: error, continues: true });
+  return gpuError(says, { ...(hint !== undefined && { hint }), cause: error });
 }

@@ -1,9 +1,8 @@
 /** Whether this machine's GPU takes a model, before anything of it is opened there. */
 
 import { byteSize } from '../../base/bytes.ts';
-import { UserError } from '../../base/errors.ts';
 import { type Adapter, askAdapter } from '../../onnx/adapter.ts';
-import { GOES_ON } from '../../onnx/device-failure.ts';
+import { gpuError } from '../../onnx/device-failure.ts';
 import { layoutOf, type ModelConfig } from './model/parameters.ts';
 
 /**
@@ -14,9 +13,8 @@ export async function adapterFor(config: ModelConfig, onNote?: (text: string) =>
   const { name, bytes } = largestTensor(config);
   const { holds, ...adapter } = await askAdapter([bytes]);
   if (holds < bytes)
-    throw new UserError(`${adapter.name} cannot hold ${name} in one piece: ${byteSize(bytes)}; ${GOES_ON}`, {
+    throw gpuError(`${adapter.name} cannot hold ${name} in one piece: ${byteSize(bytes)}`, {
       hint: 'Use --device cpu, or a model with a smaller vocabulary.',
-      continues: true,
     });
   if (adapter.software)
     onNote?.(`${adapter.name} is no GPU: it computes on the processor, and slower than --device cpu`);
