@@ -51,12 +51,12 @@ export function repeatable(flags: string, description: string): Option {
 
 /** Servers that files of an index may name (retrieval/trust.ts). */
 export function trustOption(): Option {
-  return new Option('--trust-server <url>', 'a server that the index names, which may be asked; may be repeated')
-    .argParser((text: string, before: string[]) => {
+  return repeatable('--trust-server <url>', 'a server that the index names, which may be asked').argParser(
+    (text: string, before: string[]) => {
       if (originOf(text) === undefined) throw new InvalidArgumentError('Expected http://HOST:PORT or https://HOST.');
       return [...before, text];
-    })
-    .default([], 'none');
+    },
+  );
 }
 
 /** A model to go on from. `absent` is what there is without one. */
@@ -76,8 +76,9 @@ export function threadsOption(): Option {
     .default(undefined, 'all cores');
 }
 
-export function apiKeyOption(): Option {
-  const text = 'environment variable with the key of a served model';
+/** @param only before the description: of what alone it is */
+export function apiKeyOption(only = ''): Option {
+  const text = `${only}environment variable with the key of a served model`;
   return new Option('--api-key-env <name>', text).default(undefined, 'OPENAI_API_KEY');
 }
 

@@ -20,7 +20,7 @@ import { Connection } from '../retrieval/opensearch/connection.ts';
 import { loadIntoOpenSearch } from '../retrieval/opensearch/load.ts';
 import { originOf, type Trust } from '../retrieval/trust.ts';
 import { acquireLock } from '../runs/lock.ts';
-import { trustOption } from './arguments.ts';
+import { apiKeyOption, trustOption } from './arguments.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './widgets/io.ts';
 import { bar, LiveArea } from './widgets/live-area.ts';
@@ -58,10 +58,7 @@ export function otherOptions(): Option[] {
       'none',
     ),
     new Option('--passage-prefix <text>', 'dense: before passages to a served model').default('', 'none'),
-    new Option('--api-key-env <name>', 'dense: environment variable with the key of a served model').default(
-      undefined,
-      'OPENAI_API_KEY',
-    ),
+    apiKeyOption('dense: '),
     new Option('--type <type>', 'dense: of the stored vectors').choices(vectorTypes).default('float32'),
     new Option('--store <store>', 'dense: flat is exact; lancedb, approximate, for large sets')
       .choices(['flat', 'lancedb'])
