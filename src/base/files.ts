@@ -108,7 +108,11 @@ export async function makeFolder(folder: string): Promise<void> {
 }
 
 /** Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder. Creates missing folders. */
-export async function writeFileAtomic(file: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void> {
+export async function writeFileAtomic(
+  file: string,
+  data: string | Uint8Array | Iterable<Uint8Array>,
+  { durable = true }: { readonly durable?: boolean } = {},
+): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     await makeFolder(path.dirname(file));
@@ -116,12 +120,12 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array | 
     try {
       if (typeof data === 'string' || data instanceof Uint8Array) await handle.writeFile(data);
       else for (const part of data) await handle.writeFile(part);
-      await handle.sync();
+      if (durable) await handle.sync();
     } finally {
       await handle.close();
     }
     await rename(temporary, file);
-    await syncFolder(path.dirname(file));
+    if (durable) await syncFolder(path.dirname(file));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw fileError(error, file, 'write');

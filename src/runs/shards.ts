@@ -20,7 +20,7 @@ export interface ShardStamp {
   /** SHA-256 of the file. */
   readonly hash: string;
   readonly size: number;
-  /** Its last eight bytes in hex, by gzip CRC-32 and length of what is in it: they tell contents apart at a glance. */
+  /** Its last eight bytes in hex, by gzip CRC-32 and length of what is in it: they tell contents apart at a glance, and stay in a copy. */
   readonly ending: string;
 }
 

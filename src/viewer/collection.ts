@@ -216,7 +216,8 @@ export class Collection {
 
   /** Reads shards whole, those that somebody waits for first, and shows what has been read from time to time. */
   async #readShards(left: readonly Stamp[]): Promise<void> {
-    const missing = this.#present.filter((stamp) => left.includes(stamp));
+    const toRead = new Set(left);
+    const missing = this.#present.filter((stamp) => toRead.has(stamp));
     const places = new Map(missing.map(({ shard }) => [shard, placeOf(shard)]));
     const isWaitedFor = ({ shard }: Stamp) => [...this.#waiting].some(({ wanted }) => wanted(places.get(shard)!));
     let [shown, pause] = [performance.now(), SOON];

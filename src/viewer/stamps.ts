@@ -3,14 +3,12 @@ import { open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { compareStages } from '../evolve/stages.ts';
 import { placeOf } from '../runs/rows/row-maker.ts';
+import type { ShardStamp } from '../runs/shards.ts';
 
 /** Which bytes an index is of. A shard is never written in place, so that size and time tell versions apart while one looks on. */
-export interface Stamp {
+export interface Stamp extends Omit<ShardStamp, 'hash'> {
   readonly shard: string;
-  readonly size: number;
   readonly modified: number;
-  /** The last eight bytes of a gzip file, CRC-32 and length of what is in it: they tell contents apart, and stay in a copy. */
-  readonly ending: string;
 }
 
 export interface Shards {

@@ -3,11 +3,11 @@
  * shards being read: index/SHARD.json.gz. Nothing rests on it. It follows from the shard, of which it says which bytes it is of;
  * one that is missing, damaged (gzip has a checksum) or of another shard is passed over, and the shard is read.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
-import { makeFolder } from '../../base/files.ts';
+import { writeFileAtomic } from '../../base/files.ts';
 import type { Trajectory } from '../../rollout/trajectory.ts';
 import type { ShardStamp } from '../shards.ts';
 import type { Place, Row } from './row.ts';
@@ -94,20 +94,16 @@ export async function writeRowsFile(
   stamp: ShardStamp,
   trajectories: readonly Trajectory[],
 ): Promise<void> {
-  const file = rowsFile(run, shard);
-  const temporary = `${file}.${process.pid}.tmp`;
   try {
     const rows = rowsOf(shard, trajectories);
     if (rows === undefined) return;
     const { size, ending } = stamp;
     const value = { version: ROWS_VERSION, shard, size, ending, ...packRows(rows) };
     const bytes = await promisify(gzip)(JSON.stringify(value), { level: 6 });
-    await makeFolder(path.dirname(file));
     // Not in place: a fork of the run may share the file.
-    await writeFile(temporary, bytes);
-    await rename(temporary, file);
+    await writeFileAtomic(rowsFile(run, shard), bytes, { durable: false });
   } catch {
-    await rm(temporary, { force: true }).catch(() => {});
+    // As said above.
   }
 }
 
