@@ -15,6 +15,7 @@ import { INDEX_FILE } from '../../src/viewer/kept-index.ts';
 import { Library } from '../../src/viewer/library.ts';
 import { writeLargeRun } from '../../src/viewer/testing/large-run.ts';
 import type { Indexing, Rollouts } from '../../src/viewer/wire.ts';
+import { median } from '../engine/measure.ts';
 
 const { values } = parseArgs({
   options: { rollouts: { type: 'string', default: '100000' }, run: { type: 'string' }, opened: { type: 'string' } },
@@ -74,8 +75,8 @@ async function open(folder: string) {
       await ask('rollouts', new URLSearchParams(`source=.&${query}`));
       times.push([performance.now() - asked, process.cpuUsage(before).user / 1000]);
     }
-    const median = (part: 0 | 1) => Math.round(times.map((one) => one[part]).sort((a, b) => a - b)[2]!);
-    filters[query || 'all'] = [median(0), median(1)];
+    const middle = (part: 0 | 1) => Math.round(median(times.map((one) => one[part])));
+    filters[query || 'all'] = [middle(0), middle(1)];
   }
   return {
     ...{

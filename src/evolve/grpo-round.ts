@@ -136,7 +136,6 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
   // Without the KL term, what has no advantage has no gradient: it is not read again, and counts in the mean alone.
   const taught = grpo.klCoefficient > 0 ? weighted : withGradient(weighted);
   const read = taught.map(({ trajectory }) => trainedIds(trajectory));
-  let gap: ReturnType<typeof samplerGap> | undefined;
   let reference: Float32Array[] | undefined;
   let recomputed: Float32Array[] | undefined;
   let trained: PolicyGradientBatch | undefined;
@@ -149,7 +148,6 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
       const isExact = policy.capabilities.sampler === 'exact';
       const asSampled = () => taught.map(({ trajectory }) => sampledIds(trajectory));
       recomputed = isExact ? undefined : await policy.logprobs(asSampled(), 'present', watch);
-      gap = recomputed && samplerGap(taught, recomputed);
       reference = grpo.klCoefficient > 0 ? await policy.logprobs(read, 'frozen', watch) : undefined;
       trained = policyGradientBatch(taught, reference, grpo, recomputed, weighted);
       return routing?.batch ? [trained, routing.batch] : [trained];
@@ -170,7 +168,7 @@ async function grpoStep(run: Run, { name: stage, cycle }: Stage, step: number): 
           ...metrics,
           ...(course && { noise }),
           ...(routing && { ...routing.figures, routedLoss: (routedResult?.loss ?? 0) - routing.entropy }),
-          ...lossFigures(result!, rolledOutGroups, gap),
+          ...lossFigures(result!, rolledOutGroups, recomputed && samplerGap(taught, recomputed)),
         },
         health,
       };
