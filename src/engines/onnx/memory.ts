@@ -5,22 +5,30 @@
 
 import { REST_BYTES } from './decoding/prefix-store.ts';
 import { samplerPlan } from './decoding/samplers.ts';
+import { keptProducts } from './model/layer-graphs.ts';
 import { adapterLayoutOf, layoutOf, type ModelConfig } from './model/parameters.ts';
 import { LEVELS } from './model/prefix-tree.ts';
 
 export interface ComputationPlan {
-  /** One graph for the whole model, or layer by layer with each layer computed again on the way back. */
+  /** One graph for the whole model, or layer by layer with what lies between a layer's products computed again on the way back. */
   readonly mode: 'whole' | 'layered';
   /** Tokens of a micro-batch, shared ones once, padding not counted; a longer sequence is computed alone. */
   readonly tokens: number;
   /** Rows of logits that are held at a time. */
   readonly rows: number;
+  /**
+   * Layer by layer: bytes that the results of products may take for the way back. A micro-batch whose results take more computes them
+   * again, which gives the same bits.
+   */
+  readonly kept: number;
 }
 
 /** Activations of a whole graph may take so much; above it, the model is computed layer by layer. */
 const ACTIVATION_BUDGET = 2 ** 30;
 /** Tokens of a micro-batch. In one graph on one thread, more are no faster, and fewer leave more for other threads. */
 const TOKENS = { whole: 1024, layered: 2048 };
+/** What products give may take so much for the way back: 2,048 tokens of SmolLM2-360M, 1,900 of Qwen2.5-0.5B. */
+const KEPT_BUDGET = 2 ** 31;
 /** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
 const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
 
@@ -34,6 +42,7 @@ export function planComputation(config: ModelConfig): ComputationPlan {
     mode,
     tokens: TOKENS[mode],
     rows: Math.max(1, Math.floor(LOGITS[mode] / config.vocabulary)),
+    kept: mode === 'layered' ? KEPT_BUDGET : 0,
   };
 }
 
@@ -69,6 +78,12 @@ function logitBytes({ vocabulary }: ModelConfig, { rows }: ComputationPlan, toke
 /** Bytes that all layers keep for the way back in a micro-batch of one sequence of `tokens`, without the head. */
 export function activationBytes(config: ModelConfig, tokens: number): number {
   return 4 * config.layers * layerActivations(config, tokens);
+}
+
+/** Bytes of what the products of all layers give for `tokens` tokens, padding counted, that is kept for the way back. */
+export function keptBytes(config: ModelConfig, tokens: number): number {
+  const columns = keptProducts(config).reduce((sum, product) => sum + product.columns, 0);
+  return 4 * config.layers * tokens * columns;
 }
 
 /**
@@ -145,6 +160,7 @@ function layerByLayer(
   const headGradient = adapterRank === null ? 2 * 4 * vocabulary * hidden : 0;
   return [
     { name: 'activations', bytes: 4 * (layers + 3) * tokens * hidden + 2 * oneLayer },
+    { name: 'results kept for the way back', bytes: Math.min(plan.kept, keptBytes(config, tokens)) },
     { name: 'logits', bytes: logitBytes(config, plan, tokens) + headGradient },
   ];
 }

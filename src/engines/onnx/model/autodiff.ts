@@ -50,16 +50,19 @@ export class Tape {
    *
    * With an adapter, W is fed as W₀ + scale B A, and the gradient goes to A [rank, in] and B [out, rank], by the chain
    * rule dA = scale Bᵀ dW, dB = scale dW Aᵀ with dW = dyᵀ x, multiplied in the order that never forms dW.
+   *
+   * A `kept` result is computed under that name; where the graph has an input of the name, that is the result, computed before.
    */
   linear(
     x: TensorName,
     weight: TensorName,
-    options: { bias?: TensorName; residual?: TensorName; adapter?: AdapterMatrices } = {},
+    options: { bias?: TensorName; residual?: TensorName; adapter?: AdapterMatrices; kept?: TensorName } = {},
   ): TensorName {
     const { graph } = this;
-    const { bias, residual, adapter } = options;
+    const { bias, residual, adapter, kept } = options;
     const addend = bias ?? residual;
-    const y = linear(graph, x, weight, addend);
+    const isKnown = kept !== undefined && graph.typeOf(kept) !== undefined;
+    const y = isKnown ? kept : linear(graph, x, weight, addend, kept === undefined ? undefined : [kept]);
     this.#record(y, [x, weight, addend, adapter?.a, adapter?.b], (dy) => {
       // dx = dy W
       this.#give(x, (sum) => graph.op('Gemm', sum ? [dy, weight, sum] : [dy, weight]));

@@ -30,11 +30,17 @@ export function product(
 
 /**
  * x Wᵀ + addend. A weight that the graph holds in 16 bits (sampling on a GPU) is multiplied in 16 bits, which adds up in them too; what
- * comes in and goes out has 32.
+ * comes in and goes out has 32. `outputs` names the result of a product in 32 bits.
  */
-export function linear(graph: Graph, x: TensorName, weight: TensorName, addend: TensorName | undefined): TensorName {
+export function linear(
+  graph: Graph,
+  x: TensorName,
+  weight: TensorName,
+  addend: TensorName | undefined,
+  outputs?: readonly [TensorName],
+): TensorName {
   if (graph.typeOf(weight) !== 'float16')
-    return graph.op('Gemm', addend ? [x, weight, addend] : [x, weight], { transB: 1 });
+    return graph.op('Gemm', addend ? [x, weight, addend] : [x, weight], { transB: 1 }, outputs && { outputs });
   const narrow = graph.op('Gemm', [graph.cast(x, 'float16'), weight], { transB: 1 });
   const wide = graph.cast(narrow, 'float32');
   return addend ? graph.op('Add', [wide, addend]) : wide;

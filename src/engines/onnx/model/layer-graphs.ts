@@ -17,11 +17,12 @@ import {
   type ReadoutName,
   SUM_PREFIX,
 } from './losses.ts';
-import type { ModelConfig } from './parameters.ts';
+import { LINEAR_LAYERS, type LinearLayer, linearShape, type ModelConfig } from './parameters.ts';
 import {
   declareParameters,
   decoderLayer,
   isHeadParameter,
+  type LayerCommon,
   languageHead,
   layerCommon,
   type Trained,
@@ -32,19 +33,46 @@ export const INPUT_GRADIENT = `${GRADIENT_PREFIX}x`;
 
 const ofFirstLayer = (name: string) => name.includes('.layers.0.');
 
-/** Inputs x [T, hidden], the levels (`layerCommon`), the layer's parameters. Output y [T, hidden]. */
-export function layerForwardGraph(config: ModelConfig, device?: Device): Graph {
+/**
+ * What a layer's products give, [T, columns] each, by the name that it is kept under for the way back: all but the last, which the
+ * next layer has for its input. What lies between the products is computed again, attention too.
+ */
+export function keptProducts(config: ModelConfig): { readonly name: TensorName; readonly columns: number }[] {
+  return KEPT_LAYERS.map((layer) => ({ name: keptName(layer), columns: linearShape(config, layer)[0] }));
+}
+
+const KEPT_LAYERS = LINEAR_LAYERS.filter((layer) => layer !== 'mlp.down_proj');
+const keptName = (layer: LinearLayer) => `result of ${layer}`;
+const nameIfKept = (layer: LinearLayer) => (KEPT_LAYERS.includes(layer) ? keptName(layer) : undefined);
+
+interface LayerGraphOptions {
+  readonly device?: Device;
+  /** Whether `keptProducts` go from the graph forward to the graph backward. */
+  readonly keeps?: boolean;
+}
+
+/** Inputs x [T, hidden], the levels (`layerCommon`), the layer's parameters. Outputs y [T, hidden], and what is kept. */
+export function layerForwardGraph(config: ModelConfig, { device, keeps }: LayerGraphOptions = {}): Graph {
   const tape = new Tape(device);
-  const y = addLayer(tape, config, 'nothing');
+  const y = addLayer(tape, config, 'nothing', keeps && nameIfKept);
   tape.graph.output('y', 'float32', ['T', config.hidden], y);
+  if (keeps) for (const { name, columns } of keptProducts(config)) tape.graph.output(name, 'float32', ['T', columns]);
   return tape.graph;
 }
 
-/** The same computed again and differentiated. Input dy [T, hidden]; outputs: gradients of x and of what is trained. */
-export function layerBackwardGraph(config: ModelConfig, trained: Trained, device?: Device): Graph {
+/**
+ * The same computed again, but for what was kept, and differentiated. Input dy [T, hidden]; outputs: gradients of x and of what is
+ * trained.
+ */
+export function layerBackwardGraph(
+  config: ModelConfig,
+  trained: Trained,
+  { device, keeps }: LayerGraphOptions = {},
+): Graph {
   const tape = new Tape(device);
   tape.track('x');
-  const y = addLayer(tape, config, trained);
+  if (keeps) for (const { name, columns } of keptProducts(config)) tape.graph.input(name, 'float32', ['T', columns]);
+  const y = addLayer(tape, config, trained, keeps && nameIfKept);
   if (device === 'webgpu') inputSums(tape, config, trained, ofFirstLayer);
   tape.backward(y, tape.graph.input('dy', 'float32', ['T', config.hidden]));
   tape.graph.output(INPUT_GRADIENT, 'float32', ['T', config.hidden], tape.gradient('x'));
@@ -92,10 +120,16 @@ function toAllRows(graph: Graph, { hidden }: ModelConfig, dx: TensorName): Tenso
   return graph.op('Add', [sum, graph.op('MatMul', [isPicked, dx])]);
 }
 
-function addLayer(tape: Tape, config: ModelConfig, trained: Trained): TensorName {
+function addLayer(
+  tape: Tape,
+  config: ModelConfig,
+  trained: Trained,
+  name?: LayerCommon['keptName'] | false,
+): TensorName {
   const x = tape.graph.input('x', 'float32', ['T', config.hidden]);
   declareParameters(tape, config, trained, ofFirstLayer);
-  return decoderLayer(tape, config, trained, layerCommon(tape, config), x, 0);
+  const common = { ...layerCommon(tape, config), ...(name && { keptName: name }) };
+  return decoderLayer(tape, config, trained, common, x, 0);
 }
 
 /** The logits, and the rows of x that they are of. */

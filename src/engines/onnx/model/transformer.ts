@@ -76,6 +76,8 @@ export interface LayerCommon {
   readonly positions: TensorName;
   /** q [T, K, G D], k and v [T, K, D], with K key-value heads of G query heads; gives [T, K, G D]. */
   readonly attend: (q: TensorName, k: TensorName, v: TensorName) => TensorName;
+  /** Names what linear layers give, where it is kept for the way back (`Tape.linear`). */
+  readonly keptName?: (layer: LinearLayer) => TensorName | undefined;
 }
 
 /** Declares the inputs `positions` [T, 1] and those of `levelShapes`. */
@@ -105,6 +107,7 @@ export function decoderLayer(
       ...(qkvBias && /[qkv]_proj$/.test(name) && { bias: `${prefix}.${name}.bias` }),
       ...(residual && { residual }),
       ...(typeof trained === 'object' && { adapter: { ...adapterNames(layer, name), scale: trained.adapterScale } }),
+      kept: common.keptName?.(name),
     });
   const h = tape.rmsNorm(x, `${prefix}.input_layernorm.weight`, rmsEpsilon);
   const byHead = (columns: number) => [-1, keyValueHeads, columns / keyValueHeads];

@@ -167,7 +167,7 @@ export class DeviceLayered {
     const { ids } = micro.levels;
     const embedded = await lookUp.run({ embedding: weights[EMBEDDING]!, ids: integers(ids, [ids.length]) });
     let x = scratch.add(embedded.x as Tensor);
-    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config, 'webgpu'));
+    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config, { device: 'webgpu' }));
     for (let layer = 0; layer < this.#config.layers; layer++) {
       const { y } = await session.run({ ...asFirstLayer(weights, layer), ...levels, x });
       if (kept) kept.push(x);
@@ -187,7 +187,7 @@ export class DeviceLayered {
     scratch: Scratch,
   ): Promise<void> {
     const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
-      layerBackwardGraph(this.#config, trained, 'webgpu'),
+      layerBackwardGraph(this.#config, trained, { device: 'webgpu' }),
     );
     let dy = last;
     for (let layer = this.#config.layers - 1; layer >= 0; layer--) {

@@ -1,15 +1,17 @@
 /**
- * A large model, layer by layer. Forward keeps each layer's input alone; backward computes a layer again from its input and
- * differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
+ * A large model, layer by layer. Forward keeps each layer's input and, where they fit in what the plan allows, the results of its
+ * products; backward computes the rest of the layer again and differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
  * (divergences with their teacher) are sums over rows, so the chunks change nothing but rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { floats } from '../../../onnx/session.ts';
 import type { CallOptions } from '../../../policy/policy.ts';
+import { type ComputationPlan, keptBytes } from '../memory.ts';
 import {
   headLossGraph,
   headReadoutGraph,
   INPUT_GRADIENT,
+  keptProducts,
   layerBackwardGraph,
   layerForwardGraph,
 } from '../model/layer-graphs.ts';
@@ -42,21 +44,21 @@ export class Layered implements ModelRunner {
   readonly #config: ModelConfig;
   readonly #layout: ParameterLayout;
   readonly #sessions: SessionPool;
-  readonly #chunkRows: number;
+  readonly #plan: Pick<ComputationPlan, 'rows' | 'kept'>;
 
-  /** @param chunkRows rows of logits at a time */
-  constructor(config: ModelConfig, threads: number, chunkRows: number) {
+  constructor(config: ModelConfig, threads: number, plan: Pick<ComputationPlan, 'rows' | 'kept'>) {
     this.#config = config;
     this.#layout = layoutOf(config);
     this.#sessions = new SessionPool(threads);
-    this.#chunkRows = chunkRows;
+    this.#plan = plan;
   }
 
   async run(task: Task, { signal, onProgress }: CallOptions): Promise<Outputs[]> {
     const outputs: Outputs[] = [];
+    const kept = new KeptResults(this.#config, this.#plan.kept);
     for (const job of task.jobs) {
       signal?.throwIfAborted();
-      outputs.push(await (task.kind === 'loss' ? this.#loss(task.loss, job, task.model) : this.#readRows(task, job)));
+      outputs.push(await (task.kind === 'loss' ? this.#loss(task.loss, job, task.model, kept) : this.#readRows(task, job)));
       onProgress?.(outputs.length, task.jobs.length);
     }
     signal?.throwIfAborted();
@@ -67,10 +69,15 @@ export class Layered implements ModelRunner {
     return this.#sessions.close();
   }
 
-  async #loss(loss: LossName, { micro, feeds, teacher }: Job, model: TrainedModel): Promise<Outputs> {
+  async #loss(
+    loss: LossName,
+    { micro, feeds, teacher }: Job,
+    model: TrainedModel,
+    kept: KeptResults,
+  ): Promise<Outputs> {
     const taught = teacher && (await this.#lastRows(model.frozen!, teacher.micro));
     const inputs: Float32Array[] = [];
-    const last = await this.#lastRows(model.weights, micro, (x) => inputs.push(x));
+    const last = await this.#lastRows(model.weights, micro, { visit: (x) => inputs.push(x), kept });
 
     const trained = trainedOf(model);
     const gradient = new Gradient(gradientLayoutOf(this.#config, model), model.gradient);
@@ -78,7 +85,7 @@ export class Layered implements ModelRunner {
       headLossGraph(loss, this.#config, trained),
     );
     const lastGradient = new Float32Array(last.length);
-    const outputs = await overChunks(micro.rows, this.#chunkRows, async (chunk) => {
+    const outputs = await overChunks(micro.rows, this.#plan.rows, async (chunk) => {
       const results = await session.run({
         ...this.#headFeeds(session, model.weights),
         ...cutFeeds(feeds, chunk),
@@ -91,29 +98,41 @@ export class Layered implements ModelRunner {
       return rowOutputs(rest);
     });
     checkFinite(loss, micro, outputs);
-    await this.#backward(micro, model, gradient, inputs, lastGradient);
+    await this.#backward(micro, model, gradient, { inputs, kept }, lastGradient);
     return outputs;
   }
 
   async #readRows({ readout, weights }: Task & { kind: 'readout' }, { micro, feeds }: Job): Promise<Outputs> {
     const last = await this.#lastRows(weights, micro);
-    return overChunks(micro.rows, this.#chunkRows, (chunk) =>
+    return overChunks(micro.rows, this.#plan.rows, (chunk) =>
       this.#readout(readout, weights, this.#rowsOf(last, chunk), cutFeeds(feeds, chunk)),
     );
   }
 
-  /** The last layer's output at the selected rows, [R, hidden]. `visit` sees the input of each layer, [T, hidden]. */
-  async #lastRows(weights: Float32Array, micro: MicroBatch, visit?: (x: Float32Array) => void): Promise<Float32Array> {
+  /**
+   * The last layer's output at the selected rows, [R, hidden]. For the way back, `visit` sees the input of each layer, [T, hidden],
+   * and what fits is kept.
+   */
+  async #lastRows(
+    weights: Float32Array,
+    micro: MicroBatch,
+    back?: { readonly visit: (x: Float32Array) => void; readonly kept: KeptResults },
+  ): Promise<Float32Array> {
     const { hidden, layers } = this.#config;
-    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config));
+    const tokens = micro.levels.ids.length;
+    const keeps = back?.kept.fits(tokens) ?? false;
+    const session = await this.#sessions.get(`layer forward ${keeps}`, () =>
+      layerForwardGraph(this.#config, { keeps }),
+    );
     let x = gather(viewOf(this.#layout, weights, 'model.embed_tokens.weight'), micro.levels.ids, hidden);
     for (let layer = 0; layer < layers; layer++) {
-      visit?.(x);
-      const { y } = await session.run({
+      back?.visit(x);
+      const feeds = {
         ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
         ...levelTensors(micro.levels),
-        x: floats(x, [x.length / hidden, hidden]),
-      });
+        x: floats(x, [tokens, hidden]),
+      };
+      const { y } = await session.run(feeds, { y: null, ...(keeps && back!.kept.of(layer, tokens)) });
       x = y!.data as Float32Array;
     }
     return gather(x, slotsOfRows(micro), hidden);
@@ -124,24 +143,26 @@ export class Layered implements ModelRunner {
     micro: MicroBatch,
     model: TrainedModel,
     gradient: Gradient,
-    inputs: Float32Array[],
+    { inputs, kept }: { readonly inputs: Float32Array[]; readonly kept: KeptResults },
     rows: Float32Array,
   ): Promise<void> {
     const { hidden, layers } = this.#config;
     const { weights, adapter } = model;
     const trained = trainedOf(model);
-    const session = await this.#sessions.get(`layer backward ${JSON.stringify(trained)}`, () =>
-      layerBackwardGraph(this.#config, trained),
+    const tokens = micro.levels.ids.length;
+    const keeps = kept.fits(tokens);
+    const session = await this.#sessions.get(`layer backward ${keeps} ${JSON.stringify(trained)}`, () =>
+      layerBackwardGraph(this.#config, trained, { keeps }),
     );
-    let dy = scatter(rows, slotsOfRows(micro), micro.levels.ids.length, hidden);
+    let dy = scatter(rows, slotsOfRows(micro), tokens, hidden);
     for (let layer = layers - 1; layer >= 0; layer--) {
-      const x = inputs.pop()!;
-      const dims = [x.length / hidden, hidden];
+      const dims = [tokens, hidden];
       const { [INPUT_GRADIENT]: dx, ...rest } = await session.run({
         ...asFirstLayer(tensorsOf(this.#layout, weights), layer),
         ...(adapter && asFirstLayer(tensorsOf(gradient.layout, adapter.values), layer)),
+        ...(keeps && kept.of(layer, tokens)),
         ...levelTensors(micro.levels),
-        x: floats(x, dims),
+        x: floats(inputs.pop()!, dims),
         dy: floats(dy, dims),
       });
       this.#addGradients(micro, rest, gradient, (name) => name.replace('.layers.0.', `.layers.${layer}.`));
@@ -188,6 +209,40 @@ export class Layered implements ModelRunner {
   #rowsOf(rows: Float32Array, [from, to]: Chunk): Tensor {
     const { hidden } = this.#config;
     return floats(rows.subarray(from * hidden, to * hidden), [to - from, hidden]);
+  }
+}
+
+/**
+ * What the products of a micro-batch's layers give, kept from the way forward to the way back, where it takes no more than `limit`
+ * bytes. The next micro-batch of a run writes into the same arrays: fresh ones are fresh pages of memory, at the time of copying them.
+ */
+class KeptResults {
+  readonly #config: ModelConfig;
+  readonly #limit: number;
+  readonly #arrays = new Map<string, Float32Array>();
+
+  constructor(config: ModelConfig, limit: number) {
+    this.#config = config;
+    this.#limit = limit;
+  }
+
+  fits(tokens: number): boolean {
+    return keptBytes(this.#config, tokens) <= this.#limit;
+  }
+
+  /** The tensors of a layer: results of the graph forward, then inputs of the graph backward. */
+  of(layer: number, tokens: number): Tensors {
+    return Object.fromEntries(
+      keptProducts(this.#config).map(({ name, columns }) => {
+        const key = `${layer} ${name}`;
+        let array = this.#arrays.get(key);
+        if (array === undefined || array.length < tokens * columns) {
+          array = new Float32Array(tokens * columns);
+          this.#arrays.set(key, array);
+        }
+        return [name, floats(array.subarray(0, tokens * columns), [tokens, columns])];
+      }),
+    );
   }
 }
 

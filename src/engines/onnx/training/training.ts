@@ -73,11 +73,11 @@ export class Trainer {
   constructor(config: ModelConfig, weights: SharedFloats, { threads, workerThreads, plan }: TrainerOptions) {
     this.#config = config;
     this.#weights = weights;
-    const { mode, tokens, rows } = { ...planComputation(config), ...plan };
+    const { mode, tokens, rows, kept } = { ...planComputation(config), ...plan };
     // Layer by layer, the rows of a micro-batch are cut into chunks by the head alone.
     this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
     this.#runner =
-      mode === 'layered' ? new Layered(config, threads, rows) : new DataParallel(config, threads, workerThreads);
+      mode === 'layered' ? new Layered(config, threads, { rows, kept }) : new DataParallel(config, threads, workerThreads);
     this.#threads = threads;
     this.#workerThreads = workerThreads;
     this.#merge = new AdapterMerge(config, mode === 'layered' ? threads : 1);
