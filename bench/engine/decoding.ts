@@ -7,7 +7,7 @@ import { layoutOf, viewOf } from '../../src/engines/onnx/model/parameters.ts';
 import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
 import { median, type Row, seconds } from './measure.ts';
 import { halfBillion, randomSequences, small } from './shapes.ts';
-import { runTorch } from './torch.ts';
+import { type PeerTimes, peerNote, runPeer } from './torch.ts';
 
 const REPEATS = 3;
 /** Tokens of each prompt, all different, and new tokens of each sequence. */
@@ -27,17 +27,15 @@ export async function measureDecoding(threads: number): Promise<Row[]> {
     const times = await sampleAll(config, sequences, threads);
     rows.push({ what: name, who: 'search-e1', tokensPerSecond: tokensPerSecond(times), seconds: times });
     const spec = { config, threads, repeats: REPEATS, cases: [{ name, sequences, prompt: PROMPT, tokens: TOKENS }] };
-    for (const { version, results } of runTorch('torch_decoding.py', spec)) {
-      const [{ seconds: times }] = results.cases as [{ seconds: number[] }];
-      const note = `matrix products at ${Math.round(results.gigaflops as number)} GFLOP/s`;
+    const peer = runPeer<PeerTimes>('torch_decoding.py', spec);
+    for (const { name, seconds: times } of peer?.cases.slice(0, 1) ?? [])
       rows.push({
         what: name,
-        who: `PyTorch ${version}`,
+        who: `PyTorch ${peer!.version}`,
         tokensPerSecond: tokensPerSecond(times),
         seconds: times,
-        note,
+        note: peerNote(peer!),
       });
-    }
   }
   return rows;
 }

@@ -9,6 +9,8 @@ export interface Row {
   readonly tokensPerSecond?: number;
   /** Every repetition, the first (warm-up) one left out. */
   readonly seconds: readonly number[];
+  /** Of the processor, all threads together: what other work on the machine distorts least. */
+  readonly processor?: readonly number[];
   /** Anything else worth a column, in words. */
   readonly note?: string;
 }
@@ -16,11 +18,21 @@ export interface Row {
 /** Seconds of each of `repeats` calls, after one call to warm up. */
 export async function seconds(repeats: number, work: () => Promise<unknown>): Promise<number[]> {
   await work();
-  const times: number[] = [];
+  return (await timed(repeats, work)).seconds;
+}
+
+/** Seconds of each of `repeats` calls, and seconds of the processor. */
+export async function timed(
+  repeats: number,
+  work: () => Promise<unknown>,
+): Promise<{ readonly seconds: number[]; readonly processor: number[] }> {
+  const times = { seconds: [] as number[], processor: [] as number[] };
   for (let i = 0; i < repeats; i++) {
-    const start = performance.now();
+    const [start, before] = [performance.now(), process.cpuUsage()];
     await work();
-    times.push((performance.now() - start) / 1000);
+    const { user, system } = process.cpuUsage(before);
+    times.seconds.push((performance.now() - start) / 1000);
+    times.processor.push((user + system) / 1e6);
   }
   return times;
 }
@@ -32,11 +44,12 @@ export function median(values: readonly number[]): number {
 }
 
 export function table(rows: readonly Row[]): string {
-  const cells = rows.map(({ what, who, tokensPerSecond, seconds: times, note }) => [
+  const cells = rows.map(({ what, who, tokensPerSecond, seconds: times, processor, note }) => [
     what,
     who,
     tokensPerSecond === undefined ? '' : `${Math.round(tokensPerSecond).toLocaleString('en')} tok/s`,
     `${median(times).toPrecision(3)} s`,
+    processor === undefined ? '' : `${median(processor).toPrecision(3)} s of processor`,
     note ?? '',
   ]);
   const widths = cells[0]?.map((_, column) => Math.max(...cells.map((row) => row[column]!.length))) ?? [];

@@ -1,20 +1,36 @@
-/** PyTorch as a peer, where it is installed: Debian's, and any newer one that `python3` finds. */
+/** PyTorch and TRL as peers, in the environment that `npm run live:install -- trl` makes. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { pythonOf } from '../../live/peer.ts';
 
-/** Runs one of the Python files beside this one with every PyTorch found; what it prints is JSON with a version. */
-export function runTorch(
+/** What a Python file beside this one prints, one JSON document; undefined, with one line said, where there is no such environment. */
+export function runPeer<Results extends { readonly version: string }>(
   script: string,
   spec: unknown,
-): { readonly version: string; readonly results: Record<string, unknown> }[] {
+): Results | undefined {
+  const python = pythonOf('trl');
+  if (python === undefined) return undefined;
   const file = fileURLToPath(new URL(script, import.meta.url));
-  const found = new Map<string, Record<string, unknown>>();
-  for (const python of ['python3', '/usr/bin/python3']) {
-    if (spawnSync(python, ['-c', 'import torch']).status !== 0) continue;
-    const run = spawnSync(python, [file], { input: JSON.stringify(spec), encoding: 'utf8', maxBuffer: 2 ** 26 });
-    if (run.status !== 0) throw new Error(`${python} ${script} failed:\n${run.stderr}`);
-    const results = JSON.parse(run.stdout) as Record<string, unknown>;
-    found.set(String(results.version), results);
-  }
-  return [...found].map(([version, results]) => ({ version, results }));
+  const run = spawnSync(python, [file], { input: JSON.stringify(spec), encoding: 'utf8', maxBuffer: 2 ** 26 });
+  if (run.status !== 0) throw new Error(`${python} ${script} failed:\n${run.stderr}`);
+  // Libraries print before it what they like.
+  return JSON.parse(run.stdout.trimEnd().split('\n').at(-1)!) as Results;
+}
+
+/** Of the scripts that time cases by name. */
+export interface PeerTimes {
+  readonly version: string;
+  /** Of one large matrix product. */
+  readonly gigaflops: number;
+  readonly cases: readonly PeerCase[];
+}
+
+export interface PeerCase {
+  readonly name: string;
+  readonly seconds: number[];
+  readonly processor: number[];
+}
+
+export function peerNote({ gigaflops }: PeerTimes): string {
+  return `matrix products at ${Math.round(gigaflops)} GFLOP/s`;
 }

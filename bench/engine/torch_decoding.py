@@ -1,7 +1,8 @@
 """The same sampling in eager PyTorch: a Qwen2 of the given shape, all sequences in one batch, caches allocated once.
 
 Reads one JSON document on stdin: {config, threads, repeats, cases: [{name, sequences, prompt, tokens}]}.
-Prints one: {version, gigaflops, cases: [{name, seconds: [...]}]}, the first, warming repetition left out.
+Prints one: {version, gigaflops, cases: [{name, seconds: [...], processor: [...]}]}, the first, warming repetition left out; of each
+case also the reading of its prompts alone, as "NAME, reading". `processor` is seconds of the processor, all threads together.
 Softmax, torch.multinomial and the log-probability of what was drawn are part of each step, as they are in the engine.
 """
 import json, sys, time
@@ -17,7 +18,7 @@ weight = lambda rows, columns: torch.randn(rows, columns) * 0.02
 embedding = weight(V, D)
 layers = [
     dict(
-        qkv=weight((H + 2 * KV) * S, D), bias=torch.zeros((H + 2 * KV) * S), o=weight(D, H * S),
+        qkv=weight((H + 2 * KV) * S, D), bias=torch.zeros((H + 2 * KV) * S) if c["family"] == "qwen2" else None, o=weight(D, H * S),
         up=weight(2 * FF, D), down=weight(D, FF), n1=torch.ones(D), n2=torch.ones(D),
     )
     for _ in range(c["layers"])
@@ -56,19 +57,24 @@ def sample(n, prompt, tokens):
     cos, sin = torch.cat([angles.cos()] * 2, -1), torch.cat([angles.sin()] * 2, -1)
     keys, values = ([torch.zeros(n, KV, length, S) for _ in layers] for _ in range(2))
     ids = torch.randint(V, (n, prompt))
+    marks = [(time.perf_counter(), time.process_time())]
     for t in range(tokens):
         p = forward(ids, 0 if t == 0 else prompt + t - 1, keys, values, cos, sin).softmax(-1)
         ids = torch.multinomial(p, 1)
         p.gather(1, ids).log()
+        if t in (0, tokens - 1):
+            marks.append((time.perf_counter(), time.process_time()))
+    return marks
 
 
 def timed(case):
-    times = []
-    for _ in range(spec["repeats"] + 1):
-        start = time.perf_counter()
-        sample(case["sequences"], case["prompt"], case["tokens"])
-        times.append(time.perf_counter() - start)
-    return times[1:]
+    """Of the whole and of its first part, which ends with the first drawn token."""
+    runs = [sample(case["sequences"], case["prompt"], case["tokens"]) for _ in range(spec["repeats"] + 1)][1:]
+    parts = {case["name"]: (0, -1), f"{case['name']}, reading": (0, 1)}
+    return [
+        dict(name=name, seconds=[m[b][0] - m[a][0] for m in runs], processor=[m[b][1] - m[a][1] for m in runs])
+        for name, (a, b) in parts.items()
+    ]
 
 
 a, b = torch.randn(512, 512), torch.randn(512, 512)
@@ -77,5 +83,5 @@ start = time.perf_counter()
 for _ in range(20):
     a @ b
 gigaflops = 20 * 2 * 512**3 / (time.perf_counter() - start) / 1e9
-cases = [{"name": case["name"], "seconds": timed(case)} for case in spec["cases"]]
+cases = [part for case in spec["cases"] for part in timed(case)]
 print(json.dumps({"version": torch.__version__, "gigaflops": gigaflops, "cases": cases}))

@@ -7,7 +7,7 @@ import { sharedGuard } from '../../src/onnx/native-guard.ts';
 import type { AdamWStep, CrossEntropyBatch } from '../../src/policy/policy.ts';
 import { median, type Row, seconds } from './measure.ts';
 import { randomSequences, small } from './shapes.ts';
-import { runTorch } from './torch.ts';
+import { type PeerTimes, peerNote, runPeer } from './torch.ts';
 
 const REPEATS = 5;
 
@@ -69,19 +69,14 @@ export async function measureTraining(threads: number): Promise<Row[]> {
     }
   }
   await workerThreads.close();
-  for (const { version, results } of runTorch('torch_training.py', {
-    config: small,
-    threads,
-    repeats: REPEATS,
-    cases: work,
-  }))
-    for (const { name, seconds: times } of results.cases as { name: string; seconds: number[] }[])
-      rows.push({
-        what: name,
-        who: `PyTorch ${version}`,
-        tokensPerSecond: tokens(work.find((one) => one.name === name)!.sequences) / median(times),
-        seconds: times,
-        note: `matrix products at ${Math.round(results.gigaflops as number)} GFLOP/s`,
-      });
+  const peer = runPeer<PeerTimes>('torch_training.py', { config: small, threads, repeats: REPEATS, cases: work });
+  for (const { name, ...times } of peer?.cases ?? [])
+    rows.push({
+      what: name,
+      who: `PyTorch ${peer!.version}`,
+      tokensPerSecond: tokens(work.find((one) => one.name === name)!.sequences) / median(times.seconds),
+      ...times,
+      note: peerNote(peer!),
+    });
   return rows;
 }

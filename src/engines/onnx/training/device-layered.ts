@@ -167,7 +167,9 @@ export class DeviceLayered {
     const { ids } = micro.levels;
     const embedded = await lookUp.run({ embedding: weights[EMBEDDING]!, ids: integers(ids, [ids.length]) });
     let x = scratch.add(embedded.x as Tensor);
-    const session = await this.#sessions.get('layer forward', () => layerForwardGraph(this.#config, { device: 'webgpu' }));
+    const session = await this.#sessions.get('layer forward', () =>
+      layerForwardGraph(this.#config, { device: 'webgpu' }),
+    );
     for (let layer = 0; layer < this.#config.layers; layer++) {
       const { y } = await session.run({ ...asFirstLayer(weights, layer), ...levels, x });
       if (kept) kept.push(x);

@@ -109,18 +109,21 @@ describe('layer by layer', () => {
   it.each([
     ['all weights', false],
     ['an adapter', true],
-  ])('gives the same bits whether products are kept for the way back or computed again, training %s', async (_, adapter) => {
-    for (const [, config] of models) {
-      const computed = [];
-      for (const kept of [0, 2 ** 20]) {
-        const trainer = await open(config, { ...layered, kept }, adapter);
-        const results = [];
-        for (const batch of two) results.push(await trainer.accumulate(batch));
-        computed.push({ results, gradient: trainer.gradient().slice() });
+  ])(
+    'gives the same bits whether products are kept for the way back or computed again, training %s',
+    async (_, adapter) => {
+      for (const [, config] of models) {
+        const computed = [];
+        for (const kept of [0, 2 ** 20]) {
+          const trainer = await open(config, { ...layered, kept }, adapter);
+          const results = [];
+          for (const batch of two) results.push(await trainer.accumulate(batch));
+          computed.push({ results, gradient: trainer.gradient().slice() });
+        }
+        expect(computed[1]).toEqual(computed[0]);
       }
-      expect(computed[1]).toEqual(computed[0]);
-    }
-  });
+    },
+  );
 
   it('gives the same bits again, and with one thread the same as with two', async () => {
     const gradients: Float32Array[] = [];

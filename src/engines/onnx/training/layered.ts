@@ -58,7 +58,9 @@ export class Layered implements ModelRunner {
     const kept = new KeptResults(this.#config, this.#plan.kept);
     for (const job of task.jobs) {
       signal?.throwIfAborted();
-      outputs.push(await (task.kind === 'loss' ? this.#loss(task.loss, job, task.model, kept) : this.#readRows(task, job)));
+      outputs.push(
+        await (task.kind === 'loss' ? this.#loss(task.loss, job, task.model, kept) : this.#readRows(task, job)),
+      );
       onProgress?.(outputs.length, task.jobs.length);
     }
     signal?.throwIfAborted();

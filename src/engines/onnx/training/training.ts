@@ -77,7 +77,9 @@ export class Trainer {
     // Layer by layer, the rows of a micro-batch are cut into chunks by the head alone.
     this.#limits = { tokens, rows: mode === 'layered' ? Number.POSITIVE_INFINITY : rows };
     this.#runner =
-      mode === 'layered' ? new Layered(config, threads, { rows, kept }) : new DataParallel(config, threads, workerThreads);
+      mode === 'layered'
+        ? new Layered(config, threads, { rows, kept })
+        : new DataParallel(config, threads, workerThreads);
     this.#threads = threads;
     this.#workerThreads = workerThreads;
     this.#merge = new AdapterMerge(config, mode === 'layered' ? threads : 1);
