@@ -242,7 +242,7 @@ function diagnosisText(diagnosis: Diagnosis): string {
   const lines = [
     `Machine   ${machine.cores} cores, ${byteSize(machine.memory)} of memory, ${byteSize(machine.available)} available`,
     `Model     ${model.place}: ${family}, ${(model.parameters / 1e6).toFixed(1)} million parameters (${layers} layers of ${hidden}, vocabulary ${vocabulary.toLocaleString('en')})`,
-    `Training  ${computation.mode === 'whole' ? `the whole model as one graph, on ${computation.threads} thread${computation.threads === 1 ? '' : 's'} side by side` : 'layer by layer, each computed again on the way back'}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
+    `Training  ${computation.mode === 'whole' ? `the whole model as one graph, on ${computation.threads} thread${computation.threads === 1 ? '' : 's'} side by side` : `layer by layer, up to ${byteSize(computation.kept)} kept for the way back where so much is to spare, the rest computed again`}; micro-batches of ${computation.tokens.toLocaleString('en')} tokens, ${computation.rows.toLocaleString('en')} rows of logits at a time`,
   ];
   if (missing)
     lines.push(

@@ -27,7 +27,7 @@ export async function probe(policy: Policy, { concurrency, contextTokens }: Limi
   const { parameters, contextLength } = policy.info;
   if (parameters === undefined || !policy.capabilities.dryRun)
     throw new Error(`the engine ${policy.info.engine} cannot be probed`);
-  // 6 operations a parameter and token, 2 more where a layer is computed again.
+  // 6 operations a parameter and token, 2 more where products are computed again.
   const budget = Math.floor(OPERATIONS / (8 * parameters));
   const length = Math.max(2, Math.min(contextTokens, contextLength, 256, budget));
   const most = Math.max(1, Math.min(16, Math.floor(budget / length)));

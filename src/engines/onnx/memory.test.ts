@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { activationBytes, planComputation, samplingMemory, trainingMemory, trainingShards } from './memory.ts';
+import {
+  activationBytes,
+  keptBytes,
+  keptLimit,
+  planComputation,
+  samplingMemory,
+  trainingMemory,
+  trainingShards,
+} from './memory.ts';
 import { layoutOf, type ModelConfig } from './model/parameters.ts';
 
 const world: ModelConfig = {
@@ -36,6 +44,21 @@ describe('planComputation', () => {
     // One chunk of logits: at most 128 MiB.
     expect(4 * plan.rows * halfBillion.vocabulary).toBeLessThanOrEqual(2 ** 27);
     expect(plan.rows).toBeGreaterThan(100);
+  });
+});
+
+describe('what products give, kept for the way back', () => {
+  it('is every result but that of the last product of a layer, four bytes each', () => {
+    // q, k, v, o, gate and up of 24 layers: 14, 2 and 2 heads of 64, 896, and twice 4,864.
+    expect(keptBytes(halfBillion, 100)).toBe(100 * 24 * 4 * (18 * 64 + 896 + 2 * 4864));
+  });
+
+  it('takes no more than the plan says and leaves 2 GiB of what is available', () => {
+    const plan = planComputation(halfBillion);
+    expect(keptLimit(plan, 2 ** 40)).toBe(plan.kept);
+    expect(keptLimit(plan, 2 ** 31 + 1000)).toBe(1000);
+    expect(keptLimit(plan, 2 ** 30)).toBe(0);
+    expect(keptLimit(planComputation(world), 2 ** 40)).toBe(0);
   });
 });
 

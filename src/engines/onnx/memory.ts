@@ -17,8 +17,8 @@ export interface ComputationPlan {
   /** Rows of logits that are held at a time. */
   readonly rows: number;
   /**
-   * Layer by layer: bytes that the results of products may take for the way back. A micro-batch whose results take more computes them
-   * again, which gives the same bits.
+   * Layer by layer: bytes that the results of products may take for the way back, where the machine has them to spare (`keptLimit`). A
+   * micro-batch whose results take more computes them again, which gives the same bits.
    */
   readonly kept: number;
 }
@@ -29,6 +29,8 @@ const ACTIVATION_BUDGET = 2 ** 30;
 const TOKENS = { whole: 1024, layered: 2048 };
 /** What products give may take so much for the way back: 2,048 tokens of SmolLM2-360M, 1,900 of Qwen2.5-0.5B. */
 const KEPT_BUDGET = 2 ** 31;
+/** So much stays free beside it: for the activations of a layer, for logits, and for whatever else the machine does. */
+const KEPT_RESERVE = 2 ** 31;
 /** Elements of one [rows, vocabulary] tensor, of which a loss holds about six: 32 MiB each in float32. */
 const LOGITS = { whole: 2 ** 23, layered: 2 ** 25 };
 
@@ -78,6 +80,14 @@ function logitBytes({ vocabulary }: ModelConfig, { rows }: ComputationPlan, toke
 /** Bytes that all layers keep for the way back in a micro-batch of one sequence of `tokens`, without the head. */
 export function activationBytes(config: ModelConfig, tokens: number): number {
   return 4 * config.layers * layerActivations(config, tokens);
+}
+
+/**
+ * Bytes that results of products may take for the way back in the next batch. It may depend on free memory since it changes no bit, and
+ * is no part of what a run needs.
+ */
+export function keptLimit({ kept }: Pick<ComputationPlan, 'kept'>, available = process.availableMemory()): number {
+  return Math.max(0, Math.min(kept, available - KEPT_RESERVE));
 }
 
 /** Bytes of what the products of all layers give for `tokens` tokens, padding counted, that is kept for the way back. */
@@ -160,7 +170,6 @@ function layerByLayer(
   const headGradient = adapterRank === null ? 2 * 4 * vocabulary * hidden : 0;
   return [
     { name: 'activations', bytes: 4 * (layers + 3) * tokens * hidden + 2 * oneLayer },
-    { name: 'results kept for the way back', bytes: Math.min(plan.kept, keptBytes(config, tokens)) },
     { name: 'logits', bytes: logitBytes(config, plan, tokens) + headGradient },
   ];
 }

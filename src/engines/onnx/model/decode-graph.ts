@@ -8,15 +8,16 @@
  * A stage sees T tokens, of whichever sequences: nothing in it looks from one token to another, so there is no padding.
  *
  * Weights are initialisers, which ONNX Runtime packs once for its matrix products. With `bits` 8 or 4 the matrices are
- * quantised (quantise.ts), the head always to 8 bits: a token's probability hangs on it directly.
+ * quantised (integer-product.ts and quantise.ts), the head always to 8 bits: a token's probability hangs on it directly.
  */
 import { FAMILIES } from '../../../checkpoint/families.ts';
 import { Graph, type TensorName } from '../../../onnx/graph.ts';
+import { type IntegerRows, integerProduct, quantiseColumns, quantiseRows } from './integer-product.ts';
 import { layoutOf, type ModelConfig, type ParameterEntry, type ParameterLayout, viewOf } from './parameters.ts';
-import { BLOCK, quantise, type WeightBits } from './quantise.ts';
+import { BLOCK, quantise } from './quantise.ts';
 
 /** 32: as they are. */
-export type DecodeBits = 32 | WeightBits;
+export type DecodeBits = 32 | 8 | 4;
 
 /** The ONNX model of one stage. `weights` is flat, as `layoutOf` says; it is copied into the model. */
 export function stageModel(config: ModelConfig, weights: Float32Array, stage: number, bits: DecodeBits): Uint8Array {
@@ -45,6 +46,7 @@ class StageBuilder {
   readonly #weights: Float32Array;
   readonly #bits: DecodeBits;
   readonly #layout: ParameterLayout;
+  readonly #rows = new Map<TensorName, IntegerRows>();
 
   constructor(config: ModelConfig, weights: Float32Array, bits: DecodeBits) {
     this.#config = config;
@@ -154,13 +156,29 @@ class StageBuilder {
     }
     const [out, width] = shape;
     const matrix = viewOf(this.#layout, this.#weights, first, last);
-    const { codes, scales, blocks } = quantise(matrix, width, bits);
-    const weight = graph.initializer(first, 'uint8', [out, blocks, (BLOCK * bits) / 8], codes);
-    const scale = graph.initializer(`${first} scales`, 'float32', [out, blocks], scales);
-    // Accuracy level 4: the rows of x are quantised to 8 bits by blocks, too, and products are taken in integers.
-    const attributes = { N: out, K: width, bits, block_size: BLOCK, accuracy_level: 4 };
-    const product = graph.microsoft('MatMulNBits', [x, weight, scale], attributes);
+    const product =
+      bits === 8
+        ? integerProduct(graph, this.#integerRows(x, width), first, quantiseColumns(matrix, width))
+        : this.#inBlocks(x, first, matrix, [out, width]);
     return bias ? graph.op('Add', [product, bias]) : product;
+  }
+
+  /** Once for all that it is multiplied with. */
+  #integerRows(x: TensorName, width: number): IntegerRows {
+    const rows = this.#rows.get(x) ?? quantiseRows(this.graph, x, width);
+    this.#rows.set(x, rows);
+    return rows;
+  }
+
+  /** The product with a matrix in 4 bits, stored under `name`. */
+  #inBlocks(x: TensorName, name: string, matrix: Float32Array, [out, width]: readonly [number, number]): TensorName {
+    const { graph } = this;
+    const { codes, scales, blocks } = quantise(matrix, width);
+    const weight = graph.initializer(name, 'uint8', [out, blocks, BLOCK / 2], codes);
+    const scale = graph.initializer(`${name} scales`, 'float32', [out, blocks], scales);
+    // Accuracy level 4: the rows of x are quantised to 8 bits by blocks, too, and products are taken in integers.
+    const attributes = { N: out, K: width, bits: 4, block_size: BLOCK, accuracy_level: 4 };
+    return graph.microsoft('MatMulNBits', [x, weight, scale], attributes);
   }
 
   #norm(x: TensorName, weight: string): TensorName {

@@ -1,12 +1,12 @@
 /**
- * A large model, layer by layer. Forward keeps each layer's input and, where they fit in what the plan allows, the results of its
- * products; backward computes the rest of the layer again and differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
+ * A large model, layer by layer. Forward keeps each layer's input and, where there is memory to spare, the results of its products;
+ * backward computes the rest of the layer again and differentiates it. The head runs over chunks of rows, so that a large vocabulary takes bounded memory: all losses
  * (divergences with their teacher) are sums over rows, so the chunks change nothing but rounding.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { floats } from '../../../onnx/session.ts';
 import type { CallOptions } from '../../../policy/policy.ts';
-import { type ComputationPlan, keptBytes } from '../memory.ts';
+import { type ComputationPlan, keptBytes, keptLimit } from '../memory.ts';
 import {
   headLossGraph,
   headReadoutGraph,
@@ -55,7 +55,7 @@ export class Layered implements ModelRunner {
 
   async run(task: Task, { signal, onProgress }: CallOptions): Promise<Outputs[]> {
     const outputs: Outputs[] = [];
-    const kept = new KeptResults(this.#config, this.#plan.kept);
+    const kept = new KeptResults(this.#config, keptLimit(this.#plan));
     for (const job of task.jobs) {
       signal?.throwIfAborted();
       outputs.push(
