@@ -41,7 +41,7 @@ export function keptProducts(config: ModelConfig): { readonly name: TensorName; 
   return KEPT_LAYERS.map((layer) => ({ name: keptName(layer), columns: linearShape(config, layer)[0] }));
 }
 
-const KEPT_LAYERS = LINEAR_LAYERS.filter((layer) => layer !== 'mlp.down_proj');
+const KEPT_LAYERS: readonly LinearLayer[] = LINEAR_LAYERS.filter((layer) => layer !== 'mlp.down_proj');
 const keptName = (layer: LinearLayer) => `result of ${layer}`;
 const nameIfKept = (layer: LinearLayer) => (KEPT_LAYERS.includes(layer) ? keptName(layer) : undefined);
 
