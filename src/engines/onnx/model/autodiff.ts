@@ -56,7 +56,12 @@ export class Tape {
   linear(
     x: TensorName,
     weight: TensorName,
-    options: { bias?: TensorName; residual?: TensorName; adapter?: AdapterMatrices; kept?: TensorName | undefined } = {},
+    options: {
+      bias?: TensorName;
+      residual?: TensorName;
+      adapter?: AdapterMatrices;
+      kept?: TensorName | undefined;
+    } = {},
   ): TensorName {
     const { graph } = this;
     const { bias, residual, adapter, kept } = options;
