@@ -10,6 +10,8 @@ import { type Task, tasksOf } from './tasks.ts';
 
 const grid = vi.hoisted(() => ({
   finished: new Set<string>(),
+  /** Seeds with outcomes. */
+  kept: new Set<string>(),
   run: (async () => {}) as (task: Task, options: TaskOptions) => Promise<void>,
   reports: 0,
 }));
@@ -17,6 +19,9 @@ const grid = vi.hoisted(() => ({
 vi.mock('./run-task.ts', () => ({
   isFinished: async ({ folder }: Task) => grid.finished.has(folder),
   runTask: (task: Task, options: TaskOptions) => grid.run(task, options),
+}));
+vi.mock('./outcomes.ts', () => ({
+  hasOutcomes: async (_folder: string, _record: unknown, { name }: { name: string }) => grid.kept.has(name),
 }));
 vi.mock('./report.ts', () => ({
   writeExperimentReport: async () => {
@@ -38,7 +43,7 @@ const tasks = tasksOf(definition);
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'grid-'));
-  Object.assign(grid, { finished: new Set(), run: async () => {}, reports: 0 });
+  Object.assign(grid, { finished: new Set(), kept: new Set(), run: async () => {}, reports: 0 });
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -87,6 +92,14 @@ describe('a grid', () => {
     const log = watch();
     await go();
     expect(log.map(({ task }) => task.seed.name)).toEqual(new Array(tasks.length - done.length).fill('seed-002'));
+  });
+
+  it('runs nothing of a seed whose outcomes are there, though no run of it is', async () => {
+    grid.kept = new Set(['seed-001']);
+    const log = watch();
+    await go();
+    expect(new Set(log.map(({ task }) => task.seed.name))).toEqual(new Set(['seed-002']));
+    expect(log).toHaveLength(tasks.length / 2);
   });
 
   it('tells how far it is, from what was there before to all of it', async () => {
