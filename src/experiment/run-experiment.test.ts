@@ -14,6 +14,7 @@ const grid = vi.hoisted(() => ({
   kept: new Set<string>(),
   run: (async () => {}) as (task: Task, options: TaskOptions) => Promise<void>,
   reports: 0,
+  report: async () => {},
 }));
 
 vi.mock('./run-task.ts', () => ({
@@ -26,6 +27,7 @@ vi.mock('./outcomes.ts', () => ({
 vi.mock('./report.ts', () => ({
   writeExperimentReport: async () => {
     grid.reports += 1;
+    await grid.report();
     return { name: 'made up' };
   },
 }));
@@ -43,7 +45,13 @@ const tasks = tasksOf(definition);
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'grid-'));
-  Object.assign(grid, { finished: new Set(), kept: new Set(), run: async () => {}, reports: 0 });
+  Object.assign(grid, {
+    finished: new Set(),
+    kept: new Set(),
+    run: async () => {},
+    reports: 0,
+    report: async () => {},
+  });
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -119,6 +127,25 @@ describe('a grid', () => {
     watch();
     await go();
     expect(grid.reports).toBe(2);
+  });
+
+  it('writes one report at a time, whichever seeds end together', async () => {
+    let open = 0;
+    grid.report = async () => {
+      open += 1;
+      expect(open).toBe(1);
+      for (let i = 0; i < 9; i++) await new Promise(setImmediate);
+      open -= 1;
+    };
+    await go({ jobs: tasks.length });
+    expect([grid.reports, open]).toEqual([2, 0]);
+  });
+
+  it('fails where a report cannot be written', async () => {
+    grid.report = async () => {
+      throw new Error('the disk is full');
+    };
+    await expect(go({ jobs: tasks.length })).rejects.toThrow('the disk is full');
   });
 
   it('is stopped by the first failure, which the others are told', async () => {

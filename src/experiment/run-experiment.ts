@@ -98,13 +98,14 @@ async function runGrid(definition: Definition, options: ExperimentOptions): Prom
       },
     });
     const ended = run.then(async () => {
-      running.delete(task);
       finished.add(task.folder);
       progress.moved(task, 1);
       onEvent({ kind: 'ended', task, seconds: (performance.now() - start) / 1000 });
       // Reading all runs takes a while: once a seed, not once an arm.
       const left = tasks.some((other) => other.seed === task.seed && !finished.has(other.folder));
       if (!left && finished.size < tasks.length) await exclusively(() => writeExperimentReport(folder));
+      // Not before: the grid has not ended while a report is being written, and two would write the same files at once.
+      running.delete(task);
     });
     running.set(task, ended);
   };
