@@ -57,7 +57,13 @@ export class SentenceEncoder {
   /** Ids with the special tokens; of a long text its beginning, cut between the special tokens. */
   tokenize(text: string): readonly number[] {
     const whole = this.#tokenizer.encode(text).ids;
-    const { maxTokens } = this.#files;
+    const { maxTokens, network, tokenizer } = this.#files;
+    const strange = network.bert && whole.find((id: number) => id >= network.bert!.vocabulary);
+    if (strange !== undefined)
+      throw new UserError(
+        `${tokenizer}: gives the id ${strange}; config.json's vocab_size is ${network.bert!.vocabulary}`,
+        { hint: 'Check that tokenizer and weights belong together.' },
+      );
     if (whole.length <= maxTokens) return whole;
     const own = this.#tokenizer.encode(text, { add_special_tokens: false }).ids;
     const special = whole.length - own.length;
