@@ -71,7 +71,9 @@ async function writePart(file: string, others: number): Promise<void> {
   for await (const passage of readCorpus([path.join(shared, 'data/corpus/wiki-passages.jsonl.gz')])) all.push(passage);
   const rest = all.filter(({ id }) => !gold.has(id));
   const step = Math.max(1, rest.length / others);
-  const chosen = new Set(Array.from({ length: Math.min(others, rest.length) }, (_, i) => rest[Math.floor(i * step)]!.id));
+  const chosen = new Set(
+    Array.from({ length: Math.min(others, rest.length) }, (_, i) => rest[Math.floor(i * step)]!.id),
+  );
   const part = all.filter(({ id }) => gold.has(id) || chosen.has(id));
   await writeFileAtomic(file, gzipSync(part.map((passage) => `${JSON.stringify(passage)}\n`).join('')));
   process.stdout.write(`${file}: ${part.length} passages, ${part.length - chosen.size} of them gold\n`);
