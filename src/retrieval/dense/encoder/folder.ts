@@ -48,10 +48,13 @@ export interface EncoderFiles {
 export async function readEncoderFolder(folder: string): Promise<EncoderFiles> {
   const onnx = await findOnnx(folder);
   if (onnx !== undefined && !existsSync(path.join(folder, PROMPTS_FILE))) return readE5(folder, onnx);
-  if (!existsSync(path.join(folder, MODULES_FILE)))
+  if (!existsSync(path.join(folder, MODULES_FILE))) {
+    // Of a folder that is not there, this says so.
+    await readJson(path.join(folder, 'config.json'));
     throw new UserError(`${folder}: no ${MODULES_FILE}, and no onnx/model.onnx and no model.onnx here`, {
       hint: 'Give a folder that sentence-transformers wrote, or export this model: optimum-cli export onnx --task feature-extraction.',
     });
+  }
   return readSentences(folder, onnx);
 }
 
