@@ -11,7 +11,7 @@ import { copied } from './record.ts';
 import { countSteps } from './steps.ts';
 import { sumOf, type Traffic, titleOf } from './traffic.ts';
 
-/** Its layers, heads and vocabulary. How wide a layer is changes nothing that is counted: narrow ones take seconds, not minutes. */
+/** Its layers, heads and vocabulary. How wide a layer is changes nothing that is counted in one micro-batch; narrow ones take seconds, not minutes. */
 const config: ModelConfig = {
   family: 'llama',
   vocabulary: 49_152,
@@ -26,7 +26,8 @@ const config: ModelConfig = {
   tiedHead: true,
   contextLength: 2048,
 };
-const shape = { sequences: 4, tokens: 512, rows: 128, rank: 16 };
+/** One micro-batch, and its rows of logits one chunk, at either width (memory.ts). */
+const shape = { sequences: 4, tokens: 256, rows: 32, rank: 16 };
 
 const fed: (readonly [Uint8Array, Tensors])[] = [];
 const steps = await countSteps(config, shape, (model, feeds) => fed.push([model, copied(feeds)]));
@@ -40,8 +41,7 @@ console.log('|---|---|---|---|---|---|---|---|');
 for (const { name, graphs } of steps) {
   const sum = { gpu: 0, dispatches: 0, cpu: 0, copies: 0 };
   for (const [model, { runs }] of graphs)
-    for (const key of Object.keys(sum) as (keyof typeof sum)[])
-      sum[key] += runs * (placements.get(model)![key] ?? Number.NaN);
+    for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += runs * placements.get(model)![key];
   row(`**${name}**`, sumOf(graphs.values()), sum);
   for (const [model, traffic] of graphs) row(titleOf(model), traffic, placements.get(model)!);
 }
@@ -50,6 +50,6 @@ process.exit();
 
 function row(title: string, { runs, bytesUp, waits, bytesDown }: Traffic, placed: Omit<Placement, 'what'>): void {
   const { gpu, dispatches, cpu, copies } = placed;
-  const cells = [title, runs, gpu, dispatches ?? 'not told', `${cpu}, ${copies}`, bytesUp, waits, bytesDown];
+  const cells = [title, runs, gpu, dispatches, `${cpu}, ${copies}`, bytesUp, waits, bytesDown];
   console.log(`| ${cells.join(' | ')} |`);
 }

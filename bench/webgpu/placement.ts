@@ -10,7 +10,7 @@ console.log(
   '| graph | nodes on the GPU | dispatches | on the processor | copies | what falls back |\n|---|---|---|---|---|---|',
 );
 for (const { model, feeds } of await recordAll()) {
-  const { gpu, dispatches = 'not told', cpu, copies, what } = await placementOf(model, feeds);
+  const { gpu, dispatches, cpu, copies, what } = await placementOf(model, feeds);
   const { outputs } = openModel(model);
   console.log(`| ${outputs.slice(0, 3).join(', ')} | ${gpu} | ${dispatches} | ${cpu} | ${copies} | ${what} |`);
 }

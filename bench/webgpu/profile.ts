@@ -12,8 +12,8 @@ export interface Placement {
   readonly cpu: number;
   /** Between the two, put in by the library. */
   readonly copies: number;
-  /** Programs that the GPU runs; undefined where its driver keeps no time, without which the library lists none. */
-  readonly dispatches: number | undefined;
+  /** Programs that the GPU runs; 0 of every graph where its driver keeps no time, without which the library lists none. */
+  readonly dispatches: number;
   /** The operators that fall back. */
   readonly what: string;
 }
@@ -48,13 +48,11 @@ function counted(events: readonly Event[]): Placement {
   const isCopy = (name: string) => name.startsWith('Memcpy');
   const of = (provider: string) =>
     nodes.filter(({ args }) => args?.provider?.startsWith(provider) && !isCopy(args.op_name ?? ''));
-  const gpu = of('WebGpu').length;
-  const dispatches = events.filter(({ cat }) => cat === 'Api').length;
   return {
-    gpu,
+    gpu: of('WebGpu').length,
     cpu: of('CPU').length,
     copies: nodes.filter(({ args }) => isCopy(args?.op_name ?? '')).length,
-    dispatches: gpu > 0 && dispatches === 0 ? undefined : dispatches,
+    dispatches: events.filter(({ cat }) => cat === 'Api').length,
     what: [...new Set(of('CPU').map(({ args }) => args!.op_name))].join(' '),
   };
 }
