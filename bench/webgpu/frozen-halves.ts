@@ -3,7 +3,6 @@
  * with the graphs for a GPU: the loss and the adapter's gradient with linear layers rounded to 16 bits and everything else in 32; and one
  * product of the way back, dy W, as a GPU does it in 16 bits, whose sums have 16 too.
  */
-import type { Tensor } from 'onnxruntime-node';
 import { Random, streamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
 import { readModel } from '../../src/checkpoint/model-directory.ts';
@@ -87,7 +86,7 @@ async function gradientOf(config: ModelConfig, weights: Float32Array, batch: Ret
       await trainer.close();
     },
     async ({ feeds }, run) => {
-      if ('dy' in feeds) dys.unshift((feeds.dy as Tensor & { data: Float32Array }).data.slice());
+      if ('dy' in feeds) dys.unshift((feeds.dy!.data as Float32Array).slice());
       return run();
     },
   );
