@@ -10,6 +10,7 @@ const exclude = ['**/node_modules/**', '**/*.webgpu.test.ts'];
 const alone = [
   'src/{cli,onnx,runs,warmup}/**/*.test.ts',
   'src/engines/onnx/**/*.test.ts',
+  'bench/webgpu/**/*.test.ts',
   ...globSync(include, { cwd: import.meta.dirname }).filter((file) =>
     readFileSync(path.join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
   ),

@@ -17,7 +17,7 @@ import { gzipSync } from 'node:zlib';
 import { Random, streamKey } from '../../src/base/random.ts';
 import { readCorpus } from '../../src/retrieval/corpus.ts';
 import { buildDenseIndex } from '../../src/retrieval/dense/build.ts';
-import { openE5Embedder } from '../../src/retrieval/dense/e5-embedder.ts';
+import { openLocalEmbedder } from '../../src/retrieval/dense/encoder/local-embedder.ts';
 import { writeTinyEncoder } from '../../src/retrieval/dense/testing/tiny-encoder.ts';
 import { writeLegs } from '../../src/retrieval/hybrid-manifest.ts';
 import { buildIndex } from '../../src/retrieval/index/build.ts';
@@ -234,7 +234,7 @@ async function prepare(): Promise<Subject[]> {
   const settings = { analyzer: 'english', k1: 0.9, b: 0.4, length: 'lucene', memory: 2e9, workers: 1 } as const;
   await buildIndex({ corpus: [corpus], out: path.join(whole, 'bm25'), ...settings });
   const model = await writeTinyEncoder(path.join(whole, 'model'));
-  const embedder = await openE5Embedder(model, { threads: 1 });
+  const embedder = await openLocalEmbedder(model, { threads: 1 });
   await buildDenseIndex({
     folder: path.join(whole, 'dense'),
     corpus: readCorpus([corpus]),

@@ -2,13 +2,14 @@
  * The graphs for WebGPU as they are in use: a tiny model is trained, scored and sampled with them on the processor, and what every session
  * was opened with and first fed is kept, for tools that look into graphs.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import { Random, streamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
 import { DeviceDecoder } from '../../src/engines/onnx/decoding/device-decoder.ts';
 import { DeviceTrainer } from '../../src/engines/onnx/training/device-trainer.ts';
 import { lossBatches } from '../../src/engines/onnx/training/loss-batches.testing.ts';
 import { randomWeights } from '../../src/engines/onnx/training/reference.testing.ts';
+import { onProcessor, type Tensors } from './on-processor.ts';
 
 export const tiny: ModelConfig = {
   family: 'qwen2',
@@ -27,7 +28,7 @@ export const tiny: ModelConfig = {
 
 export interface Recorded {
   readonly model: Uint8Array;
-  readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly feeds: Tensors;
 }
 
 /** Every graph of training all weights and an adapter, of scoring, and of sampling. */
@@ -70,31 +71,18 @@ export function recordAll(config = tiny): Promise<Recorded[]> {
   });
 }
 
-type Create = (model: Uint8Array, options: InferenceSession.SessionOptions) => Promise<InferenceSession>;
-
 async function recorded(work: () => Promise<void>): Promise<Recorded[]> {
   const kept = new Map<string, Recorded>();
-  const library = InferenceSession as unknown as { create: Create };
-  const create = library.create;
-  library.create = async (model, { executionProviders: _, preferredOutputLocation: __, ...options }) => {
-    const session = await create.call(InferenceSession, model, { ...options, executionProviders: ['cpu'] });
-    const run = session.run.bind(session) as (...args: unknown[]) => Promise<InferenceSession.ReturnType>;
+  await onProcessor(work, async ({ model, feeds }, run) => {
     const key = Buffer.from(model).toString('base64');
-    session.run = async (...args: unknown[]) => {
-      if (!kept.has(key)) kept.set(key, { model, feeds: copied(args[0] as Record<string, Tensor>) });
-      return run(...args);
-    };
-    return session;
-  };
-  try {
-    await work();
-    return [...kept.values()];
-  } finally {
-    library.create = create;
-  }
+    if (!kept.has(key)) kept.set(key, { model, feeds: copied(feeds) });
+    return run();
+  });
+  return [...kept.values()];
 }
 
-function copied(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+/** What a run may write into is copied before it. */
+export function copied(feeds: Tensors): Tensors {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, { type, data, dims }]) => [
       name,

@@ -38,7 +38,7 @@ import { nothingLearned, summaryText } from './evolve-summary.ts';
 import { estimateText, timingText } from './evolve-text.ts';
 import { fetchModel } from './fetch-model.ts';
 import { Interrupted, interruptible } from './interrupt.ts';
-import { announceOpening } from './opening.ts';
+import { announceOpening, announceSample } from './opening.ts';
 import { resolveSettings } from './settings-input.ts';
 import { EvolveStatus } from './status/evolve-status.ts';
 import { meterTokens } from './status/token-meter.ts';
@@ -176,6 +176,7 @@ async function dryRun(plan: Plan, options: Options, io: Io): Promise<void> {
   });
   try {
     for (const note of notes) io.err.write(message(`note: ${note}`, io.err));
+    announceSample(io, setup.policy);
     const estimate = await estimateRun(setup, plan.settings);
     const record = {
       preset: plan.preset,

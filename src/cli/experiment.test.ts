@@ -3,7 +3,7 @@
  * would have left undisturbed; its arms share their past; what cannot be run is refused.
  */
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,7 +63,7 @@ function killed(out: string, when: string, after: number): Promise<string | null
 /** Files below a folder of the experiment, without those that hold times or (latest.json) their hashes, and the lock of whoever was killed. */
 async function filesOf(...names: string[]): Promise<string[]> {
   const timed = ['timing.json', 'state.json', 'latest.json', 'report.html', 'summary.json', 'findings.json'];
-  const passing = [...timed, 'lock.json'];
+  const passing = [...timed, 'seed-001.jsonl.gz', 'lock.json'];
   const entries = await readdir(at(...names), { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && !passing.includes(entry.name))
@@ -99,6 +99,7 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   const files = await contents('grid');
   expect(Object.keys(files)).toContain(path.join('seed-001', 'grpo-tokens', 'results.json'));
   await rm(at('grid', 'seed-001', 'grpo-tokens'), { recursive: true });
+  await rm(at('grid', 'outcomes'), { recursive: true });
   const again = await experiment('grid');
   expect(again.code, again.err).toBe(0);
   expect(await contents('grid')).toEqual(files);
@@ -119,6 +120,14 @@ it('killed and continued, it repeats nothing and leaves what it would have left 
   // The seed's own base.
   const { inputs } = await new RunFiles(at('grid', 'seed-001', 'e1')).config();
   expect(inputs.model).toBe(BASE_POLICY);
+
+  // Its outcomes, brought to another folder, are all that it takes.
+  await cp(at('grid', 'outcomes'), at('elsewhere', 'outcomes'), { recursive: true });
+  const elsewhere = await experiment('elsewhere');
+  expect(elsewhere.code, elsewhere.err).toBe(0);
+  const verdicts = (text: string) => text.slice(0, text.indexOf('Report: '));
+  expect(verdicts(elsewhere.out)).toBe(verdicts(again.out));
+  expect(await readdir(at('elsewhere'))).not.toContain('seed-001');
 });
 
 it('takes the user’s own questions and passages in place of worlds', async () => {

@@ -19,6 +19,7 @@ import { withData } from './data-options.ts';
 import { NO_ESTIMATE } from './evolve-text.ts';
 import { type DefinitionOptions, defineExperiment, SEEDS } from './experiment-definition.ts';
 import { interruptible } from './interrupt.ts';
+import { announceSample } from './opening.ts';
 import { ExperimentStatus } from './status/experiment-status.ts';
 import type { Io } from './widgets/io.ts';
 import { LiveArea } from './widgets/live-area.ts';
@@ -86,6 +87,7 @@ async function dryRun(definition: Definition, base: Base, options: Options, io: 
   const { model } = definition.seeds[0]!.base ?? base;
   const inputs = { ...EMBEDDED_WORLD, ...definition.data, model };
   const { setup, close } = await openSetup(inputs, tasks[0]!.settings, { offline: true });
+  announceSample(io, setup.policy);
   const estimate = await estimateExperiment(setup, tasks).finally(close);
   if (options.json) {
     io.out.write(`${JSON.stringify({ ...definition, estimate }, null, 2)}\n`);

@@ -38,8 +38,8 @@ export interface OtherOptions {
   readonly skipBad?: boolean;
   readonly json?: boolean;
   readonly embedder: string;
-  readonly queryPrefix: string;
-  readonly passagePrefix: string;
+  readonly queryPrefix?: string;
+  readonly passagePrefix?: string;
   readonly apiKeyEnv?: string;
   readonly type: VectorType;
   readonly store: 'flat' | 'lancedb';
@@ -52,12 +52,15 @@ export interface OtherOptions {
 
 export function otherOptions(): Option[] {
   return [
-    new Option('--embedder <dir|url>', 'dense: a Hugging Face folder with E5 as ONNX, or http://HOST:PORT/v1#MODEL'),
-    new Option('--query-prefix <text>', 'dense: before queries to a served model, e.g. "query: " for E5').default(
-      '',
-      'none',
+    new Option(
+      '--embedder <dir|url>',
+      "dense: a sentence-transformers folder (BERT, or any with an ONNX file), E5's as ONNX, or http://HOST:PORT/v1#MODEL",
     ),
-    new Option('--passage-prefix <text>', 'dense: before passages to a served model').default('', 'none'),
+    new Option(
+      '--query-prefix <text>',
+      'dense: before queries, e.g. "query: " for E5 (default: what the folder names; of a served model, none)',
+    ),
+    new Option('--passage-prefix <text>', 'dense: before passages, likewise'),
     apiKeyOption('dense: '),
     new Option('--type <type>', 'dense: of the stored vectors').choices(vectorTypes).default('float32'),
     new Option('--store <store>', 'dense: flat is exact; lancedb, approximate, for large sets')
@@ -143,12 +146,10 @@ async function buildDense(work: Work): Promise<void> {
   const { out, type, store, apiKeyEnv, faiss, queryPrefix: query, passagePrefix: passage } = options;
   if (store === 'lancedb') requireLance();
   const local = !/^https?:/i.test(options.embedder);
-  if (local && (query !== '' || passage !== ''))
-    throw new UserError('prefixes are for served models: a local one is E5, which has its own');
   const vectors = faiss === undefined ? undefined : await openFaissFlat(faiss);
   const embedder = await openEmbedder(local ? path.resolve(options.embedder) : options.embedder, {
     apiKeyEnv,
-    prefixes: { query, passage },
+    prefixes: { ...(query !== undefined && { query }), ...(passage !== undefined && { passage }) },
   });
   const progress = new Progress(area, faiss === undefined ? 'embedding' : 'copying');
   try {

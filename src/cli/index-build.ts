@@ -47,6 +47,7 @@ Examples:
   search-e1 index build --corpus part-1.parquet part-2.parquet --out wiki --skip-bad
   search-e1 index build --corpus wiki-18.jsonl.gz --out wiki-18 --memory 4GB
   search-e1 index build --corpus beir/corpus.jsonl --out scifact --k1 1.2 --b 0.75 --length exact
+  search-e1 index build --kind dense --corpus passages.jsonl.gz --embedder models/all-MiniLM-L6-v2 --out wiki-minilm
   search-e1 index build --kind dense --corpus passages.jsonl.gz --embedder models/e5-base-v2 --out wiki-e5
   search-e1 index build --kind hybrid --legs wiki wiki-e5 --out wiki-hybrid
   search-e1 index build --kind opensearch --corpus passages.jsonl.gz --url http://127.0.0.1:9200 --name wiki --out wiki-os

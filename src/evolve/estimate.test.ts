@@ -1,6 +1,6 @@
 /** Times of the stages by amounts of work that are counted here by hand, and the disk that checkpoints take. */
 import { expect, it } from 'vitest';
-import { checkpointBytes, estimateRun, estimateStages } from './estimate.ts';
+import { checkpointBytes, estimateRun, estimateStages, sampleSize } from './estimate.ts';
 import { presets } from './presets.ts';
 import type { Settings } from './settings.ts';
 import { planStages } from './stages.ts';
@@ -62,4 +62,8 @@ it('an engine that cannot train without a trace is not tried', async () => {
   const toy = toyRun({ says: () => '<answer> gold </answer>' });
   expect(await estimateRun(toy.run.setup, settings)).toBeNull();
   expect(toy.losses).toEqual([]);
+});
+
+it('the sample of a large model is as small as a minute wants it, and never less than four rollouts', () => {
+  expect([0.1, 3.75, 8, 30, 600].map(sampleSize)).toEqual([64, 64, 30, 8, 4]);
 });

@@ -1,6 +1,6 @@
 /**
- * What a run will take, from a few seconds of the real thing on this machine: a batch of rollouts and the backward pass over
- * them. Times of the stages follow by their amounts of work (stages.ts).
+ * What a run will take, from a little of the real thing on this machine: a batch of rollouts and the backward pass over
+ * them, as large as it may be and take a minute at most. Times of the stages follow by their amounts of work (stages.ts).
  */
 import { policyGradientBatch } from '../algorithms/grpo.ts';
 import { DRY_STEP, type Policy } from '../policy/policy.ts';
@@ -24,8 +24,9 @@ export interface RunEstimate {
   readonly diskForCheckpoints: number | null;
 }
 
-/** Rollouts of the sample. */
-const SAMPLE = 64;
+/** Rollouts of the sample: as many of them as the time allows. */
+const [FEWEST, MOST] = [4, 64];
+const SAMPLE_SECONDS = 60;
 
 /** Runs the sample; the policy stays as it is. Null on an engine that cannot train without a trace. */
 export async function estimateRun(setup: Setup, settings: Settings): Promise<RunEstimate | null> {
@@ -40,8 +41,8 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     emit: () => {},
     journal: unused,
   });
-  const questions = slices.training.slice(0, SAMPLE);
-  const rollOut = () => run.rollOut(questions, { perQuestion: 1, stage: 'estimate', step: 0 });
+  const rollOut = (count: number) =>
+    run.rollOut(slices.training.slice(0, count), { perQuestion: 1, stage: 'estimate', step: 0 });
   const train = (trajectories: Awaited<ReturnType<typeof rollOut>>) =>
     setup.policy.train(
       [
@@ -53,16 +54,20 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
       ],
       DRY_STEP,
     );
-  // Once to build graphs and fill caches, once for the clock.
-  await train(await rollOut());
+  // Once to build graphs and fill caches, which tells how many the clock can wait for.
+  const begin = performance.now();
+  await train(await rollOut(FEWEST));
+  const few = (performance.now() - begin) / 1000;
+  const count = Math.min(slices.training.length, sampleSize(few));
+  if (count === MOST) await train(await rollOut(count));
   const start = performance.now();
-  const trajectories = await rollOut();
+  const trajectories = await rollOut(count);
   const middle = performance.now();
   await train(trajectories);
   const end = performance.now();
 
-  const rolloutsPerSecond = (1000 * questions.length) / (middle - start);
-  const trainedPerSecond = (1000 * questions.length) / (end - middle);
+  const rolloutsPerSecond = (1000 * count) / (middle - start);
+  const trainedPerSecond = (1000 * count) / (end - middle);
   const stages = estimateStages(countsOf(setup), settings, { rolloutsPerSecond, trainedPerSecond });
   return {
     seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
@@ -72,6 +77,11 @@ export async function estimateRun(setup: Setup, settings: Settings): Promise<Run
     peakMemory: process.resourceUsage().maxRSS * 1024,
     diskForCheckpoints: checkpointBytes(setup.policy, planStages(settings), settings),
   };
+}
+
+/** How many rollouts to time, where `FEWEST` took so many seconds. */
+export function sampleSize(seconds: number): number {
+  return Math.max(FEWEST, Math.min(MOST, Math.floor((FEWEST * SAMPLE_SECONDS) / seconds)));
 }
 
 export function countsOf({ suites, trainingQuestions }: Setup): QuestionCounts {

@@ -3,7 +3,8 @@ import { UserError } from '../base/errors.ts';
 import { type Estimate, mean } from '../benchmarks/statistics.ts';
 import { evaluationModes } from '../evolve/evaluate.ts';
 import type { MetricRecord } from '../evolve/journal.ts';
-import type { EvaluationMode, MeanMeasurement, Results, StageMeasurement, Timing } from '../evolve/results.ts';
+import type { SetupHashes } from '../evolve/open.ts';
+import type { EvaluationMode, MeanMeasurement, Results, Timing } from '../evolve/results.ts';
 import type { Settings } from '../evolve/settings.ts';
 import { evaluationShard } from '../evolve/shards.ts';
 import { isStage, planStages } from '../evolve/stages.ts';
@@ -19,8 +20,7 @@ export type SuiteScores = ReadonlyMap<string, ReadonlyMap<string, Score>>;
 export interface CollectedRun {
   readonly summary: RunSummary;
   readonly settings: Settings;
-  /** The evaluations of the last stage. */
-  readonly last: readonly StageMeasurement[];
+  readonly hashes: SetupHashes;
   /** Of the last stage, by `modeKey`. */
   readonly scores: ReadonlyMap<string, SuiteScores>;
 }
@@ -36,7 +36,7 @@ export function modeKey({ decoding, searches }: EvaluationMode): string {
 export async function collectRun(files: RunFiles, seed: string, arm: string): Promise<CollectedRun | undefined> {
   const results = await files.results();
   if (results === undefined) return undefined;
-  const { settings } = await files.config();
+  const { settings, hashes } = await files.config();
   const modes = evaluationModes(settings.evaluation);
   const stages = planStages(settings).flatMap((stage) => (stage.kind === 'evaluate' ? [stage.of] : []));
   const measured = new Set(results.measurements.map(({ stage, mode }) => `${stage}-${modeKey(mode)}`));
@@ -54,8 +54,7 @@ export async function collectRun(files: RunFiles, seed: string, arm: string): Pr
     scores.set(modeKey(mode), scoresOf(trajectories));
   }
   const summary = summarizeRun(results, await files.metrics(), await files.timing());
-  const ended = results.measurements.filter(({ stage }) => stage === last);
-  return { summary: { seed, arm, ...summary }, settings, last: ended, scores };
+  return { summary: { seed, arm, ...summary }, settings, hashes, scores };
 }
 
 /** Means over the samples of each question; rollouts that failed for outside reasons are left out. */

@@ -30,7 +30,7 @@ function run(seed: string, arm: string, suites: Suites): CollectedRun {
   return {
     summary: { ...summary, ...empty },
     settings: presets.default,
-    last: [],
+    hashes: { questions: '', corpus: '', evaluation: '', template: '', tokenizer: '', weights: null },
     scores: new Map([[modeKey(mode), scores]]),
   };
 }
@@ -111,5 +111,16 @@ describe('arms', () => {
     const { means, differences } = compareArms([run('seed-1', 'e1', { nq: [1] })], ['e1'], 'e1', [greedy]);
     expect([means, differences]).toEqual([[], []]);
     expect(suitesOfArms([run('seed-1', 'e1', { nq: [1] })], ['e1'], greedy)).toEqual([]);
+  });
+
+  it('have exact match by suite, the mean over seeds of the mean over questions', () => {
+    const runs = [
+      run('seed-1', 'e1', { nq: [1, 0, Number.NaN], deep: [0.5] }),
+      run('seed-2', 'e1', { nq: [0, 0, 0], deep: [Number.NaN] }),
+    ];
+    expect(suitesOfArms(runs, ['e1', 'absent'], mode)).toEqual([
+      { arm: 'e1', mode, suite: 'nq', exactMatch: 0.25 },
+      { arm: 'e1', mode, suite: 'deep', exactMatch: 0.5 },
+    ]);
   });
 });

@@ -1,8 +1,8 @@
 /** Arms over their seeds, and arm against reference, paired by seed and question, with intervals. */
 import { streamKey } from '../base/random.ts';
-import { meanOf } from '../benchmarks/statistics.ts';
+import { mean } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { alignScores, type CollectedRun, modeKey, round } from './collect.ts';
+import { alignScores, type CollectedRun, modeKey, round, type Score } from './collect.ts';
 import { questionInterval, seedInterval, seedMean } from './intervals.ts';
 import { type ArmMean, type Difference, type Interval, type Measure, measures, type Summary } from './schema.ts';
 
@@ -73,16 +73,17 @@ export function suitesOfArms(
   return arms.flatMap((arm) => {
     const measured = runs
       .filter(({ summary }) => summary.arm === arm)
-      .flatMap(({ last }) => last.filter((one) => modeKey(one.mode) === modeKey(mode)))
-      .flatMap(({ suites }) => suites);
-    return [...Map.groupBy(measured, ({ suite }) => suite)].flatMap(([suite, ofSeeds]) => {
-      const exactMatch = meanOf(
-        ofSeeds.flatMap((one) => one.exactMatch ?? []),
-        (estimate) => estimate.mean,
-      );
-      return exactMatch === null ? [] : [{ arm, mode, suite, exactMatch: round(exactMatch) }];
+      .flatMap(({ scores }) => [...(scores.get(modeKey(mode)) ?? [])]);
+    return [...Map.groupBy(measured, ([suite]) => suite)].flatMap(([suite, ofSeeds]) => {
+      const exactMatch = mean(ofSeeds.map(([, byId]) => mean(known(byId))).filter((value) => !Number.isNaN(value)));
+      return Number.isNaN(exactMatch) ? [] : [{ arm, mode, suite, exactMatch: round(exactMatch) }];
     });
   });
+}
+
+/** Exact match of the questions of which something can be said. */
+function known(byId: ReadonlyMap<string, Score>): number[] {
+  return [...byId.values()].map(({ exactMatch }) => exactMatch).filter((value) => !Number.isNaN(value));
 }
 
 function alignedGrid(runs: readonly CollectedRun[], mode: EvaluationMode): Grid {

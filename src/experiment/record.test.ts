@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -28,6 +28,20 @@ it('an experiment goes on with more seeds, on a base of their own', async () => 
   await recordExperiment(folder, definition([first, { ...second, base: another }]), embedded);
   const { seeds, model } = await readExperiment(folder);
   expect([model, seeds[0]!.base, seeds[1]!.base]).toEqual([null, undefined, another]);
+});
+
+it('an experiment goes on with a base that stands elsewhere by now', async () => {
+  await recordExperiment(folder, definition([{ ...first, base: another }]), embedded);
+  const moved = { ...another, model: '/elsewhere/2' };
+  expect(await recordExperiment(folder, definition([{ ...first, base: moved }]), embedded)).toEqual([]);
+});
+
+it('begins where outcomes of its seeds were brought, and nowhere else but in an empty folder', async () => {
+  await mkdir(path.join(folder, 'outcomes'));
+  await recordExperiment(folder, definition([first]), embedded);
+  await rm(path.join(folder, 'experiment.json'));
+  await writeFile(path.join(folder, 'other'), '');
+  await expect(recordExperiment(folder, definition([first]), embedded)).rejects.toThrow('is not empty');
 });
 
 it('an experiment goes on with more arms, in the order that was asked for last', async () => {

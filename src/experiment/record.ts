@@ -16,6 +16,8 @@ import { recordedArmSchema } from './own-arms.ts';
 import { ownClaimsSchema, registeredSchema } from './registered.ts';
 
 const FILE = 'experiment.json';
+/** What may be there before an experiment begins: outcomes of seeds that ran elsewhere (outcomes.ts). */
+const ALLOWED: readonly string[] = ['lock.json', 'outcomes'];
 
 const baseFields = {
   /** Directory of the base policy; null = the embedded one. */
@@ -77,6 +79,11 @@ export async function readExperiment(folder: string): Promise<ExperimentRecord> 
   return parseAs(recordSchema, await readJson(file), file);
 }
 
+/** A base is its weights, wherever they stand. */
+function identityOf({ base, ...seed }: ExperimentRecord['seeds'][number]) {
+  return { ...seed, ...(base && { weights: base.weights }) };
+}
+
 /**
  * Begins an experiment in a new or empty folder, or goes on with the one that stands there; seeds and arms may be added to it.
  * @returns notes on versions that have changed since
@@ -94,7 +101,7 @@ export async function recordExperiment(folder: string, definition: Definition, b
   const file = path.join(folder, FILE);
   if (!existsSync(file)) {
     const entries = (await new RunFiles(folder).entries()) ?? [];
-    if (entries.some((name) => name !== 'lock.json' && !name.endsWith('.tmp')))
+    if (entries.some((name) => !ALLOWED.includes(name) && !name.endsWith('.tmp')))
       throw new UserError(`${folder}: is not empty`, { hint: 'Choose another directory with --out.' });
     await writeFileAtomic(file, `${JSON.stringify(record, null, 2)}\n`);
     return [];
@@ -126,7 +133,7 @@ export async function recordExperiment(folder: string, definition: Definition, b
       hint: `Go on with ${had.arms.join(', ')}, or register another experiment.`,
     });
   const common = Math.min(had.seeds.length, record.seeds.length);
-  if (!isDeepStrictEqual(had.seeds.slice(0, common), record.seeds.slice(0, common)))
+  if (!isDeepStrictEqual(had.seeds.slice(0, common).map(identityOf), record.seeds.slice(0, common).map(identityOf)))
     throw new UserError(`${folder}: holds another experiment (worlds or models differ)`, {
       hint: 'Choose another directory with --out.',
     });

@@ -1,4 +1,5 @@
 /** report.html of an experiment: verdicts, tables, differences, curves, the law, example pairs. One file, no script, no network. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic } from '../base/files.ts';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
@@ -13,6 +14,7 @@ import { modeLabel } from '../runs/table.ts';
 import { E1 } from './arms.ts';
 import { modeKey } from './collect.ts';
 import { findingsOf } from './findings.ts';
+import { keepOutcomes } from './outcomes.ts';
 import { type ExperimentRecord, readExperiment } from './record.ts';
 import { aboutSection, settingsSection } from './report/about.ts';
 import { findPairExamples, type PairExamples, pairExamples } from './report/examples.ts';
@@ -31,31 +33,36 @@ import { recordLines, summarizeExperiment } from './summary.ts';
 
 /** Summarises the experiment in `folder`, writes summary.json, findings.json, figure.svg and report.html there, and returns the summary. */
 export async function writeExperimentReport(folder: string): Promise<Summary> {
+  const record = await readExperiment(folder);
+  for (const seed of record.seeds) await keepOutcomes(folder, record, seed);
   const summary = await summarizeExperiment(folder);
-  // Pairs of the reference arm, or of the first that has any.
-  const order = summary.runs.toSorted((a, b) => Number(b.arm === E1) - Number(a.arm === E1));
+  // Pairs of the reference arm, or of the first that has any; seeds that ran elsewhere have no run here to show any of.
+  const runs = summary.runs
+    .toSorted((a, b) => Number(b.arm === E1) - Number(a.arm === E1))
+    .map(({ seed, arm }) => new RunFiles(path.join(folder, seed, arm)))
+    .filter((files) => existsSync(files.file('config.json')));
   let examples: PairExamples = { best: [], worst: [] };
-  let files = new RunFiles(path.join(folder, order[0]!.seed, order[0]!.arm));
-  for (const { seed, arm } of order) {
-    files = new RunFiles(path.join(folder, seed, arm));
+  let tokenizer: Decoder | undefined;
+  for (const files of runs) {
     examples = await findPairExamples(files);
-    if (examples.best.length > 0) break;
+    if (examples.best.length === 0) continue;
+    const { inputs } = await files.config();
+    tokenizer = await loadTokenizer(inputs.tokenizer ?? (await locateModel(inputs.model ?? BASE_POLICY)).folder);
+    break;
   }
-  const { inputs } = await files.config();
-  const tokenizer = await loadTokenizer(inputs.tokenizer ?? (await locateModel(inputs.model ?? BASE_POLICY)).folder);
   await writeFileAtomic(path.join(folder, 'summary.json'), recordLines(summary));
   await writeFileAtomic(path.join(folder, 'findings.json'), recordLines(findingsOf(summary)));
   await writeFileAtomic(path.join(folder, 'figure.svg'), renderPicture(summary));
-  const page = renderExperimentReport(summary, examples, tokenizer, await readExperiment(folder));
+  const page = renderExperimentReport(summary, examples, tokenizer, record);
   await writeFileAtomic(path.join(folder, 'report.html'), page);
   return summary;
 }
 
-/** The page. `tokenizer` decodes the token ids of the examples; `record` is experiment.json, for settings and versions. */
+/** The page. `tokenizer` decodes the token ids of the examples, undefined where there are none; `record` is experiment.json, for settings and versions. */
 export function renderExperimentReport(
   summary: Summary,
   examples: PairExamples,
-  tokenizer: Decoder,
+  tokenizer: Decoder | undefined,
   record?: ExperimentRecord,
 ): string {
   const sections: readonly (readonly [id: string, title: string, content: Html])[] = [

@@ -10,17 +10,24 @@ import { type Task, tasksOf } from './tasks.ts';
 
 const grid = vi.hoisted(() => ({
   finished: new Set<string>(),
+  /** Seeds with outcomes. */
+  kept: new Set<string>(),
   run: (async () => {}) as (task: Task, options: TaskOptions) => Promise<void>,
   reports: 0,
+  report: async () => {},
 }));
 
 vi.mock('./run-task.ts', () => ({
   isFinished: async ({ folder }: Task) => grid.finished.has(folder),
   runTask: (task: Task, options: TaskOptions) => grid.run(task, options),
 }));
+vi.mock('./outcomes.ts', () => ({
+  hasOutcomes: async (_folder: string, _record: unknown, { name }: { name: string }) => grid.kept.has(name),
+}));
 vi.mock('./report.ts', () => ({
   writeExperimentReport: async () => {
     grid.reports += 1;
+    await grid.report();
     return { name: 'made up' };
   },
 }));
@@ -38,7 +45,13 @@ const tasks = tasksOf(definition);
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'grid-'));
-  Object.assign(grid, { finished: new Set(), run: async () => {}, reports: 0 });
+  Object.assign(grid, {
+    finished: new Set(),
+    kept: new Set(),
+    run: async () => {},
+    reports: 0,
+    report: async () => {},
+  });
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -89,6 +102,14 @@ describe('a grid', () => {
     expect(log.map(({ task }) => task.seed.name)).toEqual(new Array(tasks.length - done.length).fill('seed-002'));
   });
 
+  it('runs nothing of a seed whose outcomes are there, though no run of it is', async () => {
+    grid.kept = new Set(['seed-001']);
+    const log = watch();
+    await go();
+    expect(new Set(log.map(({ task }) => task.seed.name))).toEqual(new Set(['seed-002']));
+    expect(log).toHaveLength(tasks.length / 2);
+  });
+
   it('tells how far it is, from what was there before to all of it', async () => {
     grid.finished.add('seed-001/shared/pool-1');
     watch();
@@ -106,6 +127,25 @@ describe('a grid', () => {
     watch();
     await go();
     expect(grid.reports).toBe(2);
+  });
+
+  it('writes one report at a time, whichever seeds end together', async () => {
+    let open = 0;
+    grid.report = async () => {
+      open += 1;
+      expect(open).toBe(1);
+      for (let i = 0; i < 9; i++) await new Promise(setImmediate);
+      open -= 1;
+    };
+    await go({ jobs: tasks.length });
+    expect([grid.reports, open]).toEqual([2, 0]);
+  });
+
+  it('fails where a report cannot be written', async () => {
+    grid.report = async () => {
+      throw new Error('the disk is full');
+    };
+    await expect(go({ jobs: tasks.length })).rejects.toThrow('the disk is full');
   });
 
   it('is stopped by the first failure, which the others are told', async () => {

@@ -9,7 +9,8 @@ import type { EvolveEvent } from '../evolve/journal.ts';
 import { planStages } from '../evolve/stages.ts';
 import { acquireLock } from '../runs/lock.ts';
 import type { Base, Definition } from './definition.ts';
-import { recordExperiment } from './record.ts';
+import { hasOutcomes } from './outcomes.ts';
+import { readExperiment, recordExperiment } from './record.ts';
 import { writeExperimentReport } from './report.ts';
 import { isFinished, runTask } from './run-task.ts';
 import type { Summary } from './schema.ts';
@@ -63,8 +64,13 @@ export async function runExperiment(definition: Definition, options: ExperimentO
 async function runGrid(definition: Definition, options: ExperimentOptions): Promise<void> {
   const { folder, jobs, onEvent } = options;
   const tasks = tasksOf(definition);
+  const record = await readExperiment(folder);
   const finished = new Set<string>();
-  for (const task of tasks) if (await isFinished(task, folder)) finished.add(task.folder);
+  for (const seed of record.seeds) {
+    const isKept = await hasOutcomes(folder, record, seed);
+    for (const task of tasks.filter((one) => one.seed.name === seed.name))
+      if (isKept || (await isFinished(task, folder))) finished.add(task.folder);
+  }
   const waiting = tasks.filter((task) => !finished.has(task.folder));
   const running = new Map<Task, Promise<void>>();
   const progress = new GridProgress(tasks, finished, onEvent);
@@ -92,13 +98,14 @@ async function runGrid(definition: Definition, options: ExperimentOptions): Prom
       },
     });
     const ended = run.then(async () => {
-      running.delete(task);
       finished.add(task.folder);
       progress.moved(task, 1);
       onEvent({ kind: 'ended', task, seconds: (performance.now() - start) / 1000 });
       // Reading all runs takes a while: once a seed, not once an arm.
       const left = tasks.some((other) => other.seed === task.seed && !finished.has(other.folder));
       if (!left && finished.size < tasks.length) await exclusively(() => writeExperimentReport(folder));
+      // Not before: the grid has not ended while a report is being written, and two would write the same files at once.
+      running.delete(task);
     });
     running.set(task, ended);
   };

@@ -40,7 +40,8 @@ const training = z.strictObject({
   entropy: z.number().nullable(),
 });
 
-const run = z.strictObject({
+/** One finished run. */
+export const runSchema = z.strictObject({
   seed: z.string(),
   arm: z.string(),
   seconds: z.number().nullable(),
@@ -95,7 +96,7 @@ export const summarySchema = z.strictObject({
   missing: z.array(z.string()),
   /** Of the bootstrap, where one is taken: over the questions of a single seed, and over seeds for the law. */
   resamples: count,
-  runs: z.array(run),
+  runs: z.array(runSchema),
   /** The last stage of each arm over its seeds. */
   means: z.array(z.strictObject({ arm: z.string(), mode, measure: z.enum(measures), seeds: count, ...range.shape })),
   /** Exact match of the last stage by suite, mean over seeds. */

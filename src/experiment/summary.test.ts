@@ -9,6 +9,7 @@ import { RunFiles } from '../runs/run-files.ts';
 import { type ArmName, armOf } from './arms.ts';
 import { claims } from './claims.ts';
 import { scoresOf, summarizeTraining } from './collect.ts';
+import { outcomesFile } from './outcomes.ts';
 import { readExperiment } from './record.ts';
 import { renderPicture } from './report/picture.ts';
 import { basesBlock } from './report/tables.ts';
@@ -152,6 +153,8 @@ describe('the summary of an experiment', () => {
 
   it('refuses a finished run that has lost its answers', async () => {
     const shard = path.join(folder, 'seed-001', 'e1', 'trajectories', 'e1-2-greedy-2.jsonl.gz');
+    // The summary would go by what was kept of it.
+    await rm(outcomesFile(folder, 'seed-001'));
     await rename(shard, `${shard}.away`);
     await expect(summarizeExperiment(folder)).rejects.toThrow('trajectories/e1-2-greedy-2.jsonl.gz is missing');
     await rename(`${shard}.away`, shard);

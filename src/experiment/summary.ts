@@ -1,15 +1,14 @@
 /** From the run directories of an experiment to its figures and verdicts: `DIR/experiment.json`, `DIR/seed-NNN/ARM/`. */
-import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { referenceOf } from './arms.ts';
-import { type CollectedRun, collectRun, modeKey } from './collect.ts';
+import { type CollectedRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 import { RESAMPLES } from './intervals.ts';
 import { predictedLaw } from './law.ts';
+import { runsOfSeed } from './outcomes.ts';
 import { armsOf } from './own-arms.ts';
 import { type ExperimentRecord, readExperiment } from './record.ts';
 import { claimsOf } from './registered.ts';
@@ -26,16 +25,17 @@ const ON_A_SERVER = 'of the training server';
  * @throws UserError when `folder` holds no experiment, or no run of it is finished
  */
 export async function summarizeExperiment(folder: string): Promise<Summary> {
-  const { name, arms, ...record } = await readExperiment(folder);
+  const record = await readExperiment(folder);
+  const { name, arms } = record;
   const seeds = record.seeds.map((seed) => seed.name);
   const missing: string[] = [];
   const runs: CollectedRun[] = [];
-  for (const seed of seeds)
-    for (const arm of arms) {
-      const run = await collectRun(new RunFiles(path.join(folder, seed, arm)), seed, arm);
-      if (run === undefined) missing.push(`${seed}/${arm}`);
-      else runs.push(run);
-    }
+  for (const seed of record.seeds) {
+    const ofSeed = await runsOfSeed(folder, record, seed);
+    missing.push(...arms.filter((arm) => !ofSeed.has(arm)).map((arm) => `${seed.name}/${arm}`));
+    runs.push(...ofSeed.values());
+  }
+  if (record.data !== null) checkSameData(runs, folder);
   if (runs.length === 0)
     throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });
 
@@ -47,7 +47,7 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
   const others = otherPairs(beforehand, differences).flatMap(
     ([arm, against]) => compareArms(runs, [arm], against, modes).differences,
   );
-  const own = ownArmsOf({ arms, ...record });
+  const own = ownArmsOf(record);
   return {
     schema: 1,
     name,
@@ -65,6 +65,19 @@ export async function summarizeExperiment(folder: string): Promise<Summary> {
     laws: modes.filter(({ decoding }) => decoding === 'sampled').map((mode) => predictedLaw(runs, mode)),
     verdicts: decideClaims(arms, summaries, [...differences, ...others], beforehand),
   };
+}
+
+/** Own questions and passages are the same for all seeds, also where these ran on several machines. */
+function checkSameData(runs: readonly CollectedRun[], folder: string): void {
+  for (const { summary, hashes } of runs)
+    for (const name of ['questions', 'corpus', 'evaluation', 'template', 'tokenizer'] as const)
+      if (hashes[name] !== runs[0]!.hashes[name])
+        throw new UserError(
+          `${folder}: ${summary.seed}/${summary.arm}: ${name}: not those of ${runs[0]!.summary.seed}`,
+          {
+            hint: 'Seeds are compared on the same data. Take away those that ran on other.',
+          },
+        );
 }
 
 function beforehandOf({ claims, registered }: Pick<ExperimentRecord, 'claims' | 'registered'>): Beforehand {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadCorpus, readCorpus } from './corpus.ts';
 import { buildDenseIndex } from './dense/build.ts';
-import { openE5Embedder } from './dense/e5-embedder.ts';
+import { openLocalEmbedder } from './dense/encoder/local-embedder.ts';
 import { writeTinyEncoder } from './dense/testing/tiny-encoder.ts';
 import { fuse } from './hybrid.ts';
 import { readLegs, writeLegs } from './hybrid-manifest.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
   );
   await writeFile(corpus, lines.join('\n'));
   dense = path.join(folder, 'dense');
-  const embedder = await openE5Embedder(await writeTinyEncoder(path.join(folder, 'model')), { threads: 1 });
+  const embedder = await openLocalEmbedder(await writeTinyEncoder(path.join(folder, 'model')), { threads: 1 });
   await buildDenseIndex({ folder: dense, corpus: readCorpus([corpus]), embedder, type: 'float32', store: 'flat' });
   await embedder.close();
 });

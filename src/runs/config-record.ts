@@ -21,7 +21,7 @@ const inputsSchema: z.ZodType<Inputs> = z.strictObject({
   threads: z.int().min(1).nullable(),
 });
 
-const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
+export const hashesSchema: z.ZodType<SetupHashes> = z.strictObject({
   questions: hash,
   corpus: hash,
   evaluation: hash,

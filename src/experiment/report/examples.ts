@@ -69,9 +69,9 @@ export function choosePairs(
   return { best: sorted.slice(0, sorted.length === 1 ? 1 : half), worst: half === 0 ? [] : sorted.slice(-half) };
 }
 
-export function pairExamples({ run, stage, best, worst }: PairExamples, tokenizer: Decoder): Html {
+export function pairExamples({ run, stage, best, worst }: PairExamples, tokenizer: Decoder | undefined): Html {
   const all = [...best, ...worst];
-  if (all.length === 0) return html`<p>No pairs are in the run directories.</p>`;
+  if (all.length === 0 || tokenizer === undefined) return html`<p>No pairs are in the run directories.</p>`;
   const kl = all.flatMap(({ pair }) => (pair.kl ?? []).filter((_, t) => pair.mask[t] === 1)).sort((a, b) => a - b);
   const scale = kl[Math.floor(0.98 * (kl.length - 1))] || 1;
   const view = ({ pair, expert, solved }: PairExample) =>

@@ -8,8 +8,8 @@ import { corpusHash } from '../corpus.ts';
 import type { Passage } from '../retriever.ts';
 import { buildDenseIndex, type DenseBuild } from './build.ts';
 import { DenseRetriever } from './dense-retriever.ts';
-import { openE5Embedder } from './e5-embedder.ts';
 import type { Embedder } from './embedder.ts';
+import { openLocalEmbedder } from './encoder/local-embedder.ts';
 import { openFaissFlat } from './faiss.ts';
 import { DIMENSION, plainIds, plainVector, writeTinyEncoder } from './testing/tiny-encoder.ts';
 
@@ -19,7 +19,7 @@ let embedder: Embedder;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'dense-'));
   model = await writeTinyEncoder(path.join(folder, 'model'));
-  embedder = await openE5Embedder(model, { threads: 1 });
+  embedder = await openLocalEmbedder(model, { threads: 1 });
 });
 afterAll(async () => {
   await embedder.close();

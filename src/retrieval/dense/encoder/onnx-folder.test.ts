@@ -2,18 +2,19 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { E5, readE5Files } from './e5.ts';
-import { openE5Embedder } from './e5-embedder.ts';
-import type { Embedder } from './embedder.ts';
-import { DIMENSION, plainIds, plainVector, writeTinyEncoder } from './testing/tiny-encoder.ts';
+import type { Embedder } from '../embedder.ts';
+import { DIMENSION, plainIds, plainVector, writeTinyEncoder } from '../testing/tiny-encoder.ts';
+import { readEncoderFolder } from './folder.ts';
+import { openLocalEmbedder } from './local-embedder.ts';
+import { SentenceEncoder } from './sentence-encoder.ts';
 
 let folder: string;
 let model: string;
 let embedder: Embedder;
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'e5-'));
+  folder = await mkdtemp(path.join(tmpdir(), 'encoder-'));
   model = await writeTinyEncoder(path.join(folder, 'tiny'));
-  embedder = await openE5Embedder(model, { threads: 1 });
+  embedder = await openLocalEmbedder(model, { threads: 1 });
 });
 afterAll(async () => {
   await embedder.close();
@@ -34,12 +35,12 @@ describe('against the plain computation in double precision', () => {
   });
 
   test('a long text is cut to 256 tokens, the special ones kept', async () => {
-    const files = await readE5Files(model);
-    const e5 = await E5.open(files, 1);
+    const files = await readEncoderFolder(model);
+    const encoder = await SentenceEncoder.open(files, 1);
     const ids = plainIds(`query: ${'paris the '.repeat(200)}`);
     const cut = [...ids.slice(0, 255), ids.at(-1)!];
-    expect(e5.tokenize(`query: ${'paris the '.repeat(200)}`)).toEqual(cut);
-    await e5.close();
+    expect(encoder.tokenize(`query: ${'paris the '.repeat(200)}`)).toEqual(cut);
+    await encoder.close();
     const vectors = await embedder.embed(['paris the '.repeat(200)], 'query');
     for (const [j, value] of row(vectors, 0).entries()) expect(value).toBeCloseTo(plainVector(cut)[j]!, 5);
   });
@@ -71,7 +72,7 @@ test('info: name, dimension, hash of the files, prefixes', async () => {
   expect(embedder.info).toEqual({
     name: model,
     dimension: DIMENSION,
-    hash: (await readE5Files(model)).hash,
+    hash: (await readEncoderFolder(model)).hash,
     prefixes: { query: 'query: ', passage: 'passage: ' },
   });
 });
@@ -101,13 +102,13 @@ describe('folders that are no such model', () => {
     ],
   ])('%s', async (name, change, message) => {
     const other = await variant(name.replace(' ', '-'), change);
-    await expect(openE5Embedder(other, { threads: 1 })).rejects.toThrow(message);
+    await expect(openLocalEmbedder(other, { threads: 1 })).rejects.toThrow(message);
   });
 
   test('a model of another width than its config says', async () => {
     const config = { hidden_size: DIMENSION + 1, max_position_embeddings: 300 };
     const other = await variant('wide', (at) => writeFile(path.join(at, 'config.json'), JSON.stringify(config)));
-    const wide = await openE5Embedder(other, { threads: 1 });
+    const wide = await openLocalEmbedder(other, { threads: 1 });
     await expect(wide.embed(['oslo'], 'query')).rejects.toThrow('its output has the shape');
     await wide.close();
   });
