@@ -26,8 +26,12 @@ export default defineConfig({
     // The engine's kernels already use every core; two test files at a time keep 2-core machines responsive.
     pool: 'forks',
     maxWorkers: 2,
-    // What tests start (engine threads, commands) finds its sources compiled.
-    env: { NODE_COMPILE_CACHE: path.join(tmpdir(), 'node-compile-cache') },
+    env: {
+      // What tests start (engine threads, commands) finds its sources compiled.
+      NODE_COMPILE_CACHE: path.join(tmpdir(), 'node-compile-cache'),
+      // Terminals that tests make up can do what they say, whatever that of the reader can do.
+      ...{ NO_COLOR: '', TERM: 'xterm', LC_ALL: 'C.UTF-8' },
+    },
     // A guard against hanging, not a measure of speed: slow disks and busy machines must not fail a test.
     testTimeout: 180_000,
     hookTimeout: 180_000,

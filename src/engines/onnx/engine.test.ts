@@ -193,7 +193,7 @@ describe('the embedded engine', () => {
     expect(stream).toEqual(exact);
     const gaps = logprobs.map((logprob, n) => Math.abs(logprob - stream![3 + n]!));
     expect(Math.max(...gaps)).toBeGreaterThan(1e-4);
-    expect(Math.max(...gaps)).toBeLessThan(decodeBits === 8 ? 0.1 : 1);
+    expect(Math.max(...gaps)).toBeLessThan(decodeBits === 8 ? 0.2 : 1);
   });
 
   it('samples from the new weights after a step, an adapter and its merge', async () => {
