@@ -27,6 +27,7 @@ const evidence: Evidence = {
   claims: found.claims!,
   variants: found.variants!,
   conditions: found as Evidence['conditions'],
+  pretrained: JSON.parse(await readFile(at('docs', 'evidence', 'smollm2.json'), 'utf8')),
   beside: JSON.parse(await readFile(at('docs', 'evidence', 'beside.json'), 'utf8')),
 };
 await write(at('docs', 'evidence.md'), evidencePage(evidence));
