@@ -25,7 +25,7 @@ export default defineConfig(async () => {
   process.stdout.write(`WebGPU is tested on ${found.name}\n`);
   return {
     test: {
-      include: ['src/**/*.webgpu.test.ts'],
+      include: ['src/**/*.webgpu.test.ts', 'live/**/*.webgpu.test.ts'],
       pool: 'forks',
       // A software GPU takes every core by itself.
       maxWorkers: 1,

@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['live/**/*.test.ts'],
+    // These belong to test:webgpu.
+    exclude: ['live/**/*.webgpu.test.ts'],
     root: new URL('..', import.meta.url).pathname,
     pool: 'forks',
     maxWorkers: 1,

@@ -11,14 +11,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url));
 
-/** One step of GRPO between two evaluations: the fewest tokens with which a group earns different rewards. */
+/** All stages of the method, with the fewest tokens with which a group earns different rewards and the pool has pairs. */
 const small = {
   seed: 2,
-  method: 'grpo',
+  cycles: 1,
   world: { hops: [1], trainingQuestions: 50 },
   // A GPU in software on a busy machine is slow.
   rollout: { searches: 1, invalidTurns: 0, turnTokens: 20, sampleSeconds: 30_000 },
   grpo: { steps: [1], questionsPerStep: 3, groupSize: 4, warmupSteps: 0 },
+  pool: { questions: 5, rollouts: 4 },
+  gate: { questions: 0 },
+  distill: { pairsPerStep: 2, maxSteps: 1, warmupSteps: 0 },
   evaluation: { questions: 1, searches: [1], decoding: ['greedy'] },
   guards: { heldOutQuestions: 1, every: 1 },
 };
@@ -64,7 +67,7 @@ async function metricsOf(device: string): Promise<Line[]> {
 
 it('goes through the stages of a run on the processor, with its rewards, loss and gradient', async () => {
   expect((await evolve(begin('cpu'))).code).toBe(0);
-  const interrupted = await evolve(begin('webgpu'), 'stage 2/3');
+  const interrupted = await evolve(begin('webgpu'), 'stage 2/7');
   expect(interrupted.code, interrupted.err).toBe(130);
   const continued = await evolve(['--resume', path.join(folder, 'webgpu')]);
   expect(continued.code, continued.err).toBe(0);
@@ -72,8 +75,8 @@ it('goes through the stages of a run on the processor, with its rewards, loss an
   const [there, here] = [await metricsOf('webgpu'), await metricsOf('cpu')];
   const named = (lines: readonly Line[]) => lines.map(({ stage, step }) => `${stage} ${step}`);
   expect(named(there)).toEqual(named(here));
-  const stepped = there.find(({ stage }) => stage === 'grpo-1')!;
-  expect(stepped).toMatchObject({ skipped: 0, failures: 0 });
+  for (const trained of ['grpo-1', 'e1-1'])
+    expect(there.find(({ stage }) => stage === trained), trained).toMatchObject({ skipped: 0 });
   for (const [i, line] of here.entries())
     for (const [metric, value] of Object.entries(line))
       if (typeof value === 'number')
