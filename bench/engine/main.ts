@@ -14,7 +14,7 @@ import { measureDevices } from './device.ts';
 import { measureGrpo } from './grpo.ts';
 import { measureLargeTraining } from './large-training.ts';
 import { type Row, table } from './measure.ts';
-import { measureSmolLM2 } from './smollm2.ts';
+import { measureSmolGrpo, measureSmolSampling, measureSmolTraining } from './smollm2.ts';
 import { measureTraining } from './training.ts';
 
 const parts: Readonly<Record<string, (threads: number) => Promise<Row[]>>> = {
@@ -23,7 +23,9 @@ const parts: Readonly<Record<string, (threads: number) => Promise<Row[]>>> = {
   'large-decoding': measureLargeDecoding,
   grpo: measureGrpo,
   'large-training': measureLargeTraining,
-  smollm2: measureSmolLM2,
+  'smollm2-training': measureSmolTraining,
+  'smollm2-sampling': measureSmolSampling,
+  'smollm2-grpo': measureSmolGrpo,
 };
 
 const { values } = parseArgs({

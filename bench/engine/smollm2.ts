@@ -1,6 +1,6 @@
 /**
  * SmolLM2-135M's shape with random weights, beside PyTorch and TRL: training, reading and decoding in 32 and 8 bits, and a GRPO step.
- * Every piece of work is done by one after the other; takes 12 GB and, on two cores, an hour.
+ * Every piece of work is done by one after the other; the GRPO step takes 12 GB.
  */
 import { streamKey } from '../../src/base/random.ts';
 import { Decoder, type Reading, RUN_TOKENS } from '../../src/engines/onnx/decoding/decoder.ts';
@@ -21,11 +21,7 @@ const RANK = 16;
 const [SEQUENCES, PROMPT, FRESH] = [40, 300, 40];
 const step: StepWork = { questions: 8, group: 5, prompt: 300, fresh: 45, repeats: 2 };
 
-export async function measureSmolLM2(threads: number): Promise<Row[]> {
-  return [...(await training(threads)), ...(await sampling(threads)), ...(await grpo(threads))];
-}
-
-async function training(threads: number): Promise<Row[]> {
+export async function measureSmolTraining(threads: number): Promise<Row[]> {
   const sequences = randomSequences(config, new Array(8).fill(384), streamKey('bench', 'smollm2'));
   const rowOf = (who: string, { name, ...times }: PeerCase, note?: string): Row => ({
     what: name,
@@ -64,7 +60,7 @@ async function trainOurs({ sequences, rank }: { sequences: number[][]; rank?: nu
 }
 
 /** Reading ends with the first drawn token of each sequence; decoding draws the others. */
-async function sampling(threads: number): Promise<Row[]> {
+export async function measureSmolSampling(threads: number): Promise<Row[]> {
   const names = { reading: `reading ${SEQUENCES} x ${PROMPT}`, decoding: `decoding ${SEQUENCES} x ${FRESH}` };
   const rowsOf = (who: string, reading: Times, decoding: Times, note?: string): Row[] =>
     [
@@ -143,7 +139,7 @@ async function sampleOurs(bits: 32 | 8, threads: number) {
   return { reading, decoding, loading };
 }
 
-async function grpo(threads: number): Promise<Row[]> {
+export async function measureSmolGrpo(threads: number): Promise<Row[]> {
   const [layout, flat] = [layoutOf(config), randomWeights(config)];
   const weights = new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
   const rows: Row[] = [];
