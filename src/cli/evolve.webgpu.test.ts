@@ -76,7 +76,10 @@ it('goes through the stages of a run on the processor, with its rewards, loss an
   const named = (lines: readonly Line[]) => lines.map(({ stage, step }) => `${stage} ${step}`);
   expect(named(there)).toEqual(named(here));
   for (const trained of ['grpo-1', 'e1-1'])
-    expect(there.find(({ stage }) => stage === trained), trained).toMatchObject({ skipped: 0 });
+    expect(
+      there.find(({ stage }) => stage === trained),
+      trained,
+    ).toMatchObject({ skipped: 0 });
   for (const [i, line] of here.entries())
     for (const [metric, value] of Object.entries(line))
       if (typeof value === 'number')
