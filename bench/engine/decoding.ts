@@ -3,8 +3,9 @@ import { streamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
 import { Decoder } from '../../src/engines/onnx/decoding/decoder.ts';
 import { openPolicy } from '../../src/engines/onnx/engine.ts';
-import { layoutOf, viewOf } from '../../src/engines/onnx/model/parameters.ts';
+import { layoutOf } from '../../src/engines/onnx/model/parameters.ts';
 import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
+import { named } from '../../src/engines/onnx/training/snapshot.ts';
 import { median, type Row, seconds } from './measure.ts';
 import { halfBillion, randomSequences, small } from './shapes.ts';
 import { type PeerTimes, peerNote, runPeer } from './torch.ts';
@@ -42,8 +43,7 @@ export async function measureDecoding(threads: number): Promise<Row[]> {
 
 /** Seconds of whole calls through the engine: prompts, threads and messages included. */
 async function sampleAll(config: ModelConfig, sequences: number, threads: number): Promise<number[]> {
-  const [layout, flat] = [layoutOf(config), randomWeights(config)];
-  const weights = new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
+  const weights = named(layoutOf(config), randomWeights(config));
   const policy = await openPolicy({ config, weights, pieces: [], threads });
   const prompts = randomSequences(config, new Array(sequences).fill(PROMPT), streamKey('bench', 'prompts'));
   let call = 0;

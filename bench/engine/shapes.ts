@@ -34,22 +34,6 @@ export const halfBillion: ModelConfig = {
   contextLength: 2048,
 };
 
-/** SmolLM2-135M. */
-export const smolLM2: ModelConfig = {
-  family: 'llama',
-  vocabulary: 49_152,
-  hidden: 576,
-  layers: 30,
-  heads: 9,
-  keyValueHeads: 3,
-  headSize: 64,
-  intermediate: 1536,
-  ropeTheta: 100_000,
-  rmsEpsilon: 1e-5,
-  tiedHead: true,
-  contextLength: 8192,
-};
-
 /** Random ids of the given lengths. */
 export function randomSequences(config: ModelConfig, lengths: readonly number[], key: StreamKey): number[][] {
   const random = new Random(key);

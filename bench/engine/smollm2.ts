@@ -3,15 +3,17 @@
  * Every piece of work is done by one after the other; the GRPO step takes 12 GB.
  */
 import { streamKey } from '../../src/base/random.ts';
+import { smolLM2 as config } from '../../src/checkpoint/smollm2.testing.ts';
 import { Decoder, type Reading, RUN_TOKENS } from '../../src/engines/onnx/decoding/decoder.ts';
-import { layoutOf, viewOf } from '../../src/engines/onnx/model/parameters.ts';
+import { layoutOf } from '../../src/engines/onnx/model/parameters.ts';
 import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
+import { named } from '../../src/engines/onnx/training/snapshot.ts';
 import { Trainer } from '../../src/engines/onnx/training/training.ts';
 import { WorkerThreads } from '../../src/engines/onnx/worker-threads.ts';
 import { sharedGuard } from '../../src/onnx/native-guard.ts';
 import { type StepWork, stepName, stepTokens, withoutTools } from './grpo.ts';
 import { median, type Row, timed } from './measure.ts';
-import { smolLM2 as config, randomSequences } from './shapes.ts';
+import { randomSequences } from './shapes.ts';
 import { type PeerCase, type PeerTimes, peerNote, runPeer } from './torch.ts';
 import { adamW, allTokens } from './training.ts';
 
@@ -140,8 +142,7 @@ async function sampleOurs(bits: 32 | 8, threads: number) {
 }
 
 export async function measureSmolGrpo(threads: number): Promise<Row[]> {
-  const [layout, flat] = [layoutOf(config), randomWeights(config)];
-  const weights = new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
+  const weights = named(layoutOf(config), randomWeights(config));
   const rows: Row[] = [];
   for (const decodeBits of [32, 8] as const)
     rows.push(await withoutTools({ config, weights }, step, { threads, decodeBits }));

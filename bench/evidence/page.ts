@@ -2,24 +2,9 @@
 import { mean } from '../../src/benchmarks/statistics.ts';
 import { type Findings, percent, plus, pText, share, withInterval } from './findings.ts';
 
-/** Of SmolLM2-135M: findings.json of an experiment of one seed, as it was written. */
-export interface Pretrained {
-  readonly stages: readonly {
-    readonly arm: string;
-    readonly stage: string;
-    readonly exactMatch: Readonly<Record<string, readonly number[]>>;
-  }[];
-  readonly differences: readonly {
-    readonly mode: string;
-    readonly measure: string;
-    readonly estimate: number;
-    readonly low: number;
-    readonly high: number;
-  }[];
-}
-
 export interface Evidence {
-  readonly pretrained: Pretrained;
+  /** Of SmolLM2-135M: findings.json of an experiment of one seed, as it was written. */
+  readonly pretrained: typeof import('../../docs/evidence/smollm2.json', { with: { type: 'json' }});
   readonly claims: Findings;
   readonly variants: Findings;
   readonly conditions: Readonly<Record<Condition, Findings>>;
@@ -64,14 +49,14 @@ function against(
 }
 
 /** Exact match of every stage, and the two arms apart. */
-function smollm2({ stages, differences }: Pretrained): string {
+function smollm2({ stages, differences }: Evidence['pretrained']): string {
   const names: Readonly<Record<string, string>> = {
     base: 'warmed up',
     'grpo-1': 'after ten steps of GRPO',
     'e1-1': 'after one distillation',
     'grpo-2': 'after GRPO of as many tokens in its place',
   };
-  const of = ({ stage, exactMatch }: Pretrained['stages'][number]) =>
+  const of = ({ stage, exactMatch }: Evidence['pretrained']['stages'][number]) =>
     `${share(exactMatch['greedy-2']![0]!)} greedily and ${share(exactMatch['sampled-2']![0]!)} sampled ${names[stage]}`;
   // Of E1 minus GRPO: the file has GRPO minus E1.
   const apart = (mode: string) => {

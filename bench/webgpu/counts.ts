@@ -4,6 +4,7 @@
  * the GPU, real or in software, whose profile says how many programs it is.
  */
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
+import { smolLM2 } from '../../src/checkpoint/smollm2.testing.ts';
 import { askAdapter } from '../../src/onnx/adapter.ts';
 import type { Tensors } from './on-processor.ts';
 import { type Placement, placementOf } from './profile.ts';
@@ -12,20 +13,7 @@ import { countSteps } from './steps.ts';
 import { sumOf, type Traffic, titleOf } from './traffic.ts';
 
 /** Its layers, heads and vocabulary. How wide a layer is changes nothing that is counted in one micro-batch; narrow ones take seconds, not minutes. */
-const config: ModelConfig = {
-  family: 'llama',
-  vocabulary: 49_152,
-  hidden: 18,
-  layers: 30,
-  heads: 9,
-  keyValueHeads: 3,
-  headSize: 2,
-  intermediate: 48,
-  ropeTheta: 100_000,
-  rmsEpsilon: 1e-5,
-  tiedHead: true,
-  contextLength: 2048,
-};
+const config: ModelConfig = { ...smolLM2, hidden: 18, headSize: 2, intermediate: 48, contextLength: 2048 };
 /** One micro-batch, and its rows of logits one chunk, at either width (memory.ts). */
 const shape = { sequences: 4, tokens: 256, rows: 32, rank: 16 };
 

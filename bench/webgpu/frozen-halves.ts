@@ -6,6 +6,7 @@
 import { Random, streamKey } from '../../src/base/random.ts';
 import type { ModelConfig } from '../../src/checkpoint/config.ts';
 import { readModel } from '../../src/checkpoint/model-directory.ts';
+import { smolLM2 } from '../../src/checkpoint/smollm2.testing.ts';
 import { adapterLayoutOf, LINEAR_LAYERS, layoutOf, viewOf } from '../../src/engines/onnx/model/parameters.ts';
 import { randomWeights } from '../../src/engines/onnx/model/random-weights.ts';
 import { freshAdapter } from '../../src/engines/onnx/training/adapter.ts';
@@ -20,20 +21,7 @@ const LEAST_NORMAL = 2 ** -14;
 const RANK = 16;
 
 /** SmolLM2-135M's layers, four of them, over a small vocabulary. */
-const wide: ModelConfig = {
-  family: 'llama',
-  vocabulary: 2048,
-  hidden: 576,
-  layers: 4,
-  heads: 9,
-  keyValueHeads: 3,
-  headSize: 64,
-  intermediate: 1536,
-  ropeTheta: 100_000,
-  rmsEpsilon: 1e-5,
-  tiedHead: true,
-  contextLength: 512,
-};
+const wide: ModelConfig = { ...smolLM2, vocabulary: 2048, layers: 4, contextLength: 512 };
 
 const { config, weights } = await readModel('assets/base');
 const trained = new Float32Array(layoutOf(config).total);

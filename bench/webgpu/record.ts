@@ -9,6 +9,7 @@ import { DeviceDecoder } from '../../src/engines/onnx/decoding/device-decoder.ts
 import { DeviceTrainer } from '../../src/engines/onnx/training/device-trainer.ts';
 import { lossBatches } from '../../src/engines/onnx/training/loss-batches.testing.ts';
 import { randomWeights } from '../../src/engines/onnx/training/reference.testing.ts';
+import type { AdamWStep } from '../../src/policy/policy.ts';
 import { onProcessor, type Tensors } from './on-processor.ts';
 
 export const tiny: ModelConfig = {
@@ -26,6 +27,16 @@ export const tiny: ModelConfig = {
   contextLength: 64,
 };
 
+export const adamW: AdamWStep = {
+  learningRate: 1e-2,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+  clipNorm: 1,
+  minGradientNorm: 0,
+};
+
 export interface Recorded {
   readonly model: Uint8Array;
   readonly feeds: Tensors;
@@ -38,20 +49,11 @@ export function recordAll(config = tiny): Promise<Recorded[]> {
       rows: 16,
     });
     await trainer.freeze();
-    const step = {
-      learningRate: 1e-2,
-      beta1: 0.9,
-      beta2: 0.99,
-      epsilon: 1e-8,
-      weightDecay: 0.1,
-      clipNorm: 1,
-      minGradientNorm: 0,
-    };
     const shape = { vocabulary: config.vocabulary, lengths: [9, 12, 17], teacherPrompt: 5, denominator: 10 };
     const [first, ...others] = lossBatches(new Random(streamKey('record')), shape);
     // The teacher is another policy than the student: where both are the same, a divergence is all rounding.
     await trainer.accumulate(first!);
-    await trainer.step(step);
+    await trainer.step(adamW);
     for (const batch of others) await trainer.accumulate(batch);
     const ids = [1, 2, 3, 4, 5, 6, 7, 8, 9];
     await trainer.logprobs([ids], 'present');
@@ -66,7 +68,7 @@ export function recordAll(config = tiny): Promise<Recorded[]> {
 
     await trainer.attachAdapter({ rank: 2, alpha: 4, key: [1, 2] });
     for (const batch of lossBatches(new Random(streamKey('record')), shape)) await trainer.accumulate(batch);
-    await trainer.step(step);
+    await trainer.step(adamW);
     await trainer.close();
   });
 }

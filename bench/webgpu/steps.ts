@@ -5,6 +5,7 @@ import { layoutOf } from '../../src/engines/onnx/model/parameters.ts';
 import { DeviceTrainer } from '../../src/engines/onnx/training/device-trainer.ts';
 import type { LossBatch } from '../../src/policy/policy.ts';
 import { onProcessor, type Tensors } from './on-processor.ts';
+import { adamW } from './record.ts';
 import { type Traffic, TrafficCounter } from './traffic.ts';
 
 export interface CountedStep {
@@ -25,16 +26,6 @@ export interface StepShape {
   /** Of the adapter. */
   readonly rank: number;
 }
-
-const adamW = {
-  learningRate: 1e-4,
-  beta1: 0.9,
-  beta2: 0.99,
-  epsilon: 1e-8,
-  weightDecay: 0.1,
-  clipNorm: 1,
-  minGradientNorm: 0,
-};
 
 /** @param onGraph called with each graph, and what it is first fed, which that run may write into */
 export async function countSteps(

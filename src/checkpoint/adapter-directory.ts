@@ -3,8 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { readJson, writeFileAtomic } from '../base/files.ts';
-import { shown } from '../base/text.ts';
-import type { ModelConfig } from './config.ts';
+import { type ModelConfig, refusalsOf } from './config.ts';
 import { SafetensorsFile, type StoredType, safetensorsParts, sizeOf, type Tensor } from './safetensors.ts';
 import { adapterTensorShapes, LINEAR_LAYERS } from './tensor-shapes.ts';
 
@@ -96,9 +95,7 @@ export async function readAdapter(folder: string, config: ModelConfig): Promise<
     throw new UserError(`${file}: ${issue?.path.join('.')}: ${issue?.message}`);
   }
   const { r: rank, lora_alpha: alpha, target_modules: targets, ...others } = parsed.data;
-  const refuse = (field: string, found: unknown, expected: unknown): never => {
-    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
-  };
+  const refuse = refusalsOf(file);
   if (others.peft_type !== 'LORA') refuse('peft_type', others.peft_type, '"LORA"');
   for (const [field, plain] of Object.entries(PLAIN)) {
     const found = others[field] ?? plain;

@@ -101,15 +101,8 @@ const FAMILY_DEFAULTS: Record<Family, { contextLength: number; headSize?: number
  */
 export function parseConfig(json: unknown, file: string): ModelConfig {
   const family = familyOf(json, file);
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new UserError(`${file}: ${issues.join('; ')}`);
-  }
-  const fields = parsed.data;
-  const refuse = (field: string, found: unknown, expected: string): never => {
-    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
-  };
+  const fields = configFields(schema, json, file);
+  const refuse = refusalsOf(file);
   if (fields.hidden_act !== 'silu') refuse('hidden_act', fields.hidden_act, '"silu"');
   // Qwen2 knows neither field and always has biases on q, k and v.
   if (family !== 'qwen2')
@@ -157,7 +150,23 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   };
 }
 
+/** @throws UserError naming the file and up to five fields that are not as the schema has them */
+export function configFields<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new UserError(`${file}: ${issues.join('; ')}`);
+}
+
 type Refuse = (field: string, found: unknown, expected: string) => never;
+
+/** Refuses what is well formed and not computed here. */
+export function refusalsOf(file: string): Refuse {
+  return (field, found, expected) => {
+    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
+  };
+}
+
 type Fields = z.infer<typeof schema>;
 
 /** A window is accepted where it windows nothing: no layer has one, or it holds the longest sequence. */

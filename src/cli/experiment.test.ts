@@ -2,11 +2,9 @@
  * A whole experiment at toy size, by the real command: killed and continued, it repeats nothing and leaves the files that it
  * would have left undisturbed; its arms share their past; what cannot be run is refused.
  */
-import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
 import type { Question } from '../base/question.ts';
@@ -15,8 +13,7 @@ import { RunFiles } from '../runs/run-files.ts';
 import { generateWorld } from '../world/generate.ts';
 import { evaluationQuestions, trainingQuestions } from '../world/suites.ts';
 import { capture } from './testing/capture.ts';
-
-const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url));
+import { runCommand } from './testing/command.ts';
 
 const toy = {
   arms: ['e1', 'grpo-tokens', 'same-prompt'],
@@ -47,17 +44,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** The same in a process of its own, which is killed so many milliseconds after `when` was printed. */
-function killed(out: string, when: string, after: number): Promise<string | null> {
-  const args = [command, 'experiment', at('toy.json'), '--jobs', '2', '--out', at(out)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let [err, waiting] = ['', true];
-  child.stderr.on('data', (data) => {
-    err += String(data);
-    if (!waiting || !err.includes(when)) return;
-    waiting = false;
-    setTimeout(() => child.kill('SIGKILL'), after);
-  });
-  return new Promise((resolve) => child.on('close', (_, signal) => resolve(signal)));
+async function killed(out: string, when: string, after: number): Promise<string | null> {
+  const args = ['experiment', at('toy.json'), '--jobs', '2', '--out', at(out)];
+  return (await runCommand(args, { when, after, signal: 'SIGKILL' })).signal;
 }
 
 /** Files below a folder of the experiment, without those that hold times or (latest.json) their hashes, and the lock of whoever was killed. */

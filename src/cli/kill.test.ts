@@ -2,15 +2,12 @@
  * The real command in its own process: stopped by Ctrl-C, killed within stages and at their boundaries, continued each time.
  * What it leaves is, bit for bit, what an undisturbed run leaves.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../base/files.ts';
-
-const command = fileURLToPath(new URL('../../bin/search-e1.js', import.meta.url));
+import { type Ended, runCommand } from './testing/command.ts';
 
 /** The smallest settings that pass through every kind of stage. */
 const toy = {
@@ -31,33 +28,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-interface Ended {
-  readonly code: number | null;
-  readonly signal: string | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `search-e1 evolve`; sends a signal so many milliseconds after `when` was printed. */
-function evolve(
-  args: readonly string[],
-  stop?: { when: string; after: number; signal: NodeJS.Signals },
-): Promise<Ended> {
-  const child = spawn(process.execPath, [command, 'evolve', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let [out, err] = ['', ''];
-  let waiting = stop;
-  child.stdout.on('data', (data) => {
-    out += String(data);
-  });
-  child.stderr.on('data', (data) => {
-    err += String(data);
-    if (waiting === undefined || !err.includes(waiting.when)) return;
-    const { after, signal } = waiting;
-    waiting = undefined;
-    setTimeout(() => child.kill(signal), after);
-  });
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, out, err })));
-}
+const evolve = (args: readonly string[], stop?: Parameters<typeof runCommand>[1]) =>
+  runCommand(['evolve', ...args], stop);
 
 /** Hashes of all files but those that hold times, or (latest.json) hashes of those. */
 async function contents(run: string): Promise<Record<string, string>> {

@@ -1,8 +1,7 @@
 /** Arms over their seeds, and arm against reference, paired by seed and question, with intervals. */
 import { streamKey } from '../base/random.ts';
-import { mean } from '../benchmarks/statistics.ts';
 import type { EvaluationMode } from '../evolve/results.ts';
-import { alignScores, type CollectedRun, modeKey, round, type Score } from './collect.ts';
+import { alignScores, type CollectedRun, modeKey, round } from './collect.ts';
 import { questionInterval, seedInterval, seedMean } from './intervals.ts';
 import { type ArmMean, type Difference, type Interval, type Measure, measures, type Summary } from './schema.ts';
 
@@ -75,15 +74,13 @@ export function suitesOfArms(
       .filter(({ summary }) => summary.arm === arm)
       .flatMap(({ scores }) => [...(scores.get(modeKey(mode)) ?? [])]);
     return [...Map.groupBy(measured, ([suite]) => suite)].flatMap(([suite, ofSeeds]) => {
-      const exactMatch = mean(ofSeeds.map(([, byId]) => mean(known(byId))).filter((value) => !Number.isNaN(value)));
-      return Number.isNaN(exactMatch) ? [] : [{ arm, mode, suite, exactMatch: round(exactMatch) }];
+      // Of one suite in several seeds, as of several suites in one seed.
+      const mean = seedMean(
+        ofSeeds.map(([, byId]) => Float64Array.from(byId.values(), ({ exactMatch }) => exactMatch)),
+      );
+      return Number.isNaN(mean) ? [] : [{ arm, mode, suite, exactMatch: round(mean) }];
     });
   });
-}
-
-/** Exact match of the questions of which something can be said. */
-function known(byId: ReadonlyMap<string, Score>): number[] {
-  return [...byId.values()].map(({ exactMatch }) => exactMatch).filter((value) => !Number.isNaN(value));
 }
 
 function alignedGrid(runs: readonly CollectedRun[], mode: EvaluationMode): Grid {

@@ -6,7 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BASE_POLICY } from '../checkpoint/base-policy.ts';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
-import { hasOutcomes, keepOutcomes, OUTCOMES_FOLDER, outcomesFile } from './outcomes.ts';
+import { hasOutcomes, keepOutcomes, OUTCOMES_FOLDER, outcomesFile, readSeeds } from './outcomes.ts';
 import { type ExperimentRecord, readExperiment } from './record.ts';
 import { writeExperimentReport } from './report.ts';
 import type { Summary } from './schema.ts';
@@ -87,7 +87,7 @@ describe('the outcomes of a seed', () => {
     const file = outcomesFile(ran, 'seed-002');
     const before = await readFile(file);
     await rm(file);
-    await keepOutcomes(ran, record, record.seeds[1]!);
+    for (const seed of await readSeeds(ran, record)) await keepOutcomes(ran, record, seed);
     expect((await readFile(file)).equals(before)).toBe(true);
   });
 

@@ -56,35 +56,50 @@ export function outcomesFile(folder: string, seed: string): string {
   return path.join(folder, OUTCOMES_FOLDER, `${seed}.jsonl.gz`);
 }
 
+/** The runs of a seed that have ended. */
+export interface SeedRuns {
+  readonly seed: Seed;
+  readonly runs: ReadonlyMap<string, CollectedRun>;
+  /** Its outcomes have every arm. */
+  readonly isKept: boolean;
+}
+
 /**
- * The runs of a seed that have ended, by arm: from its outcomes, and of arms that these do not have from their directories.
- * @throws UserError when the outcomes are damaged, or of another experiment
+ * Reads them from the outcomes of each seed, and of arms that these do not have from their directories.
+ * @throws UserError when outcomes are damaged, or of another experiment
  */
-export async function runsOfSeed(
-  folder: string,
-  record: ExperimentRecord,
-  seed: Seed,
-): Promise<ReadonlyMap<string, CollectedRun>> {
+export async function readSeeds(folder: string, record: ExperimentRecord): Promise<SeedRuns[]> {
+  const seeds: SeedRuns[] = [];
+  for (const seed of record.seeds) seeds.push(await readSeed(folder, record, seed));
+  return seeds;
+}
+
+async function readSeed(folder: string, record: ExperimentRecord, seed: Seed): Promise<SeedRuns> {
   const kept = await readOutcomes(folder, record, seed);
   const runs = new Map<string, CollectedRun>();
   for (const arm of record.arms) {
     const run = kept.get(arm) ?? (await collectRun(new RunFiles(path.join(folder, seed.name, arm)), seed.name, arm));
     if (run !== undefined) runs.set(arm, run);
   }
-  return runs;
+  return { seed, runs, isKept: hasAll(kept, record) };
+}
+
+function hasAll(runs: ReadonlyMap<string, CollectedRun>, { arms }: ExperimentRecord): boolean {
+  return arms.every((arm) => runs.has(arm));
 }
 
 /** Whether a seed counts as run by its outcomes alone: they have every arm. */
 export async function hasOutcomes(folder: string, record: ExperimentRecord, seed: Seed): Promise<boolean> {
-  const kept = await readOutcomes(folder, record, seed);
-  return record.arms.every((arm) => kept.has(arm));
+  return hasAll(await readOutcomes(folder, record, seed), record);
 }
 
-/** Writes the outcomes of a seed of which every arm has ended; of another nothing. */
-export async function keepOutcomes(folder: string, record: ExperimentRecord, seed: Seed): Promise<void> {
-  if (await hasOutcomes(folder, record, seed)) return;
-  const runs = await runsOfSeed(folder, record, seed);
-  if (!record.arms.every((arm) => runs.has(arm))) return;
+/** Writes the outcomes of a seed of which every arm has ended, where they are not there; of another nothing. */
+export async function keepOutcomes(
+  folder: string,
+  record: ExperimentRecord,
+  { seed, runs, isKept }: SeedRuns,
+): Promise<void> {
+  if (isKept || !hasAll(runs, record)) return;
   const questions = questionsOf([...runs.values()]);
   const header: Header = { schema: 1, ...identityOf(record, seed), versions: presentVersions(), questions };
   const lines = [header, ...record.arms.map((arm) => packed(runs.get(arm)!, questions))];
@@ -93,8 +108,8 @@ export async function keepOutcomes(folder: string, record: ExperimentRecord, see
 }
 
 /** What makes a seed's figures those of this experiment, whatever its folder. */
-function identityOf({ settings, weights }: ExperimentRecord, { seed, world, base }: Seed) {
-  return { seed, world, weights: base === undefined ? weights : base.weights, settings };
+function identityOf(record: ExperimentRecord, { seed, world, base }: Seed) {
+  return { seed, world, weights: (base ?? record).weights, settings: record.settings };
 }
 
 async function readOutcomes(

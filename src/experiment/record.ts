@@ -12,12 +12,13 @@ import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { allArmNames } from './arms.ts';
 import type { Base, Definition } from './definition.ts';
+import { OUTCOMES_FOLDER } from './outcomes.ts';
 import { recordedArmSchema } from './own-arms.ts';
 import { ownClaimsSchema, registeredSchema } from './registered.ts';
 
 const FILE = 'experiment.json';
-/** What may be there before an experiment begins: outcomes of seeds that ran elsewhere (outcomes.ts). */
-const ALLOWED: readonly string[] = ['lock.json', 'outcomes'];
+/** What may be there before an experiment begins: outcomes of seeds that ran elsewhere. */
+const ALLOWED: readonly string[] = ['lock.json', OUTCOMES_FOLDER];
 
 const baseFields = {
   /** Directory of the base policy; null = the embedded one. */

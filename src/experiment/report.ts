@@ -14,7 +14,7 @@ import { modeLabel } from '../runs/table.ts';
 import { E1 } from './arms.ts';
 import { modeKey } from './collect.ts';
 import { findingsOf } from './findings.ts';
-import { keepOutcomes } from './outcomes.ts';
+import { keepOutcomes, readSeeds } from './outcomes.ts';
 import { type ExperimentRecord, readExperiment } from './record.ts';
 import { aboutSection, settingsSection } from './report/about.ts';
 import { findPairExamples, type PairExamples, pairExamples } from './report/examples.ts';
@@ -29,13 +29,14 @@ import { armsBlock, basesBlock, blocksAsHtml, stagesBlock, suitesBlock } from '.
 import { budgetsBlock, roundsBlock } from './report/training-tables.ts';
 import { verdictSection } from './report/verdict-list.ts';
 import type { Measure, Summary } from './schema.ts';
-import { recordLines, summarizeExperiment } from './summary.ts';
+import { recordLines, summaryOf } from './summary.ts';
 
 /** Summarises the experiment in `folder`, writes summary.json, findings.json, figure.svg and report.html there, and returns the summary. */
 export async function writeExperimentReport(folder: string): Promise<Summary> {
   const record = await readExperiment(folder);
-  for (const seed of record.seeds) await keepOutcomes(folder, record, seed);
-  const summary = await summarizeExperiment(folder);
+  const seeds = await readSeeds(folder, record);
+  const summary = summaryOf(folder, record, seeds);
+  for (const seed of seeds) await keepOutcomes(folder, record, seed);
   // Pairs of the reference arm, or of the first that has any; seeds that ran elsewhere have no run here to show any of.
   const runs = summary.runs
     .toSorted((a, b) => Number(b.arm === E1) - Number(a.arm === E1))

@@ -21,7 +21,8 @@ vi.mock('./run-task.ts', () => ({
   isFinished: async ({ folder }: Task) => grid.finished.has(folder),
   runTask: (task: Task, options: TaskOptions) => grid.run(task, options),
 }));
-vi.mock('./outcomes.ts', () => ({
+vi.mock('./outcomes.ts', async (original) => ({
+  ...(await original<typeof import('./outcomes.ts')>()),
   hasOutcomes: async (_folder: string, _record: unknown, { name }: { name: string }) => grid.kept.has(name),
 }));
 vi.mock('./report.ts', () => ({

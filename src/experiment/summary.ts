@@ -8,7 +8,7 @@ import { type CollectedRun, modeKey } from './collect.ts';
 import { compareArms, suitesOfArms } from './compare.ts';
 import { RESAMPLES } from './intervals.ts';
 import { predictedLaw } from './law.ts';
-import { runsOfSeed } from './outcomes.ts';
+import { readSeeds, type SeedRuns } from './outcomes.ts';
 import { armsOf } from './own-arms.ts';
 import { type ExperimentRecord, readExperiment } from './record.ts';
 import { claimsOf } from './registered.ts';
@@ -26,15 +26,17 @@ const ON_A_SERVER = 'of the training server';
  */
 export async function summarizeExperiment(folder: string): Promise<Summary> {
   const record = await readExperiment(folder);
+  return summaryOf(folder, record, await readSeeds(folder, record));
+}
+
+/** The same of what was read already. */
+export function summaryOf(folder: string, record: ExperimentRecord, bySeed: readonly SeedRuns[]): Summary {
   const { name, arms } = record;
   const seeds = record.seeds.map((seed) => seed.name);
-  const missing: string[] = [];
-  const runs: CollectedRun[] = [];
-  for (const seed of record.seeds) {
-    const ofSeed = await runsOfSeed(folder, record, seed);
-    missing.push(...arms.filter((arm) => !ofSeed.has(arm)).map((arm) => `${seed.name}/${arm}`));
-    runs.push(...ofSeed.values());
-  }
+  const missing = bySeed.flatMap(({ seed, runs: of }) =>
+    arms.filter((arm) => !of.has(arm)).map((arm) => `${seed.name}/${arm}`),
+  );
+  const runs = bySeed.flatMap(({ runs: of }) => [...of.values()]);
   if (record.data !== null) checkSameData(runs, folder);
   if (runs.length === 0)
     throw new UserError(`${folder}: no run is finished yet`, { hint: 'Let the experiment go on first.' });

@@ -1,23 +1,9 @@
 import { expect, it } from 'vitest';
 import { UserError } from '../base/errors.ts';
-import type { ModelConfig } from '../checkpoint/config.ts';
+import { smolLM2 as smol } from '../checkpoint/smollm2.testing.ts';
 import { pretrainedRecipe } from './recipe.ts';
 import { bytesOf, refuseUnfitPretrained, warmUpMemory } from './requirements.ts';
 
-const smol: ModelConfig = {
-  family: 'llama',
-  vocabulary: 49_152,
-  hidden: 576,
-  layers: 30,
-  heads: 9,
-  keyValueHeads: 3,
-  headSize: 64,
-  intermediate: 1536,
-  ropeTheta: 1e5,
-  contextLength: 8192,
-  rmsEpsilon: 1e-5,
-  tiedHead: true,
-};
 const all = { ...pretrainedRecipe, adapter: null };
 
 it('a warm-up of all weights takes their gradient and both moments, one of an adapter does not', () => {

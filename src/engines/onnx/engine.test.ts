@@ -18,8 +18,9 @@ import {
   type SampleRequest,
 } from '../../policy/policy.ts';
 import { type OnnxPolicy, openPolicy, openPolicyDirectory } from './engine.ts';
-import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
+import { layoutOf, type ModelConfig } from './model/parameters.ts';
 import { randomWeights } from './training/reference.testing.ts';
+import { named } from './training/snapshot.ts';
 
 const config: ModelConfig = {
   family: 'qwen2',
@@ -45,8 +46,7 @@ const llama3 = {
 const pieces = Array.from({ length: config.vocabulary }, (_, id) => String.fromCharCode(97 + id));
 
 function namedWeights(flat: Float32Array, model = config): Map<string, Tensor> {
-  const layout = layoutOf(model);
-  return new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: viewOf(layout, flat, name) }]));
+  return named(layoutOf(model), flat);
 }
 
 const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({

@@ -1,7 +1,7 @@
 /** For tests: a model of a few hundred parameters with random weights, as `openPolicy` takes it. */
-import type { Tensor } from '../../checkpoint/safetensors.ts';
-import { layoutOf, type ModelConfig, viewOf } from './model/parameters.ts';
+import { layoutOf, type ModelConfig } from './model/parameters.ts';
 import { randomWeights } from './training/reference.testing.ts';
+import { named } from './training/snapshot.ts';
 
 export function tinyModel({ layers }: { readonly layers: number }) {
   const config: ModelConfig = {
@@ -18,9 +18,6 @@ export function tinyModel({ layers }: { readonly layers: number }) {
     tiedHead: true,
     contextLength: 24,
   };
-  const flat = randomWeights(config, [1, 1]);
-  const weights = new Map<string, Tensor>(
-    layoutOf(config).entries.map(({ name, shape }) => [name, { shape, data: viewOf(layoutOf(config), flat, name) }]),
-  );
+  const weights = named(layoutOf(config), randomWeights(config, [1, 1]));
   return { config, weights, pieces: [...'abcdefghijkl'] };
 }

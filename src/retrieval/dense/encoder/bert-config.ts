@@ -1,8 +1,6 @@
 /** config.json of BERT, the tensors that it calls for, and what of BERT is not computed here. */
 import { z } from 'zod';
-import { UserError } from '../../../base/errors.ts';
-import { shown } from '../../../base/text.ts';
-import { LIMITS } from '../../../checkpoint/config.ts';
+import { configFields, LIMITS, refusalsOf } from '../../../checkpoint/config.ts';
 
 /** By the names of transformers. */
 const ACTIVATIONS = {
@@ -50,15 +48,8 @@ const schema = z.looseObject({
  * @throws UserError for a missing or impossible field, and for what is not computed
  */
 export function parseBertConfig(json: unknown, file: string): BertConfig {
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new UserError(`${file}: ${issues.join('; ')}`);
-  }
-  const fields = parsed.data;
-  const refuse = (field: string, found: unknown, expected: string): never => {
-    throw new UserError(`${file}: ${field}: ${shown(found)} is not supported, expected ${expected}`);
-  };
+  const fields = configFields(schema, json, file);
+  const refuse = refusalsOf(file);
   const {
     hidden_act: act,
     hidden_size: hidden,
