@@ -1,4 +1,4 @@
-import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -20,8 +20,20 @@ let files = 0;
 async function written(rows: Float32Array, dimension: number, type: VectorType, blockRows: number) {
   const file = path.join(folder, `${++files}.vectors`);
   const writer = await VectorWriter.open(file, { ...emptyLayout(dimension, type), blockRows });
-  await writer.append(rows);
+  try {
+    await writer.append(rows);
+  } catch (error) {
+    await writer.abandon();
+    throw error;
+  }
   return { file, layout: await writer.finish() };
+}
+
+/** Whether this process has it open; nothing is known of that but on Linux. */
+async function isOpen(file: string): Promise<boolean> {
+  const handles = process.platform === 'linux' ? await readdir('/proc/self/fd') : [];
+  const files = await Promise.all(handles.map((handle) => readlink(`/proc/self/fd/${handle}`).catch(() => '')));
+  return files.includes(file);
 }
 
 async function search(file: string, layout: VectorLayout, queries: Float32Array, k: number, memory = 1e9) {
@@ -142,6 +154,7 @@ describe('the file', () => {
     await expect(VectorWriter.open(file, layout)).rejects.toThrow('checksum of the vectors from 4 on');
     await truncate(file, 50);
     await expect(VectorWriter.open(file, layout)).rejects.toThrow('it ends before vector 6');
+    expect(await isOpen(file)).toBe(false);
   });
 
   test.each([

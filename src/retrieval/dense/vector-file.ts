@@ -81,8 +81,10 @@ export class VectorWriter {
   static async open(file: string, layout: VectorLayout): Promise<VectorWriter> {
     const { dimension, type, count, blockRows, checksums } = layout;
     const blocks = Math.floor(count / blockRows);
+    const handle = await open(file, count === 0 ? 'w' : 'r+').catch((error) => {
+      throw fileError(error, file, 'write');
+    });
     try {
-      const handle = await open(file, count === 0 ? 'w' : 'r+');
       const { size } = await handle.stat();
       if (size < count * dimension * bytesOf(type)) throw damaged(file, `it ends before vector ${count}`);
       const whole = { ...layout, count: blocks * blockRows, checksums: checksums.slice(0, blocks) };
@@ -90,6 +92,7 @@ export class VectorWriter {
       await writer.#readRest(count, checksums[blocks]);
       return writer;
     } catch (error) {
+      await handle.close();
       throw fileError(error, file, 'write');
     }
   }
