@@ -15,10 +15,8 @@ import { hashesSchema, presentVersions, versionsSchema } from '../runs/config-re
 import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { type CollectedRun, collectRun, type Score, type SuiteScores } from './collect.ts';
-import type { ExperimentRecord } from './record.ts';
+import { type ExperimentRecord, OUTCOMES_FOLDER } from './record.ts';
 import { measures, runSchema } from './schema.ts';
-
-export const OUTCOMES_FOLDER = 'outcomes';
 
 type Seed = ExperimentRecord['seeds'][number];
 

@@ -12,11 +12,12 @@ import { RunFiles } from '../runs/run-files.ts';
 import { parseAs } from '../runs/schemas.ts';
 import { allArmNames } from './arms.ts';
 import type { Base, Definition } from './definition.ts';
-import { OUTCOMES_FOLDER } from './outcomes.ts';
 import { recordedArmSchema } from './own-arms.ts';
 import { ownClaimsSchema, registeredSchema } from './registered.ts';
 
 const FILE = 'experiment.json';
+/** Where outcomes of seeds are kept (outcomes.ts). */
+export const OUTCOMES_FOLDER = 'outcomes';
 /** What may be there before an experiment begins: outcomes of seeds that ran elsewhere. */
 const ALLOWED: readonly string[] = ['lock.json', OUTCOMES_FOLDER];
 

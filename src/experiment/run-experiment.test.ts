@@ -21,8 +21,7 @@ vi.mock('./run-task.ts', () => ({
   isFinished: async ({ folder }: Task) => grid.finished.has(folder),
   runTask: (task: Task, options: TaskOptions) => grid.run(task, options),
 }));
-vi.mock('./outcomes.ts', async (original) => ({
-  ...(await original<typeof import('./outcomes.ts')>()),
+vi.mock('./outcomes.ts', () => ({
   hasOutcomes: async (_folder: string, _record: unknown, { name }: { name: string }) => grid.kept.has(name),
 }));
 vi.mock('./report.ts', () => ({
